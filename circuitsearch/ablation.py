@@ -1,0 +1,134 @@
+"""What a cut edge carries instead of its writer's clean value.
+
+Each ablation is fitted once, on passes that the engine records for it, and then gives the ablated activations of a
+batch from those of the batch's corrupt run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from circuitsearch.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from circuitsearch.engine.trace import Activations
+    from circuitsearch.task import Task
+
+Recorder = Callable[["Task"], Iterator["Activations"]]
+Fitted = Callable[["Activations"], "Activations"]
+
+
+class Ablation(Protocol):
+    """What a cut edge carries."""
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether the ablated value equals the clean one until the first token that differs."""
+        ...
+
+    def fit(self, record: Recorder, task: Task) -> Fitted:
+        """Return the map from a batch's corrupt activations to its ablated ones.
+
+        ``record(task)`` runs a task's corrupt prompts, a batch at a time.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Resample:
+    """The value that the writer has on the corrupt prompt (interchange; Geiger et al. 2106.02997, Wang et al. 2211.00593)."""
+
+    @property
+    def shares_prefix(self) -> bool:
+        return True
+
+    def fit(self, record: Recorder, task: Task) -> Fitted:
+        return lambda corrupt: corrupt
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Nothing at all. It takes the model off its distribution; the other ablations are usually to be preferred."""
+
+    @property
+    def shares_prefix(self) -> bool:
+        return False
+
+    def fit(self, record: Recorder, task: Task) -> Fitted:
+        return lambda corrupt: corrupt.map(torch.zeros_like)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The writer's mean over the corrupt prompts of a reference task, position by position (Wang et al. 2211.00593).
+
+    Parameters
+    ----------
+    reference : Task, optional
+        Whose corrupt prompts are averaged; by default those of the task at hand.
+    over_positions : bool
+        Average over positions too, so that one vector a writer remains.
+
+    Notes
+    -----
+    Position by position, prompts are averaged with those of their own length only.
+    """
+
+    reference: Task | None = None
+    over_positions: bool = False
+
+    @property
+    def shares_prefix(self) -> bool:
+        return False
+
+    def fit(self, record: Recorder, task: Task) -> Fitted:
+        sums: dict[int, Activations] = {}  # by length, or by 0 for all
+        counts: dict[int, int] = {}
+        for activations in record(self.reference or task):
+            length = activations.embed.shape[1]
+            key = 0 if self.over_positions else length
+            dims = (0, 1) if self.over_positions else (0,)
+            total = activations.map(lambda values, dims=dims: values.sum(dims, keepdim=True))
+            sums[key] = sums[key].map(torch.add, total) if key in sums else total
+            counts[key] = counts.get(key, 0) + len(activations.embed) * (length if self.over_positions else 1)
+        means = {key: total.map(lambda values, n=counts[key]: values / n) for key, total in sums.items()}
+        return lambda corrupt: corrupt.map(_expand, self._mean_for(corrupt, means))
+
+    def _mean_for(self, corrupt: Activations, means: dict[int, Activations]) -> Activations:
+        key = 0 if self.over_positions else corrupt.embed.shape[1]
+        if key not in means:
+            raise InputError(
+                f"the reference task has no prompt of {key} tokens to take the mean of: add some, or use Mean(over_positions=True)"
+            )
+        return means[key]
+
+
+def _expand(values: Tensor, mean: Tensor) -> Tensor:
+    return mean.expand_as(values)
+
+
+ABLATIONS: dict[str, Ablation] = {
+    "resample": Resample(),
+    "mean": Mean(),
+    "mean-over-positions": Mean(over_positions=True),
+    "zero": Zero(),
+}
+
+
+def ablation_named(name: str) -> Ablation:
+    """Look an ablation up by the name that a person typed.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name; the sentence gives the nearest.
+    """
+    if name not in ABLATIONS:
+        raise unknown("ablation", name, ABLATIONS)
+    return ABLATIONS[name]

@@ -1,0 +1,1 @@
+"""Passes through the model: record, gradients, circuits. Nothing here changes the model."""

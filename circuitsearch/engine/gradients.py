@@ -1,0 +1,142 @@
+"""Gradients of a metric at every port in one forward and one backward pass, without splitting any input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from circuitsearch.engine.kernels import port_scores, stream_scores
+from circuitsearch.engine.prefix import Prefix
+from circuitsearch.engine.trace import Activations, Record, run
+from circuitsearch.metrics import Metric
+from circuitsearch.models.arch import Described
+from circuitsearch.task import Batch
+
+# (site, layer, value) -> what is written instead, or None; the sites are "embed", "heads" and "mlp"
+Override = Callable[[str, int, Tensor], Tensor | None]
+
+
+def _as_it_is(site: str, layer: int, value: Tensor) -> None:
+    return None
+
+
+@dataclass
+class GradientTaps(Record):
+    """Record a pass and keep what the pull-back to each port needs."""
+
+    override: Override = _as_it_is
+    outputs: list[dict[tuple[str, ...], Tensor]] = field(default_factory=list)  # a block's projections (B, T, features)
+    attn_streams: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
+    mlp_streams: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
+    mlp_inputs: list[Tensor] = field(default_factory=list)  # (B, T, D) after the norm
+    final_input: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
+
+    def embed(self, stream: Tensor) -> Tensor:
+        replaced = self.override("embed", 0, stream)
+        super().embed(stream if replaced is None else replaced)
+        return self._embed[0].view_as(self._embed[0]).requires_grad_()
+
+    def attn_norm(self, layer: int, stream: Tensor) -> None:
+        self.attn_streams.append(stream.detach())
+        self.outputs.append({})
+
+    def projected(self, layer: int, ports: tuple[str, ...], output: Tensor) -> None:
+        self.outputs[layer][ports] = output
+
+    def heads(self, layer: int, values: Tensor) -> Tensor | None:
+        super().heads(layer, values)
+        return self.override("heads", layer, values)
+
+    def mlp_norm(self, layer: int, stream: Tensor) -> None:
+        self.mlp_streams.append(stream.detach())
+
+    def mlp_input(self, layer: int, normed: Tensor) -> Tensor:
+        self.mlp_inputs.append(normed.view_as(normed))  # a node of its own, for attention may read the same norm
+        return self.mlp_inputs[-1]
+
+    def mlp(self, layer: int, output: Tensor) -> Tensor | None:
+        super().mlp(layer, output)
+        return self.override("mlp", layer, output)
+
+    def final(self, stream: Tensor) -> Tensor:
+        self.final_input.append(stream.view_as(stream))
+        return self.final_input[-1]
+
+
+@dataclass(frozen=True)
+class PortGradients:
+    """One pass and the metric's gradient at every port, in the compact form in which autograd gives it."""
+
+    described: Described
+    logits: Tensor  # (B, vocabulary)
+    activations: Activations
+    heads: list[Tensor]  # a block's q, k and v (B, T, P, K)
+    head_grads: list[Tensor]
+    attn_streams: list[Tensor]
+    mlp_streams: list[Tensor]
+    mlp_grads: list[Tensor]  # (B, T, D) at the MLP's input
+    final_grad: Tensor  # (B, T, D) at the final norm's input
+
+    def scores(self, writes_UBTD: Tensor) -> Tensor:
+        """Inner product of each write with the gradient at each port, over positions and prompts: (U, V).
+
+        Where the graph has no edge the score is zero.
+        """
+        graph = self.described.graph
+        scores = writes_UBTD.new_zeros(len(graph.writers), len(graph.readers))
+        for index, layer in enumerate(self.described.layers):
+            columns = graph.attention_readers(index)
+            seen = writes_UBTD[: graph.visible_writers(columns.start)]
+            scores[: len(seen), columns] = port_scores(
+                seen, layer, self.attn_streams[index], self.heads[index], self.head_grads[index]
+            )
+            column = graph.mlp_reader(index)
+            seen = writes_UBTD[: graph.visible_writers(column)]
+            grad = layer.mlp_norm.pull_back(self.mlp_grads[index], self.mlp_streams[index])
+            scores[: len(seen), column] = stream_scores(seen, grad)
+        scores[:, -1] = stream_scores(writes_UBTD, self.final_grad)
+        return scores
+
+
+def port_gradients(
+    described: Described, batch: Batch, ids: Tensor, metric: Metric, prefix: Prefix | None, override: Override = _as_it_is
+) -> PortGradients:
+    """Run ``ids`` (B, T), after the prefix, forward and backward.
+
+    The metric is summed over prompts, so that each prompt's gradient is its own. A batch that does not know its
+    clean logits yet is taken to be on its clean run.
+    """
+    taps = GradientTaps(override=override)
+    with torch.enable_grad():
+        logits = run(described, ids, batch.position - batch.start, taps, prefix)
+        if batch.clean_logits is None:
+            batch = replace(batch, clean_logits=logits.detach())
+        outputs = [output for block in taps.outputs for output in block.values()]
+        total = metric(logits, batch).sum()
+        grads = torch.autograd.grad(
+            total, [*outputs, *taps.mlp_inputs, *taps.final_input], allow_unused=True, materialize_grads=True
+        )
+    output_grads, mlp_grads, final_grad = grads[: len(outputs)], grads[len(outputs) : -1], grads[-1]
+    by_output = dict(zip(map(id, outputs), output_grads, strict=True))
+    return PortGradients(
+        described,
+        logits.detach(),
+        taps.activations,
+        heads=_heads(described, taps.outputs),
+        head_grads=_heads(described, [{p: by_output[id(o)] for p, o in block.items()} for block in taps.outputs]),
+        attn_streams=taps.attn_streams,
+        mlp_streams=taps.mlp_streams,
+        mlp_grads=list(mlp_grads),
+        final_grad=final_grad,
+    )
+
+
+def _heads(described: Described, outputs: list[dict[tuple[str, ...], Tensor]]) -> list[Tensor]:
+    """Gather each block's q, k and v heads (B, T, P, K) from its projections' outputs."""
+    return [
+        layer.take_ports({port: output.detach() for ports, output in block.items() for port in ports})
+        for layer, block in zip(described.layers, outputs, strict=True)
+    ]

@@ -1,0 +1,114 @@
+"""Pairs: batches made ready for scoring, with their prefix run, their clean and their ablated activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from circuitsearch.ablation import Ablation, Fitted
+from circuitsearch.engine.gradients import Override, PortGradients, _as_it_is, port_gradients
+from circuitsearch.engine.kernels import writes
+from circuitsearch.engine.prefix import Prefix, run_prefix
+from circuitsearch.engine.trace import Activations, Record, run
+from circuitsearch.metrics import Metric
+from circuitsearch.models.arch import Described
+from circuitsearch.task import Batch, Task
+
+DEFAULT_BUDGET = 1 << 30  # bytes of working memory for one chunk, beside the model itself
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One batch: what it needs is run when it is first asked for, and kept."""
+
+    described: Described
+    batch: Batch
+    metric: Metric
+    fitted: Fitted
+    budget: int = DEFAULT_BUDGET
+
+    @cached_property
+    def prefix(self) -> Prefix | None:
+        """The shared prefix."""
+        return run_prefix(self.described, self.batch.clean[:, : self.batch.start])
+
+    @property
+    def clean_ids(self) -> Tensor:
+        """(B, T) after the prefix."""
+        return self.batch.clean[:, self.batch.start :]
+
+    @property
+    def corrupt_ids(self) -> Tensor:
+        """(B, T) after the prefix."""
+        return self.batch.corrupt[:, self.batch.start :]
+
+    @property
+    def circuits_at_once(self) -> int:
+        """How many copies of the batch the memory budget holds."""
+        copy = bytes_per_prompt(self.described, self.clean_ids.shape[1]) * len(self.batch)
+        return max(1, self.budget // copy)
+
+    def record(self, ids: Tensor) -> tuple[Activations, Tensor]:
+        """Run ``ids`` (B, T) after the prefix; return the writers' activations and the logits (B, vocabulary)."""
+        taps = Record()
+        with torch.no_grad():
+            logits = run(self.described, ids, self.batch.position - self.batch.start, taps, self.prefix)
+        return taps.activations, logits
+
+    @cached_property
+    def clean(self) -> tuple[Activations, Tensor]:
+        """Activations and logits of the clean run."""
+        return self.record(self.clean_ids)
+
+    @cached_property
+    def ablated(self) -> Activations:
+        """What cut edges carry."""
+        return self.fitted(self.record(self.corrupt_ids)[0])
+
+    @cached_property
+    def known(self) -> Batch:
+        """The batch with its clean logits."""
+        return replace(self.batch, clean_logits=self.clean[1])
+
+    def gradients(self, override: Override = _as_it_is) -> PortGradients:
+        """The metric's gradient at every port on the clean run, or on the run that ``override`` makes of it."""
+        batch = self.known if override is not _as_it_is else self.batch
+        return port_gradients(self.described, batch, self.clean_ids, self.metric, self.prefix, override)
+
+    def differences(self, clean: Activations) -> Tensor:
+        """What cutting takes from each write, clean minus ablated: (U, B, T, D)."""
+        return writes(self.described, clean - self.ablated)
+
+
+def pairs(described: Described, task: Task, ablation: Ablation, budget: int = DEFAULT_BUDGET) -> Iterator[Pair]:
+    """Ready the task's batches one after another, each small enough for ``budget`` bytes of working memory."""
+    fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, budget), task)
+    for batch in _batches(described, task, budget, ablation.shares_prefix):
+        yield Pair(described, batch, task.metric, fitted, budget)
+
+
+def _record_corrupt(described: Described, task: Task, budget: int) -> Iterator[Activations]:
+    for batch in _batches(described, task, budget, share_prefix=False):
+        pair = Pair(described, batch, task.metric, lambda corrupt: corrupt)
+        yield pair.ablated
+
+
+def _batches(described: Described, task: Task, budget: int, share_prefix: bool) -> Iterator[Batch]:
+    rows = max(1, budget // bytes_per_prompt(described, task.max_length))
+    for batch in task.batches(rows, share_prefix=share_prefix):
+        yield batch.to(described.device)
+
+
+def bytes_per_prompt(described: Described, length: int) -> int:
+    """Roughly what scoring one prompt of ``length`` tokens holds in memory at once.
+
+    Every writer's difference and one block's port gradients are as wide as the stream; autograd keeps some twenty
+    such tensors a block, four of them four times as wide.
+    """
+    graph = described.graph
+    streams = len(graph.writers) + 2 * (graph.n_heads + 2 * graph.n_kv_heads) + 40 * graph.n_layers
+    return streams * length * described.d_model * described.dtype.itemsize

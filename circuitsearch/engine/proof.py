@@ -1,0 +1,119 @@
+"""The proof that a model is read rightly, run before anything is computed with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from circuitsearch.engine.kernels import writes
+from circuitsearch.engine.trace import Activations, Record, run
+from circuitsearch.errors import InputError
+from circuitsearch.models.arch import Described, describe
+from circuitsearch.task import Task
+
+
+@dataclass
+class _Streams(Record):
+    """Record the writers, and the stream at every reader."""
+
+    attention: list[Tensor] = field(default_factory=list)
+    mlp_streams: list[Tensor] = field(default_factory=list)
+    mlp_inputs: list[Tensor] = field(default_factory=list)
+    ends: list[Tensor] = field(default_factory=list)
+
+    def attn_norm(self, layer: int, stream: Tensor) -> None:
+        self.attention.append(stream)
+
+    def mlp_norm(self, layer: int, stream: Tensor) -> None:
+        self.mlp_streams.append(stream)
+
+    def mlp_input(self, layer: int, normed: Tensor) -> None:
+        self.mlp_inputs.append(normed)
+
+    def final(self, stream: Tensor) -> None:
+        self.ends.append(stream)
+
+
+def proven(model: Any, task: Task | None = None) -> Described:
+    """Describe a model and prove the description on a short prompt.
+
+    Proven are: the writers' sum equals the stream at every reader; the norms are what their description says; the
+    hooked run gives the model's own logits.
+
+    Raises
+    ------
+    InputError
+        If the family is unknown, the model is in training mode, a proof fails (the difference is named), logits are
+        not finite, or the task's ids or lengths do not fit the model.
+    """
+    described = describe(model)
+    if model.training:
+        raise InputError("the model is in training mode, where dropout changes every run: call model.eval() first")
+    if task is not None:
+        _check_fit(described, task)
+    ids = torch.arange(6, device=described.device)[None] * 7 % model.config.vocab_size
+    _prove(described, ids)
+    return described
+
+
+def _check_fit(described: Described, task: Task) -> None:
+    task.check_vocabulary(described.model.config.vocab_size)
+    limit = described.n_positions
+    if limit is not None and task.max_length > limit:
+        row = next(row for row, ids in enumerate(task.clean, 1) if len(ids) > limit)
+        raise InputError(
+            f"task {task.name!r}, row {row}: the prompt has {len(task.clean[row - 1])} tokens,"
+            f" more than the {limit} positions that the model can read: shorten it"
+        )
+
+
+def _prove(described: Described, ids: Tensor) -> None:
+    taps = _Streams()
+    position = torch.tensor([ids.shape[1] - 1], device=ids.device)
+    with torch.no_grad():
+        plain = described.model(input_ids=ids).logits[:, -1]
+        hooked = run(described, ids, position, taps)
+        if not plain.isfinite().all():
+            raise InputError("the model's logits are not finite (NaN or infinite): check its weights and dtype")
+        _agree("the logits of the hooked run differ from the model's own", hooked, plain)
+        _writers_sum_to_stream(described, taps.activations, taps)
+        _norms_as_described(described, taps)
+
+
+def _writers_sum_to_stream(described: Described, activations: Activations, taps: _Streams) -> None:
+    written = writes(described, activations)  # (U, B, T, D)
+    graph = described.graph
+    constant = torch.zeros_like(activations.embed)
+    for index, layer in enumerate(described.layers):
+        after = constant if layer.output_bias is None else constant + layer.output_bias
+        for what, column, stream, fixed in (
+            ("attention", graph.attention_readers(index).start, taps.attention[index], constant),
+            ("MLP", graph.mlp_reader(index), taps.mlp_streams[index], constant if graph.parallel else after),
+        ):
+            summed = written[: graph.visible_writers(column)].sum(0) + fixed
+            _agree(f"the writers do not add up to the stream before the {what} of block {index}", summed, stream)
+        constant = after
+    _agree("the writers do not add up to the stream at the end", written.sum(0) + constant, taps.ends[0])
+
+
+def _norms_as_described(described: Described, taps: _Streams) -> None:
+    for index, layer in enumerate(described.layers):
+        norm = layer.mlp_norm
+        shift: Any = getattr(norm.module, "bias", None)
+        normal = norm.normalise(taps.mlp_streams[index])[0] * norm.gain
+        normal = normal if shift is None else normal + shift
+        _agree(f"the norm of block {index} is not the one described", normal, taps.mlp_inputs[index])
+
+
+def _agree(problem: str, value: Tensor, expected: Tensor) -> None:
+    """Raise unless two tensors agree to what their dtype can hold, relative to the largest entry."""
+    difference = float((value - expected).abs().max())
+    scale = max(float(expected.abs().max()), 1e-6)
+    if not difference <= 1e3 * torch.finfo(expected.dtype).eps * scale:
+        raise InputError(
+            f"this model cannot be read as its family is described: {problem}, by {difference:.2e} of {scale:.2e};"
+            " circuitsearch refuses it rather than give wrong scores"
+        )

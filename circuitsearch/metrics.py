@@ -1,0 +1,94 @@
+"""Metrics: one number a prompt, higher when the model does the task better.
+
+Each takes the logits at the position that the prompt's answer is read from, (B, vocabulary), and the
+:class:`~circuitsearch.task.Batch` with the right and the wrong answers, and gives (B,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from circuitsearch.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from circuitsearch.task import Batch
+
+Metric = Callable[["Tensor", "Batch"], "Tensor"]
+
+
+def _at(values: Tensor, ids: Tensor, absent: float) -> Tensor:
+    """Pick ``values`` (B, vocabulary) at ``ids`` (B, k); ids of -1 are padding and give ``absent``."""
+    return values.gather(-1, ids.clamp(min=0)).masked_fill(ids < 0, absent)
+
+
+def _mean_at(values: Tensor, ids: Tensor) -> Tensor:
+    return _at(values, ids, 0.0).sum(-1) / (ids >= 0).sum(-1).clamp(min=1)
+
+
+def logit_diff(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean logit of the right answers minus mean logit of the wrong ones, in logits (B,).
+
+    With one answer of each kind this is the logit difference of Wang et al. (2211.00593).
+    """
+    return _mean_at(logits, batch.answers) - _mean_at(logits, batch.wrong)
+
+
+def prob_diff(logits: Tensor, batch: Batch) -> Tensor:
+    """Probability of all right answers minus that of all wrong ones, in -1 ... 1 (B,); Hanna et al. (2305.00586)."""
+    probabilities = logits.softmax(-1)
+    return _at(probabilities, batch.answers, 0.0).sum(-1) - _at(probabilities, batch.wrong, 0.0).sum(-1)
+
+
+def log_likelihood(logits: Tensor, batch: Batch) -> Tensor:
+    """Log probability of the right answers together, in nats (B,): minus the negative log-likelihood."""
+    return _at(logits.log_softmax(-1), batch.answers, -float("inf")).logsumexp(-1)
+
+
+def neg_kl(logits: Tensor, batch: Batch) -> Tensor:
+    """Minus the KL divergence from the clean model's next-token distribution, in nats (B,); 0 is the best.
+
+    Its gradient is zero at the clean run, so methods that read the gradient there alone (EAP) score nothing with it.
+
+    Raises
+    ------
+    InputError
+        If the batch carries no clean logits to compare with.
+    """
+    if batch.clean_logits is None:
+        raise InputError("neg_kl needs the clean model's logits: run it through circuitsearch.engine, which provides them")
+    clean = batch.clean_logits.log_softmax(-1)
+    return (clean.exp() * (logits.log_softmax(-1) - clean)).sum(-1)
+
+
+def accuracy(logits: Tensor, batch: Batch) -> Tensor:
+    """1 where the best right answer lies above every wrong one, else 0 (B,)."""
+    right = _at(logits, batch.answers, -float("inf")).amax(-1)
+    wrong = _at(logits, batch.wrong, -float("inf")).amax(-1)
+    return (right > wrong).to(logits.dtype)
+
+
+def top1(logits: Tensor, batch: Batch) -> Tensor:
+    """1 where the most likely token of the whole vocabulary is a right answer, else 0 (B,)."""
+    best = logits.argmax(-1, keepdim=True)  # (B, 1)
+    return (best == batch.answers).any(-1).to(logits.dtype)
+
+
+METRICS: dict[str, Metric] = {
+    metric.__name__: metric for metric in (logit_diff, prob_diff, log_likelihood, neg_kl, accuracy, top1)
+}
+
+
+def metric_named(name: str) -> Metric:
+    """Look a metric up by the name that a person typed.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name; the sentence gives the nearest.
+    """
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]

@@ -1,0 +1,328 @@
+"""Task and Batch: token-aligned clean and corrupt prompts with their right and wrong answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from circuitsearch.errors import InputError
+from circuitsearch.metrics import Metric, logit_diff
+from circuitsearch.text import Tokenizer, answer_token
+from circuitsearch.text import encode as encode
+
+Ids = Sequence[int] | Tensor
+
+
+@dataclass(frozen=True)
+class Example:
+    """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space."""
+
+    clean: str
+    corrupt: str
+    answers: tuple[str, ...]
+    wrong: tuple[str, ...]
+    group: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one length whose clean and corrupt prompts agree before position ``start``.
+
+    Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids; ``answers``, ``wrong`` (B, k)
+    ids, padded with -1; ``position`` (B,) where the metric reads; ``clean_logits`` (B, vocabulary), once known.
+    """
+
+    rows: Tensor
+    clean: Tensor
+    corrupt: Tensor
+    answers: Tensor
+    wrong: Tensor
+    position: Tensor
+    start: int
+    clean_logits: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Copy the ids to ``device``."""
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
+
+    def repeat(self, times: int) -> Batch:
+        """The batch ``times`` times over, whole copies one after another."""
+        repeated = {
+            name: value.repeat(times, *[1] * (value.dim() - 1))
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **repeated)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A behaviour, as N pairs of clean and corrupt prompts with right and wrong answers.
+
+    Make one with :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
+    ``circuitsearch.tasks``; all of them check that the pairs are aligned.
+
+    Attributes
+    ----------
+    clean, corrupt : tuple of Tensor
+        N tensors of (T,) token ids; lengths may differ between pairs, never within one.
+    answers, wrong : tuple of Tensor
+        N tensors of (k,) token ids.
+    position : tuple of int
+        Where in each prompt the metric reads the logits; the last token unless told otherwise.
+    groups : tuple of int
+        Examples of one group (the same names, the same template) stay on one side of a split.
+    """
+
+    name: str
+    clean: tuple[Tensor, ...]
+    corrupt: tuple[Tensor, ...]
+    answers: tuple[Tensor, ...]
+    wrong: tuple[Tensor, ...]
+    position: tuple[int, ...]
+    groups: tuple[int, ...]
+    metric: Metric = logit_diff
+
+    # ---- making one
+
+    @classmethod
+    def from_ids(
+        cls,
+        clean: Sequence[Ids] | Tensor,
+        corrupt: Sequence[Ids] | Tensor,
+        answers: Sequence[int | Ids] | Tensor,
+        wrong: Sequence[int | Ids] | Tensor,
+        *,
+        name: str = "task",
+        metric: Metric = logit_diff,
+        position: Sequence[int] | None = None,
+        groups: Sequence[int] | None = None,
+    ) -> Task:
+        """Build a task from token ids.
+
+        Parameters
+        ----------
+        clean, corrupt
+            (N, T) ids, or N sequences of ids of any lengths, each pair of one length.
+        answers, wrong
+            (N,) or (N, k) ids, or N sequences of ids.
+        position
+            (N,) positions that the metric reads; the last one by default.
+        groups
+            (N,) labels; examples of one label stay together in a split. By default equal clean prompts do.
+
+        Raises
+        ------
+        InputError
+            If a row is not aligned, has no answer, or has an answer that is right and wrong at once.
+
+        Examples
+        --------
+        >>> task = Task.from_ids([[5, 6, 7], [5, 8, 7]], [[5, 9, 7], [5, 9, 7]], [1, 2], [2, 1])
+        >>> len(task), [batch.start for batch in task.batches()]
+        (2, [1])
+        """
+        columns = [[_vector(row) for row in column] for column in (clean, corrupt, answers, wrong)]
+        _same_count(columns)
+        clean_ids, corrupt_ids, answer_ids, wrong_ids = (tuple(column) for column in columns)
+        places = tuple(position) if position is not None else tuple(len(ids) - 1 for ids in clean_ids)
+        labels = tuple(groups) if groups is not None else _groups_of_equal_prompts(clean_ids)
+        task = cls(name, clean_ids, corrupt_ids, answer_ids, wrong_ids, places, labels, metric)
+        task._check()
+        return task
+
+    @classmethod
+    def from_examples(
+        cls, name: str, examples: Sequence[Example], tokenizer: Tokenizer, metric: Metric = logit_diff
+    ) -> Task:
+        """Build a task from text.
+
+        Raises
+        ------
+        InputError
+            If the two prompts of an example differ in length as tokens, or an answer is not one token.
+        """
+        columns: tuple[list[list[int]], ...] = ([], [], [], [])
+        for row, example in enumerate(examples):
+            try:
+                for column, ids in zip(columns, _tokenise(example, tokenizer), strict=True):
+                    column.append(ids)
+            except InputError as error:
+                raise InputError(f"task {name!r}, row {row + 1}: {error}") from None
+        return cls.from_ids(*columns, name=name, metric=metric, groups=[example.group for example in examples])
+
+    @classmethod
+    def from_file(cls, path: str | Path, tokenizer: Tokenizer | None = None, metric: Metric = logit_diff) -> Task:
+        """Read a file of JSON lines.
+
+        Each line is an object with ``clean, corrupt, answer, wrong`` as text, or
+        ``clean_ids, corrupt_ids, answer_id, wrong_id`` as token ids; an answer may be a list of answers. Where
+        both stand, the ids count.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read as such; the sentence names the file and the line.
+        """
+        from circuitsearch.task_file import read_task_file
+
+        path = Path(path)
+        rows = read_task_file(path, tokenizer)
+        try:
+            return cls.from_ids(*zip(*rows, strict=True), name=path.stem, metric=metric)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    def _check(self) -> None:
+        if not self.clean:
+            raise InputError(f"task {self.name!r} has no examples: give at least one pair of prompts")
+        columns = zip(self.clean, self.corrupt, self.answers, self.wrong, self.position, strict=True)
+        for row, (clean, corrupt, answers, wrong, position) in enumerate(columns, 1):
+            problem = _problem(clean, corrupt, answers, wrong, position)
+            if problem:
+                raise InputError(f"row {row}: {problem}")
+
+    def check_vocabulary(self, size: int) -> None:
+        """Raise an InputError that names the row if any id lies outside 0 ... ``size`` - 1."""
+        for row, columns in enumerate(zip(self.clean, self.corrupt, self.answers, self.wrong, strict=True), 1):
+            for ids in columns:
+                if int(ids.min()) < 0 or int(ids.max()) >= size:
+                    bad = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
+                    raise InputError(
+                        f"task {self.name!r}, row {row}: token id {bad} lies outside the model's vocabulary"
+                        f" of {size}: tokenise the prompts with the model's own tokenizer"
+                    )
+
+    # ---- using one
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    @property
+    def max_length(self) -> int:
+        """Length of the longest prompt, in tokens."""
+        return max(len(ids) for ids in self.clean)
+
+    def subset(self, rows: Sequence[int]) -> Task:
+        """The task with these rows only, in this order."""
+        columns = ("clean", "corrupt", "answers", "wrong", "position", "groups")
+        return replace(self, **{name: tuple(getattr(self, name)[row] for row in rows) for name in columns})
+
+    def split(self, fraction: float = 0.5, seed: int = 0) -> tuple[Task, Task]:
+        """Part the task in two by whole groups, so that the second part's names and templates are new.
+
+        Raises
+        ------
+        InputError
+            If the fraction is not between 0 and 1, or there is only one group.
+        """
+        if not 0 < fraction < 1:
+            raise InputError(f"the fraction of a split must lie between 0 and 1, not {fraction}")
+        labels = sorted(set(self.groups))
+        if len(labels) < 2:
+            raise InputError(f"task {self.name!r} cannot be split: its {len(self)} examples form one group")
+        sizes = {label: self.groups.count(label) for label in labels}
+        order = [labels[i] for i in np.random.default_rng(seed).permutation(len(labels))]
+        counts = np.cumsum([sizes[label] for label in order])[:-1]
+        first = set(order[: 1 + int(np.abs(counts - fraction * len(self)).argmin())])
+        inside = [row for row, label in enumerate(self.groups) if label in first]
+        outside = [row for row, label in enumerate(self.groups) if label not in first]
+        return self.subset(inside), self.subset(outside)
+
+    def batches(self, size: int | None = None, *, share_prefix: bool = True) -> Iterator[Batch]:
+        """Yield the examples in buckets of one length and one first difference, each of at most ``size`` rows.
+
+        Nothing is ever padded. With ``share_prefix`` off every batch starts at position 0.
+        """
+        buckets: dict[tuple[int, int], list[int]] = {}
+        for row in range(len(self)):
+            start = self._first_difference(row) if share_prefix else 0
+            buckets.setdefault((len(self.clean[row]), start), []).append(row)
+        for (_, start), rows in sorted(buckets.items()):
+            for chunk in (rows[i : i + (size or len(rows))] for i in range(0, len(rows), size or len(rows))):
+                yield self._batch(chunk, start)
+
+    def _first_difference(self, row: int) -> int:
+        """Length of the prefix that both prompts share and the metric does not read."""
+        differs = torch.nonzero(self.clean[row] != self.corrupt[row])
+        first = int(differs[0]) if len(differs) else len(self.clean[row]) - 1
+        return min(first, self.position[row])
+
+    def _batch(self, rows: list[int], start: int) -> Batch:
+        return Batch(
+            rows=torch.tensor(rows),
+            clean=torch.stack([self.clean[row] for row in rows]),
+            corrupt=torch.stack([self.corrupt[row] for row in rows]),
+            answers=_padded([self.answers[row] for row in rows]),
+            wrong=_padded([self.wrong[row] for row in rows]),
+            position=torch.tensor([self.position[row] for row in rows]),
+            start=start,
+        )
+
+    def digest(self) -> str:
+        """SHA-256 over everything that a result depends on: ids, answers, positions, metric."""
+        columns = [[ids.tolist() for ids in c] for c in (self.clean, self.corrupt, self.answers, self.wrong)]
+        content = [*columns, list(self.position), self.metric.__name__]
+        return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}, {len(self)} examples, metric={self.metric.__name__})"
+
+
+def _tokenise(example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
+    clean, corrupt = encode(tokenizer, example.clean), encode(tokenizer, example.corrupt)
+    answers = [answer_token(tokenizer, example.clean, answer) for answer in example.answers]
+    wrong = [answer_token(tokenizer, example.clean, answer) for answer in example.wrong]
+    return clean, corrupt, answers, wrong
+
+
+def _vector(row: Any) -> Tensor:
+    return torch.as_tensor(row, dtype=torch.long).reshape(-1)
+
+
+def _same_count(columns: Sequence[Sequence[Tensor]]) -> None:
+    counts = [len(column) for column in columns]
+    if len(set(counts)) > 1:
+        raise InputError(
+            "clean, corrupt, answers and wrong must have one entry an example, but have "
+            + ", ".join(str(count) for count in counts)
+        )
+
+
+def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, position: int) -> str | None:
+    if len(clean) == 0:
+        return "the prompt is empty: give at least one token"
+    if len(clean) != len(corrupt):
+        return (
+            f"the clean prompt has {len(clean)} tokens and the corrupt one {len(corrupt)}:"
+            " make the pair token-aligned, of one length"
+        )
+    if len(answers) == 0 or len(wrong) == 0:
+        return "there must be at least one right and one wrong answer"
+    both = sorted(set(answers.tolist()) & set(wrong.tolist()))
+    if both:
+        return f"token {both[0]} is given as right and as wrong answer: make them differ"
+    if not 0 <= position < len(clean):
+        return f"the metric's position {position} lies outside the prompt of {len(clean)} tokens"
+    return None
+
+
+def _groups_of_equal_prompts(prompts: Sequence[Tensor]) -> tuple[int, ...]:
+    seen: dict[tuple[int, ...], int] = {}
+    return tuple(seen.setdefault(tuple(ids.tolist()), len(seen)) for ids in prompts)
+
+
+def _padded(ids: Sequence[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(ids), batch_first=True, padding_value=-1)
