@@ -70,9 +70,7 @@ class Scores:
 
     def ranking(self) -> Tensor:
         """Scored edges as (E, 2) rows and columns, strongest magnitude first; ties go by their place in the stream."""
-        places = self.scored.nonzero()
-        strength = self.values[places[:, 0], places[:, 1]].abs()
-        return places[torch.sort(strength, descending=True, stable=True).indices]
+        return ranking(self.graph, self.values)
 
     def top(self, n: int = 20) -> list[tuple[str, str, float]]:
         """Return the n strongest edges by magnitude: (writer, reader, score) each."""
@@ -111,6 +109,13 @@ class Scores:
 
     def __repr__(self) -> str:
         return f"Scores({self.task!r}, {self.method}, {int(self.scored.sum())} edges, {self.metric}, n={self.n})"
+
+
+def ranking(graph: Graph, values: Tensor) -> Tensor:
+    """Edges with a score, as (E, 2) rows and columns, strongest magnitude first; ties go by their place in the stream."""
+    places = (graph.mask & ~values.isnan()).nonzero()
+    strength = values[places[:, 0], places[:, 1]].abs()
+    return places[torch.sort(strength, descending=True, stable=True).indices]
 
 
 def score(

@@ -1,0 +1,173 @@
+"""The smallest circuit that keeps a given share of the behaviour, with the certificate that no edge can go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from circuitsearch.ablation import Ablation
+from circuitsearch.circuit import Certificate, Circuit
+from circuitsearch.engine.pair import DEFAULT_BUDGET
+from circuitsearch.errors import InputError
+from circuitsearch.graph import Graph
+from circuitsearch.scores import Progress, Scores
+from circuitsearch.search.ranked import strongest
+from circuitsearch.task import Task
+from circuitsearch.validation.faithfulness import Faithfulness
+
+Edge = tuple[int, int]  # row and column
+
+
+def minimal(
+    model: Any,
+    task: Task,
+    scores: Scores,
+    faithfulness: float = 0.9,
+    *,
+    ablation: Ablation | None = None,
+    budget: int = DEFAULT_BUDGET,
+    progress: Progress = lambda done, total: None,
+) -> Circuit:
+    """Find a circuit of the target faithfulness from which no edge can be taken.
+
+    First the smallest prefix of the ranking that reaches the target: sizes grow by a quarter until one does, then every
+    size down to the last that did not is tried. Then edges are taken away one by one, the one whose loss changes the
+    faithfulness least first, by real runs, until none can go.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model.
+    task : Task
+        Prompts to measure on.
+    scores : Scores
+        The ranking to start from.
+    faithfulness : float
+        The target, in (0, 1]: a share of the metric's fall from the model to all edges cut.
+    ablation : Ablation, optional
+        What a cut edge carries; the corrupt prompt's value by default.
+    progress : callable
+        Called with (edges settled, edges in all) as edges are taken away or found needed.
+
+    Returns
+    -------
+    Circuit
+        Its ``certificate`` says for every edge what faithfulness is left without it. It is minimal in that no single
+        edge can go; a smaller circuit of other edges is not ruled out.
+
+    Raises
+    ------
+    InputError
+        If the target is not in (0, 1], or the model does not do the task.
+    """
+    if not 0 < faithfulness <= 1:
+        raise InputError(f"the faithfulness to reach must lie in (0, 1], not {faithfulness}")
+    search = _Search(Faithfulness(model, task, ablation, budget), faithfulness)
+    mask = search.smallest_prefix(scores.ranking())
+    total = int(mask.sum())
+    while True:
+        without = search.without_each(mask)
+        removable = [edge for edge, value in without.items() if value >= faithfulness]
+        progress(total - len(removable), total)
+        if not removable:
+            break
+        current = float(search.measure(mask[None]))
+        removable.sort(key=lambda edge: abs(without[edge] - current))
+        mask = search.eliminate(mask, removable, lambda left: progress(total - left, total))
+    certificate = search.certificate(mask, without)
+    return Circuit(scores.graph, mask, scores.values, certificate)
+
+
+@dataclass(frozen=True)
+class _Search:
+    measure: Faithfulness
+    target: float
+
+    @property
+    def graph(self) -> Graph:
+        return self.measure.graph
+
+    def smallest_prefix(self, places: Tensor) -> Tensor:
+        """Mask (U, V) of the smallest prefix of the ranking ``places`` (E, 2), among those tried, to reach the target."""
+        last = 0
+        for sizes in _grouped(_growing(len(places)), 8):
+            found = self._first_to_reach(places, sizes)
+            if found is not None:
+                lower = max([last, *(size for size in sizes if size < found)])
+                return strongest(self.graph, places, self._refined(places, lower, found))
+            last = sizes[-1]
+        raise InputError(
+            f"no set of the {len(places)} scored edges reaches a faithfulness of {self.target:g}: score more edges or lower the target"
+        )
+
+    def _refined(self, places: Tensor, lower: int, upper: int) -> int:
+        """Smallest size in (lower, upper] that reaches the target; ``upper`` does."""
+        found = self._first_to_reach(places, range(lower + 1, upper))
+        return upper if found is None else found
+
+    def _first_to_reach(self, places: Tensor, sizes: Sequence[int]) -> int | None:
+        masks = [strongest(self.graph, places, size) for size in sizes]
+        worth = [(size, mask) for size, mask in zip(sizes, masks, strict=True) if mask.any()]
+        if not worth:
+            return None
+        values = self.measure(torch.stack([mask for _, mask in worth])).tolist()
+        return next((size for (size, _), value in zip(worth, values, strict=True) if value >= self.target), None)
+
+    def without_each(self, mask: Tensor) -> dict[Edge, float]:
+        """Faithfulness of the circuit without each of its edges."""
+        edges = [(row, column) for row, column in mask.nonzero().tolist()]
+        values = self.measure(torch.stack([self._without(mask, [edge]) for edge in edges]))
+        return dict(zip(edges, values.tolist(), strict=True))
+
+    def eliminate(self, mask: Tensor, candidates: list[Edge], report: Any) -> Tensor:
+        """Take each candidate away in turn unless the target is missed without it.
+
+        Many are tried in one batch by speculation: its i-th circuit lacks the first i candidates. The first that
+        misses the target shows which candidate must stay; those before it go.
+        """
+        width = 8
+        while candidates:
+            tried = candidates[:width]
+            trials = [self._without(mask, tried[: i + 1]) for i in range(len(tried))]
+            good = (self.measure(torch.stack(trials)) >= self.target).tolist()
+            passed = good.index(False) if False in good else len(good)
+            mask = trials[passed - 1] if passed else mask
+            width = min(2 * width, 64) if passed == len(tried) else max(4, 2 * passed)
+            candidates = [edge for edge in candidates[passed + 1 :] if mask[edge]]
+            report(len(candidates))
+        return mask
+
+    def _without(self, mask: Tensor, edges: Sequence[Edge]) -> Tensor:
+        fewer = mask.clone()
+        for edge in edges:
+            fewer[edge] = False
+        return self.graph.prune(fewer)
+
+    def certificate(self, mask: Tensor, without: dict[Edge, float]) -> Certificate:
+        graph = self.graph
+        named = {f"{graph.writers[row]}->{graph.readers[column]}": value for (row, column), value in without.items()}
+        return Certificate(self.target, float(self.measure(mask[None])), named)
+
+
+def _growing(largest: int) -> Iterator[int]:
+    """1, 2, 3 ... growing by a quarter, up to and with ``largest``."""
+    size = 1
+    while size < largest:
+        yield size
+        size = max(size + 1, size * 5 // 4)
+    yield largest
+
+
+def _grouped(sizes: Iterator[int], count: int) -> Iterator[list[int]]:
+    group: list[int] = []
+    for size in sizes:
+        group.append(size)
+        if len(group) == count:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,49 @@
+"""Faithfulness against size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.scores import ranking
+from circuitsearch.search.ranked import strongest
+from circuitsearch.validation.faithfulness import Faithfulness
+from circuitsearch.validation.report import CurvePoint
+
+SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def size_curve(circuit: Circuit, faithfulness: Faithfulness, shares: Sequence[float] = SHARES) -> tuple[CurvePoint, ...]:
+    """Measure the strongest 0.5%, 1%, 2% ... of the edges by the circuit's scores, each pruned.
+
+    Sizes beyond the edges that have a score are left out, so a circuit without scores has no curve.
+    """
+    if circuit.scores is None:
+        return ()
+    graph = circuit.graph
+    places = ranking(graph, circuit.scores)
+    sizes = [(share, round(share * graph.n_edges)) for share in shares]
+    sizes = [(share, size) for share, size in sizes if 1 <= size <= len(places)]
+    if not sizes:
+        return ()
+    masks = torch.stack([strongest(graph, places, size) for _, size in sizes])
+    values = faithfulness(masks).tolist()
+    return tuple(
+        CurvePoint(int(mask.sum()), share, value) for (share, _), mask, value in zip(sizes, masks, values, strict=True)
+    )
+
+
+def area_under(points: Sequence[CurvePoint]) -> float:
+    """CPR of the MIB benchmark (2504.13151): area under faithfulness against the share of edges kept."""
+    return _area([point.share for point in points], [point.faithfulness for point in points])
+
+
+def area_from_model(points: Sequence[CurvePoint]) -> float:
+    """CMD of the MIB benchmark (2504.13151): area between that curve and 1, the model's own behaviour."""
+    return _area([point.share for point in points], [abs(1 - point.faithfulness) for point in points])
+
+
+def _area(shares: Sequence[float], heights: Sequence[float]) -> float:
+    return float(torch.trapezoid(torch.tensor(heights), torch.tensor(shares)))

@@ -1,0 +1,132 @@
+"""Report: the numbers that stand behind a circuit, with their intervals and all choices."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from circuitsearch.errors import InputError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval over prompts.
+
+    Examples
+    --------
+    >>> print(Interval(0.91, 0.87, 0.94))
+    0.910 [0.870, 0.940]
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Faithfulness of the strongest edges, pruned, at one size."""
+
+    n_edges: int
+    share: float
+    faithfulness: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """How well a circuit does a task on prompts that it was not found on.
+
+    Attributes
+    ----------
+    faithfulness : Interval
+        (m(circuit) - m(all cut)) / (m(model) - m(all cut)), a ratio of means over prompts. Above 1 the circuit does
+        the task more strongly than the model: edges that oppose it were left out.
+    per_prompt : Interval
+        Mean over prompts of 1 - min(|m - m_C| / |m - m_0|, 1): bounded by 0 and 1.
+    kl : Interval
+        KL divergence from the model's next-token distribution to the circuit's, in nats.
+    accuracy_kept : Interval
+        The circuit's accuracy over the model's.
+    clean, ablated, circuit : float
+        The metric's means: the model, all edges cut, the circuit.
+    model_accuracy, circuit_accuracy : float
+        Share of prompts where the best right answer lies above every wrong one.
+    controls : tuple of float
+        Faithfulness of random circuits of the same size, pruned by the same rule.
+    curve : tuple of CurvePoint
+        Faithfulness against size.
+    """
+
+    task: str
+    n: int
+    metric: str
+    ablation: str
+    confidence: float
+    n_edges: int
+    n_edges_total: int
+    faithfulness: Interval
+    per_prompt: Interval
+    kl: Interval
+    accuracy_kept: Interval
+    clean: float
+    ablated: float
+    circuit: float
+    model_accuracy: float
+    circuit_accuracy: float
+    controls: tuple[float, ...]
+    curve: tuple[CurvePoint, ...]
+    seed: int
+    n_resamples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Report:
+        """Rebuild a report from :meth:`to_dict`."""
+        intervals = {
+            name: Interval(**content[name]) for name in ("faithfulness", "per_prompt", "kl", "accuracy_kept")
+        }
+        curve = tuple(CurvePoint(**point) for point in content["curve"])
+        return cls(**(content | intervals | {"curve": curve, "controls": tuple(content["controls"])}))
+
+    def save(self, path: str | Path) -> None:
+        """Write :meth:`to_dict` as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read what :meth:`save` wrote; an InputError says if the file is not one of these."""
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is not a report ({error!r}): give a report.json that a run wrote") from None
+
+    def __str__(self) -> str:
+        percent = f"{self.confidence:.0%}"
+        above = " (above 1: more strongly than the model itself)" if self.faithfulness.value > 1 else ""
+        rows = [
+            ("task", f"{self.task}, {self.n} held-out prompts"),
+            ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
+            (self.metric, f"model {self.clean:.3f}, all cut {self.ablated:.3f}, circuit {self.circuit:.3f}"),
+            ("faithfulness", f"{self.faithfulness}{above}"),
+            ("per prompt", f"{self.per_prompt}"),
+            ("KL to the model", f"{self.kl} nats"),
+            ("accuracy", f"model {self.model_accuracy:.1%}, circuit {self.circuit_accuracy:.1%}"),
+            ("accuracy kept", f"{self.accuracy_kept}"),
+            ("random circuits", self._controls_line()),
+        ]
+        lines = [f"{name:<16} {value}" for name, value in rows]
+        return "\n".join([*lines, f"intervals are {percent} BCa bootstraps over prompts, {self.n_resamples} resamples"])
+
+    def _controls_line(self) -> str:
+        if not self.controls:
+            return "none run"
+        mean = sum(self.controls) / len(self.controls)
+        return f"{len(self.controls)} of the same size: faithfulness {mean:.3f} on average, {max(self.controls):.3f} at best"
