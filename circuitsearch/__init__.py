@@ -1,0 +1,98 @@
+"""Find the smallest circuit with which a transformer does a task, and the evidence that it does.
+
+>>> import circuitsearch as cs
+>>> cs.EAPIG(steps=5)
+EAPIG(steps=5)
+
+Names are imported when they are first used, so that ``import circuitsearch`` and the command line's help stay quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from circuitsearch import tasks as tasks
+    from circuitsearch.ablation import Mean as Mean
+    from circuitsearch.ablation import Resample as Resample
+    from circuitsearch.ablation import Zero as Zero
+    from circuitsearch.circuit import Circuit as Circuit
+    from circuitsearch.errors import InputError as InputError
+    from circuitsearch.figures import draw as draw
+    from circuitsearch.graph import Graph as Graph
+    from circuitsearch.loading import load as load
+    from circuitsearch.methods import EAP as EAP
+    from circuitsearch.methods import EAPIG as EAPIG
+    from circuitsearch.methods import CleanCorrupt as CleanCorrupt
+    from circuitsearch.methods import EAPIGActivations as EAPIGActivations
+    from circuitsearch.methods import Exact as Exact
+    from circuitsearch.scores import Scores as Scores
+    from circuitsearch.scores import score as score
+    from circuitsearch.search import greedy as greedy
+    from circuitsearch.search import minimal as minimal
+    from circuitsearch.search import threshold as threshold
+    from circuitsearch.search import top as top
+    from circuitsearch.task import Example as Example
+    from circuitsearch.task import Task as Task
+    from circuitsearch.validation import Report as Report
+    from circuitsearch.validation import behaviour as behaviour
+    from circuitsearch.validation import validate as validate
+
+__version__ = "0.1.0"
+
+# Where each public name lives. No submodule may bear the name of one of them, or importing it would hide the name.
+_HOMES = {
+    "circuitsearch.ablation": ("Mean", "Resample", "Zero"),
+    "circuitsearch.circuit": ("Circuit",),
+    "circuitsearch.errors": ("InputError",),
+    "circuitsearch.figures": ("draw",),
+    "circuitsearch.graph": ("Graph",),
+    "circuitsearch.loading": ("load",),
+    "circuitsearch.methods": ("EAP", "EAPIG", "CleanCorrupt", "EAPIGActivations", "Exact"),
+    "circuitsearch.scores": ("Scores", "score"),
+    "circuitsearch.search": ("greedy", "minimal", "threshold", "top"),
+    "circuitsearch.task": ("Example", "Task"),
+    "circuitsearch.validation": ("Report", "behaviour", "validate"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 (in the order in which a person meets them)
+    "load",
+    "tasks",
+    "Task",
+    "Example",
+    "score",
+    "EAP",
+    "EAPIG",
+    "EAPIGActivations",
+    "CleanCorrupt",
+    "Exact",
+    "Resample",
+    "Mean",
+    "Zero",
+    "threshold",
+    "top",
+    "greedy",
+    "minimal",
+    "validate",
+    "behaviour",
+    "draw",
+    "Scores",
+    "Circuit",
+    "Report",
+    "Graph",
+    "InputError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tasks":
+        return import_module("circuitsearch.tasks")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'circuitsearch' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

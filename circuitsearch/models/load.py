@@ -1,0 +1,210 @@
+"""Reading a Hugging Face causal language model from the bundle, a folder or the hub, with errors that say what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from circuitsearch.errors import InputError, unknown
+from circuitsearch.models.arch import architecture
+
+BUNDLED: dict[str, Path] = {"pico": Path(__file__).parent / "pico"}
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "spiece.model")
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model is read from: its name as given, and the folder, unless it is the hub's."""
+
+    name: str
+    folder: Path | None
+
+    @property
+    def place(self) -> str:
+        """What transformers is told."""
+        return self.name if self.folder is None else str(self.folder)
+
+    @property
+    def files(self) -> dict[str, Any]:
+        """A folder's files are read and nothing is asked of the hub."""
+        return {"local_files_only": self.folder is not None, "trust_remote_code": False}
+
+
+def read(name: str | Path, dtype: str | torch.dtype | None, device: str | torch.device | None) -> tuple[Any, Any]:
+    """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also proves the model."""
+    source = find(name)
+    with _quiet():
+        model = _read_model(source, dtype_named(dtype))
+        tokenizer = _read_tokenizer(source)
+    _check_finite(source, model)
+    return model.to(device or "cpu").eval().requires_grad_(False), tokenizer
+
+
+def find(name: str | Path) -> Source:
+    """Say where the model of this name lies.
+
+    Raises
+    ------
+    InputError
+        If it looks like a path and there is no such folder.
+    """
+    text = str(name)
+    if text in BUNDLED:
+        return Source(text, BUNDLED[text])
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        return Source(text, folder)
+    if folder.exists():
+        raise InputError(f"the model {text} is a file: give the folder that holds its config.json and model.safetensors")
+    if not _HUB_NAME.fullmatch(text) or text.startswith("."):
+        raise InputError(f"there is no model folder {text}: {_KNOWN}")
+    return Source(text, None)
+
+
+_KNOWN = "give a folder that exists, a name on the Hugging Face hub, or a bundled model (" + ", ".join(BUNDLED) + ")"
+
+
+def dtype_named(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """Look a dtype up by its name; None, for the one that the weights are stored in, stays None."""
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    return DTYPES[dtype]
+
+
+def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    architecture(_model_type(source))
+    if source.folder is not None:
+        _check_weight_files(source.folder)
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source.place,
+            dtype=dtype or "auto",
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **source.files,
+        )
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"the weights of {source.name} cannot be read: {_first_line(error)}") from None
+    _check_complete(source, info)
+    return model
+
+
+def _model_type(source: Source) -> str:
+    """The family that config.json names, read before anything large is."""
+    from transformers import PreTrainedConfig
+
+    if source.folder is None:
+        _check_hub(source.name)
+    elif not (source.folder / "config.json").is_file():
+        raise InputError(f"the model folder {source.name} has no config.json: give a folder that save_pretrained wrote")
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(source.place, **source.files)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the config.json of {source.name} cannot be read: {_first_line(error)}") from None
+    if "model_type" not in config:
+        raise InputError(f"the config.json of {source.name} names no model_type: give a folder that save_pretrained wrote")
+    return config["model_type"]
+
+
+def _check_hub(name: str) -> None:
+    """Ask the hub for the name at once: the download itself would try again and again for half a minute."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    try:
+        HfApi().model_info(name, timeout=20)
+    except Exception as error:  # the hub's own kinds, its HTTP library's, and ValueError for a malformed name
+        near = difflib.get_close_matches(name, BUNDLED, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"unknown model {name!r}: it is neither bundled ({', '.join(BUNDLED)}) nor a folder here, and the hub does"
+            f" not give it ({_first_line(error)}).{hint}"
+        ) from None
+
+
+def _check_weight_files(folder: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"the model folder {folder} has no weights: it needs model.safetensors (other formats are not read)")
+    for file in files:
+        try:
+            with safe_open(file, "pt") as opened:
+                opened.keys()
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file} is broken ({_first_line(error)}): fetch or save it again") from None
+
+
+def _check_complete(source: Source, info: dict[str, Any]) -> None:
+    """Refuse weights that would leave a part of the model at random, which transformers only warns of."""
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise InputError(f"the weights of {source.name} lack {_some(missing)}: they are not whole, or of another model")
+    wrong = sorted(str(entry[0]) for entry in info["mismatched_keys"])
+    if wrong:
+        raise InputError(f"the weights of {source.name} do not have the shapes that config.json says: {_some(wrong)}")
+
+
+def _check_finite(source: Source, model: Any) -> None:
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise InputError(f"the weights of {source.name} hold NaN or infinite values, in {name}: fetch or train it again")
+
+
+def _read_tokenizer(source: Source) -> Any:
+    """Read the tokenizer, or None where a folder has none: token ids need none."""
+    from transformers import AutoTokenizer
+
+    if source.folder is not None and not any((source.folder / file).is_file() for file in _TOKENIZER_FILES):
+        return None
+    try:
+        return AutoTokenizer.from_pretrained(source.place, **source.files)
+    except Exception as error:  # the tokenizers library raises a bare Exception
+        raise InputError(f"the tokenizer of {source.name} cannot be read: {_first_line(error)}") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and notes off the terminal; what matters of them is an error here."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
