@@ -1,0 +1,18 @@
+"""Tasks of the literature, each a function `task(tokenizer, n, seed)`."""
+
+from collections.abc import Callable
+
+from circuitsearch.task import Task
+
+from .agreement import agreement as agreement
+from .country_facts import country_facts as country_facts
+from .docstring import docstring as docstring
+from .gendered_pronoun import gendered_pronoun as gendered_pronoun
+from .greater_than import greater_than as greater_than
+from .induction import induction as induction
+from .ioi import ioi as ioi
+
+TASKS: dict[str, Callable[..., Task]] = {
+    task.__name__: task
+    for task in (ioi, induction, greater_than, gendered_pronoun, docstring, country_facts, agreement)
+}

@@ -1,0 +1,105 @@
+"""Greater-than: "The war lasted from the year 1732 to the year 17" -> any year after 32."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from circuitsearch.errors import InputError
+from circuitsearch.metrics import prob_diff
+from circuitsearch.task import Example, Task
+from circuitsearch.text import encode, is_one_token
+
+from .sample import Sampler, distinct
+from .words import EVENTS, GROUPS, deal, usable
+
+TEMPLATES = [
+    "The {event} lasted from the year {start} to the year {century}",
+    "The {event} went on from the year {start} until the year {century}",
+    "The {event} began in the year {start} and ended in the year {century}",
+    "The {event} started in {start} and was over by {century}",
+    "We read that the {event} ran from {start} to {century}",
+    "The long {event} took from the year {start} up to the year {century}",
+    "From {start} the {event} continued until {century}",
+    "Between the year {start} and the end of the {event} in the year {century}",
+]
+
+CENTURIES = [str(century) for century in range(11, 19)]
+YEARS = [f"{year:02d}" for year in range(100)]
+EARLIEST = "01"
+
+JOINTS = [("", ""), ("", " "), (" ", "")]
+"""What stands between the halves of a year: nothing; a space that belongs to the second half; one of its own."""
+
+
+def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
+    """Greater-than: an event ends in a later year than it began.
+
+    The corrupt prompt begins in the year 01 of the century (the paper's "01" prompts), after which every year would
+    do. Right are all two-digit years after the first, wrong are that year and all before.
+
+    Parameters
+    ----------
+    tokenizer
+        A Hugging Face tokenizer. A year must be two tokens, century and two digits; where "1732" is not, "17 32"
+        is tried. Years that are not two tokens either way are left out.
+    n
+        Number of examples, at least 1.
+    seed
+        Seed of the examples; the same seed gives the same task.
+
+    Returns
+    -------
+    Task
+        Metric: probability of the right years minus probability of the wrong ones.
+
+    References
+    ----------
+    Hanna et al., How does GPT-2 compute greater-than?, 2023, arXiv:2305.00586.
+    """
+    examples = distinct("greater_than", sampler(tokenizer, GROUPS), GROUPS, n, seed)
+    return Task.from_examples("greater_than", examples, tokenizer, metric=prob_diff)
+
+
+def sampler(tokenizer: Any, groups: int) -> Sampler:
+    """The function that writes one example with the events and templates of a group."""
+    end, start, years = calendar(tokenizer)
+    centuries = sorted(years)
+    events = deal(usable(EVENTS, tokenizer, "greater_than", "events", groups), groups)
+    templates = deal(TEMPLATES, groups)
+
+    def write(random: Random, group: int) -> Example:
+        template, event = random.choice(templates[group]), random.choice(events[group])
+        century = random.choice(centuries)
+        begin = random.choice([year for year in years[century] if EARLIEST < year < max(years[century])])
+        clean, corrupt = (
+            template.format(event=event, start=century + end + start + year, century=century) + end
+            for year in (begin, EARLIEST)
+        )
+        later = tuple(start + year for year in years[century] if year > begin)
+        earlier = tuple(start + year for year in years[century] if year <= begin)
+        return Example(clean, corrupt, later, earlier, group)
+
+    return write
+
+
+def calendar(tokenizer: Any) -> tuple[str, str, dict[str, list[str]]]:
+    """The first joint that makes a year two tokens, and for each century the years that are."""
+    for end, start in JOINTS:
+        years = {century: split_years(tokenizer, century + end, start) for century in CENTURIES}
+        years = {century: kept for century, kept in years.items() if len(kept) >= 20 and EARLIEST in kept}
+        if years:
+            return end, start, years
+    raise InputError(
+        "task greater_than: this tokenizer splits no century into two-digit years (neither 1732 nor 17 32 gives the "
+        "token 32); use a tokenizer that holds two-digit numbers whole."
+    )
+
+
+def split_years(tokenizer: Any, century: str, start: str) -> list[str]:
+    """The two-digit years that are one token of their own after the century."""
+    # The century must end in the same token whether a year follows or not, which is_one_token checks.
+    known = encode(tokenizer, f"the year {century}")
+    if len(known) != len(encode(tokenizer, "the year")) + 1 + century.endswith(" "):
+        return []
+    return [year for year in YEARS if is_one_token(tokenizer, start + year, f"the year {century}")]

@@ -1,0 +1,137 @@
+"""The words that the tasks are written with, and their share for one tokenizer and one group.
+
+Every list is longer than a task needs, because a tokenizer keeps only the words that it holds as one token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from circuitsearch.errors import InputError
+from circuitsearch.text import is_one_token
+
+Item = TypeVar("Item")
+
+
+def split(text: str) -> list[str]:
+    """Cut a text into its words, so that a list of words reads like a line of text."""
+    return text.split()
+
+
+GROUPS = 4
+"""Into how many groups each task deals its words and templates (even, so that a half split is even)."""
+
+FEMALE = split(
+    "Mary Anna Emma Sarah Laura Kate Lisa Julia Amy Rachel Alice Jane Susan Karen Linda Nancy Helen Ruth Maria Diana "
+    "Claire Jennifer Jessica Amanda Michelle Nicole Stephanie Elizabeth Rebecca Melissa Angela Andrea Samantha Lauren "
+    "Megan Rose Lucy Sophie Emily Hannah Katie Barbara Patricia Margaret Catherine Caroline Victoria Christine"
+)
+MALE = split(
+    "John James Robert Michael David Richard Thomas Charles Daniel Matthew Mark Paul Steven Andrew Kevin Brian George "
+    "Edward Ronald Timothy Jason Jeffrey Ryan Jacob Gary Nicholas Eric Jonathan Stephen Larry Justin Scott Brandon "
+    "Benjamin Samuel Gregory Frank Patrick Jack Peter Henry Adam Simon Arthur Tom Luke Martin Harry"
+)
+NAMES = [name for pair in zip(FEMALE, MALE, strict=True) for name in pair]
+
+PLACES = split(
+    "store park school office hospital restaurant station library garden market house church museum beach theater "
+    "airport farm bank hotel bar lake bridge factory club"
+)
+OBJECTS = split(
+    "ring book drink letter ball key phone bag flower basket map cup ticket lamp hat gift coat camera card box "
+    "computer bottle pen necklace"
+)
+
+ROLES = split(
+    "friend teacher doctor cook singer player leader writer driver lawyer neighbor student farmer painter worker "
+    "speaker manager coach boss scientist partner judge guard pilot"
+)
+TRAITS = split(
+    "great good kind funny smart brave quiet strong careful famous nice strict patient clever calm fair happy rich "
+    "proud busy polite serious gentle lucky"
+)
+
+NOUNS = [
+    tuple(pair.split("/"))
+    for pair in split(
+        "key/keys cabinet/cabinets author/authors picture/pictures dog/dogs cat/cats boy/boys girl/girls "
+        "teacher/teachers student/students book/books car/cars bird/birds horse/horses tree/trees doctor/doctors "
+        "friend/friends painter/painters farmer/farmers pilot/pilots guard/guards parent/parents window/windows "
+        "table/tables chair/chairs door/doors bridge/bridges lake/lakes truck/trucks boat/boats lamp/lamps box/boxes "
+        "flower/flowers letter/letters phone/phones card/cards ticket/tickets cup/cups shop/shops house/houses "
+        "driver/drivers player/players leader/leaders writer/writers garden/gardens bottle/bottles farm/farms "
+        "engine/engines"
+    )
+]
+
+EVENTS = split(
+    "war project trip journey siege treaty voyage reign plague conflict campaign dispute rebellion empire dynasty "
+    "famine drought festival marriage trial study crisis search strike tour program alliance expedition truce mission "
+    "debate revolt"
+)
+
+ARGUMENTS = split(
+    "load size files last name path key value mode text data index count width height color user group port host "
+    "label score limit start stop step field table token model input output result order page line shape point "
+    "source target level state status event filter format image video time date file node code test list item sort "
+    "type rate range scale speed weight depth"
+)
+THINGS = split(
+    "oil column piece crime population unit dark river song metal paper winter summer sugar stone cloud dream forest "
+    "island music engine shadow silver glass cotton bread coffee planet desert ocean storm mountain horse window "
+    "market winner soldier circle number letter hunter candle spring village signal button corner"
+)
+
+
+COUNTRIES = [
+    tuple(row.split("/"))
+    for row in split(
+        "France/Paris/French/Europe/euro Germany/Berlin/German/Europe/euro Italy/Rome/Italian/Europe/euro "
+        "Spain/Madrid/Spanish/Europe/euro Portugal/Lisbon/Portuguese/Europe/euro Greece/Athens/Greek/Europe/euro "
+        "Austria/Vienna/German/Europe/euro Ireland/Dublin/English/Europe/euro "
+        "Finland/Helsinki/Finnish/Europe/euro Norway/Oslo/Norwegian/Europe/krone "
+        "Sweden/Stockholm/Swedish/Europe/krona Denmark/Copenhagen/Danish/Europe/krone "
+        "Poland/Warsaw/Polish/Europe/zloty Hungary/Budapest/Hungarian/Europe/forint "
+        "Romania/Bucharest/Romanian/Europe/leu Croatia/Zagreb/Croatian/Europe/euro "
+        "Serbia/Belgrade/Serbian/Europe/dinar Ukraine/Kyiv/Ukrainian/Europe/hryvnia "
+        "Russia/Moscow/Russian/Europe/ruble Britain/London/English/Europe/pound Turkey/Ankara/Turkish/Asia/lira "
+        "Japan/Tokyo/Japanese/Asia/yen China/Beijing/Chinese/Asia/yuan Thailand/Bangkok/Thai/Asia/baht "
+        "Vietnam/Hanoi/Vietnamese/Asia/dong Pakistan/Islamabad/Urdu/Asia/rupee Nepal/Kathmandu/Nepali/Asia/rupee "
+        "Indonesia/Jakarta/Indonesian/Asia/rupiah Bangladesh/Dhaka/Bengali/Asia/taka "
+        "Iran/Tehran/Persian/Asia/rial Iraq/Baghdad/Arabic/Asia/dinar Syria/Damascus/Arabic/Asia/pound "
+        "Lebanon/Beirut/Arabic/Asia/pound Jordan/Amman/Arabic/Asia/dinar Qatar/Doha/Arabic/Asia/riyal "
+        "Egypt/Cairo/Arabic/Africa/pound Morocco/Rabat/Arabic/Africa/dirham Tunisia/Tunis/Arabic/Africa/dinar "
+        "Algeria/Algiers/Arabic/Africa/dinar Libya/Tripoli/Arabic/Africa/dinar "
+        "Sudan/Khartoum/Arabic/Africa/pound Kenya/Nairobi/Swahili/Africa/shilling "
+        "Uganda/Kampala/English/Africa/shilling Ghana/Accra/English/Africa/cedi "
+        "Nigeria/Abuja/English/Africa/naira Senegal/Dakar/French/Africa/franc "
+        "Angola/Luanda/Portuguese/Africa/kwanza Brazil/Brasilia/Portuguese/America/real "
+        "Chile/Santiago/Spanish/America/peso Peru/Lima/Spanish/America/sol Colombia/Bogota/Spanish/America/peso "
+        "Uruguay/Montevideo/Spanish/America/peso Cuba/Havana/Spanish/America/peso "
+        "Canada/Ottawa/English/America/dollar Jamaica/Kingston/English/America/dollar "
+        "Australia/Canberra/English/Oceania/dollar"
+    )
+]
+"""Country, capital, main language, continent, currency."""
+
+
+def usable(words: Sequence[Any], tokenizer: Any, task: str, what: str, least: int) -> list[Any]:
+    """Keep the words (or tuples of words) that are single tokens after a space; refuse fewer than `least`."""
+    kept = [word for word in words if all(is_one_token(tokenizer, " " + part) for part in parts(word))]
+    if len(kept) < least:
+        raise InputError(
+            f"task {task}: only {len(kept)} of its {len(words)} {what} are single tokens in this tokenizer, "
+            f"and it needs {least}; use a tokenizer that holds common English words whole."
+        )
+    return kept
+
+
+def parts(word: str | tuple[str, ...]) -> tuple[str, ...]:
+    """A word as a tuple of words."""
+    return (word,) if isinstance(word, str) else word
+
+
+def deal(items: Sequence[Item], groups: int) -> list[list[Item]]:
+    """Deal the items like cards: every group gets its own, as even in number as can be."""
+    return [list(items[group::groups]) for group in range(groups)]
