@@ -68,9 +68,11 @@ def find(name: str | Path) -> Source:
         return Source(text, BUNDLED[text])
     folder = Path(text).expanduser()
     if folder.is_dir():
-        return Source(text, folder)
+        return Source(text, folder.resolve())
     if folder.exists():
-        raise InputError(f"the model {text} is a file: give the folder that holds its config.json and model.safetensors")
+        raise InputError(
+            f"the model {text} is a file: give the folder that holds its config.json and model.safetensors"
+        )
     if not _HUB_NAME.fullmatch(text) or text.startswith("."):
         raise InputError(f"there is no model folder {text}: {_KNOWN}")
     return Source(text, None)
@@ -123,7 +125,9 @@ def _model_type(source: Source) -> str:
     except (OSError, ValueError) as error:
         raise InputError(f"the config.json of {source.name} cannot be read: {_first_line(error)}") from None
     if "model_type" not in config:
-        raise InputError(f"the config.json of {source.name} names no model_type: give a folder that save_pretrained wrote")
+        raise InputError(
+            f"the config.json of {source.name} names no model_type: give a folder that save_pretrained wrote"
+        )
     return config["model_type"]
 
 
@@ -149,7 +153,9 @@ def _check_weight_files(folder: Path) -> None:
 
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise InputError(f"the model folder {folder} has no weights: it needs model.safetensors (other formats are not read)")
+        raise InputError(
+            f"the model folder {folder} has no weights: it needs model.safetensors (other formats are not read)"
+        )
     for file in files:
         try:
             with safe_open(file, "pt") as opened:
@@ -171,7 +177,9 @@ def _check_complete(source: Source, info: dict[str, Any]) -> None:
 def _check_finite(source: Source, model: Any) -> None:
     for name, weight in model.state_dict().items():
         if weight.is_floating_point() and not bool(weight.isfinite().all()):
-            raise InputError(f"the weights of {source.name} hold NaN or infinite values, in {name}: fetch or train it again")
+            raise InputError(
+                f"the weights of {source.name} hold NaN or infinite values, in {name}: fetch or train it again"
+            )
 
 
 def _read_tokenizer(source: Source) -> Any:

@@ -1,0 +1,61 @@
+"""The command line: ``main`` runs a verb, and turns what a person can put right into one sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from circuitsearch.errors import InputError
+
+WRONG_INPUT, INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0, 2 for input that cannot be used, 130 after Ctrl-C.
+
+    Errors that are no one's input, bugs, keep their traceback.
+    """
+    try:
+        return _run(arguments)
+    except InputError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _refuse(_sentence(error))
+    except KeyboardInterrupt:
+        return _goodbye()
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    import typer
+
+    from circuitsearch.cli.app import app
+
+    try:
+        code = app(args=arguments, prog_name="circuitsearch", standalone_mode=False)
+    except typer.TyperException as error:
+        return _refuse(error.format_message())
+    return _goodbye() if code == INTERRUPTED else int(code or 0)
+
+
+def _refuse(sentence: str) -> int:
+    from circuitsearch.cli.terminal import printable
+
+    print(printable(sentence), file=sys.stderr)
+    return WRONG_INPUT
+
+
+def _goodbye() -> int:
+    print("\nStopped. What is finished stays: the same command goes on from there.", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _sentence(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"{where}no room is left on the disk: free some, then run the same command again to go on"
+    return f"{where}{error.strerror or error}"

@@ -1,0 +1,174 @@
+"""The verbs and their options. Each body imports what it needs, so that ``--help`` stays quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from circuitsearch.cli import options
+from circuitsearch.cli.terminal import Terminal
+from circuitsearch.errors import InputError, unknown
+
+
+class Verbs(TyperGroup):
+    """The group of verbs; one that is unknown is answered with the nearest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if not args[0].startswith("-") and args[0] not in self.commands:
+            raise unknown("verb", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Find the smallest circuit with which a transformer does a task, and the evidence that it does.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from circuitsearch import __version__
+
+        print(f"circuitsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Find the smallest circuit with which a transformer does a task, and the evidence that it does."""
+
+
+@app.command()
+def find(
+    context: typer.Context,
+    task: options.OptionalTask = None,
+    *,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/TASK-MODEL.")] = None,
+    model: options.Model = "pico",
+    n: options.N = None,
+    seed: options.Seed = 0,
+    method: options.Method = "eap-ig",
+    ablation: options.Ablation = "resample",
+    metric: options.Metric = None,
+    faithfulness: options.Faithfulness = 0.9,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    again: Annotated[
+        Path | None, typer.Option("--from", help="Run a manifest.json again; --out, --model, --device may go with it.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Go the whole way: score every edge, find the circuit, test it on held-out prompts, draw it."""
+    from circuitsearch.cli.find import find, find_again
+    from circuitsearch.cli.inputs import Question
+
+    if again is not None:
+        given = _given(context)
+        extra = given - {"again", "out", "model", "device", "json"}
+        if extra:
+            raise InputError(f"--from takes its choices from the manifest: leave out {', '.join(sorted(extra))}")
+        find_again(
+            again, out, model if "model" in given else None, device if "device" in given else None, Terminal(json)
+        )
+    elif task is None:
+        raise InputError("find needs a task: a name, as in 'circuitsearch find ioi', or a file of JSON lines")
+    else:
+        question = Question(task, model, n, seed, method, ablation, metric, faithfulness, device, dtype)
+        find(question, out, Terminal(json))
+
+
+@app.command()
+def score(
+    task: options.TaskArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the scores go.")] = Path("scores.safetensors"),
+    model: options.Model = "pico",
+    n: options.N = None,
+    seed: options.Seed = 0,
+    method: options.Method = "eap-ig",
+    ablation: options.Ablation = "resample",
+    metric: options.Metric = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Score every edge on all prompts of a task."""
+    from circuitsearch.cli.inputs import Question
+    from circuitsearch.cli.verbs import score
+
+    question = Question(task, model, n, seed, method, ablation, metric, device=device, dtype=dtype)
+    score(question, out, Terminal(json))
+
+
+@app.command()
+def validate(
+    circuit: options.CircuitArgument,
+    task: options.TaskArgument,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report there as JSON.")] = None,
+    model: options.Model = "pico",
+    n: options.N = None,
+    seed: options.Seed = 0,
+    ablation: options.Ablation = "resample",
+    metric: options.Metric = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Test a circuit on all prompts of a task, beside random circuits of its size."""
+    from circuitsearch.cli.inputs import Question
+    from circuitsearch.cli.verbs import validate
+
+    question = Question(task, model, n, seed, ablation=ablation, metric=metric, device=device, dtype=dtype)
+    validate(circuit, question, out, Terminal(json))
+
+
+@app.command()
+def draw(
+    circuit: options.CircuitArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png or .dot.")] = Path(
+        "circuit.svg"
+    ),
+    json: options.Json = False,
+) -> None:
+    """Draw a circuit as a figure for a paper."""
+    from circuitsearch.cli.verbs import draw
+
+    draw(circuit, out, Terminal(json))
+
+
+@app.command()
+def tasks(json: options.Json = False) -> None:
+    """List the tasks that have a name."""
+    from circuitsearch.cli.lists import tasks
+
+    tasks(Terminal(json))
+
+
+@app.command()
+def models(json: options.Json = False) -> None:
+    """List the bundled models and the families that can be read."""
+    from circuitsearch.cli.lists import models
+
+    models(Terminal(json))
+
+
+@app.command()
+def doctor(json: options.Json = False) -> None:
+    """Say what is here: versions, device, memory, renderer, and whether the bundled model proves itself."""
+    from circuitsearch.cli.doctor import doctor
+
+    doctor(Terminal(json))
+
+
+def _given(context: typer.Context) -> set[str]:
+    """Names of the parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}

@@ -1,0 +1,115 @@
+"""``circuitsearch find``: the whole way from a task to a circuit, its evidence and its figure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.cli import say
+from circuitsearch.cli.inputs import TRAIN_FRACTION, Question, Setting, setting
+from circuitsearch.cli.page import page
+from circuitsearch.cli.steps import Steps
+from circuitsearch.cli.terminal import Terminal
+from circuitsearch.errors import InputError
+from circuitsearch.figures import caption_for, draw
+from circuitsearch.run import MANIFEST, Choices, Manifest, RunFolder
+from circuitsearch.scores import Scores, score
+from circuitsearch.search import minimal
+from circuitsearch.validation import Report, behaviour, validate
+
+FIGURES = ("circuit.svg", "circuit.pdf", "circuit.png", "circuit.dot")
+
+
+def find(question: Question, out: Path | None, terminal: Terminal) -> None:
+    """Find the circuit that a question asks for, and write its run folder."""
+    asked = setting(question)
+    circuit, report, folder = _go(asked, out or Path("runs") / asked.name, terminal)
+    terminal.result(say.as_json(asked, circuit, report, folder.path))
+
+
+def find_again(manifest: Path, out: Path | None, model: str | None, device: str | None, terminal: Terminal) -> None:
+    """Find the circuit of an earlier run again, in a new folder, from its manifest alone.
+
+    ``model`` says where the model lies now, ``device`` where to run.
+
+    Raises
+    ------
+    InputError
+        If the weights or the prompts are not those of the run.
+    """
+    earlier = Manifest.load(manifest)
+    asked = setting(question_of(earlier.choices, model, device))
+    _check_same_input(earlier.choices, asked.choices)
+    out = out or manifest.resolve().parent.with_name(f"{manifest.resolve().parent.name}-again")
+    circuit, report, folder = _go(asked, out, terminal)
+    say.comparison(terminal, manifest.with_name("circuit.json"), circuit)
+    terminal.result(say.as_json(asked, circuit, report, folder.path))
+
+
+def _go(asked: Setting, out: Path, terminal: Terminal) -> tuple[Circuit, Report, RunFolder]:
+    model, ablation, choices = asked.model, asked.ablation, asked.choices
+    folder = RunFolder.at(out, choices)
+
+    measured = behaviour(model, asked.task, ablation=ablation)
+    say.behaviour(terminal, asked, measured)
+    measured.check()
+    train, held_out = asked.task.split(TRAIN_FRACTION, choices.seed)
+
+    with folder.open():
+        steps = Steps(folder, terminal)
+        scores = steps.take(
+            "scores.safetensors", Scores, lambda bar: score(model, train, asked.method, ablation=ablation, progress=bar)
+        )
+        say.scores(terminal, scores, steps.took)
+
+        circuit = steps.take(
+            "circuit.json",
+            Circuit,
+            lambda bar: minimal(model, train, scores, choices.faithfulness, ablation=ablation, progress=bar),
+        )
+        circuit = replace(circuit, scores=scores.values)  # the file holds those of its own edges only
+        say.circuit(terminal, circuit, steps.took)
+
+        report = steps.take(
+            "report.json",
+            Report,
+            lambda bar: validate(model, circuit, held_out, ablation=ablation, seed=choices.seed, progress=bar),
+        )
+        say.report(terminal, report, steps.took)
+
+        caption = caption_for(circuit, report, model=asked.model_name, method=choices.method)
+        for name in FIGURES:
+            folder.write(name, lambda path: draw(circuit, path, report=report, caption=caption))
+        folder.write("report.md", lambda path: path.write_text(page(choices, circuit, report), encoding="utf-8"))
+
+    say.edges(terminal, circuit)
+    say.folder(terminal, folder.path)
+    return circuit, report, folder
+
+
+def question_of(choices: Choices, model: str | None, device: str | None) -> Question:
+    """Ask again what an earlier run was asked."""
+    return Question(
+        task=choices.task_file or choices.task,
+        model=model or choices.model,
+        n=choices.n,
+        seed=choices.seed,
+        method=choices.method,
+        ablation=choices.ablation,
+        metric=choices.metric,
+        faithfulness=choices.faithfulness,
+        device=device or choices.device,
+        dtype=choices.dtype,
+    )
+
+
+def _check_same_input(earlier: Choices, now: Choices) -> None:
+    for what, then, there in (
+        (f"weights of {now.model}", earlier.weights_sha256, now.weights_sha256),
+        (f"prompts of {now.task_file or now.task}", earlier.task_sha256, now.task_sha256),
+    ):
+        if then != there:
+            raise InputError(
+                f"the {what} are not those of the run in the {MANIFEST}: SHA-256 {there[:12]}... now, {then[:12]}... then"
+            )

@@ -1,0 +1,25 @@
+"""The options that verbs share, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")]
+OptionalTask = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name, or a file of JSON lines.")]
+CircuitArgument = Annotated[Path, typer.Argument(metavar="CIRCUIT", help="A circuit.json, or a run's folder.")]
+Model = Annotated[str, typer.Option(help="A bundled model, a folder, or a name on the Hugging Face hub.")]
+N = Annotated[int | None, typer.Option("--n", help="Prompts: 256, or the first n rows of a file (all by default).")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the prompts, the split and the intervals.")]
+Method = Annotated[str, typer.Option(help="How edges are scored: eap, eap-ig, 'EAPIG(steps=10)', exact ...")]
+Ablation = Annotated[str, typer.Option(help="What a cut edge carries: resample, mean, mean-over-positions, zero.")]
+Metric = Annotated[str | None, typer.Option(help="Another metric than the task's own.", show_default=False)]
+Faithfulness = Annotated[float, typer.Option(help="The share of the behaviour that the circuit must keep, in (0, 1].")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes cuda where there is one.")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="float32, float64, bfloat16 or float16; by default as stored.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and all else on standard error.")]

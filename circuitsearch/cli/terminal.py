@@ -1,0 +1,72 @@
+"""What a verb says: lines and tables for people, or one JSON object for machines; progress with the time left."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+PATIENCE = 2.0  # seconds after which a bar is shown
+
+
+def printable(text: str) -> str:
+    r"""Show control characters as escapes, so that no name steers the terminal.
+
+    Examples
+    --------
+    >>> printable("ioi\x1b[2J")
+    'ioi\\x1b[2J'
+    """
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+class Terminal:
+    """Where a verb speaks: with ``json`` standard output carries the result alone, all else goes to standard error."""
+
+    def __init__(self, json: bool = False) -> None:
+        self.json = json
+        self.console = Console(stderr=json, highlight=False, markup=False, soft_wrap=True)
+
+    def say(self, label: str, text: str) -> None:
+        """Print one line: what it is about, and what there is to say."""
+        self.console.print(Text(f"{label:<9} ", style="bold") + Text(printable(text)))
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table; columns whose name begins with a space are set flush right."""
+        table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for name in header:
+            table.add_column(name.strip(), justify="right" if name.startswith(" ") else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        self.console.print(table)
+
+    def result(self, content: Any) -> None:
+        """Print the JSON object, if one was asked for."""
+        if self.json:
+            sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Give a callable for (steps done, steps in all); its bar is shown on a terminal once it takes a while."""
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        began, shown = time.monotonic(), bar.add_task(what, total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(shown, completed=done, total=total)
+            if time.monotonic() - began > PATIENCE:
+                bar.start()
+
+        try:
+            yield update
+        finally:
+            bar.stop()

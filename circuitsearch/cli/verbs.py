@@ -1,0 +1,79 @@
+"""The verbs that do one part of the way alone: score, validate, draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from circuitsearch import figures
+from circuitsearch.cli import say
+from circuitsearch.cli.inputs import Question, circuit_at, setting
+from circuitsearch.cli.terminal import Terminal
+from circuitsearch.errors import InputError
+from circuitsearch.run import MANIFEST, Manifest, write_whole
+from circuitsearch.scores import score as score_edges
+from circuitsearch.validation import Report, behaviour
+from circuitsearch.validation import validate as validate_circuit
+
+
+def score(question: Question, out: Path, terminal: Terminal) -> None:
+    """Score every edge and write the scores."""
+    _check_writable(out)
+    asked = setting(question)
+    measured = behaviour(asked.model, asked.task, ablation=asked.ablation)
+    say.behaviour(terminal, asked, measured)
+    measured.check()
+    with terminal.progress("scores") as bar:
+        scores = score_edges(asked.model, asked.task, asked.method, ablation=asked.ablation, progress=bar)
+    write_whole(out, scores.save)
+    top = scores.top(say.STRONGEST)
+    rows = [(f"{writer}->{reader}", f"{value:+.4f}", say.meaning(value)) for writer, reader, value in top]
+    terminal.table("strongest edges (how much the metric falls when cut)", ("edge", " score", ""), rows)
+    terminal.say("scores", f"{int(scores.scored.sum())} edges by {scores.method}, in {out}")
+    terminal.result({"out": str(out), "n": scores.n, "method": scores.method, "scores": scores.to_dict()})
+
+
+def validate(circuit: Path, question: Question, out: Path | None, terminal: Terminal) -> None:
+    """Test a circuit on a task's prompts, all of them taken as held out."""
+    found = circuit_at(circuit)
+    if out is not None:
+        _check_writable(out)
+    asked = setting(question)
+    measured = behaviour(asked.model, asked.task, ablation=asked.ablation)
+    say.behaviour(terminal, asked, measured)
+    with terminal.progress("validating") as bar:
+        report = validate_circuit(
+            asked.model, found, asked.task, ablation=asked.ablation, seed=question.seed, progress=bar
+        )
+    if out is not None:
+        write_whole(out, report.save)
+    terminal.console.print(str(report))
+    terminal.result(report.to_dict())
+
+
+def draw(circuit: Path, out: Path, terminal: Terminal) -> None:
+    """Draw a circuit; the report and the manifest of its run, where they lie beside it, give the caption."""
+    found, beside = circuit_at(circuit), _beside(circuit)
+    _check_writable(out)
+    write_whole(out, lambda path: figures.draw(found, path, caption=figures.caption_for(found, **beside)))
+    terminal.say("figure", f"{len(found)} of {found.graph.n_edges} edges drawn in {out}")
+    terminal.result({"out": str(out), "n_edges": len(found)})
+
+
+def _beside(circuit: Path) -> dict[str, Any]:
+    """The run's report, model and method, if ``circuit`` is a run's folder or the circuit in one."""
+    folder = circuit if circuit.is_dir() else circuit.parent
+    ours = circuit.is_dir() or circuit.name == "circuit.json"
+    if not ours or not (folder / MANIFEST).is_file() or not (folder / "report.json").is_file():
+        return {}
+    choices = Manifest.load(folder / MANIFEST).choices
+    report = Report.load(folder / "report.json")
+    return {"report": report, "model": Path(choices.model).name, "method": choices.method}
+
+
+def _check_writable(out: Path) -> None:
+    """Say before the work, not after it, that there is no such folder."""
+    if not out.parent.is_dir():
+        raise InputError(f"the folder {out.parent} does not exist: make it, or choose another place with --out")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder: give the name of a file with --out")
