@@ -1,0 +1,99 @@
+"""Matplotlib as every figure here uses it: one style, no clock and no chance in the file, nothing half-written."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unicodedata import category
+
+from circuitsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("svg", "pdf", "png")
+PNG_DPI = 300
+
+# DejaVu Sans comes with matplotlib, so that measures, and with them the bytes, are the same on every machine.
+_FONT = "DejaVu Sans"
+_SVG_FONTS = "Helvetica, Arial, 'DejaVu Sans', sans-serif"  # what a viewer may choose from; narrower ones fit as well
+
+_STYLE = {
+    "font.family": _FONT,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "circuitsearch",
+    "pdf.fonttype": 42,
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+# A date, a version or a host in the file would change its bytes from one run to the next.
+_METADATA = {
+    "svg": {"Date": None, "Creator": "circuitsearch"},
+    "pdf": {"CreationDate": None, "Creator": "circuitsearch", "Producer": None},
+    "png": {"Software": None},
+}
+
+
+def suffix_of(path: str | Path, formats: tuple[str, ...] = FORMATS) -> str:
+    """Format that a path asks for by its suffix; an InputError lists the ones there are."""
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in formats:
+        known = ", ".join(f".{name}" for name in formats)
+        raise InputError(f"cannot draw to {str(path)!r}: its suffix must be one of {known}")
+    return suffix
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's defaults with ours on top, whatever the caller has set; restored afterwards."""
+    from matplotlib import style
+
+    with style.context(_STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the SVG's viewer has fonts of its own
+        yield
+
+
+def encode(figure: Figure, suffix: str) -> bytes:
+    """Encode a figure; the same figure gives the same bytes. Call within :func:`house_style`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, dpi=PNG_DPI if suffix == "png" else 72, metadata=_METADATA[suffix])
+    content = buffer.getvalue()
+    return content.replace(f"'{_FONT}'".encode(), _SVG_FONTS.encode()) if suffix == "svg" else content
+
+
+def write(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all; an OSError says why not."""
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def plain_text(text: str) -> str:
+    """Text with single spaces, and without what XML cannot hold: control characters, lone surrogates, non-characters.
+
+    Examples
+    --------
+    >>> plain_text("two\\n lines\\x00")
+    'two lines\ufffd'
+    """
+    spaced = " ".join(text.split())
+    return "".join("\ufffd" if category(char) in ("Cc", "Cs") or char in "\ufffe\uffff" else char for char in spaced)
+
+
+def text_width(text: str, size: float) -> float:
+    """Width in points of a text set in DejaVu Sans of a size in points. Call within :func:`house_style`."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]

@@ -1,0 +1,90 @@
+"""Placing: rows in order, lanes beside nodes, whichever Graphviz does it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.figures import draw, style
+from circuitsearch.figures.place import place
+from circuitsearch.figures.plan import plan
+from circuitsearch.graph import Graph
+
+# A stand-in for a system's `dot`: it answers what that would answer.
+FAKE_DOT = """#!{python}
+import sys, pygraphviz
+sys.stdout.buffer.write(pygraphviz.AGraph(string=sys.stdin.read()).draw(format="json", prog="dot"))
+"""
+
+
+@pytest.mark.parametrize("n", [10, 100, 500])
+@pytest.mark.parametrize("graph", [Graph(4, 8, 8), Graph(4, 8, 4), Graph(6, 8, 8, parallel=True)], ids=str)
+def test_nothing_overlaps(random_circuit, graph, n):
+    """Nodes of a row lie apart, strands go upward only, and run behind no node but their own ends."""
+    drawn = plan(random_circuit(n, graph))
+    placed = place(drawn)
+    for row in drawn.rows:
+        across = sorted(placed.nodes[name][0] for name in row.nodes)
+        assert all(right - left > style.NODE_WIDTH for left, right in zip(across, across[1:], strict=False))
+    for corners in placed.strands:
+        assert all(below[1] < above[1] for below, above in zip(corners, corners[1:], strict=False))
+        for x, y in corners[1:-1]:
+            beside = [at for at, height in placed.nodes.values() if abs(height - y) <= style.ROW_HEIGHT / 2 + 0.01]
+            assert all(abs(at - x) > style.NODE_WIDTH / 2 for at in beside)
+
+
+def test_strands_join_their_own_ends(random_circuit):
+    """A strand leaves its writer's top edge and enters its head's bottom edge at its port's third."""
+    drawn = plan(random_circuit(100))
+    placed = place(drawn)
+    for strand, corners in zip(drawn.strands, placed.strands, strict=True):
+        (x0, y0), (x1, y1) = placed.nodes[strand.writer], placed.nodes[strand.head]
+        assert corners[0][1] == pytest.approx(y0 + style.node_height(strand.writer) / 2)
+        assert corners[-1][1] == pytest.approx(y1 - style.node_height(strand.head) / 2)
+        assert abs(corners[0][0] - x0) < style.NODE_WIDTH / 2
+        room = style.NODE_WIDTH / (6 if strand.port in ("q", "k", "v") else 2)
+        assert abs(corners[-1][0] - x1 - style.port_offset(strand.port)) < room
+
+
+def test_rows_follow_the_stream():
+    """From the bottom: embed, a layer's attention, its MLP, ..., logits; side by side where they run in parallel."""
+    edges = [("embed", "a0.h1<v>"), ("embed", "m0<in>"), ("a0.h1", "logits"), ("m0", "m1<in>"), ("m1", "logits")]
+    rows = [row.nodes for row in plan(Circuit.from_edges(Graph(2, 2, 2), edges)).rows]
+    assert rows == [("embed",), ("a0.h1",), ("m0",), ("m1",), ("logits",)]
+    rows = [row.nodes for row in plan(Circuit.from_edges(Graph(2, 2, 2, parallel=True), edges)).rows]
+    assert rows == [("embed",), ("a0.h1", "m0"), ("m1",), ("logits",)]
+
+
+def test_shared_port_feeds_the_heads_that_write():
+    """An edge into a group's port is drawn to each head of the group that writes; to all of them if none does."""
+    graph = Graph(2, 4, 2)
+    edges = [("embed", "a1.kv1<k>"), ("embed", "a1.h3<q>"), ("a1.h3", "logits")]
+    assert [s.head for s in plan(Circuit.from_edges(graph, edges)).strands] == ["a1.h3", "a1.h3", "logits"]
+    dead_end = plan(Circuit.from_edges(graph, edges[:1]))
+    assert [s.head for s in dead_end.strands] == ["a1.h2", "a1.h3"] and dead_end.shared
+
+
+def test_system_dot_stands_in(random_circuit, tmp_path, monkeypatch):
+    """Without pygraphviz the system's dot places the same figure."""
+    drawn = plan(random_circuit(20))
+    expected = place(drawn)
+    dot = tmp_path / "dot"
+    dot.write_text(FAKE_DOT.format(python=sys.executable))
+    dot.chmod(0o755)
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = place(drawn)
+    assert {name: pytest.approx(at, abs=0.01) for name, at in found.nodes.items()} == expected.nodes
+
+
+def test_no_graphviz_is_said(random_circuit, tmp_path, monkeypatch):
+    """With neither, the sentence says what to install; a DOT file needs none."""
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="pip install"):
+        draw(random_circuit(5), tmp_path / "c.svg")
+    draw(random_circuit(5), tmp_path / "c.dot")
+    assert [file.name for file in tmp_path.iterdir()] == ["c.dot"]
