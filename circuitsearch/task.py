@@ -20,6 +20,8 @@ from circuitsearch.text import encode as encode
 
 Ids = Sequence[int] | Tensor
 
+TOKENS_WORTH_A_PASS = 256  # what the fixed cost of one more pass is worth, measured on small models
+
 
 @dataclass(frozen=True)
 class Example:
@@ -242,17 +244,21 @@ class Task:
         return self.subset(inside), self.subset(outside)
 
     def batches(self, size: int | None = None, *, share_prefix: bool = True) -> Iterator[Batch]:
-        """Yield the examples in buckets of one length and one first difference, each of at most ``size`` rows.
+        """Yield the examples in buckets of one length and about one first difference, each of at most ``size`` rows.
 
-        Nothing is ever padded. With ``share_prefix`` off every batch starts at position 0.
+        Nothing is ever padded. A bucket starts at the earliest first difference among its rows; rows that differ later
+        join it while that costs few tokens, since a pass has a cost of its own. With ``share_prefix`` off every batch
+        starts at position 0.
         """
-        buckets: dict[tuple[int, int], list[int]] = {}
-        for row in range(len(self)):
+        lengths: dict[int, list[tuple[int, int]]] = {}
+        for row, ids in enumerate(self.clean):
             start = self._first_difference(row) if share_prefix else 0
-            buckets.setdefault((len(self.clean[row]), start), []).append(row)
-        for (_, start), rows in sorted(buckets.items()):
-            for chunk in (rows[i : i + (size or len(rows))] for i in range(0, len(rows), size or len(rows))):
-                yield self._batch(chunk, start)
+            lengths.setdefault(len(ids), []).append((start, row))
+        for _, rows in sorted(lengths.items()):
+            for start, bucket in _buckets(sorted(rows)):
+                step = size or len(bucket)
+                for first in range(0, len(bucket), step):
+                    yield self._batch(bucket[first : first + step], start)
 
     def _first_difference(self, row: int) -> int:
         """Length of the prefix that both prompts share and the metric does not read."""
@@ -322,6 +328,20 @@ def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, pos
 def _groups_of_equal_prompts(prompts: Sequence[Tensor]) -> tuple[int, ...]:
     seen: dict[tuple[int, ...], int] = {}
     return tuple(seen.setdefault(tuple(ids.tolist()), len(seen)) for ids in prompts)
+
+
+def _buckets(rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
+    """Group (start, row) pairs, sorted, into (earliest start, rows) while few tokens are run twice for it."""
+    bucket: list[int] = []
+    earliest = rows[0][0]
+    extra = 0
+    for start, row in rows:
+        extra += start - earliest
+        if extra > TOKENS_WORTH_A_PASS:
+            yield earliest, bucket
+            bucket, earliest, extra = [], start, 0
+        bucket.append(row)
+    yield earliest, bucket
 
 
 def _padded(ids: Sequence[Tensor]) -> Tensor:

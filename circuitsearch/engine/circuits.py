@@ -6,6 +6,7 @@ D stream width, A writers that some circuit keeps an edge of, P ports, K head wi
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -33,7 +34,7 @@ class AblatedRun:
         self.outputs: list[dict[tuple[str, ...], Tensor]] = []  # a block's projections (B, T, features)
         stream = ablated.embed
         for layer, values, mlp in zip(described.layers, ablated.heads, ablated.mlps, strict=True):
-            normed = layer.attn_norm.module(stream)
+            normed = layer.attn_norm(stream)
             self.attention.append(stream)
             self.outputs.append({ports: module(normed) for module, ports in layer.projections.items()})
             after = stream + layer.o(values.flatten(-2))
@@ -55,17 +56,19 @@ class CircuitTaps(Taps):
         self.described, self.graph, self.ablated = described, described.graph, ablated
         b, t, d = ablated.final.shape
         self.shape = len(kept), b, t, d
-        writers = kept.any(2).any(0).nonzero().flatten()  # (A,)
-        self.slot = {int(writer): place for place, writer in enumerate(writers)}
-        self.kept = kept[:, writers].to(ablated.final)  # (C, A, V)
+        self.writers: list[int] = kept.any(2).any(0).nonzero().flatten().tolist()  # A rows, ascending
+        self.slot = {writer: place for place, writer in enumerate(self.writers)}
+        self.kept = kept[:, self.writers].to(ablated.final)  # (C, A, V)
         self.read = kept.any(1).any(0).tolist()  # (V,): whether any circuit keeps an edge into the port
-        self.brought = ablated.final.new_zeros(len(kept), len(writers), b, t, d)  # live minus ablated write
+        self.brought = ablated.final.new_empty(len(kept), len(self.writers), b, t, d)  # live minus ablated write
 
-    def _stream(self, base: Tensor, columns: Sequence[int]) -> Tensor:
-        """Streams (P, R, T, D) at these readers, from the ablated one (B, T, D)."""
+    def _streams(self, base: Tensor, columns: Sequence[int]) -> Tensor:
+        """Streams (P, R, T, D) at readers of one place in the stream, where the ablated one is ``base`` (B, T, D)."""
         c, b, t, d = self.shape
-        added = self.kept[:, :, list(columns)].transpose(1, 2) @ self.brought.flatten(2)  # (C, P, B * T * D)
-        return (added.view(c, -1, b, t, d) + base).transpose(0, 1).flatten(1, 2)
+        before = bisect.bisect_left(self.writers, self.graph.visible_writers(columns[0]))
+        kept = self.kept[:, :before, columns].transpose(1, 2)  # (C, P, A')
+        added = kept @ self.brought[:, :before].flatten(2)  # (C, P, B * T * D)
+        return added.view(c, -1, b, t, d).add_(base).transpose(0, 1).flatten(1, 2)
 
     def _write(self, writer: int, live: Tensor, ablated: Tensor) -> None:
         """Note what a writer brings, from its live write (R, T, D) and its ablated one (B, T, D)."""
@@ -76,17 +79,23 @@ class CircuitTaps(Taps):
         if 0 in self.slot:
             self._write(0, stream, self.ablated.activations.embed)
 
+    def attn_norm(self, layer: int, stream: Tensor) -> None:
+        columns = self.graph.attention_readers(layer)
+        self.active = [column for column in range(columns.start, columns.stop) if self.read[column]]
+        if self.active:
+            norm = self.described.layers[layer].attn_norm
+            self.normed = norm(self._streams(self.ablated.attention[layer], self.active))  # (P, R, T, D)
+
     def projected(self, layer: int, ports: tuple[str, ...], output: Tensor) -> Tensor:
-        c = self.shape[0]
-        output = self.ablated.outputs[layer][ports].repeat(c, 1, 1)  # (R, T, features)
-        parts, norm = self.described.layers[layer], self.described.layers[layer].attn_norm.module
+        output = self.ablated.outputs[layer][ports].repeat(self.shape[0], 1, 1)  # (R, T, features)
         for port in ports:
             columns = self.graph.port_readers(layer, port)
-            heads = [head for head, column in enumerate(range(columns.start, columns.stop)) if self.read[column]]
-            if heads:
-                projection = parts.projection(port)
-                stream = self._stream(self.ablated.attention[layer], [columns.start + head for head in heads])
-                values = torch.einsum("prtd,pkd->rtpk", norm(stream), projection.weight[heads]) + projection.bias[heads]
+            here = [place for place, column in enumerate(self.active) if columns.start <= column < columns.stop]
+            if here:
+                heads = [self.active[place] - columns.start for place in here]
+                projection = self.described.layers[layer].projection(port)
+                normed = self.normed[here[0] : here[-1] + 1]  # active ports of one kind stand together
+                values = torch.einsum("prtd,pkd->rtpk", normed, projection.weight[heads]) + projection.bias[heads]
                 output.index_copy_(-1, projection.features[heads].flatten(), values.flatten(-2))
         return output
 
@@ -102,7 +111,7 @@ class CircuitTaps(Taps):
 
     def mlp_input(self, layer: int, normed: Tensor) -> Tensor:
         column = self.graph.mlp_reader(layer)
-        return self.described.layers[layer].mlp_norm.module(self._stream(self.ablated.mlp[layer], [column])[0])
+        return self.described.layers[layer].mlp_norm(self._streams(self.ablated.mlp[layer], [column])[0])
 
     def mlp(self, layer: int, output: Tensor) -> None:
         writer = self.graph.mlp_writer(layer)
@@ -110,7 +119,7 @@ class CircuitTaps(Taps):
             self._write(writer, output, self.ablated.activations.mlps[layer])
 
     def final(self, stream: Tensor) -> Tensor:
-        return self._stream(self.ablated.final, [len(self.graph.readers) - 1])[0]
+        return self._streams(self.ablated.final, [len(self.graph.readers) - 1])[0]
 
 
 LogitsOf = Callable[[Pair, AblatedRun, slice], Tensor]

@@ -94,9 +94,10 @@ def _writers_sum_to_stream(described: Described, activations: Activations, taps:
             ("MLP", graph.mlp_reader(index), taps.mlp_streams[index], constant if graph.parallel else after),
         ):
             summed = written[: graph.visible_writers(column)].sum(0) + fixed
-            _agree(f"the writers do not add up to the stream before the {what} of block {index}", summed, stream)
+            problem = f"the writers do not add up to the stream before the {what} of block {index}"
+            _agree(problem, summed, stream, additions=2 * index + 2)
         constant = after
-    _agree("the writers do not add up to the stream at the end", written.sum(0) + constant, taps.ends[0])
+    _agree("the writers do not add up to the stream at the end", written.sum(0) + constant, taps.ends[0], 2 * graph.n_layers + 2)
 
 
 def _norms_as_described(described: Described, taps: _Streams) -> None:
@@ -105,14 +106,18 @@ def _norms_as_described(described: Described, taps: _Streams) -> None:
         shift: Any = getattr(norm.module, "bias", None)
         normal = norm.normalise(taps.mlp_streams[index])[0] * norm.gain
         normal = normal if shift is None else normal + shift
-        _agree(f"the norm of block {index} is not the one described", normal, taps.mlp_inputs[index])
+        problem = f"the norm of block {index} is not the one described"
+        _agree(problem, normal, taps.mlp_inputs[index], least=torch.finfo(torch.float32).eps)  # some norms work in float32
 
 
-def _agree(problem: str, value: Tensor, expected: Tensor) -> None:
-    """Raise unless two tensors agree to what their dtype can hold, relative to the largest entry."""
+def _agree(problem: str, value: Tensor, expected: Tensor, additions: int = 1, least: float = 0.0) -> None:
+    """Raise unless two tensors agree to the rounding of so many additions, relative to the largest entry.
+
+    ``least`` is the least rounding to allow for, where the model computes in a narrower dtype than its own.
+    """
     difference = float((value - expected).abs().max())
     scale = max(float(expected.abs().max()), 1e-6)
-    if not difference <= 1e3 * torch.finfo(expected.dtype).eps * scale:
+    if not difference <= 64 * additions * max(torch.finfo(expected.dtype).eps, least) * scale:
         raise InputError(
             f"this model cannot be read as its family is described: {problem}, by {difference:.2e} of {scale:.2e};"
             " circuitsearch refuses it rather than give wrong scores"

@@ -148,6 +148,10 @@ class Norm:
         """(D,)"""
         return self.module.weight  # pyright: ignore[reportReturnType]
 
+    def __call__(self, stream: Tensor) -> Tensor:
+        """Run the module on a stream (..., D), past any hooks on it."""
+        return self.module.forward(stream)
+
     def normalise(self, stream: Tensor) -> tuple[Tensor, Tensor]:
         """Return the normalised stream before gain and shift (..., D), and the inverse scale (..., 1)."""
         centred = stream - stream.mean(-1, keepdim=True) if self.centred else stream

@@ -1,0 +1,98 @@
+"""Tiny random models of every architecture row, and prompts for them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from circuitsearch.task import Task
+
+VOCABULARY = 40
+LLAMA_LIKE = dict(
+    vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    max_position_embeddings=32, bos_token_id=None, eos_token_id=None, pad_token_id=None,
+)  # fmt: skip
+NEOX = dict(
+    vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    max_position_embeddings=32, bos_token_id=None, eos_token_id=None,
+)  # fmt: skip
+
+CONFIGS: dict[str, PreTrainedConfig] = {
+    "gpt2": GPT2Config(
+        vocab_size=VOCABULARY, n_positions=32, n_embd=32, n_layer=2, n_head=4, bos_token_id=None, eos_token_id=None
+    ),
+    "llama": LlamaConfig(**LLAMA_LIKE, num_key_value_heads=4),
+    "llama-grouped": LlamaConfig(**LLAMA_LIKE, num_key_value_heads=2),
+    "llama-multiquery": LlamaConfig(**LLAMA_LIKE, num_key_value_heads=1, attention_bias=True),
+    "mistral-windowed": MistralConfig(**LLAMA_LIKE, num_key_value_heads=2, sliding_window=4),
+    "qwen2": Qwen2Config(**LLAMA_LIKE, num_key_value_heads=2),
+    "qwen3": Qwen3Config(**LLAMA_LIKE, num_key_value_heads=2, head_dim=16),
+    "gpt_neox-parallel": GPTNeoXConfig(**NEOX, use_parallel_residual=True),
+    "gpt_neox-sequential": GPTNeoXConfig(**NEOX, use_parallel_residual=False),
+}
+
+
+def tiny_model(name: str, dtype: torch.dtype = torch.float64):
+    """A random model, with every weight, gain and bias large enough to matter."""
+    model = AutoModelForCausalLM.from_config(CONFIGS[name]).eval().requires_grad_(False)
+    for path, module in list(model.named_modules()):
+        if type(module).__name__.endswith("RMSNorm"):
+            # The library's own rounds to float32 inside whatever the model's dtype, which would drown 1e-12.
+            model.set_submodule(path, torch.nn.RMSNorm(module.weight.shape, eps=module.variance_epsilon))
+    model = model.to(dtype).requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(dtype)
+        parameter.copy_(1 + 0.2 * noise if parameter.dim() == 1 and parameter.mean() > 0.5 else 0.25 * noise)
+    return model
+
+
+def random_task(n: int = 5, length: int = 9, differs_at: int = 3, seed: int = 0) -> Task:
+    """Pairs of random prompts of one length that differ at one position."""
+    generator = torch.Generator().manual_seed(seed)
+    clean = torch.randint(0, VOCABULARY, (n, length), generator=generator)
+    corrupt = clean.clone()
+    corrupt[:, differs_at] = (clean[:, differs_at] + 1 + torch.arange(n)) % VOCABULARY
+    answers = torch.randint(0, VOCABULARY // 2, (n,), generator=generator)
+    return Task.from_ids(clean, corrupt, answers, answers + VOCABULARY // 2, name="random")
+
+
+def mixed_task(seed: int = 0) -> Task:
+    """Pairs of several lengths that differ at several positions."""
+    parts = [random_task(3, 7, 2, seed), random_task(4, 9, 0, seed + 1), random_task(2, 9, 5, seed + 2)]
+    columns = [sum((getattr(part, name) for part in parts), ()) for name in ("clean", "corrupt", "answers", "wrong")]
+    return Task.from_ids(*columns, name="mixed")
+
+
+@pytest.fixture(scope="session", params=list(CONFIGS))
+def any_model(request):
+    """Each architecture row in turn, in float64."""
+    return tiny_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def gpt2():
+    """A tiny random GPT-2 in float64."""
+    return tiny_model("gpt2")
+
+
+@pytest.fixture(scope="session")
+def grouped():
+    """A tiny random Llama whose four heads share two keys and values, in float64."""
+    return tiny_model("llama-grouped")
+
+
+@pytest.fixture
+def task() -> Task:
+    """Five random pairs of nine tokens that differ at position 3."""
+    return random_task()
