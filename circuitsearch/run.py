@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import platform
 import re
 from collections.abc import Callable, Iterator
@@ -114,6 +115,7 @@ class RunFolder:
             raise InputError(f"{path} is a file: choose a folder for the run with --out")
         if (path / MANIFEST).exists():
             manifest = Manifest.load(path / MANIFEST)
+            _check_writable(path)
             different = choices.differences(manifest.choices)
             if different:
                 raise InputError(
@@ -122,6 +124,7 @@ class RunFolder:
             return cls(path, manifest)
         if path.exists() and any(path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run: choose another folder with --out")
+        _check_writable(path)
         return cls(path, Manifest(choices=choices, versions=versions()))
 
     @contextmanager
@@ -180,6 +183,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _check_writable(path: Path) -> None:
+    """Say before the work, not after it, that the folder cannot be made or written to."""
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path} cannot be written, for {nearest} is no folder that you may write to: choose another with --out"
+        )
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -67,7 +67,11 @@ def find(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Go the whole way: score every edge, find the circuit, test it on held-out prompts, draw it."""
+    """Find the circuit of a task, test it and draw it.
+
+    Every edge is scored, the smallest circuit is searched on half of the prompts and tested on the other half, and
+    figure, report and all that reproduces them go into one folder; what is finished there is not done again.
+    """
     from circuitsearch.cli.find import find, find_again
     from circuitsearch.cli.inputs import Question
 
@@ -122,7 +126,10 @@ def validate(
     dtype: options.Dtype = None,
     json: options.Json = False,
 ) -> None:
-    """Test a circuit on all prompts of a task, beside random circuits of its size."""
+    """Test a circuit on all prompts of a task.
+
+    Its faithfulness comes with an interval, and beside random circuits of its size.
+    """
     from circuitsearch.cli.inputs import Question
     from circuitsearch.cli.verbs import validate
 
@@ -154,7 +161,7 @@ def tasks(json: options.Json = False) -> None:
 
 @app.command()
 def models(json: options.Json = False) -> None:
-    """List the bundled models and the families that can be read."""
+    """List the bundled models and the known families."""
     from circuitsearch.cli.lists import models
 
     models(Terminal(json))
@@ -162,7 +169,10 @@ def models(json: options.Json = False) -> None:
 
 @app.command()
 def doctor(json: options.Json = False) -> None:
-    """Say what is here: versions, device, memory, renderer, and whether the bundled model proves itself."""
+    """Say what is here, and whether it works.
+
+    Versions, device, threads and memory; then a figure is drawn, and the bundled model proves itself.
+    """
     from circuitsearch.cli.doctor import doctor
 
     doctor(Terminal(json))

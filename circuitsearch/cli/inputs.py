@@ -66,8 +66,10 @@ class Question:
         path = Path(self.task)
         if self.task in TASKS:
             return None
-        if path.is_file() or path.suffix in (".jsonl", ".json"):
+        if path.is_file():
             return path
+        if path.suffix in (".jsonl", ".json"):
+            raise InputError(f"there is no task file {path}: give a file of JSON lines, or one of {', '.join(TASKS)}")
         raise unknown("task", self.task, TASKS)
 
 

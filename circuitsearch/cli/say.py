@@ -31,7 +31,9 @@ def behaviour(terminal: Terminal, asked: Setting, measured: Behaviour) -> None:
 def scores(terminal: Terminal, scores: Scores, took: str) -> None:
     """How many edges were scored, and how."""
     count = int(scores.scored.sum())
-    terminal.say("scores", f"{count} edges scored by {scores.method} on {scores.n} prompts ({took})")
+    terminal.say(
+        "scores", f"{count} edges scored by {scores.method} on {scores.n} prompts ({took}): scores.safetensors"
+    )
 
 
 def circuit(terminal: Terminal, circuit: Circuit, took: str) -> None:

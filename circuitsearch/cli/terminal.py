@@ -42,8 +42,8 @@ class Terminal:
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table; columns whose name begins with a space are set flush right."""
         table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for name in header:
-            table.add_column(name.strip(), justify="right" if name.startswith(" ") else "left", no_wrap=True)
+        for place, name in enumerate(header):
+            table.add_column(name.strip(), justify="right" if name.startswith(" ") else "left", no_wrap=place == 0)
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         self.console.print(table)

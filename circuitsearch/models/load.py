@@ -98,7 +98,7 @@ def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
     if source.folder is not None:
         _check_weight_files(source.folder)
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.place,
             dtype=dtype or "auto",
             use_safetensors=True,
@@ -108,6 +108,7 @@ def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
         )
     except (OSError, SafetensorError) as error:
         raise InputError(f"the weights of {source.name} cannot be read: {_first_line(error)}") from None
+    model, info = loaded
     _check_complete(source, info)
     return model
 

@@ -1,0 +1,101 @@
+"""A tiny random model in a folder, a task of token ids that it does by construction, and the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from circuitsearch.cli import main
+
+VOCABULARY, LENGTH, ROWS = 40, 6, 16
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a run of the command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """The real command line, run in an empty folder."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+
+    def run(*arguments: object) -> Said:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Said(code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> GPT2LMHeadModel:
+    """A random GPT-2 of two layers and two heads."""
+    torch.manual_seed(0)
+    config = GPT2Config(
+        n_layer=2,
+        n_head=2,
+        n_embd=16,
+        vocab_size=VOCABULARY,
+        n_positions=2 * LENGTH,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.fixture
+def tiny(tiny_model: GPT2LMHeadModel, tmp_path: Path) -> Path:
+    """The tiny model's folder, one's own to break."""
+    folder = tmp_path / "tiny"
+    tiny_model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rows(tiny_model: GPT2LMHeadModel) -> list[dict[str, Any]]:
+    """Rows of a task: the answer is the token that the tiny model itself raises most, the wrong one that it lowers most."""
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.randint(VOCABULARY, (ROWS, LENGTH), generator=generator)
+    corrupt = clean.clone()
+    corrupt[:, 2] = (corrupt[:, 2] + 1) % VOCABULARY
+    with torch.no_grad():
+        change = tiny_model(clean).logits[:, -1] - tiny_model(corrupt).logits[:, -1]  # (ROWS, VOCABULARY)
+    columns = (clean, corrupt, change.argmax(-1), change.argmin(-1))
+    names = ("clean_ids", "corrupt_ids", "answer_id", "wrong_id")
+    return [dict(zip(names, (c[row].tolist() for c in columns), strict=True)) for row in range(ROWS)]
+
+
+@pytest.fixture
+def task_file(tmp_path: Path, rows: list[dict[str, Any]]) -> Path:
+    """The task's file."""
+    return write_rows(tmp_path / "mine.jsonl", rows)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write a task file of other rows."""
+    return lambda *rows: write_rows(tmp_path / "other.jsonl", rows)
+
+
+def write_rows(path: Path, rows: Any) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path

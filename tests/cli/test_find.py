@@ -1,0 +1,224 @@
+"""The whole way: what find prints and writes, how it goes on after a stop, and how it is done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import circuitsearch as cs
+
+FILES = {"manifest.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
+    f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot")
+}
+
+
+@pytest.fixture
+def found(command: Callable[..., Any], task_file: Path, tiny: Path) -> Any:
+    """A finished run of the tiny model in runs/mine-tiny."""
+    said = command("find", task_file, "--model", tiny)
+    assert said.code == 0, said.err
+    return said
+
+
+@pytest.fixture
+def again(command: Callable[..., Any], task_file: Path, tiny: Path) -> Callable[..., Any]:
+    """The same command once more."""
+    return lambda *more: command("find", task_file, "--model", tiny, *more)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_it_says_each_step(found: Any):
+    """Model, task, behaviour, scores, circuit, held-out faithfulness, control, edges, folder: in this order."""
+    labels = ["model", "task", "behaviour", "scores", "circuit", "held out", "control", "strongest edges", "folder"]
+    places = [found.out.find(f"\n{label}") for label in labels[1:]]
+    assert found.out.startswith("model") and places == sorted(places) and -1 not in places
+    assert found.err == ""
+    assert "runs/mine-tiny/" in found.out and "95% interval" in found.out and "20 random circuits" in found.out
+
+
+def test_it_writes_the_whole_folder(found: Any):
+    """All files, each readable as what it is, and agreeing with one another."""
+    run = Path("runs/mine-tiny")
+    assert {file.name for file in run.iterdir()} == FILES
+    report, circuit = json.loads((run / "report.json").read_text()), json.loads((run / "circuit.json").read_text())
+    assert report["n_edges"] == len(circuit["edges"]) < report["n_edges_total"]
+    assert report["faithfulness"]["low"] <= report["faithfulness"]["value"] <= report["faithfulness"]["high"]
+    scores = cs.Scores.load(run / "scores.safetensors")
+    assert cs.Circuit.load(run / "circuit.json").edges == [tuple(edge.split("->")) for edge in circuit["edges"]]
+    assert all(edge in scores.to_dict() for edge in circuit["edges"])
+    xml.parse(run / "circuit.svg")
+    assert circuit["edges"][0] in (run / "report.md").read_text()
+
+
+def test_the_manifest_holds_every_choice(found: Any, task_file: Path, tiny: Path):
+    """Choices, versions and content hashes, from which the run can be done again."""
+    manifest = json.loads(Path("runs/mine-tiny/manifest.json").read_text())
+    choices = manifest["choices"]
+    expected = {"model": str(tiny), "task": "mine", "task_file": str(task_file), "n": 16, "seed": 0, "dtype": "float32"}
+    expected |= {"method": "EAPIG(steps=5)", "ablation": "resample", "metric": "logit_diff", "faithfulness": 0.9}
+    expected |= {"granularity": "heads and MLPs", "train_fraction": 0.5}
+    assert {name: choices[name] for name in expected} == expected
+    assert set(manifest["outputs"]) == FILES - {"manifest.json"}
+    assert {"python", "torch", "transformers", "circuitsearch"} <= set(manifest["versions"])
+
+
+def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Path):
+    """The command line is the public page's five lines, no more."""
+    model, tokenizer = cs.load(tiny)
+    task = cs.Task.from_file(task_file, tokenizer)
+    train, held_out = task.split(0.5, seed=0)
+    scores = cs.score(model, train, cs.EAPIG(steps=5))
+    circuit = cs.minimal(model, train, scores, faithfulness=0.9)
+    report = cs.validate(model, circuit, held_out)
+    assert cs.Circuit.load("runs/mine-tiny/circuit.json").edges == circuit.edges
+    assert cs.Report.load("runs/mine-tiny/report.json") == report
+
+
+def test_a_finished_run_is_read_back(found: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+    """The same command again computes nothing, writes nothing, and says the same."""
+    before = contents(Path("runs/mine-tiny"))
+    for step in ("score", "minimal", "validate", "draw"):
+        monkeypatch.setattr(f"circuitsearch.cli.find.{step}", None)
+    said = again()
+    assert said.code == 0 and said.out.count("(read back)") == 3, said.out
+    assert contents(Path("runs/mine-tiny")) == before
+
+
+@pytest.mark.parametrize("step", ["minimal", "validate", "draw"])
+def test_it_goes_on_after_ctrl_c(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str):
+    """What was finished stays and is read back; the result is that of a run without a stop."""
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    run = Path("runs/mine-tiny")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"circuitsearch.cli.find.{step}", stop)
+        said = again()
+        assert said.code == 130 and "Stopped" in said.err and "Traceback" not in said.err
+    assert (run / "scores.safetensors").exists() and not list(run.glob(".part-*"))
+    with monkeypatch.context() as patch:
+        patch.setattr("circuitsearch.cli.find.score", None)  # it would fail if it were called
+        assert again().code == 0
+    assert again("--out", "straight").code == 0
+    stopped, straight = contents(run), contents(Path("straight"))
+    assert stopped == straight
+
+
+def test_ctrl_c_before_anything_is_finished_leaves_nothing(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+    """An empty run folder is taken away, with the folders made for it."""
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("circuitsearch.cli.find.score", stop)
+    assert again().code == 130
+    assert not Path("runs").exists()
+
+
+def test_a_damaged_file_is_made_again(found: Any, again: Callable[..., Any]):
+    """A file that is not as the manifest lists it does not count as finished."""
+    run = Path("runs/mine-tiny")
+    before = contents(run)
+    (run / "circuit.json").write_text("{")
+    (run / "circuit.svg").unlink()
+    assert again().code == 0
+    assert contents(run) == before
+
+
+def test_from_manifest_gives_the_same_circuit(found: Any, command: Callable[..., Any]):
+    """A run can be done again from its manifest alone, into a folder of its own, byte for byte."""
+    said = command("find", "--from", "runs/mine-tiny/manifest.json")
+    assert said.code == 0 and "the same circuit" in said.out
+    assert contents(Path("runs/mine-tiny-again")) == contents(Path("runs/mine-tiny"))
+
+
+def test_from_manifest_refuses_other_weights(found: Any, command: Callable[..., Any], tiny: Path):
+    """Weights that changed since are named, with both hashes."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(tiny / "model.safetensors")
+    tensors["transformer.wte.weight"][0, 0] += 0.1
+    save_file(tensors, tiny / "model.safetensors", {"format": "pt"})
+    said = command("find", "--from", "runs/mine-tiny/manifest.json")
+    assert said.code == 2 and "weights" in said.err and "SHA-256" in said.err
+    assert not Path("runs/mine-tiny-again").exists()
+
+
+def test_from_manifest_refuses_another_task(found: Any, command: Callable[..., Any], task_file: Path):
+    """A task file that changed since is named."""
+    lines = task_file.read_text().splitlines(keepends=True)
+    task_file.write_text("".join(lines[1:] + lines[:1]))
+    said = command("find", "--from", "runs/mine-tiny/manifest.json")
+    assert said.code == 2 and "prompts" in said.err and "mine.jsonl" in said.err
+
+
+def test_from_manifest_when_the_model_has_moved(found: Any, command: Callable[..., Any], tiny: Path):
+    """--model says where the same weights lie now."""
+    moved = tiny.rename(tiny.with_name("moved"))
+    said = command("find", "--from", "runs/mine-tiny/manifest.json", "--model", moved, "--out", "there")
+    assert said.code == 0 and "the same circuit" in said.out
+
+
+def test_json_is_one_object_alone(command: Callable[..., Any], task_file: Path, tiny: Path):
+    """Standard output is one JSON object; what people read is on standard error."""
+    said = command("find", task_file, "--model", tiny, "--json")
+    content = json.loads(said.out)
+    assert said.out.count("\n") == 1 and "held out" in said.err
+    assert content["n_edges"] == len(content["edges"]) and content["folder"] == "runs/mine-tiny"
+    assert set(content["faithfulness"]) == {"value", "low", "high"}
+
+
+def test_choices_reach_the_run(again: Callable[..., Any]):
+    """Each option is a choice of the manifest, and changes the run."""
+    said = again("--n", 10, "--method", "eap", "--ablation", "zero", "--metric", "prob_diff", "--faithfulness", 0.5)
+    assert said.code == 0, said.err
+    choices = json.loads(Path("runs/mine-tiny/manifest.json").read_text())["choices"]
+    names = ("n", "method", "ablation", "metric", "faithfulness")
+    assert [choices[name] for name in names] == [10, "EAP()", "zero", "prob_diff", 0.5]
+
+
+def test_dtype(again: Callable[..., Any]):
+    """--dtype is the weights' own for the run."""
+    assert again("--dtype", "float64").code == 0
+    assert json.loads(Path("runs/mine-tiny/manifest.json").read_text())["choices"]["dtype"] == "float64"
+
+
+def test_pico_does_a_named_task(command: Callable[..., Any]):
+    """The README's command on fewer prompts."""
+    said = command("find", "induction", "--n", 24)
+    assert said.code == 0, said.err
+    assert json.loads(Path("runs/induction-pico/report.json").read_text())["faithfulness"]["value"] > 0.5
+
+
+def test_ctrl_c_in_a_process_of_its_own(task_file: Path, tiny: Path, tmp_path: Path):
+    """A real interrupt while the circuit is sought: goodbye, exit code 130, the scores stay."""
+    command = [sys.executable, "-m", "circuitsearch", "find", task_file, "--model", tiny, "--out", tmp_path / "run"]
+    waiting = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    code = (
+        "import sys, time, circuitsearch.cli.find as find\n"
+        "find.minimal = lambda *a, **k: time.sleep(60)\n"
+        "from circuitsearch.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, *map(str, command[3:])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=waiting)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("scores"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Stopped" in err and "Traceback" not in err
+    assert (tmp_path / "run/scores.safetensors").exists()

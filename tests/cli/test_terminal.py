@@ -1,0 +1,39 @@
+"""What reaches the terminal: plain text whatever the names hold, and bars on terminals alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from circuitsearch.cli.terminal import Terminal
+
+
+def test_markup_is_not_read(capsys: pytest.CaptureFixture[str]):
+    """Square brackets in names are text, control characters escapes."""
+    terminal = Terminal()
+    terminal.say("task", "[bold]mine[/bold] \x1b[31m")
+    terminal.table("edges", ("edge", " score"), [("[red]a->b", "1")])
+    out = capsys.readouterr().out
+    assert "[bold]mine[/bold] \\x1b[31m" in out and "[red]a->b" in out
+
+
+def test_long_lines_are_not_broken(capsys: pytest.CaptureFixture[str]):
+    """A path can be copied whole."""
+    Terminal().say("folder", "x" * 300)
+    assert "x" * 300 in capsys.readouterr().out
+
+
+def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]):
+    """Logs stay free of progress."""
+    with Terminal().progress("scores") as bar:
+        bar(1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_with_the_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """On a terminal, what takes a while shows how far it is and how long it still takes, on standard error."""
+    monkeypatch.setattr("circuitsearch.cli.terminal.PATIENCE", -1.0)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Terminal().progress("scores") as bar:
+        bar(1, 2)
+    printed = capsys.readouterr()
+    assert printed.out == "" and "scores" in printed.err and "1/2" in printed.err

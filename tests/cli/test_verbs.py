@@ -1,0 +1,109 @@
+"""The other verbs: score, validate, draw, tasks, models, doctor."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as xml
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import circuitsearch as cs
+from circuitsearch import __version__
+
+Command = Callable[..., Any]
+
+
+def test_score_writes_the_scores(command: Command, task_file: Path, tiny: Path):
+    """All prompts are scored, and the file holds what Python computes."""
+    said = command("score", task_file, "--model", tiny, "--method", "eap", "-o", "mine.safetensors")
+    assert said.code == 0 and "strongest edges" in said.out
+    model, _ = cs.load(tiny)
+    expected = cs.score(model, cs.Task.from_file(task_file), cs.EAP())
+    assert cs.Scores.load("mine.safetensors").to_dict() == expected.to_dict()
+
+
+def test_score_as_json(command: Command, task_file: Path, tiny: Path):
+    """Every edge with its score."""
+    said = command("score", task_file, "--model", tiny, "--json")
+    assert json.loads(said.out)["scores"] == cs.Scores.load("scores.safetensors").to_dict()
+
+
+@pytest.fixture
+def run(command: Command, task_file: Path, tiny: Path) -> Path:
+    """A finished run."""
+    assert command("find", task_file, "--model", tiny, "--out", "run").code == 0
+    return Path("run")
+
+
+def test_validate_a_circuit(command: Command, run: Path, task_file: Path, tiny: Path):
+    """A run's folder or its circuit.json are tested on any task file."""
+    said = command("validate", run, task_file, "--model", tiny, "-o", "report.json")
+    assert said.code == 0 and "faithfulness" in said.out and "random circuits" in said.out
+    report = cs.Report.load("report.json")
+    assert report.n == 16 and report.n_edges == len(cs.Circuit.load(run / "circuit.json"))
+    as_json = command("validate", run / "circuit.json", task_file, "--model", tiny, "--json")
+    assert json.loads(as_json.out)["faithfulness"]["value"] == report.faithfulness.value
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png", "dot"])
+def test_draw_a_run_again(command: Command, run: Path, suffix: str):
+    """The folder alone gives the figure that find drew, byte for byte."""
+    said = command("draw", run, "-o", f"figure.{suffix}")
+    assert said.code == 0, said.err
+    assert Path(f"figure.{suffix}").read_bytes() == (run / f"circuit.{suffix}").read_bytes()
+
+
+def test_draw_a_circuit_from_elsewhere(command: Command):
+    """A circuit without a run is drawn too."""
+    circuit = cs.Circuit.from_edges(cs.Graph(1, 1, 1), [("embed", "m0<in>"), ("m0", "logits")])
+    circuit.save("mine.json")
+    assert command("draw", "mine.json", "-o", "mine.svg", "--json").out == '{"out": "mine.svg", "n_edges": 2}\n'
+    xml.parse("mine.svg")
+
+
+def test_tasks_are_listed(command: Command):
+    """Each with what it is and where it is from."""
+    said, listed = command("tasks"), json.loads(command("tasks", "--json").out)
+    assert [entry["task"] for entry in listed][:2] == ["ioi", "induction"]
+    assert all(entry["task"] in said.out and entry["summary"] and entry["paper"] for entry in listed)
+
+
+def test_models_are_listed(command: Command):
+    """The bundled model and every family."""
+    content = json.loads(command("models", "--json").out)
+    assert content["bundled"] == ["pico"] and {"gpt2", "llama", "gpt_neox"} <= set(content["families"])
+    assert "gpt_neox" in command("models").out
+
+
+def test_doctor(command: Command):
+    """It draws, proves pico, and says so."""
+    said = command("doctor", "--json")
+    content = json.loads(said.out)
+    assert said.code == 0 and content["works"] is True
+    assert content["pico"] == content["figures"] == "works"
+
+
+def test_doctor_finds_what_is_missing(command: Command, monkeypatch: pytest.MonkeyPatch):
+    """What does not work is named, and the exit code says it."""
+
+    def broken(*arguments: object, **options: object) -> None:
+        raise cs.InputError("no Graphviz here")
+
+    monkeypatch.setattr("circuitsearch.cli.doctor.draw", broken)
+    said = command("doctor")
+    assert said.code == 2 and "no Graphviz here" in said.out and "figures" in said.err
+
+
+@pytest.mark.parametrize("verb", ["find", "score", "validate", "draw", "tasks", "models", "doctor"])
+def test_every_verb_has_help(command: Command, verb: str):
+    """--help explains and exits with 0."""
+    said = command(verb, "--help")
+    assert said.code == 0 and "Usage" in said.out and said.err == ""
+
+
+def test_version(command: Command):
+    """--version names the package's."""
+    assert command("--version").out == f"circuitsearch {__version__}\n"

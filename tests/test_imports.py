@@ -1,0 +1,132 @@
+"""Imports run one way, the public names are what they seem, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import circuitsearch as cs
+
+PACKAGE = Path(cs.__file__).parent
+
+# From the ground up: a room may import those below its floor and beside it, none above.
+FLOORS = [
+    {"errors"},
+    {"text"},
+    {"graph"},
+    {"metrics", "circuit", "task", "task_file"},
+    {"models", "ablation"},
+    {"engine"},
+    {"scores", "loading"},
+    {"methods"},
+    {"instruments", "search", "validation"},
+    {"figures", "formats", "run"},
+    {"cli"},
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+HEAVY = ("torch", "transformers", "matplotlib", "scipy", "numpy", "networkx")
+
+
+def files() -> Iterator[tuple[str, Path]]:
+    """Every module with the room that it belongs to."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        yield ("pico" if parts[:2] == ("models", "pico") else parts[0]), file
+
+
+def imported(file: Path) -> set[str]:
+    """Rooms that a file imports, wherever in it; what only a type checker reads does not count."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    typing_only = {
+        node
+        for guard in ast.walk(tree)
+        if isinstance(guard, ast.If) and "TYPE_CHECKING" in ast.unparse(guard.test)
+        for child in guard.body
+        for node in ast.walk(child)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "circuitsearch":
+            names |= {f"circuitsearch.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(str(node.module))
+    parts = [name.split(".") for name in names if name.startswith("circuitsearch.")]
+    return {"pico" if part[1:3] == ["models", "pico"] else part[1] for part in parts} - {"__version__"}
+
+
+def allowed(room: str) -> set[str]:
+    """Rooms that a room may import."""
+    if room == "tasks":
+        return {"tasks", "task", "metrics", "text", "errors"}
+    if room == "pico":  # its training script writes the tasks' texts
+        return {"pico", "tasks", *allowed("models")}
+    rooms = {other for other, floor in FLOOR_OF.items() if floor <= FLOOR_OF[room]}
+    return rooms | ({"tasks", "pico"} if room == "cli" else set())
+
+
+@pytest.mark.parametrize(("room", "file"), list(files()), ids=lambda value: getattr(value, "stem", value))
+def test_imports_run_one_way(room: str, file: Path):
+    """No room knows one above it."""
+    if room in ("__init__", "__main__"):
+        return
+    above = imported(file) - allowed(room)
+    assert not above, f"{file.relative_to(PACKAGE)} may not import {', '.join(sorted(above))}"
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import circuitsearch",
+        "import circuitsearch; circuitsearch.InputError; dir(circuitsearch)",
+        "from circuitsearch.cli import main; main(['--help'])",
+        "from circuitsearch.cli import main; main(['find', '--help'])",
+        "from circuitsearch.cli import main; main(['fnd'])",
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(code: str):
+    """Import, help and a mistyped verb are quick because they load none of the large libraries."""
+    loaded = run(f"{code}\nimport sys; print('LOADED', *sys.modules)").partition("LOADED")[2].split()
+    assert "circuitsearch" in loaded
+    assert not set(loaded) & set(HEAVY)
+
+
+def test_every_public_name_is_there():
+    """All names of __all__ can be had, are in dir(), and are what a type checker is told."""
+    assert all(getattr(cs, name) is not None for name in cs.__all__)
+    assert set(cs.__all__) <= set(dir(cs))
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    guard = next(node for node in tree.body if isinstance(node, ast.If))
+    told = {
+        (node.module, alias.name) for node in guard.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert told == {(home, name) for name, home in cs._HOME_OF.items()} | {("circuitsearch", "tasks")}
+    assert {name for _, name in told} == set(cs.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """As of any module."""
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        cs.lode  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_no_submodule_hides_a_public_name():
+    """Whatever is imported first, cs.validate is the function and not a module."""
+    modules = {file.stem if file.is_file() else file.name for file in PACKAGE.iterdir()}
+    assert not modules & (set(cs.__all__) - {"tasks"})
+    for name in ("loading", "scores", "validation.validate", "search.minimal", "figures.diagram"):
+        importlib.import_module(f"circuitsearch.{name}")
+    assert all(callable(getattr(cs, name)) for name in ("load", "score", "validate", "minimal", "draw"))
