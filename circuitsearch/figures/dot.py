@@ -78,4 +78,4 @@ def _font(content: str, size: float) -> str:
 def _left_aligned(*texts: str) -> str:
     r"""Escape and wrap texts; DOT ends a left-aligned line with ``\l``."""
     lines = [line for text in texts for line in textwrap.wrap(text, CAPTION_COLUMNS)]
-    return graphviz.nohtml("".join(f"{graphviz.escape(line)}\\l" for line in lines))
+    return "".join(f"{graphviz.escape(line)}\\l" for line in lines)

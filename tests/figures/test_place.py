@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import pytest
@@ -28,12 +29,20 @@ def test_nothing_overlaps(random_circuit, graph, n):
     placed = place(drawn)
     for row in drawn.rows:
         across = sorted(placed.nodes[name][0] for name in row.nodes)
-        assert all(right - left > style.NODE_WIDTH for left, right in zip(across, across[1:], strict=False))
+        assert all(right - left > style.NODE_WIDTH for left, right in itertools.pairwise(across))
     for corners in placed.strands:
-        assert all(below[1] < above[1] for below, above in zip(corners, corners[1:], strict=False))
+        assert all(below[1] < above[1] for below, above in itertools.pairwise(corners))
         for x, y in corners[1:-1]:
             beside = [at for at, height in placed.nodes.values() if abs(height - y) <= style.ROW_HEIGHT / 2 + 0.01]
             assert all(abs(at - x) > style.NODE_WIDTH / 2 for at in beside)
+
+
+def test_strands_that_pass_a_row_lie_side_by_side(random_circuit):
+    """Every strand has a lane of its own, so that each can be followed."""
+    placed = place(plan(random_circuit(100)))
+    lanes = sorted((y, x) for corners in placed.strands for x, y in corners[1:-1])
+    gaps = [x1 - x0 for (y0, x0), (y1, x1) in itertools.pairwise(lanes) if y0 == y1]
+    assert len(gaps) > 50 and min(gaps) > 2
 
 
 def test_strands_join_their_own_ends(random_circuit):
