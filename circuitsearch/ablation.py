@@ -110,7 +110,7 @@ class Mean:
 
 
 def _expand(values: Tensor, mean: Tensor) -> Tensor:
-    return mean.expand_as(values)
+    return mean.expand_as(values).contiguous()
 
 
 ABLATIONS: dict[str, Ablation] = {

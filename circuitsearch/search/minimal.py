@@ -51,7 +51,7 @@ def minimal(
     ablation : Ablation, optional
         What a cut edge carries; the corrupt prompt's value by default.
     progress : callable
-        Called with (edges settled, edges in all) as edges are taken away or found needed.
+        Called with (edges taken away, edges at the start) and, when no more can go, with both equal.
 
     Returns
     -------
@@ -72,12 +72,13 @@ def minimal(
     while True:
         without = search.without_each(mask)
         removable = [edge for edge, value in without.items() if value >= faithfulness]
-        progress(total - len(removable), total)
         if not removable:
             break
         current = float(search.measure(mask[None]))
         removable.sort(key=lambda edge: abs(without[edge] - current))
-        mask = search.eliminate(mask, removable, lambda left: progress(total - left, total))
+        for mask in search.eliminate(mask, removable):
+            progress(total - int(mask.sum()), total)
+    progress(total, total)
     certificate = search.certificate(mask, without)
     return Circuit(scores.graph, mask, scores.values, certificate)
 
@@ -123,8 +124,8 @@ class _Search:
         values = self.measure(torch.stack([self._without(mask, [edge]) for edge in edges]))
         return dict(zip(edges, values.tolist(), strict=True))
 
-    def eliminate(self, mask: Tensor, candidates: list[Edge], report: Any) -> Tensor:
-        """Take each candidate away in turn unless the target is missed without it.
+    def eliminate(self, mask: Tensor, candidates: list[Edge]) -> Iterator[Tensor]:
+        """Take each candidate away in turn unless the target is missed without it; yield the circuit as it shrinks.
 
         Many are tried in one batch by speculation: its i-th circuit lacks the first i candidates. The first that
         misses the target shows which candidate must stay; those before it go.
@@ -138,8 +139,7 @@ class _Search:
             mask = trials[passed - 1] if passed else mask
             width = min(2 * width, 64) if passed == len(tried) else max(4, 2 * passed)
             candidates = [edge for edge in candidates[passed + 1 :] if mask[edge]]
-            report(len(candidates))
-        return mask
+            yield mask
 
     def _without(self, mask: Tensor, edges: Sequence[Edge]) -> Tensor:
         fewer = mask.clone()

@@ -13,10 +13,21 @@ def random_circuits(graph: Graph, n_edges: int, count: int, seed: int) -> Tensor
     """Draw circuits of random edges, pruned as every circuit is: boolean (count, U, V).
 
     Edges are added in random order until the pruned circuit has ``n_edges``, then random edges are taken away while it
-    keeps that many; it has exactly ``n_edges`` unless no edge can go without taking too many others along.
+    keeps that many. Where no edge can go without taking too many others along, another order is tried; after ten the
+    nearest size stands.
     """
     rng = np.random.default_rng(seed)
-    return torch.stack([_shrunk(graph, _grown(graph, n_edges, rng), n_edges, rng) for _ in range(count)])
+    return torch.stack([_drawn(graph, n_edges, rng) for _ in range(count)])
+
+
+def _drawn(graph: Graph, n_edges: int, rng: np.random.Generator) -> Tensor:
+    nearest = graph.mask
+    for _ in range(10):
+        mask = _shrunk(graph, _grown(graph, n_edges, rng), n_edges, rng)
+        nearest = min(nearest, mask, key=lambda m: abs(int(m.sum()) - n_edges))
+        if int(nearest.sum()) == n_edges:
+            break
+    return nearest
 
 
 def _grown(graph: Graph, n_edges: int, rng: np.random.Generator) -> Tensor:

@@ -1,0 +1,139 @@
+"""The battery that every method must pass."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from circuitsearch import metrics
+from circuitsearch.errors import InputError
+from circuitsearch.methods import EAP, EAPIG, METHODS, CleanCorrupt, EAPIGActivations, Exact, method_from
+from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
+from circuitsearch.scores import Scores, score
+from circuitsearch.search import minimal
+from circuitsearch.task import Task
+from tests.conftest import mixed_task, random_task
+
+ALL = [EAP(), EAPIG(steps=3), EAPIGActivations(steps=2), CleanCorrupt(), Exact()]
+
+
+def test_the_battery_runs_every_method():
+    """No method goes untested."""
+    assert {type(method) for method in ALL} == set(METHODS.values())
+
+
+@pytest.mark.parametrize("method", ALL, ids=repr)
+def test_scores_are_zero_off_the_graph(method, grouped):
+    """Pairs that are no edge score exactly zero."""
+    scores = score(grouped, random_task(), method)
+    assert (scores.values[~scores.graph.mask] == 0).all()
+    assert (scores.values[scores.graph.mask] != 0).any()
+
+
+@pytest.mark.parametrize("method", ALL, ids=repr)
+def test_scores_are_zero_where_clean_is_corrupt(method, gpt2):
+    """With nothing to cut away no edge has an effect."""
+    same = random_task()
+    same = Task.from_ids(same.clean, same.clean, same.answers, same.wrong)
+    assert score(gpt2, same, method).values.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("method", ALL, ids=repr)
+def test_scores_do_not_depend_on_batching(method, gpt2):
+    """Batches of 1, 3, 8 and all, in any order, of mixed lengths, give the same scores."""
+    task = mixed_task()
+    reference = score(gpt2, task, method)
+    shuffled = task.subset([5, 0, 8, 3, 7, 1, 6, 2, 4])
+    scale = reference.values.abs().max()
+    for rows in (1, 3, 8):
+        for order in (task, shuffled):
+            budget = rows * _bytes_a_prompt(gpt2, task)
+            values = score(gpt2, order, method, budget=budget).values
+            assert (values - reference.values).abs().max() < 1e-10 * scale
+
+
+@pytest.mark.parametrize("method", ALL, ids=repr)
+def test_a_longer_shared_prefix_changes_nothing(method, gpt2):
+    """The same prompts scored without their prefix being shared give the same scores."""
+    task = random_task(differs_at=6)
+    whole = Task.from_ids(task.clean, task.corrupt, task.answers, task.wrong, position=task.position)
+    object.__setattr__(whole, "_first_difference", lambda row: 0)
+    shared, unshared = score(gpt2, task, method).values, score(gpt2, whole, method).values
+    assert (shared - unshared).abs().max() < 1e-10 * shared.abs().max()
+
+
+@pytest.mark.parametrize("method", ALL, ids=repr)
+def test_the_planted_circuit_is_found(method):
+    """The three edges built by hand come out as the minimal circuit, whatever method ranked the edges."""
+    model, task = induction_model(), induction_task()
+    circuit = minimal(model, task, score(model, task, method))
+    assert set(circuit.edges) == set(INDUCTION_EDGES)
+
+
+def test_eap_ig_of_many_steps_sums_to_the_metric_on_the_last_edges():
+    """Along the straight path of the input, effects of edges into the logits add up to the metric's change."""
+    model, task = induction_model(), induction_task()
+    to_logits = score(model, task, EAPIG(steps=200)).values[:, -1].sum()
+    clean = torch.stack([_metric(model, ids, task, row) for row, ids in enumerate(task.clean)]).mean()
+    corrupt = torch.stack([_metric(model, ids, task, row) for row, ids in enumerate(task.corrupt)]).mean()
+    assert float(to_logits) == pytest.approx(float(clean - corrupt), rel=0.15)
+
+
+@pytest.mark.parametrize("metric", [metrics.logit_diff, metrics.prob_diff, metrics.log_likelihood, metrics.neg_kl])
+def test_every_metric_can_be_scored(metric, gpt2):
+    """Integrated gradients of each smooth metric give finite scores that are not all zero."""
+    base = random_task()
+    task = Task.from_ids(base.clean, base.corrupt, base.answers, base.wrong, metric=metric)
+    values = score(gpt2, task, EAPIG(steps=2)).values
+    assert values.isfinite().all() and values.abs().max() > 1e-8
+
+
+def test_exact_of_chosen_edges_leaves_the_others_unscored(gpt2):
+    """Exact(edges) measures those alone, and says NaN for the rest."""
+    edges = (("embed", "a1.h2<q>"), ("m0", "logits"))
+    some, everything = score(gpt2, random_task(), Exact(edges=edges)), score(gpt2, random_task(), Exact())
+    assert int(some.scored.sum()) == 2
+    for edge in edges:
+        assert some[edge] == pytest.approx(everything[edge], abs=1e-12)
+    assert some.to_dict().keys() == {"embed->a1.h2<q>", "m0->logits"}
+
+
+def test_scores_survive_a_file(tmp_path, gpt2):
+    """Saving and loading gives back every number and every choice."""
+    scores = score(gpt2, random_task(), EAP())
+    scores.save(tmp_path / "scores.safetensors")
+    again = Scores.load(tmp_path / "scores.safetensors")
+    assert torch.equal(again.values, scores.values)
+    assert (again.graph, repr(again)) == (scores.graph, repr(scores))
+
+
+def test_a_file_that_holds_no_scores_is_refused(tmp_path):
+    """A broken file is named in one sentence."""
+    (tmp_path / "x.safetensors").write_bytes(b"not scores")
+    with pytest.raises(InputError, match="x.safetensors is not a file of scores"):
+        Scores.load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("text", ["eap-igg", "EAPIG(steps=0)", "EAPIG(stepz=3)", "EAPIG(steps=", "EAPIG(3)", "exact(edges=__import__('os'))"])
+def test_methods_that_make_no_sense_are_refused(text):
+    """A misspelt method or knob is an error with a sentence, and nothing is evaluated."""
+    with pytest.raises(InputError):
+        method_from(text)
+
+
+@pytest.mark.parametrize("method", ALL, ids=repr)
+def test_a_method_is_rebuilt_from_what_it_prints(method):
+    """repr is enough to rebuild a method."""
+    assert method_from(repr(method)) == method
+
+
+def _bytes_a_prompt(model, task):
+    from circuitsearch.engine.pair import bytes_per_prompt
+    from circuitsearch.models.arch import describe
+
+    return bytes_per_prompt(describe(model), task.max_length)
+
+
+def _metric(model, ids, task, row):
+    logits = model(ids[None]).logits[0, -1]
+    return logits[task.answers[row][0]] - logits[task.wrong[row][0]]

@@ -1,0 +1,131 @@
+"""From scores to circuits."""
+
+from __future__ import annotations
+
+import networkx as nx
+import pytest
+import torch
+
+from circuitsearch.errors import InputError
+from circuitsearch.graph import Graph
+from circuitsearch.methods import EAPIG, Exact
+from circuitsearch.scores import Scores, score
+from circuitsearch.search import greedy, minimal, threshold, top
+from circuitsearch.task import Task
+from circuitsearch.validation.faithfulness import Faithfulness
+from tests.conftest import random_task
+
+
+def made_up(graph: Graph, seed: int = 0) -> Scores:
+    """Random scores on a graph."""
+    values = torch.randn(graph.mask.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return Scores(graph, values * graph.mask, "EAP()", "logit_diff", "Resample()", "made-up", 1)
+
+
+@pytest.fixture
+def scores() -> Scores:
+    """Random scores on a graph of three blocks."""
+    return made_up(Graph(3, 4, 2))
+
+
+def doable_task(model) -> Task:
+    """Random prompts whose right answers are those that the clean prompts favour."""
+    task = random_task(n=6)
+    pairs = []
+    for clean, corrupt in zip(task.clean, task.corrupt, strict=True):
+        change = (model(clean[None]).logits - model(corrupt[None]).logits)[0, -1]
+        pairs.append((int(change.argmax()), int(change.argmin())))
+    return Task.from_ids(task.clean, task.corrupt, *zip(*pairs, strict=True), name="doable")
+
+
+@pytest.mark.parametrize("search", [lambda s: top(s, 40), lambda s: greedy(s, 40), lambda s: threshold(s, 1.2)])
+def test_every_edge_lies_on_a_path_from_embed_to_logits(search, scores):
+    """What is left after pruning reaches the logits and is reached from the embedding, by NetworkX's own paths."""
+    circuit = search(scores)
+    digraph = circuit.networkx()
+    assert len(circuit) > 0
+    for writer, reader in circuit.edges:
+        assert nx.has_path(digraph, "embed", writer) and nx.has_path(digraph, reader, "logits")
+
+
+def test_top_takes_the_strongest_by_magnitude(scores):
+    """Before pruning the n strongest are taken, whatever their sign."""
+    circuit = top(scores, 40)
+    weakest = min(abs(scores[edge]) for edge in circuit.edges)
+    strength = scores.values[scores.graph.mask].abs().sort(descending=True).values
+    assert weakest >= strength[39]
+
+
+def test_threshold_and_top_agree(scores):
+    """A threshold between the n-th and the next strength gives the top n."""
+    strength = scores.values[scores.graph.mask].abs().sort(descending=True).values
+    assert torch.equal(threshold(scores, float(strength[29:31].mean())).mask, top(scores, 30).mask)
+
+
+def test_greedy_spends_no_edge_beside_the_logits(scores):
+    """Every edge that greedy adds leads to the logits, so that before pruning from embed nothing is lost on that side."""
+    first = greedy(scores, 1)
+    strongest = max((abs(s), w) for w, r, s in scores.top(10_000) if r == "logits")
+    assert len(first) in (0, 1) and (len(first) == 0 or first.edges[0] == (strongest[1], "logits"))
+
+
+def test_all_edges_make_the_whole_graph(scores):
+    """Asking for more edges than there are gives them all."""
+    assert len(top(scores, 10**6)) == len(greedy(scores, 10**6)) == scores.graph.n_edges
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_a_count_below_one_is_refused(n, scores):
+    """Zero or negative sizes are errors."""
+    for search in (top, greedy):
+        with pytest.raises(InputError, match="at least 1"):
+            search(scores, n)
+
+
+def test_minimal_reaches_its_target_and_certifies_every_edge(gpt2):
+    """Cutting any one edge of the minimal circuit misses the target, as measured anew."""
+    task = doable_task(gpt2)
+    scores = score(gpt2, task, EAPIG())
+    circuit = minimal(gpt2, task, scores, 0.8)
+    measure = Faithfulness(gpt2, task)
+    assert float(measure(circuit.mask[None])) == pytest.approx(circuit.certificate.faithfulness, abs=1e-9)
+    assert circuit.certificate.faithfulness >= 0.8
+    assert set(circuit.certificate.without) == {f"{w}->{r}" for w, r in circuit.edges}
+    for (writer, reader), value in zip(circuit.edges, [circuit.certificate.without[f"{w}->{r}"] for w, r in circuit.edges], strict=True):
+        fewer = circuit.mask & ~circuit.graph.edge_mask([(writer, reader)])
+        again = float(measure(circuit.graph.prune(fewer)[None]))
+        assert again == pytest.approx(value, abs=1e-9) and again < 0.8
+
+
+def test_minimal_takes_no_more_than_the_smallest_prefix(gpt2):
+    """The circuit found is no larger than the best prefix of the ranking."""
+    task = doable_task(gpt2)
+    scores = score(gpt2, task, Exact())
+    measure = Faithfulness(gpt2, task)
+    sizes = range(1, scores.graph.n_edges + 1)
+    reached = next(n for n in sizes if top(scores, n).mask.any() and float(measure(top(scores, n).mask[None])) >= 0.7)
+    assert len(minimal(gpt2, task, scores, 0.7)) <= len(top(scores, reached))
+
+
+def test_minimal_reports_progress_that_never_goes_back(gpt2):
+    """Progress grows to the total."""
+    task = doable_task(gpt2)
+    seen: list[tuple[int, int]] = []
+    minimal(gpt2, task, score(gpt2, task, EAPIG()), 0.8, progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_a_model_that_does_not_do_the_task_is_said_so(gpt2):
+    """With right and wrong answers swapped there is no behaviour, and no circuit is pretended."""
+    task = doable_task(gpt2)
+    swapped = Task.from_ids(task.clean, task.corrupt, task.wrong, task.answers, name="swapped")
+    with pytest.raises(InputError, match="does not do the task 'swapped'.*logit_diff is -"):
+        minimal(gpt2, swapped, score(gpt2, swapped, EAPIG()))
+
+
+@pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
+def test_a_target_outside_its_range_is_refused(target, gpt2, scores):
+    """Faithfulness must lie in (0, 1]."""
+    with pytest.raises(InputError, match=r"\(0, 1\]"):
+        minimal(gpt2, random_task(), scores, target)

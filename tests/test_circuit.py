@@ -1,0 +1,49 @@
+"""Circuits and their file."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from circuitsearch.circuit import Certificate, Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.graph import Graph
+
+EDGES = [("embed", "a0.kv0<v>"), ("a0.h1", "m1<in>"), ("m1", "logits")]
+
+
+@pytest.fixture
+def circuit() -> Circuit:
+    """Three edges of a grouped graph, scored and certified."""
+    graph = Graph(2, 4, 2)
+    scores = torch.arange(graph.mask.numel(), dtype=torch.float64).view(graph.mask.shape) / 7
+    certificate = Certificate(0.9, 0.95, {f"{w}->{r}": 0.5 for w, r in EDGES})
+    return Circuit(graph, graph.edge_mask(EDGES), scores, certificate)
+
+
+def test_names_and_nodes(circuit):
+    """Edges and the components that they touch, in the stream's order."""
+    assert circuit.edges == EDGES and len(circuit) == 3
+    assert circuit.nodes == ["embed", "a0.h0", "a0.h1", "m1", "logits"]
+    assert ("0.1", "m1") in circuit and ("embed", "logits") not in circuit
+
+
+def test_a_circuit_survives_a_file(circuit, tmp_path):
+    """Edges, their scores and the certificate come back."""
+    circuit.save(tmp_path / "circuit.json")
+    again = Circuit.load(tmp_path / "circuit.json")
+    assert again.to_dict() == circuit.to_dict() and torch.equal(again.mask, circuit.mask)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"graph": {}, "edges": ["x->y"]}'])
+def test_a_file_that_holds_no_circuit_is_refused(content, tmp_path):
+    """A broken file is named in one sentence."""
+    (tmp_path / "c.json").write_text(content)
+    with pytest.raises(InputError, match="c.json is not a circuit file"):
+        Circuit.load(tmp_path / "c.json")
+
+
+def test_pruning_gives_a_new_circuit(circuit):
+    """An edge that leads nowhere goes from the copy, not from the original."""
+    longer = Circuit(circuit.graph, circuit.mask | circuit.graph.edge_mask([("embed", "a1.h0<q>")]), circuit.scores)
+    assert len(longer.pruned()) == 3 and len(longer) == 4

@@ -1,0 +1,164 @@
+"""Evidence on held-out prompts: definitions, intervals, controls, the report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.graph import Graph
+from circuitsearch.methods import EAPIG
+from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
+from circuitsearch.scores import score
+from circuitsearch.search import top
+from circuitsearch.validation import Interval, Report, behaviour, validate
+from circuitsearch.validation.bootstrap import interval
+from circuitsearch.validation.controls import random_circuits
+from circuitsearch.validation.curve import area_from_model, area_under
+from circuitsearch.validation.faithfulness import bounded, ratio_of_means
+from circuitsearch.validation.report import CurvePoint
+
+
+def tensor(*values: float) -> torch.Tensor:
+    """Float64 values."""
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """The planted model, its circuit and held-out prompts, with the report on them."""
+    model, (train, held_out) = induction_model(), induction_task(40).split(0.5)
+    scores = score(model, train, EAPIG())
+    circuit = Circuit.from_edges(scores.graph, INDUCTION_EDGES, scores.values)
+    return model, circuit, held_out, validate(model, circuit, held_out, n_resamples=500, n_controls=8)
+
+
+def test_ratio_of_means_by_hand():
+    """(3 - 1) / (5 - 1) of the means."""
+    assert float(ratio_of_means(tensor(2, 4), tensor(4, 6), tensor(0, 2))) == 0.5
+
+
+def test_bounded_form_by_hand():
+    """One prompt at half of the way, one overshooting beyond the whole way, one that cutting does not change."""
+    values = bounded(tensor(1, 9, 3), tensor(2, 2, 3), tensor(0, 0, 3))
+    assert values.tolist() == [0.5, 0.0, 1.0]
+
+
+def test_bca_interval_is_scipys():
+    """The interval of a mean is the one that SciPy gives."""
+    data = np.random.default_rng(0).normal(1, 2, 40)
+    ours = interval(np.mean, torch.from_numpy(data), confidence=0.9, n_resamples=800, seed=3)
+    theirs = stats.bootstrap((data,), np.mean, confidence_level=0.9, n_resamples=800, rng=np.random.default_rng(3))
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval))
+    assert ours.low < ours.value < ours.high
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    """Over many samples a 90% interval of a mean holds the true mean in 80 to 97% of them."""
+    rng = np.random.default_rng(0)
+    held = [
+        (lambda i: i.low <= 1 <= i.high)(
+            interval(np.mean, torch.from_numpy(rng.exponential(1, 40)), confidence=0.9, n_resamples=300, seed=k)
+        )
+        for k in range(120)
+    ]
+    assert 0.80 <= np.mean(held) <= 0.97
+
+
+def test_interval_of_a_constant_is_the_constant():
+    """Where every prompt says the same there is nothing to resample, and no NaN."""
+    assert interval(np.mean, tensor(1, 1, 1), confidence=0.95, n_resamples=100, seed=0) == Interval(1, 1, 1)
+
+
+def test_one_prompt_is_too_few_for_an_interval():
+    """A single held-out prompt is refused with a sentence."""
+    with pytest.raises(InputError, match="at least 2 held-out prompts"):
+        interval(np.mean, tensor(1), confidence=0.95, n_resamples=100, seed=0)
+
+
+@pytest.mark.parametrize("n_edges", [3, 12, 40, 200])
+def test_random_circuits_have_the_size_and_survive_pruning(n_edges):
+    """Controls have exactly the asked size, lie on paths, and differ from each other."""
+    graph = Graph(3, 4, 4)
+    masks = random_circuits(graph, n_edges, 5, seed=0)
+    for mask in masks:
+        assert int(mask.sum()) == n_edges
+        assert torch.equal(graph.prune(mask), mask)
+    assert not torch.equal(masks[0], masks[1])
+    assert torch.equal(masks, random_circuits(graph, n_edges, 5, seed=0))
+
+
+def test_the_planted_circuit_is_faithful_and_random_ones_are_not(planted):
+    """On held-out prompts the circuit built by hand keeps the behaviour, and its controls do not."""
+    _, circuit, held_out, report = planted
+    assert report.n == len(held_out) and report.n_edges == len(circuit)
+    assert report.faithfulness.low <= report.faithfulness.value <= report.faithfulness.high
+    assert report.faithfulness.value > 0.9 > 2 * np.mean(report.controls)  # so small a graph holds few circuits of 3 edges
+    assert report.accuracy_kept.value == 1 and len(report.controls) == 8
+
+
+def test_the_curve_ends_at_the_model(planted):
+    """All edges are faithful by definition, and the curve's sizes grow."""
+    *_, report = planted
+    assert report.curve[-1].faithfulness == pytest.approx(1, abs=1e-9)
+    assert [p.n_edges for p in report.curve] == sorted(p.n_edges for p in report.curve)
+
+
+def test_the_whole_graph_is_the_model_itself(planted):
+    """Keeping everything gives faithfulness 1, no divergence and all the accuracy."""
+    model, circuit, held_out, _ = planted
+    report = validate(model, Circuit(circuit.graph, circuit.graph.mask), held_out, n_resamples=100, n_controls=0)
+    assert report.faithfulness.value == pytest.approx(1, abs=1e-9)
+    assert report.kl.value == pytest.approx(0, abs=1e-9) and report.accuracy_kept.value == 1
+    assert report.controls == () and report.curve == ()
+
+
+def test_a_report_survives_a_file(planted, tmp_path):
+    """Saving and loading gives back the same report, and it prints what it found."""
+    *_, report = planted
+    report.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == report
+    assert str(report.faithfulness) in str(report) and "held-out" in str(report)
+
+
+def test_a_value_above_one_is_called_what_it_is(planted):
+    """A circuit that does the task more strongly than the model is said to."""
+    *_, report = planted
+    from dataclasses import replace
+
+    louder = replace(report, faithfulness=Interval(1.2, 1.1, 1.3))
+    assert "above 1: more strongly than the model" in str(louder)
+    assert "above 1" not in str(replace(report, faithfulness=Interval(0.9, 0.8, 1.0)))
+
+
+def test_a_circuit_of_another_model_is_refused(planted):
+    """A circuit whose graph does not fit the model is an error."""
+    model, _, held_out, _ = planted
+    other = Circuit.from_edges(Graph(3, 4, 4), [("embed", "logits")])
+    with pytest.raises(InputError, match="give the model it was found in"):
+        validate(model, other, held_out)
+
+
+def test_behaviour_says_what_the_model_does(planted):
+    """The planted model prefers the right answer on every prompt."""
+    model, _, held_out, _ = planted
+    found = behaviour(model, held_out)
+    assert found.accuracy == 1 and found.clean > found.ablated and found.n == len(held_out)
+    found.check()
+
+
+def test_areas_by_hand():
+    """A straight line from 0 to 1 has half the unit area on either side."""
+    line = [CurvePoint(0, 0.0, 0.0), CurvePoint(50, 0.5, 0.5), CurvePoint(100, 1.0, 1.0)]
+    assert area_under(line) == area_from_model(line) == 0.5
+
+
+def test_curve_sizes_are_prefixes_of_the_ranking(planted):
+    """Each point of the curve is the pruned top of the ranking."""
+    model, circuit, held_out, report = planted
+    scores = score(model, induction_task(40).split(0.5)[0], EAPIG())
+    point = report.curve[-2]
+    assert len(top(scores, round(point.share * scores.graph.n_edges))) == point.n_edges
