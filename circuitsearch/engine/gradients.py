@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -80,6 +81,7 @@ class PortGradients:
     mlp_grads: list[Tensor]  # (B, T, D) at the MLP's input
     final_grad: Tensor  # (B, T, D) at the final norm's input
 
+    @torch.no_grad()
     def scores(self, writes_UBTD: Tensor) -> Tensor:
         """Inner product of each write with the gradient at each port, over positions and prompts: (U, V).
 
@@ -110,7 +112,7 @@ def port_gradients(
     clean logits yet is taken to be on its clean run.
     """
     taps = GradientTaps(override=override)
-    with torch.enable_grad():
+    with torch.enable_grad(), frozen(described.model):
         logits = run(described, ids, batch.position - batch.start, taps, prefix)
         if batch.clean_logits is None:
             batch = replace(batch, clean_logits=logits.detach())
@@ -132,6 +134,19 @@ def port_gradients(
         mlp_grads=list(mlp_grads),
         final_grad=final_grad,
     )
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Let no parameter take a gradient for the length of a ``with`` block, so that autograd keeps nothing for them."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 def _heads(described: Described, outputs: list[dict[tuple[str, ...], Tensor]]) -> list[Tensor]:

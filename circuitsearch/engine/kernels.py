@@ -13,6 +13,7 @@ from circuitsearch.engine.trace import Activations
 from circuitsearch.models.arch import Described, Layer
 
 
+@torch.no_grad()
 def writes(described: Described, activations: Activations) -> Tensor:
     """Expand activations to what each writer adds to the stream: (U, B, T, D).
 

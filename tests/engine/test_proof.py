@@ -8,8 +8,10 @@ from transformers import OPTConfig, OPTForCausalLM
 
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
+from circuitsearch.methods import EAPIG
+from circuitsearch.scores import score
 from circuitsearch.task import Task
-from tests.conftest import tiny_model
+from tests.conftest import random_task, tiny_model
 
 
 def test_an_unknown_family_is_refused_by_name():
@@ -62,3 +64,11 @@ def test_a_prompt_longer_than_the_model_reads_is_refused(gpt2):
 def test_reduced_precision_is_accepted():
     """A bfloat16 model passes: its rounding is not mistaken for a wrong description."""
     proven(tiny_model("llama-grouped", torch.bfloat16))
+
+
+def test_a_model_that_learns_is_scored_and_goes_on_learning():
+    """A model as from_pretrained gives it, with gradients on, is scored the same and left as it was."""
+    model = tiny_model("gpt2").requires_grad_(True)
+    scores = score(model, random_task(), EAPIG(steps=2))
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(scores.values, score(tiny_model("gpt2"), random_task(), EAPIG(steps=2)).values)
