@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
     """A random GPT-2, saved in float16."""
     torch.manual_seed(0)
     config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=20, n_positions=8, bos_token_id=0, eos_token_id=0)
-    GPT2LMHeadModel(config).to(torch.float16).save_pretrained(tmp_path / "gpt2")
+    GPT2LMHeadModel(config).half().save_pretrained(tmp_path / "gpt2")
     return tmp_path / "gpt2"
 
 
