@@ -15,7 +15,9 @@ from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, EAPIGActivations, Ex
 from circuitsearch.scores import Scores, score
 from circuitsearch.search import greedy, top
 from circuitsearch.task import Task
+from circuitsearch.validation.curve import area_from_model, area_under
 from circuitsearch.validation.faithfulness import ratio_of_means
+from circuitsearch.validation.report import CurvePoint
 
 FOLDER = Path(__file__).parent / "reference"
 METHODS = {
@@ -88,3 +90,12 @@ def test_the_same_scores_give_the_same_circuits(reference, model):
             for how, search in (("topn", top), ("greedy", greedy)):
                 listed = reference["circuits"][f"{name}/{how}/{size}"]["edges"]
                 assert torch.equal(search(scores, size).mask, graph.edge_mask(map(edge, listed)))
+
+
+def test_areas_of_the_mib_benchmark(reference):
+    """From the same curve we compute the same CPR and CMD."""
+    for theirs in reference["mib"].values():
+        columns = (theirs["edge_counts"], theirs["percentages"], theirs["faithfulness"])
+        points = [CurvePoint(*point) for point in zip(*columns, strict=True)]
+        assert area_under(points) == pytest.approx(theirs["CPR"], abs=1e-9)
+        assert area_from_model(points) == pytest.approx(theirs["CMD"], abs=1e-9)

@@ -1,6 +1,7 @@
 """From scores to a circuit."""
 
 from circuitsearch.search.minimal import minimal as minimal
+from circuitsearch.search.minimal import smallest_prefix as smallest_prefix
 from circuitsearch.search.ranked import greedy as greedy
 from circuitsearch.search.ranked import threshold as threshold
 from circuitsearch.search.ranked import top as top

@@ -22,6 +22,24 @@ from circuitsearch.validation.faithfulness import Faithfulness
 Edge = tuple[int, int]  # row and column
 
 
+def smallest_prefix(
+    model: Any,
+    task: Task,
+    scores: Scores,
+    faithfulness: float = 0.9,
+    *,
+    ablation: Ablation | None = None,
+    budget: int = DEFAULT_BUDGET,
+) -> Circuit:
+    """Find the smallest prefix of the ranking, pruned, that reaches the target, among the sizes that are tried.
+
+    Sizes grow by a quarter until one reaches it, then every size down to the last that did not is tried. Parameters and
+    errors are those of :func:`minimal`.
+    """
+    search = _Search(Faithfulness(model, task, ablation, budget), _checked(faithfulness))
+    return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values)
+
+
 def minimal(
     model: Any,
     task: Task,
@@ -34,8 +52,7 @@ def minimal(
 ) -> Circuit:
     """Find a circuit of the target faithfulness from which no edge can be taken.
 
-    First the smallest prefix of the ranking that reaches the target: sizes grow by a quarter until one does, then every
-    size down to the last that did not is tried. Then edges are taken away one by one, the one whose loss changes the
+    It starts from :func:`smallest_prefix`. Then edges are taken away one by one, the one whose loss changes the
     faithfulness least first, by real runs, until none can go.
 
     Parameters
@@ -64,9 +81,7 @@ def minimal(
     InputError
         If the target is not in (0, 1], or the model does not do the task.
     """
-    if not 0 < faithfulness <= 1:
-        raise InputError(f"the faithfulness to reach must lie in (0, 1], not {faithfulness}")
-    search = _Search(Faithfulness(model, task, ablation, budget), faithfulness)
+    search = _Search(Faithfulness(model, task, ablation, budget), _checked(faithfulness))
     mask = search.smallest_prefix(scores.ranking())
     total = int(mask.sum())
     while True:
@@ -81,6 +96,12 @@ def minimal(
     progress(total, total)
     certificate = search.certificate(mask, without)
     return Circuit(scores.graph, mask, scores.values, certificate)
+
+
+def _checked(faithfulness: float) -> float:
+    if not 0 < faithfulness <= 1:
+        raise InputError(f"the faithfulness to reach must lie in (0, 1], not {faithfulness}")
+    return faithfulness
 
 
 @dataclass(frozen=True)

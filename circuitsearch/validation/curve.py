@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from circuitsearch.circuit import Circuit
@@ -12,11 +13,11 @@ from circuitsearch.search.ranked import strongest
 from circuitsearch.validation.faithfulness import Faithfulness
 from circuitsearch.validation.report import CurvePoint
 
-SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # those of the MIB benchmark (2504.13151)
 
 
 def size_curve(circuit: Circuit, faithfulness: Faithfulness, shares: Sequence[float] = SHARES) -> tuple[CurvePoint, ...]:
-    """Measure the strongest 0.5%, 1%, 2% ... of the edges by the circuit's scores, each pruned.
+    """Measure the strongest 0.1%, 0.2%, 0.5%, 1% ... of the edges by the circuit's scores, each pruned.
 
     Sizes beyond the edges that have a score are left out, so a circuit without scores has no curve.
     """
@@ -25,7 +26,7 @@ def size_curve(circuit: Circuit, faithfulness: Faithfulness, shares: Sequence[fl
     graph = circuit.graph
     places = ranking(graph, circuit.scores)
     sizes = [(share, round(share * graph.n_edges)) for share in shares]
-    sizes = [(share, size) for share, size in sizes if 1 <= size <= len(places)]
+    sizes = [(share, size) for share, size in sizes if size <= len(places)]
     if not sizes:
         return ()
     masks = torch.stack([strongest(graph, places, size) for _, size in sizes])
@@ -46,4 +47,4 @@ def area_from_model(points: Sequence[CurvePoint]) -> float:
 
 
 def _area(shares: Sequence[float], heights: Sequence[float]) -> float:
-    return float(torch.trapezoid(torch.tensor(heights), torch.tensor(shares)))
+    return float(np.trapezoid(heights, shares))
