@@ -148,19 +148,36 @@ class _Search:
     def eliminate(self, mask: Tensor, candidates: list[Edge]) -> Iterator[Tensor]:
         """Take each candidate away in turn unless the target is missed without it; yield the circuit as it shrinks.
 
-        Many are tried in one batch by speculation: its i-th circuit lacks the first i candidates. The first that
-        misses the target shows which candidate must stay; those before it go.
+        Many runs make one batch by speculation: after a success, that ever longer runs of candidates can go together;
+        after a failure, that the next ones fail too, each alone.
         """
-        width = 8
+        width, hopeful = 16, True
         while candidates:
             tried = candidates[:width]
-            trials = [self._without(mask, tried[: i + 1]) for i in range(len(tried))]
-            good = (self.measure(torch.stack(trials)) >= self.target).tolist()
-            passed = good.index(False) if False in good else len(good)
-            mask = trials[passed - 1] if passed else mask
-            width = min(2 * width, 64) if passed == len(tried) else max(4, 2 * passed)
-            candidates = [edge for edge in candidates[passed + 1 :] if mask[edge]]
+            gone = self._gone_together(mask, tried) if hopeful else self._first_to_go(mask, tried)
+            mask = self._without(mask, gone) if gone else mask
             yield mask
+            if hopeful:
+                left, width = candidates[len(gone) or 1 :], min(4 * width, 256) if gone == tried else max(1, len(gone))
+            else:
+                left, width = candidates[candidates.index(gone[0]) + 1 if gone else width :], 16
+            hopeful = bool(gone)
+            candidates = [edge for edge in left if mask[edge]]
+
+    def _gone_together(self, mask: Tensor, tried: list[Edge]) -> list[Edge]:
+        """The longest of the first 1, 2, 4 ... of these edges without which, and all shorter ones, the target is reached."""
+        sizes = [*(1 << i for i in range(len(tried).bit_length()) if 1 << i < len(tried)), len(tried)]
+        good = self._reached([self._without(mask, tried[:size]) for size in sizes])
+        passed = good.index(False) if False in good else len(good)
+        return tried[: sizes[passed - 1]] if passed else []
+
+    def _first_to_go(self, mask: Tensor, tried: list[Edge]) -> list[Edge]:
+        """The first of these edges without which alone the target is reached, if any."""
+        good = self._reached([self._without(mask, [edge]) for edge in tried])
+        return [tried[good.index(True)]] if True in good else []
+
+    def _reached(self, masks: list[Tensor]) -> list[bool]:
+        return (self.measure(torch.stack(masks)) >= self.target).tolist()
 
     def _without(self, mask: Tensor, edges: Sequence[Edge]) -> Tensor:
         fewer = mask.clone()
