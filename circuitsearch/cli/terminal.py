@@ -37,7 +37,7 @@ class Terminal:
 
     def say(self, label: str, text: str) -> None:
         """Print one line: what it is about, and what there is to say."""
-        self.console.print(Text(f"{label:<9} ", style="bold") + Text(printable(text)))
+        self.console.print(Text.assemble((f"{label:<9} ", "bold"), printable(text)))
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table; columns whose name begins with a space are set flush right."""
