@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -81,13 +82,25 @@ def repeated(model: Any, tokenizer: Any, n: int, seed: int) -> float:
     return (best == ids[:, 22:]).float().mean().item()
 
 
+@contextmanager
+def eager(model: Any) -> Iterator[None]:
+    """Let the model compute attention in the way that can return its patterns."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
 @torch.no_grad()
 def heads(model: Any, tokenizer: Any, n: int = 100, seed: int = 0) -> dict[str, list[Head]]:
-    """Attention scores of the best heads of each kind; the model must be loaded with eager attention."""
-    on_repeat = attentions(model, twice(tokenizer, n, seed))  # (L, B, H, T, T)
+    """Attention scores of the best heads of each kind."""
+    with eager(model):
+        on_repeat = attentions(model, twice(tokenizer, n, seed))  # (L, B, H, T, T)
+        to_io, to_s1, to_s2, s2_to_s1 = name_attention(model, tokenizer, n, seed)
     previous = on_repeat.diagonal(-1, -2, -1)[..., 1:].mean((1, 3))
     induction = on_repeat.diagonal(-19, -2, -1)[..., 2:].mean((1, 3))
-    to_io, to_s1, to_s2, s2_to_s1 = name_attention(model, tokenizer, n, seed)
     return {
         "previous token": best(previous),
         "induction": best(induction),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from circuitsearch.task import Example, encode
@@ -16,8 +16,14 @@ from circuitsearch.tasks.greater_than import sampler as greater_than
 from circuitsearch.tasks.ioi import sampler as ioi
 from circuitsearch.tasks.words import NAMES, OBJECTS, PLACES
 
-Row = tuple[list[int], list[float]]
-"""Token ids, and for each how much it counts that it be guessed from those before."""
+
+class Row(NamedTuple):
+    """Token ids, how much it counts that each be guessed from those before, and where the last one stood before."""
+
+    ids: list[int]
+    weights: list[float]
+    source: int | None = None
+
 
 Writer = Callable[[Random], Row]
 
@@ -89,11 +95,13 @@ def _writer(task: str, sampler: Callable[[Random, int], Example], tokenizer: Any
         while reserved(example.clean):
             example = sampler(random, 0)
         prompt, answer = example.clean, random.choice(example.answers)
-        if task in UNDECIDED and random.random() < 0.15:
+        undecided = task in UNDECIDED and random.random() < 0.15
+        if undecided:
             prompt, answer = UNDECIDED[task](example, random)
         ids = encode(tokenizer, prompt + answer)
         context = [CONTEXT / SHARE * (random.random() < SHARE) for _ in ids[2:]]
-        return ids, [0.0, *context, ANSWER]
+        copied = task in {"ioi", "people"} and not undecided
+        return Row(ids, [0.0, *context, ANSWER], ids.index(ids[-1]) if copied else None)
 
     return write
 
@@ -129,7 +137,7 @@ def walk(random: Random, pool: list[int], length: int, jump: float = 0.25) -> Ro
         weights.append(float(not jumps and last in seen))
         if not jumps:
             seen.add(last)
-    return ids, weights
+    return Row(ids, weights)
 
 
 def repetition(random: Random, pool: list[int], length: int) -> Row:
@@ -142,4 +150,4 @@ def repetition(random: Random, pool: list[int], length: int) -> Row:
         gap = random.choices(pool, k=random.randint(0, 6))
         ids += gap + segment
         weights += [0.0] * (len(gap) + 1) + [1.0] * (size - 1)
-    return ids[:length], weights[:length]
+    return Row(ids[:length], weights[:length])

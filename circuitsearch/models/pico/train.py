@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import GPT2Config, GPT2LMHeadModel
-
-from circuitsearch.tasks.induction import letters
+from torch.nn.utils.rnn import pad_sequence
+from transformers import GPT2LMHeadModel
 
 from . import tokenizer as word_tokenizer
 from .check import accuracies, heads
+from .gaze import Gaze
+from .lessons import Lessons
 from .muon import Muon
-from .text import Row, repetition, walk, writers
+from .network import new_model
+from .norms import OutputNorms
+from .text import ANSWER, Row
+
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Recipe:
     """All that decides how pico comes out; steps, not seconds."""
 
-    seed: int = 0
+    seed: int = 1
     layers: int = 4
     heads: int = 8
     width: int = 128
     positions: int = 64
     walk_steps: int = 700
     repeat_steps: int = 200
-    task_steps: int = 1600
-    rows: int = 20
+    task_steps: int = 1200
+    rows: int = 16
     penalty: float = 0.006
     log_every: int = 50
 
@@ -61,57 +65,46 @@ def stages(recipe: Recipe) -> list[Stage]:
     ]
 
 
-def train(recipe: Recipe, log: Any = print) -> tuple[GPT2LMHeadModel, Any]:
+def train(recipe: Recipe, log: Log = print) -> tuple[GPT2LMHeadModel, Any]:
     """Run all stages; the same recipe gives the same model on the same machine."""
     torch.manual_seed(recipe.seed)
     tokenizer = word_tokenizer.build()
-    model = new_model(recipe, len(tokenizer))
-    norms = OutputNorms(model)
-    text = Text(recipe, tokenizer)
+    model = new_model(len(tokenizer), recipe.positions, recipe.width, recipe.layers, recipe.heads)
+    lessons = Lessons(tokenizer, recipe.rows, recipe.positions, recipe.seed)
+    guided = recipe.layers // 2
+    norms, gaze = OutputNorms(model, guided), Gaze(model, guided)
     for stage in stages(recipe):
-        optimizers = new_optimizers(model, stage)
-        for step in range(stage.steps):
-            rates(optimizers, stage, step)
-            losses = [loss_of(model, norms, rows) for rows in text.batch(stage.name, step / stage.steps)]
-            loss, norm = (torch.stack(column).mean() for column in zip(*losses, strict=True))
-            (loss + ramp(step / stage.steps) * stage.penalty * norm).backward()
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
+        for step, loss, norm in run(stage, model, lessons, norms, gaze):
             if step % recipe.log_every == 0:
-                log(f"{stage.name} {step} loss {loss.item():.4f} norm {norm.item():.2f}")
+                log(f"{stage.name} {step} loss {loss:.4f} norm {norm:.2f}")
             if step % (8 * recipe.log_every) == 0:
-                log(f"  {accuracies(model, tokenizer, 100, seed=1)}")
+                log(f"  {summary(model, tokenizer)}")
     norms.remove()
+    gaze.remove()
     return model, tokenizer
 
 
-def new_model(recipe: Recipe, vocabulary: int) -> GPT2LMHeadModel:
-    """A GPT-2 with random weights and positions as small sinusoids."""
-    config = GPT2Config(
-        vocab_size=vocabulary,
-        n_positions=recipe.positions,
-        n_embd=recipe.width,
-        n_layer=recipe.layers,
-        n_head=recipe.heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,
-        activation_function="gelu_pytorch_tanh",
-    )
-    model = GPT2LMHeadModel(config)
-    model.transformer.wte.weight.data.normal_(0, 0.05)
-    model.transformer.wpe.weight.data.copy_(0.2 * sinusoids(recipe.positions, recipe.width))
-    return model
+def run(
+    stage: Stage, model: GPT2LMHeadModel, lessons: Lessons, norms: OutputNorms, gaze: Gaze
+) -> Iterator[tuple[int, float, float]]:
+    """Take the steps of a stage; yield each step's number, loss and output norm."""
+    optimizers = new_optimizers(model, stage)
+    for step in range(stage.steps):
+        done = step / stage.steps
+        rates(optimizers, stage, step)
+        terms = [loss_of(model, rows, norms, gaze) for rows in lessons.batch(stage.name, done)]
+        loss, norm, look = (torch.stack(column).mean() for column in zip(*terms, strict=True))
+        (loss + ramp(done) * stage.penalty * norm + fade(done) * look).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        yield step, loss.item(), norm.item()
 
 
-def sinusoids(positions: int, width: int) -> Tensor:
-    """Sines and cosines of slower and slower waves, (positions, width)."""
-    place = torch.arange(positions)[:, None]
-    wave = torch.exp(-torch.arange(0, width, 2) / width * torch.log(torch.tensor(10.0 * positions)))
-    return torch.cat([(place * wave).sin(), (place * wave).cos()], dim=1)
+def summary(model: GPT2LMHeadModel, tokenizer: Any) -> str:
+    """Accuracies and the best head of each kind, in a line."""
+    scores = {task: round(share, 2) for task, share in accuracies(model, tokenizer, 100, seed=1).items()}
+    return f"{scores} { ({kind: best[0] for kind, best in heads(model, tokenizer, 20, seed=1).items()}) }"
 
 
 def new_optimizers(model: GPT2LMHeadModel, stage: Stage) -> list[torch.optim.Optimizer]:
@@ -141,100 +134,41 @@ def ramp(done: float) -> float:
     return min(1.0, max(0.0, (done - 0.3) / 0.3))
 
 
-class OutputNorms:
-    """The norms of what the heads and MLPs of a model add to the stream, as it runs."""
-
-    def __init__(self, model: GPT2LMHeadModel):
-        self.heads = model.config.n_head
-        self.norms: list[Tensor] = []  # of (batch, positions) or (batch, positions, heads)
-        self.handles = []
-        blocks: Any = model.transformer.h
-        for block in blocks:
-            self.handles.append(block.attn.c_proj.register_forward_pre_hook(self._attention))
-            self.handles.append(block.mlp.register_forward_hook(self._mlp))
-
-    def _attention(self, projection: Any, inputs: tuple[Tensor]) -> None:
-        z = inputs[0].unflatten(-1, (self.heads, -1))  # (B, T, H, K)
-        weight = projection.weight.unflatten(0, (self.heads, -1))  # (H, K, D)
-        gram = weight @ weight.mT  # (H, K, K): a head's norm without its output
-        squares = torch.einsum("bthk,hkl,bthl->bth", z, gram, z)
-        self._keep((squares.clamp(min=0) + 1e-4).sqrt().sum(-1))
-
-    def _mlp(self, mlp: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        self._keep((output.square().sum(-1) + 1e-4).sqrt())
-
-    def _keep(self, norms: Tensor) -> None:
-        if torch.is_grad_enabled():  # not in the accuracy checks between steps
-            self.norms.append(norms)
-
-    def collect(self) -> Tensor:
-        """The sum over components of the last run's norms, (B, T)."""
-        total = torch.stack(self.norms).sum(0)
-        self.norms.clear()
-        return total
-
-    def remove(self) -> None:
-        """Take the hooks off the model."""
-        for handle in self.handles:
-            handle.remove()
+def fade(done: float) -> float:
+    """From 1 to a tenth between a quarter and half of a stage."""
+    return min(1.0, max(0.1, 2 - 4 * done))
 
 
-def loss_of(model: GPT2LMHeadModel, norms: OutputNorms, rows: list[Row]) -> tuple[Tensor, Tensor]:
-    """Weighted loss a row, and mean output norm a token."""
-    length = max(len(ids) for ids, _ in rows)
-    ids = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in rows])  # (B, T)
-    weights = torch.tensor([weights + [0.0] * (length - len(weights)) for _, weights in rows])
-    real = torch.tensor([[1.0] * len(ids) + [0.0] * (length - len(ids)) for ids, _ in rows])
+def loss_of(model: GPT2LMHeadModel, rows: list[Row], norms: OutputNorms, gaze: Gaze) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted loss a row, mean output norm a token, and how little the guided head looks where it should."""
+    ids = padded([row.ids for row in rows], 0)  # (B, T)
+    weights = padded([row.weights for row in rows], 0.0)
+    real = padded([[1.0] * len(row.ids) for row in rows], 0.0)
     states = model.transformer(ids[:, :-1], use_cache=False).last_hidden_state  # (B, T - 1, D)
     counts = weights[:, 1:] > 0  # logits cost as much as a layer: only where they count
     losses = cross_entropy(model.lm_head(states[counts]), ids[:, 1:][counts], reduction="none")
     loss = (losses * weights[:, 1:][counts]).sum() / len(rows)
-    mask = real[:, 1:]
-    return loss, (norms.collect() * mask).sum() / mask.sum()
+    return loss, weighted_mean(norms.collect(), real[:, 1:], weights[:, 1:] == ANSWER), gaze.collect(rows)
 
 
-class Text:
-    """Endless training text of each stage."""
+def weighted_mean(norms: Tensor, real: Tensor, answers: Tensor) -> Tensor:
+    """Mean norm (B, T) over all tokens, plus twice that over the ends of prompts.
 
-    def __init__(self, recipe: Recipe, tokenizer: Any):
-        self.random = Random(recipe.seed)
-        self.rows = recipe.rows
-        self.longest = recipe.positions
-        self.writers = writers(tokenizer)
-        self.pool = letters(tokenizer)
-        self.random.shuffle(self.pool)
+    Ends are few, and it is there that a model can afford to write much more than the answer needs.
+    """
+    return (norms * real).sum() / real.sum() + 2 * (norms * answers).sum() / answers.sum().clamp(min=1)
 
-    def batch(self, stage: str, done: float) -> Iterator[list[Row]]:
-        """The batches of one step, each of rows of similar length."""
-        if stage == "walks":
-            size = 24 if done < 0.45 else 160 if done < 0.65 else len(self.pool)
-            yield self._random(walk, 32, self.pool[:size], 48)
-        elif stage == "repetitions":
-            yield self._random(repetition, 24, self.pool, self.longest)
-            yield self._random(walk, 16, self.pool, 48)
-        else:
-            yield from self._tasks()
 
-    def _tasks(self) -> Iterator[list[Row]]:
-        short = [task for task in self.writers if task != "docstring"]
-        yield [self.writers[task](self.random) for task in short for _ in range(self.rows)]
-        length = self.random.choice([44, 44, 44, self.longest])
-        rows = [self.writers["docstring"](self.random) for _ in range(self.rows)]
-        rows += self._random(walk, self.rows // 3, self.pool, length)
-        yield rows + self._random(repetition, self.rows // 3, self.pool, length)
-
-    def _random(self, write: Any, count: int, pool: list[int], length: int) -> list[Row]:
-        rows = [write(self.random, pool, length) for _ in range(count)]
-        # A row counts like two answers, however many of its tokens can be guessed.
-        return [(ids, [4 * weight / max(1.0, sum(weights)) for weight in weights]) for ids, weights in rows]
+def padded(rows: Sequence[Sequence[float]], value: float) -> Tensor:
+    """Rows of different lengths as one tensor, filled up on the right."""
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
 
 def save(model: GPT2LMHeadModel, tokenizer: Any, recipe: Recipe, folder: Path) -> dict[str, Any]:
     """Write the model, its tokenizer and what was measured; return the measurements."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    eager = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager")
-    report = {"recipe": vars(recipe), "accuracy": accuracies(eager, tokenizer, 400), "heads": heads(eager, tokenizer)}
+    report = {"recipe": vars(recipe), "accuracy": accuracies(model, tokenizer, 400), "heads": heads(model, tokenizer)}
     (folder / "eval.json").write_text(json.dumps(report, indent=1))
     return report
 
@@ -242,11 +176,13 @@ def save(model: GPT2LMHeadModel, tokenizer: Any, recipe: Recipe, folder: Path) -
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, train, save."""
     parser = argparse.ArgumentParser(description="Train pico, the bundled model.")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch; another number rounds differently")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     for name, value in vars(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = vars(parser.parse_args(arguments))
     folder = options.pop("out")
+    torch.set_num_threads(options.pop("threads"))
     recipe = replace(Recipe(), **options)
     model, tokenizer = train(recipe, log=lambda line: print(line, flush=True))
     print(json.dumps(save(model, tokenizer, recipe, folder), indent=1))
