@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -35,7 +36,8 @@ PROMPTS, LENGTH, STEPS = 8, 16, 5
 def model_and_task(device: str, differs_at: int) -> tuple[GPT2LMHeadModel, Task]:
     """GPT-2 small with random weights, and random pairs that differ from one position on."""
     torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config()).eval().requires_grad_(False).to(device)
+    model: Any = GPT2LMHeadModel(GPT2Config()).eval().requires_grad_(False)
+    model.to(device)
     clean = torch.randint(0, 50257, (PROMPTS, LENGTH))
     corrupt = clean.clone()
     corrupt[:, differs_at] = (clean[:, differs_at] + 1) % 50257
@@ -110,7 +112,11 @@ def report(device: str, repeats: int, differs_at: int) -> None:
     print(f"\n{PROMPTS} pairs of {LENGTH} tokens that differ at position {differs_at}, {device}, medians of {repeats}")
     print(f"{'':<8} {'of bare time':>14} {'in forwards':>14} {'of bare memory':>16}")
     for name in ("EAP", "EAP-IG"):
-        memory = "" if device != "cpu" else f"{peak_megabytes(name, differs_at) / peak_megabytes('bare ' + name, differs_at):.2f}"
+        memory = (
+            ""
+            if device != "cpu"
+            else f"{peak_megabytes(name, differs_at) / peak_megabytes('bare ' + name, differs_at):.2f}"
+        )
         time_ratio, forwards = times[name] / times["bare " + name], times[name] / times["plain forward"]
         print(f"{name:<8} {time_ratio:>14.2f} {forwards:>14.2f} {memory:>16}")
 

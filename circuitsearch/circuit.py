@@ -144,7 +144,9 @@ class Circuit:
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is not a circuit file ({error!r}): give a circuit.json that a run wrote") from None
+            raise InputError(
+                f"{path} is not a circuit file ({error!r}): give a circuit.json that a run wrote"
+            ) from None
 
     def __repr__(self) -> str:
         return f"Circuit({len(self)} of {self.graph.n_edges} edges, {len(self.nodes)} nodes)"

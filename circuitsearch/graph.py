@@ -62,7 +62,9 @@ class Graph:
         """Names of the V readers, in the order in which they read."""
         names: list[str] = []
         for layer in range(self.n_layers):
-            names += [f"{self._port_owner(layer, port, h)}<{port}>" for port in PORTS for h in range(self.port_heads(port))]
+            names += [
+                f"{self._port_owner(layer, port, h)}<{port}>" for port in PORTS for h in range(self.port_heads(port))
+            ]
             names.append(f"m{layer}<in>")
         return (*names, LOGITS)
 
@@ -175,7 +177,9 @@ class Graph:
         for writer, reader in edges:
             row, column = self.find_writer(writer), self.find_reader(reader)
             if not self.mask[row, column]:
-                raise InputError(f"{writer}->{reader} is no edge: the reader must come later in the stream than the writer")
+                raise InputError(
+                    f"{writer}->{reader} is no edge: the reader must come later in the stream than the writer"
+                )
             mask[row, column] = True
         return mask
 

@@ -58,7 +58,9 @@ def neg_kl(logits: Tensor, batch: Batch) -> Tensor:
         If the batch carries no clean logits to compare with.
     """
     if batch.clean_logits is None:
-        raise InputError("neg_kl needs the clean model's logits: run it through circuitsearch.engine, which provides them")
+        raise InputError(
+            "neg_kl needs the clean model's logits: run it through circuitsearch.engine, which provides them"
+        )
     clean = batch.clean_logits.log_softmax(-1)
     return (clean.exp() * (logits.log_softmax(-1) - clean)).sum(-1)
 

@@ -60,7 +60,9 @@ class Scores:
         """One edge's effect, the nodes in any tool's spelling: ``scores["a0.h1", "a2.h3<q>"]``."""
         row, column = self.graph.find_writer(edge[0]), self.graph.find_reader(edge[1])
         if not self.graph.mask[row, column]:
-            raise InputError(f"{edge[0]}->{edge[1]} is no edge: the reader must come later in the stream than the writer")
+            raise InputError(
+                f"{edge[0]}->{edge[1]} is no edge: the reader must come later in the stream than the writer"
+            )
         return float(self.values[row, column])
 
     @property

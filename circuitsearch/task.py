@@ -234,7 +234,10 @@ class Task:
             raise InputError(f"the fraction of a split must lie between 0 and 1, not {fraction}")
         labels = sorted(set(self.groups))
         if len(labels) < 2:
-            raise InputError(f"task {self.name!r} cannot be split: its {len(self)} examples form one group")
+            raise InputError(
+                f"task {self.name!r} cannot be split: all its examples ({len(self)}) belong to one group, so none would be"
+                " new to the other side; give more, different examples"
+            )
         sizes = {label: self.groups.count(label) for label in labels}
         order = [labels[i] for i in np.random.default_rng(seed).permutation(len(labels))]
         counts = np.cumsum([sizes[label] for label in order])[:-1]

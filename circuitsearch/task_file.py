@@ -79,7 +79,7 @@ def _parse(line: str, tokenizer: Tokenizer | None) -> Row:
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON ({error.msg} at column {error.colno}): write one JSON object a line") from None
     if not isinstance(content, dict):
-        raise InputError("not a JSON object: write {\"clean\": ..., \"corrupt\": ..., \"answer\": ..., \"wrong\": ...}")
+        raise InputError('not a JSON object: write {"clean": ..., "corrupt": ..., "answer": ..., "wrong": ...}')
     try:
         if "clean_ids" in content:
             return IdsRow.model_validate(content).ids()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import (
@@ -18,11 +20,11 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from circuitsearch.task import Task
 
 VOCABULARY = 40
-LLAMA_LIKE = dict(
+LLAMA_LIKE: dict[str, Any] = dict(
     vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
     max_position_embeddings=32, bos_token_id=None, eos_token_id=None, pad_token_id=None,
 )  # fmt: skip
-NEOX = dict(
+NEOX: dict[str, Any] = dict(
     vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
     max_position_embeddings=32, bos_token_id=None, eos_token_id=None,
 )  # fmt: skip

@@ -39,7 +39,7 @@ def test_a_circuit_survives_a_file(circuit, tmp_path):
 def test_a_file_that_holds_no_circuit_is_refused(content, tmp_path):
     """A broken file is named in one sentence."""
     (tmp_path / "c.json").write_text(content)
-    with pytest.raises(InputError, match="c.json is not a circuit file"):
+    with pytest.raises(InputError, match=r"c\.json is not a circuit file"):
         Circuit.load(tmp_path / "c.json")
 
 

@@ -55,7 +55,12 @@ def test_other_spellings_of_writers(theirs, ours):
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
-    [("m3", "m3<in>"), ("9.9<q>", "a9.h9<q>"), ("blocks.9.hook_v_input[:, :, 9]", "a9.h9<v>"), ("blocks.11.hook_resid_post", "logits")],
+    [
+        ("m3", "m3<in>"),
+        ("9.9<q>", "a9.h9<q>"),
+        ("blocks.9.hook_v_input[:, :, 9]", "a9.h9<v>"),
+        ("blocks.11.hook_resid_post", "logits"),
+    ],
 )
 def test_other_spellings_of_readers(theirs, ours):
     """The same for ports; an MLP's bare name is its input."""

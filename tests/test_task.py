@@ -82,7 +82,7 @@ def test_a_split_needs_two_sides(fraction):
 
 def test_one_group_cannot_be_split():
     """A task of one group says so."""
-    with pytest.raises(InputError, match="form one group"):
+    with pytest.raises(InputError, match="belong to one group"):
         Task.from_ids([[1], [2]], [[3], [3]], [1, 1], [2, 2], groups=[0, 0]).split()
 
 

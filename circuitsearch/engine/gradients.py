@@ -104,7 +104,12 @@ class PortGradients:
 
 
 def port_gradients(
-    described: Described, batch: Batch, ids: Tensor, metric: Metric, prefix: Prefix | None, override: Override = _as_it_is
+    described: Described,
+    batch: Batch,
+    ids: Tensor,
+    metric: Metric,
+    prefix: Prefix | None,
+    override: Override = _as_it_is,
 ) -> PortGradients:
     """Run ``ids`` (B, T), after the prefix, forward and backward.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def run_prefix(described: Described, ids: Tensor) -> Prefix | None:
     """Run the shared prefix ``ids`` (B, T0); None when there is nothing to share."""
     if ids.shape[1] == 0:
         return None
-    cache = DynamicCache()
+    cache: Any = DynamicCache()
     with torch.no_grad():
         described.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers))  # pyright: ignore[reportArgumentType]
+    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers))

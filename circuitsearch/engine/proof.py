@@ -97,7 +97,12 @@ def _writers_sum_to_stream(described: Described, activations: Activations, taps:
             problem = f"the writers do not add up to the stream before the {what} of block {index}"
             _agree(problem, summed, stream, additions=2 * index + 2)
         constant = after
-    _agree("the writers do not add up to the stream at the end", written.sum(0) + constant, taps.ends[0], 2 * graph.n_layers + 2)
+    _agree(
+        "the writers do not add up to the stream at the end",
+        written.sum(0) + constant,
+        taps.ends[0],
+        2 * graph.n_layers + 2,
+    )
 
 
 def _norms_as_described(described: Described, taps: _Streams) -> None:
@@ -107,7 +112,9 @@ def _norms_as_described(described: Described, taps: _Streams) -> None:
         normal = norm.normalise(taps.mlp_streams[index])[0] * norm.gain
         normal = normal if shift is None else normal + shift
         problem = f"the norm of block {index} is not the one described"
-        _agree(problem, normal, taps.mlp_inputs[index], least=torch.finfo(torch.float32).eps)  # some norms work in float32
+        _agree(
+            problem, normal, taps.mlp_inputs[index], least=torch.finfo(torch.float32).eps
+        )  # some norms work in float32
 
 
 def _agree(problem: str, value: Tensor, expected: Tensor, additions: int = 1, least: float = 0.0) -> None:

@@ -98,7 +98,9 @@ def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, prefix:
     ``position`` (B,) says where in ``ids`` each prompt's logits are read; no others are computed.
     """
     kept, which = position.unique(return_inverse=True)
-    cache: dict[str, Any] = {"use_cache": False} if prefix is None else {"past_key_values": prefix.cache(len(ids)), "use_cache": True}
+    cache: dict[str, Any] = (
+        {"use_cache": False} if prefix is None else {"past_key_values": prefix.cache(len(ids)), "use_cache": True}
+    )
     with tapped(described, taps):
         logits = described.model(input_ids=ids, logits_to_keep=kept, **cache).logits  # (B, kept, vocabulary)
     return logits[torch.arange(len(ids), device=ids.device), which]
@@ -134,8 +136,9 @@ def _hang(index: int, layer: Layer, taps: Taps) -> Iterator[Any]:
 def _before(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
     """Tap the first argument of ``module``, by place or as ``hidden_states``."""
 
-    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
-        changed = tap(args[0] if args else kwargs["hidden_states"])
+    def hook(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
+        value: Any = args[0] if args else kwargs["hidden_states"]
+        changed = tap(value)
         if changed is None:
             return None
         return ((changed, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": changed})
@@ -145,4 +148,8 @@ def _before(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
 
 def _after(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
     """Tap the output of ``module``."""
-    return module.register_forward_hook(lambda _module, _args, output: tap(output))
+
+    def hook(_: nn.Module, __: Any, output: Any) -> Tensor | None:
+        return tap(output)
+
+    return module.register_forward_hook(hook)

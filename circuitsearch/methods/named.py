@@ -40,7 +40,9 @@ def method_from(text: str) -> Method:
     except (SyntaxError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"the method {text!r} cannot be understood ({error}): write it as {by_name['eap-ig']()!r}") from None
+        raise InputError(
+            f"the method {text!r} cannot be understood ({error}): write it as {by_name['eap-ig']()!r}"
+        ) from None
 
 
 def _literals(brackets: str) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -26,7 +28,8 @@ def induction_model(dtype: torch.dtype = torch.float64) -> GPT2LMHeadModel:
         vocab_size=VOCABULARY, n_positions=POSITIONS, n_embd=_WIDTH, n_layer=2, n_head=2, n_inner=8,
         tie_word_embeddings=False, bos_token_id=None, eos_token_id=None,
     )  # fmt: skip
-    model = GPT2LMHeadModel(config).to(dtype).eval().requires_grad_(False)
+    model: Any = GPT2LMHeadModel(config).eval().requires_grad_(False)
+    model.to(dtype)
     for name, parameter in model.named_parameters():
         if "ln_" not in name:
             parameter.zero_()
@@ -59,10 +62,18 @@ def _block(index: int, dtype: torch.dtype) -> Tensor:
 
 
 def _set_head(
-    model: GPT2LMHeadModel, layer: int, head: int, *, query: Tensor, key: Tensor, value: Tensor, output: Tensor, sharpness: float
+    model: GPT2LMHeadModel,
+    layer: int,
+    head: int,
+    *,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    output: Tensor,
+    sharpness: float,
 ) -> None:
     """Let a head match ``query`` directions (16, D) of the stream with ``key`` ones, and move ``value`` to ``output``."""
-    attention = model.transformer.h[layer].attn
+    attention: Any = model.transformer.h[layer].attn
     width = _WIDTH // model.config.n_head
     for third, directions in enumerate((sharpness * query, key, value)):
         first = third * _WIDTH + head * width

@@ -36,7 +36,8 @@ def smallest_prefix(
     Sizes grow by a quarter until one reaches it, then every size down to the last that did not is tried. Parameters and
     errors are those of :func:`minimal`.
     """
-    search = _Search(Faithfulness(model, task, ablation, budget), _checked(faithfulness))
+    _check_target(faithfulness)
+    search = _Search(Faithfulness(model, task, ablation, budget), faithfulness)
     return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values)
 
 
@@ -81,7 +82,8 @@ def minimal(
     InputError
         If the target is not in (0, 1], or the model does not do the task.
     """
-    search = _Search(Faithfulness(model, task, ablation, budget), _checked(faithfulness))
+    _check_target(faithfulness)
+    search = _Search(Faithfulness(model, task, ablation, budget), faithfulness)
     mask = search.smallest_prefix(scores.ranking())
     total = int(mask.sum())
     while True:
@@ -91,17 +93,17 @@ def minimal(
             break
         current = float(search.measure(mask[None]))
         removable.sort(key=lambda edge: abs(without[edge] - current))
-        for mask in search.eliminate(mask, removable):
-            progress(total - int(mask.sum()), total)
+        for smaller in search.eliminate(mask, removable):
+            progress(total - int(smaller.sum()), total)
+            mask = smaller
     progress(total, total)
     certificate = search.certificate(mask, without)
     return Circuit(scores.graph, mask, scores.values, certificate)
 
 
-def _checked(faithfulness: float) -> float:
+def _check_target(faithfulness: float) -> None:
     if not 0 < faithfulness <= 1:
         raise InputError(f"the faithfulness to reach must lie in (0, 1], not {faithfulness}")
-    return faithfulness
 
 
 @dataclass(frozen=True)

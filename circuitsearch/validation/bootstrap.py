@@ -32,7 +32,9 @@ def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamp
     """
     data = tuple(column.double().numpy() for column in columns)
     if len(data[0]) < 2:
-        raise InputError(f"an interval needs at least 2 held-out prompts, not {len(data[0])}: give the task more examples")
+        raise InputError(
+            f"an interval needs at least 2 held-out prompts, not {len(data[0])}: give the task more examples"
+        )
     value = float(statistic(*data, axis=-1))
     rows = np.random.default_rng(seed).integers(len(data[0]), size=(64, len(data[0])))
     if np.ptp(statistic(*(column[rows] for column in data), axis=-1)) < 1e-12:

@@ -16,7 +16,9 @@ from circuitsearch.validation.report import CurvePoint
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # those of the MIB benchmark (2504.13151)
 
 
-def size_curve(circuit: Circuit, faithfulness: Faithfulness, shares: Sequence[float] = SHARES) -> tuple[CurvePoint, ...]:
+def size_curve(
+    circuit: Circuit, faithfulness: Faithfulness, shares: Sequence[float] = SHARES
+) -> tuple[CurvePoint, ...]:
     """Measure the strongest 0.1%, 0.2%, 0.5%, 1% ... of the edges by the circuit's scores, each pruned.
 
     Sizes beyond the edges that have a score are left out, so a circuit without scores has no curve.

@@ -90,11 +90,12 @@ class Report:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Report:
         """Rebuild a report from :meth:`to_dict`."""
-        intervals = {
-            name: Interval(**content[name]) for name in ("faithfulness", "per_prompt", "kl", "accuracy_kept")
-        }
-        curve = tuple(CurvePoint(**point) for point in content["curve"])
-        return cls(**(content | intervals | {"curve": curve, "controls": tuple(content["controls"])}))
+        rebuilt: dict[str, Any] = dict(content)
+        for name in ("faithfulness", "per_prompt", "kl", "accuracy_kept"):
+            rebuilt[name] = Interval(**content[name])
+        rebuilt["curve"] = tuple(CurvePoint(**point) for point in content["curve"])
+        rebuilt["controls"] = tuple(content["controls"])
+        return cls(**rebuilt)
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`to_dict` as JSON."""

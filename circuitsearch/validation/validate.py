@@ -56,7 +56,9 @@ def validate(
     """
     faithfulness = Faithfulness(model, held_out, ablation)
     if circuit.graph != faithfulness.graph:
-        raise InputError(f"the circuit is one of {circuit.graph}, the model has {faithfulness.graph}: give the model it was found in")
+        raise InputError(
+            f"the circuit is one of {circuit.graph}, the model has {faithfulness.graph}: give the model it was found in"
+        )
     values, kl, right = faithfulness.evaluator.circuits(circuit.mask[None], held_out.metric, neg_kl, accuracy)
     (model_right,) = faithfulness.evaluator.clean(accuracy)
     progress(1, 3)

@@ -22,7 +22,8 @@ class PlainRun:
     def __init__(self, model, ids: Tensor, kept: Tensor, ablated: Tensor | None = None) -> None:
         self.model, self.described = model, describe(model)
         self.graph = self.described.graph
-        self.ids, self.kept, self.ablated = ids[None], kept, ablated
+        self.ids, self.kept = ids[None], kept
+        self.ablated = ablated if ablated is not None else torch.empty(0)  # never read when every edge is kept
         self.writes: list[Tensor] = []  # (T, D) each
         self.logits = self._run()
 

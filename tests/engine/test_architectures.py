@@ -57,7 +57,9 @@ def test_full_circuit_is_clean_and_empty_is_corrupt(any_model):
     swapped = type(task).from_ids(task.corrupt, task.corrupt, task.answers, task.wrong)
     (clean,), (corrupt,) = evaluator.clean(), Evaluator(evaluator.described, swapped).clean()
     own = [any_model(ids[None]).logits[0, -1] for ids in task.clean]
-    direct = torch.stack([logits[a[0]] - logits[w[0]] for logits, a, w in zip(own, task.answers, task.wrong, strict=True)])
+    direct = torch.stack(
+        [logits[a[0]] - logits[w[0]] for logits, a, w in zip(own, task.answers, task.wrong, strict=True)]
+    )
     assert (clean - direct).abs().max() < 1e-12
     assert (values[0] - clean).abs().max() < 1e-12
     assert (values[1] - corrupt).abs().max() < 1e-12
@@ -68,7 +70,12 @@ def test_random_circuits_equal_the_plain_run(any_model):
     task = random_task(n=2, length=7)
     described = proven(any_model, task)
     generator = torch.Generator().manual_seed(1)
-    masks = torch.stack([(torch.rand(described.graph.mask.shape, generator=generator) < share) & described.graph.mask for share in (0.2, 0.5, 0.9)])
+    masks = torch.stack(
+        [
+            (torch.rand(described.graph.mask.shape, generator=generator) < share) & described.graph.mask
+            for share in (0.2, 0.5, 0.9)
+        ]
+    )
     (fast,) = Evaluator(described, task).circuits(masks)
     slow = torch.stack([plain_circuit(any_model, task, mask) for mask in masks])
     assert (fast - slow).abs().max() < 1e-10
@@ -102,14 +109,18 @@ def test_exact_effects_equal_the_plain_run(any_model):
     """Cutting one edge alone by the engine equals the plain run without it."""
     task = random_task(n=2, length=6)
     graph = describe(any_model).graph
-    places = graph.mask.nonzero()[torch.randperm(graph.n_edges, generator=torch.Generator().manual_seed(3))[:6]].tolist()
+    places = graph.mask.nonzero()[
+        torch.randperm(graph.n_edges, generator=torch.Generator().manual_seed(3))[:6]
+    ].tolist()
     edges = [(graph.writers[row], graph.readers[column]) for row, column in places]
     scores = score(any_model, task, Exact(edges=tuple(edges)))
     clean = plain_circuit(any_model, task, graph.mask).mean()
     for row, column in places:
         kept = graph.mask.clone()
         kept[row, column] = False
-        assert float(scores.values[row, column] - (clean - plain_circuit(any_model, task, kept).mean())) == pytest.approx(0, abs=1e-10)
+        assert float(
+            scores.values[row, column] - (clean - plain_circuit(any_model, task, kept).mean())
+        ) == pytest.approx(0, abs=1e-10)
     assert int(scores.scored.sum()) == len(set(edges))
 
 

@@ -16,8 +16,12 @@ from tests.conftest import random_task, tiny_model
 
 def test_an_unknown_family_is_refused_by_name():
     """The sentence lists the families that are known."""
-    model = OPTForCausalLM(OPTConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=8, word_embed_proj_dim=8))
-    with pytest.raises(InputError, match="unknown model family 'opt'.*gpt2"):
+    model = OPTForCausalLM(
+        OPTConfig(
+            vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=8, word_embed_proj_dim=8
+        )
+    )
+    with pytest.raises(InputError, match=r"unknown model family 'opt'.*gpt2"):
         proven(model.eval())
 
 

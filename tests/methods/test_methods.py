@@ -110,11 +110,13 @@ def test_scores_survive_a_file(tmp_path, gpt2):
 def test_a_file_that_holds_no_scores_is_refused(tmp_path):
     """A broken file is named in one sentence."""
     (tmp_path / "x.safetensors").write_bytes(b"not scores")
-    with pytest.raises(InputError, match="x.safetensors is not a file of scores"):
+    with pytest.raises(InputError, match=r"x\.safetensors is not a file of scores"):
         Scores.load(tmp_path / "x.safetensors")
 
 
-@pytest.mark.parametrize("text", ["eap-igg", "EAPIG(steps=0)", "EAPIG(stepz=3)", "EAPIG(steps=", "EAPIG(3)", "exact(edges=__import__('os'))"])
+@pytest.mark.parametrize(
+    "text", ["eap-igg", "EAPIG(steps=0)", "EAPIG(stepz=3)", "EAPIG(steps=", "EAPIG(3)", "exact(edges=__import__('os'))"]
+)
 def test_methods_that_make_no_sense_are_refused(text):
     """A misspelt method or knob is an error with a sentence, and nothing is evaluated."""
     with pytest.raises(InputError):

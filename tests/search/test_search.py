@@ -87,11 +87,14 @@ def test_minimal_reaches_its_target_and_certifies_every_edge(gpt2):
     task = doable_task(gpt2)
     scores = score(gpt2, task, EAPIG())
     circuit = minimal(gpt2, task, scores, 0.8)
+    assert circuit.certificate is not None
     measure = Faithfulness(gpt2, task)
     assert float(measure(circuit.mask[None])) == pytest.approx(circuit.certificate.faithfulness, abs=1e-9)
     assert circuit.certificate.faithfulness >= 0.8
     assert set(circuit.certificate.without) == {f"{w}->{r}" for w, r in circuit.edges}
-    for (writer, reader), value in zip(circuit.edges, [circuit.certificate.without[f"{w}->{r}"] for w, r in circuit.edges], strict=True):
+    for (writer, reader), value in zip(
+        circuit.edges, [circuit.certificate.without[f"{w}->{r}"] for w, r in circuit.edges], strict=True
+    ):
         fewer = circuit.mask & ~circuit.graph.edge_mask([(writer, reader)])
         again = float(measure(circuit.graph.prune(fewer)[None]))
         assert again == pytest.approx(value, abs=1e-9) and again < 0.8
@@ -120,7 +123,7 @@ def test_a_model_that_does_not_do_the_task_is_said_so(gpt2):
     """With right and wrong answers swapped there is no behaviour, and no circuit is pretended."""
     task = doable_task(gpt2)
     swapped = Task.from_ids(task.clean, task.corrupt, task.wrong, task.answers, name="swapped")
-    with pytest.raises(InputError, match="does not do the task 'swapped'.*logit_diff is -"):
+    with pytest.raises(InputError, match=r"does not do the task 'swapped'.*logit_diff is -"):
         minimal(gpt2, swapped, score(gpt2, swapped, EAPIG()))
 
 

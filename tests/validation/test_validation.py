@@ -96,7 +96,8 @@ def test_the_planted_circuit_is_faithful_and_random_ones_are_not(planted):
     _, circuit, held_out, report = planted
     assert report.n == len(held_out) and report.n_edges == len(circuit)
     assert report.faithfulness.low <= report.faithfulness.value <= report.faithfulness.high
-    assert report.faithfulness.value > 0.9 > 2 * np.mean(report.controls)  # so small a graph holds few circuits of 3 edges
+    mean_control = np.mean(report.controls)  # so small a graph holds few circuits of 3 edges, so one may be the circuit
+    assert report.faithfulness.value > 0.9 > 2 * mean_control
     assert report.accuracy_kept.value == 1 and len(report.controls) == 8
 
 
@@ -158,7 +159,7 @@ def test_areas_by_hand():
 
 def test_curve_sizes_are_prefixes_of_the_ranking(planted):
     """Each point of the curve is the pruned top of the ranking."""
-    model, circuit, held_out, report = planted
+    model, *_, report = planted
     scores = score(model, induction_task(40).split(0.5)[0], EAPIG())
     point = report.curve[-2]
     assert len(top(scores, round(point.share * scores.graph.n_edges))) == point.n_edges
