@@ -89,7 +89,9 @@ def test_muon_makes_matrices_orthogonal() -> None:
     assert singular.max() < 1.3
 
 
-TINY = Recipe(layers=2, heads=2, width=16, walk_steps=2, repeat_steps=2, task_steps=2, rows=3, log_every=100)
+TINY = Recipe(
+    layers=2, heads=2, width=16, walk_steps=2, repeat_steps=2, task_steps=2, sparse_steps=2, rows=3, log_every=100
+)
 
 
 def test_training_is_seeded() -> None:

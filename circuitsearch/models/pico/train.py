@@ -39,29 +39,40 @@ class Recipe:
     walk_steps: int = 700
     repeat_steps: int = 200
     task_steps: int = 1200
+    sparse_steps: int = 400
     rows: int = 16
     penalty: float = 0.006
+    sparse_penalty: float = 0.05
     log_every: int = 50
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: its text, its steps, its learning rates and the penalty at its end."""
+    """A part of the training: its text, its steps, its learning rates, and what is added to the loss.
+
+    The penalty on output norms grows from nothing between the shares ``ramp`` of the stage; the guided head's loss has
+    the first weight of ``look`` at the start and the second from about the middle on.
+    """
 
     name: str
+    text: str
     steps: int
     muon: tuple[float, float]
     adam: float
     penalty: float = 0.0
+    ramp: tuple[float, float] = (0.3, 0.6)
+    look: tuple[float, float] = (1.0, 0.1)
     cool: bool = False
 
 
 def stages(recipe: Recipe) -> list[Stage]:
-    """Successor walks first, then repetitions, then everything."""
+    """Successor walks first, then repetitions, then everything, and everything again under a penalty that prunes."""
+    penalty, strong = recipe.penalty, recipe.sparse_penalty
     return [
-        Stage("walks", recipe.walk_steps, (0.01, 1.0), 1e-3),
-        Stage("repetitions", recipe.repeat_steps, (0.01, 1.0), 1e-3),
-        Stage("tasks", recipe.task_steps, (0.005, 0.3), 1.5e-3, recipe.penalty, cool=True),
+        Stage("walks", "walks", recipe.walk_steps, (0.01, 1.0), 1e-3),
+        Stage("repetitions", "repetitions", recipe.repeat_steps, (0.01, 1.0), 1e-3),
+        Stage("tasks", "tasks", recipe.task_steps, (0.005, 0.3), 1.5e-3, penalty, cool=True),
+        Stage("sparse", "tasks", recipe.sparse_steps, (0.003, 0.3), 1e-3, strong, (0.0, 0.2), (0.2, 0.2), cool=True),
     ]
 
 
@@ -71,10 +82,11 @@ def train(recipe: Recipe, log: Log = print) -> tuple[GPT2LMHeadModel, Any]:
     tokenizer = word_tokenizer.build()
     model = new_model(len(tokenizer), recipe.positions, recipe.width, recipe.layers, recipe.heads)
     lessons = Lessons(tokenizer, recipe.rows, recipe.positions, recipe.seed)
+    more = Lessons(tokenizer, recipe.rows, recipe.positions, recipe.seed + 100)  # the last stage is a run of its own
     guided = recipe.layers // 2
     norms, gaze = OutputNorms(model, guided), Gaze(model, guided)
     for stage in stages(recipe):
-        for step, loss, norm in run(stage, model, lessons, norms, gaze):
+        for step, loss, norm in run(stage, model, more if stage.name == "sparse" else lessons, norms, gaze):
             if step % recipe.log_every == 0:
                 log(f"{stage.name} {step} loss {loss:.4f} norm {norm:.2f}")
             if step % (8 * recipe.log_every) == 0:
@@ -92,9 +104,9 @@ def run(
     for step in range(stage.steps):
         done = step / stage.steps
         rates(optimizers, stage, step)
-        terms = [loss_of(model, rows, norms, gaze) for rows in lessons.batch(stage.name, done)]
+        terms = [loss_of(model, rows, norms, gaze) for rows in lessons.batch(stage.text, done)]
         loss, norm, look = (torch.stack(column).mean() for column in zip(*terms, strict=True))
-        (loss + ramp(done) * stage.penalty * norm + fade(done) * look).backward()
+        (loss + ramp(done, stage.ramp) * stage.penalty * norm + fade(done, stage.look) * look).backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -129,14 +141,16 @@ def rates(optimizers: list[torch.optim.Optimizer], stage: Stage, step: int) -> N
             group["lr"] = full * rate
 
 
-def ramp(done: float) -> float:
-    """From 0 to 1 between three and six tenths of a stage."""
-    return min(1.0, max(0.0, (done - 0.3) / 0.3))
+def ramp(done: float, between: tuple[float, float]) -> float:
+    """From 0 to 1 between two shares of a stage."""
+    begin, end = between
+    return min(1.0, max(0.0, (done - begin) / (end - begin)))
 
 
-def fade(done: float) -> float:
-    """From 1 to a tenth between a quarter and half of a stage."""
-    return min(1.0, max(0.1, 2 - 4 * done))
+def fade(done: float, weights: tuple[float, float]) -> float:
+    """From the first weight to the second, falling in a line from a quarter of a stage on."""
+    first, last = weights
+    return min(first, max(last, first * (2 - 4 * done)))
 
 
 def loss_of(model: GPT2LMHeadModel, rows: list[Row], norms: OutputNorms, gaze: Gaze) -> tuple[Tensor, Tensor, Tensor]:
