@@ -292,8 +292,8 @@ class Task:
 
 def _tokenise(example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
     clean, corrupt = encode(tokenizer, example.clean), encode(tokenizer, example.corrupt)
-    answers = [answer_token(tokenizer, example.clean, answer) for answer in example.answers]
-    wrong = [answer_token(tokenizer, example.clean, answer) for answer in example.wrong]
+    answers = [answer_token(tokenizer, example.clean, answer, clean) for answer in example.answers]
+    wrong = [answer_token(tokenizer, example.clean, answer, clean) for answer in example.wrong]
     return clean, corrupt, answers, wrong
 
 

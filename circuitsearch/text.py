@@ -16,8 +16,8 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids[:-1] if len(ids) > 1 and ids[-1] == eos else ids
 
 
-def answer_token(tokenizer: Tokenizer, prompt: str, answer: str) -> int:
-    """Return the single token with which ``answer`` continues ``prompt``.
+def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int] | None = None) -> int:
+    """Return the single token with which ``answer`` continues ``prompt``, whose ids may be given if they are known.
 
     The two are tokenised together, as the model would read them, so that a leading space is handled by the
     tokenizer's own rules.
@@ -27,7 +27,8 @@ def answer_token(tokenizer: Tokenizer, prompt: str, answer: str) -> int:
     InputError
         If the answer is not exactly one token after the prompt.
     """
-    before, after = encode(tokenizer, prompt), encode(tokenizer, prompt + answer)
+    before = encode(tokenizer, prompt) if prompt_ids is None else prompt_ids
+    after = encode(tokenizer, prompt + answer)
     if after[: len(before)] != before or len(after) != len(before) + 1:
         pieces = tokenizer.convert_ids_to_tokens(after[len(before) :]) if after[: len(before)] == before else after
         raise InputError(
