@@ -208,17 +208,22 @@ def test_ctrl_c_in_a_process_of_its_own(task_file: Path, tiny: Path, tmp_path: P
     command = [sys.executable, "-m", "circuitsearch", "find", task_file, "--model", tiny, "--out", tmp_path / "run"]
     waiting = {**os.environ, "PYTHONUNBUFFERED": "1"}
     code = (
-        "import sys, time, circuitsearch.cli.find as find\n"
+        "import signal, sys, time, circuitsearch.cli.find as find\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
         "find.minimal = lambda *a, **k: time.sleep(60)\n"
         "from circuitsearch.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, *map(str, command[3:])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=waiting)
-    assert process.stdout is not None
-    while not process.stdout.readline().startswith("scores"):
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=waiting) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("scores"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        try:
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130 and "Stopped" in err and "Traceback" not in err
     assert (tmp_path / "run/scores.safetensors").exists()
