@@ -165,6 +165,20 @@ class Graph:
             raise unknown("reader", name, self.readers)
         return self.reader_index[canonical]
 
+    def find_edge(self, edge: tuple[str, str]) -> tuple[int, int]:
+        """Row and column of the (writer, reader) that a person named.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown, or the reader does not come after the writer.
+        """
+        writer, reader = edge
+        row, column = self.find_writer(writer), self.find_reader(reader)
+        if not self.mask[row, column]:
+            raise InputError(f"{writer}->{reader} is no edge: the reader must come later in the stream than the writer")
+        return row, column
+
     def edge_mask(self, edges: Iterable[tuple[str, str]]) -> Tensor:
         """Boolean (U, V) mask of the named edges.
 
@@ -174,13 +188,8 @@ class Graph:
             If a name is unknown, or the reader does not come after the writer.
         """
         mask = torch.zeros_like(self.mask)
-        for writer, reader in edges:
-            row, column = self.find_writer(writer), self.find_reader(reader)
-            if not self.mask[row, column]:
-                raise InputError(
-                    f"{writer}->{reader} is no edge: the reader must come later in the stream than the writer"
-                )
-            mask[row, column] = True
+        for edge in edges:
+            mask[self.find_edge(edge)] = True
         return mask
 
     def edges(self, mask: Tensor) -> Iterator[tuple[str, str]]:

@@ -58,12 +58,7 @@ class Scores:
 
     def __getitem__(self, edge: tuple[str, str]) -> float:
         """One edge's effect, the nodes in any tool's spelling: ``scores["a0.h1", "a2.h3<q>"]``."""
-        row, column = self.graph.find_writer(edge[0]), self.graph.find_reader(edge[1])
-        if not self.graph.mask[row, column]:
-            raise InputError(
-                f"{edge[0]}->{edge[1]} is no edge: the reader must come later in the stream than the writer"
-            )
-        return float(self.values[row, column])
+        return float(self.values[self.graph.find_edge(edge)])
 
     @property
     def scored(self) -> Tensor:

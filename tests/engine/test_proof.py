@@ -67,7 +67,7 @@ def test_a_prompt_longer_than_the_model_reads_is_refused(gpt2):
 
 def test_reduced_precision_is_accepted():
     """A bfloat16 model passes: its rounding is not mistaken for a wrong description."""
-    proven(tiny_model("llama-grouped", torch.bfloat16))
+    assert proven(tiny_model("llama-grouped", torch.bfloat16)).dtype == torch.bfloat16
 
 
 def test_a_model_that_learns_is_scored_and_goes_on_learning():
