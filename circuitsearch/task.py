@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,16 @@ class Example:
     group: int = 0
 
 
+Spans = Mapping[str, tuple[int, ...]]  # positions of each named token span of a prompt
+
+
 @dataclass(frozen=True)
 class Batch:
     """Examples of one length whose clean and corrupt prompts agree before position ``start``.
 
     Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids; ``answers``, ``wrong`` (B, k)
     ids, padded with -1; ``position`` (B,) where the metric reads; ``clean_logits`` (B, vocabulary), once known.
+    ``spans``: of each example, the positions of each named token span.
     """
 
     rows: Tensor
@@ -51,6 +55,7 @@ class Batch:
     position: Tensor
     start: int
     clean_logits: Tensor | None = None
+    spans: tuple[Spans, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -87,6 +92,8 @@ class Task:
         Where in each prompt the metric reads the logits; the last token unless told otherwise.
     groups : tuple of int
         Examples of one group (the same names, the same template) stay on one side of a split.
+    spans : tuple of mapping
+        Of each prompt, the positions of named token spans (``{"IO": (2,), "END": (14,)}``); empty if none are named.
     """
 
     name: str
@@ -97,6 +104,7 @@ class Task:
     position: tuple[int, ...]
     groups: tuple[int, ...]
     metric: Metric = logit_diff
+    spans: tuple[Spans, ...] = ()
 
     # ---- making one
 
@@ -220,7 +228,7 @@ class Task:
 
     def subset(self, rows: Sequence[int]) -> Task:
         """The task with these rows only, in this order."""
-        columns = ("clean", "corrupt", "answers", "wrong", "position", "groups")
+        columns = ("clean", "corrupt", "answers", "wrong", "position", "groups", *(("spans",) if self.spans else ()))
         return replace(self, **{name: tuple(getattr(self, name)[row] for row in rows) for name in columns})
 
     def split(self, fraction: float = 0.5, seed: int = 0) -> tuple[Task, Task]:
@@ -280,6 +288,7 @@ class Task:
             wrong=_padded([self.wrong[row] for row in rows]),
             position=torch.tensor([self.position[row] for row in rows]),
             start=start,
+            spans=tuple(self.spans[row] for row in rows) if self.spans else (),
         )
 
     def digest(self) -> str:

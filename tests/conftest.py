@@ -100,3 +100,8 @@ def grouped():
 def task() -> Task:
     """Five random pairs of nine tokens that differ at position 3."""
     return random_task()
+
+
+def attentions(described):
+    """The attentions of a described model, block by block."""
+    return [part for _, part in described.heads]

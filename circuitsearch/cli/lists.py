@@ -6,7 +6,7 @@ import inspect
 import re
 
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.models.arch import ARCHITECTURES
+from circuitsearch.models.families import FAMILIES
 from circuitsearch.models.load import BUNDLED
 from circuitsearch.tasks import TASKS
 
@@ -35,5 +35,5 @@ def models(terminal: Terminal) -> None:
     """List the bundled models, and the families that any folder or hub name may be of."""
     for name, folder in BUNDLED.items():
         terminal.say(name, f"bundled; its card: {folder / 'CARD.md'}")
-    terminal.say("families", f"{', '.join(ARCHITECTURES)}, from a folder or the Hugging Face hub, as safetensors")
-    terminal.result({"bundled": list(BUNDLED), "families": list(ARCHITECTURES)})
+    terminal.say("families", f"{', '.join(FAMILIES)}, from a folder or the Hugging Face hub, as safetensors")
+    terminal.result({"bundled": list(BUNDLED), "families": list(FAMILIES)})

@@ -1,8 +1,8 @@
 """A run that interventions start from, with everything that they take from it.
 
-Legend of shapes: B prompts, T positions, D stream width, U writers, V readers, H heads, K head width. Places are the
-points where the stream is read: the attention and the MLP of every block, and the end. After the last attention only
-the positions that the metric reads are left, so there T is 1.
+Legend of shapes: B prompts, T positions, D stream width, U writers, V readers, S spans, H heads, K head width. Places
+are the points where the stream is read: the parts of every block, and the end. After the last attention only the positions
+that the metric reads are left, so there T is 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from circuitsearch.engine.components import Components
 from circuitsearch.engine.pair import Pair
 from circuitsearch.graph import Graph
-from circuitsearch.models.arch import Layer
+from circuitsearch.models.parts import AnyPart, Heads, Whole
 
 
 class Ground:
@@ -25,9 +25,13 @@ class Ground:
 
     def __init__(self, pair: Pair) -> None:
         self.pair, self.described = pair, pair.described
-        self.graph: Graph = pair.described.graph
+        self.graph: Graph = pair.described.graph.base  # a coarser graph's masks are expanded to this one's
         self.components = Components(pair.described, pair.clean_ids, pair.prefix)
         self.position = pair.batch.position - pair.batch.start  # (B,)
+        places = self.graph.parts
+        self.last = max((index for index, place in enumerate(places) if place.mixes), default=-1)
+        stage = places[self.last].layer, places[self.last].stage
+        self.first_late = min(index for index, place in enumerate(places) if (place.layer, place.stage) == stage)
 
     def read(self, tensor: Tensor, prompts: int = 0) -> Tensor:
         """Pick the positions that the metric reads: (..., B, T, ...) -> (..., B, 1, ...), B being dimension ``prompts``."""
@@ -36,19 +40,29 @@ class Ground:
         shape[prompts + 1] = 1
         return tensor.gather(prompts + 1, index.expand(shape))
 
+    def at_last(self, index: int, tensor: Tensor) -> Tensor:
+        """What a part gives (B, T, ...) as it is, or where the metric reads if nothing after it mixes positions."""
+        return self.read(tensor) if index >= self.first_late else tensor
+
+    def spans(self, length: int) -> Tensor | None:
+        """The span of each position (B, T), or of those that the metric reads (B, 1); None where there is one span."""
+        spans = self.pair.spans
+        return spans if spans is None or spans.shape[1] == length else self.read(spans)
+
     @cached_property
     @torch.no_grad()
     def floor(self) -> list[Tensor]:
-        """The ablated stream (B, T, D) at every place."""
+        """The ablated stream (B, T, D) at every place: what each part reads, and the end."""
         ablated = self.pair.ablated
         places: list[Tensor] = []
-        stream = ablated.embed
-        for layer, values, mlp in zip(self.described.layers, ablated.heads, ablated.mlps, strict=True):
-            after = stream + layer.o.forward(values.flatten(-2))
-            places += [stream, stream if self.graph.parallel else after]
-            stream = after + mlp
-        places.append(stream)
-        return places[:-2] + [self.read(stream) for stream in places[-2:]]
+        stream, added = ablated.embed, []
+        for place, part, gave in zip(self.graph.parts, self.described.parts, ablated.parts, strict=True):
+            if place.rows.start == place.seen:  # a new stage: what the one before wrote is there now
+                stream, added = sum(added, start=stream), []
+            places.append(stream)
+            added.append(part.write(gave))
+        places.append(sum(added, start=stream))
+        return [self.read(at) if index > self.last else at for index, at in enumerate(places)]
 
 
 @dataclass(frozen=True)
@@ -58,11 +72,11 @@ class Base:
     Attributes
     ----------
     kept : Tensor
-        Boolean (U, V), the edges that it keeps.
-    outputs : list
-        A block's projections by module: (B, T, features).
-    heads, mlps : list
-        Values of a block's heads (B, T, H, K), and what its MLP writes (B, T, D).
+        Boolean (U, V, S), the edges of the base graph that it keeps, in each span.
+    outputs : dict
+        Of each attention its projections by module: (B, T, features).
+    gave : list
+        What each part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D).
     brought : Tensor
         (U', B, T, D), each write less its ablated one, for the writers that the last attention sees.
     brought_read : Tensor
@@ -75,9 +89,8 @@ class Base:
 
     ground: Ground
     kept: Tensor
-    outputs: list[dict[nn.Module, Tensor]]
-    heads: list[Tensor]
-    mlps: list[Tensor]
+    outputs: dict[int, dict[nn.Module, Tensor]]
+    gave: list[Tensor]
     brought: Tensor
     brought_read: Tensor
     full: list[Tensor]
@@ -85,54 +98,46 @@ class Base:
 
 
 def run_base(ground: Ground, kept: Tensor) -> Base:
-    """Run the circuit that keeps the edges ``kept``, boolean (U, V), and keep what interventions on it need."""
+    """Run the circuit that keeps the edges ``kept``, boolean (U, V) of the described graph, and keep what interventions need."""
     with torch.no_grad():
-        return _BaseRun(ground, kept).run()
+        return _BaseRun(ground, ground.described.graph.expand(kept)).run()
 
 
 class BlockPass:
     """The order in which a block's parts read and write."""
 
     def __init__(self, ground: Ground) -> None:
-        self.ground, self.graph, self.layers = ground, ground.graph, ground.described.layers
+        self.ground, self.graph, self.parts = ground, ground.graph, ground.described.parts
         self.ablated = ground.pair.ablated
 
     def run_blocks(self) -> None:
-        """Run all blocks; after the last attention leave only the positions that the metric reads."""
-        for index, layer in enumerate(self.layers):
-            self.attention(index, layer)
-            if index == len(self.layers) - 1:
-                self.leave_what_is_read()
-            if self.graph.parallel:
-                self.mlp(index, layer)
-                self.write_heads(index, layer)
-            else:
-                self.write_heads(index, layer)
-                self.mlp(index, layer)
-            self.write_mlp(index)
+        """Run all blocks; after the last part that mixes positions leave only those that the metric reads."""
+        for stage in self.graph.stages:
+            for index in stage:
+                part = self.parts[index]
+                if isinstance(part, Heads):
+                    self.read_heads(index, part)
+                else:
+                    self.read_whole(index, part)
+                if index == self.ground.last:
+                    self.leave_what_is_read()
+            for index in stage:
+                self.write(index, self.parts[index])
 
-    def at_last(self, index: int, tensor: Tensor) -> Tensor:
-        """A tensor (B, T, ...) of a block as it is, or where the metric reads if it is the last block."""
-        return self.ground.read(tensor) if index == len(self.layers) - 1 else tensor
+    def read_heads(self, index: int, part: Heads) -> None:
+        """Read the stream and find an attention's heads' values."""
+        raise NotImplementedError
 
-    def attention(self, index: int, layer: Layer) -> None:
-        """Read the stream and find the heads' values."""
+    def read_whole(self, index: int, part: Whole) -> None:
+        """Read the stream and find what any other part gives."""
         raise NotImplementedError
 
     def leave_what_is_read(self) -> None:
         """Drop all positions but those that the metric reads."""
         raise NotImplementedError
 
-    def write_heads(self, index: int, layer: Layer) -> None:
-        """Add what the heads write to the stream."""
-        raise NotImplementedError
-
-    def mlp(self, index: int, layer: Layer) -> None:
-        """Read the stream and find what the MLP writes."""
-        raise NotImplementedError
-
-    def write_mlp(self, index: int) -> None:
-        """Add what the MLP writes to the stream."""
+    def write(self, index: int, part: AnyPart) -> None:
+        """Add what a part gives to the stream."""
         raise NotImplementedError
 
 
@@ -144,24 +149,20 @@ class _BaseRun(BlockPass):
         self.kept = kept
         embed = ground.pair.clean[0].embed
         b, t, d = embed.shape
-        early = self.graph.visible_writers(self.graph.attention_readers(self.graph.n_layers - 1).start)
-        self.early = embed.new_zeros(early, b, t, d)
+        self.early = embed.new_zeros(self.graph.parts[ground.last].seen, b, t, d)
         self.late = embed.new_zeros(len(self.graph.writers), b, 1, d)
         self.brought = self.early  # the one that is read now
         self.total = torch.zeros_like(embed)  # all that is brought so far
-        self.outputs: list[dict[nn.Module, Tensor]] = []
-        self.heads: list[Tensor] = []
-        self.mlps: list[Tensor] = []
+        self.outputs: dict[int, dict[nn.Module, Tensor]] = {}
+        self.gave: list[Tensor] = []
         self.full: list[Tensor] = []
         self._write(0, embed - self.ablated.embed)
 
     def run(self) -> Base:
         self.run_blocks()
-        self._arrive(2 * len(self.layers))
+        self._arrive(len(self.parts))
         logits = self.ground.components.unembed(self._stream(len(self.graph.readers) - 1)[:, 0])
-        return Base(
-            self.ground, self.kept, self.outputs, self.heads, self.mlps, self.early, self.late, self.full, logits
-        )
+        return Base(self.ground, self.kept, self.outputs, self.gave, self.early, self.late, self.full, logits)
 
     def _write(self, writer: int, brought: Tensor) -> None:
         self.brought[writer] = brought
@@ -174,43 +175,45 @@ class _BaseRun(BlockPass):
     def _stream(self, column: int) -> Tensor:
         """What a reader sees: (B, T, D)."""
         seen = self.graph.visible_writers(column)
-        kept = self.kept[:seen, column].to(self.brought)
-        return self.ground.floor[self.place] + torch.tensordot(kept, self.brought[:seen], dims=1)
+        kept, brought = self.kept[:seen, column].to(self.brought), self.brought[:seen]
+        spans = self.ground.spans(brought.shape[2])
+        if spans is None:
+            return self.ground.floor[self.place] + torch.tensordot(kept[:, 0], brought, dims=1)
+        return self.ground.floor[self.place] + torch.einsum("ubt,ubtd->btd", kept[:, spans], brought)
 
     def _arrive(self, place: int) -> None:
         self.place = place
         self.full.append(self.ground.floor[place] + self.total)
 
-    def attention(self, index: int, layer: Layer) -> None:
-        self._arrive(2 * index)
-        columns = self.graph.attention_readers(index)
-        seen = self.graph.visible_writers(columns.start)
+    def read_heads(self, index: int, part: Heads) -> None:
+        self._arrive(index)
+        columns, seen = self.graph.parts[index].columns, self.graph.parts[index].seen
         b, t, _ = self.total.shape
-        outputs = {module: self.total.new_empty(b, t, width) for module, width in layer.projection_widths.items()}
-        for group in grouped(range(columns.start, columns.stop), self.kept[:seen, columns]):
-            project(self.graph, index, layer, group, layer.attn_norm(self._stream(group[0])), outputs)
-        self.outputs.append(outputs)
-        self.heads.append(self.at_last(index, self.ground.components.attend(index, outputs)))
+        outputs = {module: self.total.new_empty(b, t, width) for module, width in part.projection_widths.items()}
+        for group in grouped(range(columns.start, columns.stop), self.kept[:seen, columns].transpose(0, 1)):
+            project(self.graph, index, part, group, part.norm(self._stream(group[0])), outputs)
+        self.outputs[index] = outputs
+        self.gave.append(part.ready(self.ground.at_last(index, self.ground.components.attend(index, outputs))))
 
-    def write_heads(self, index: int, layer: Layer) -> None:
-        change = self.heads[index] - self.at_last(index, self.ablated.heads[index])
-        first = self.graph.head_writers(index).start
-        for head, weight in enumerate(layer.output_weight):
+    def read_whole(self, index: int, part: Whole) -> None:
+        self._arrive(index)
+        gave = self.ground.components.run(index, part.norm(self._stream(self.graph.parts[index].columns.start)))
+        self.gave.append(self.ground.at_last(index, gave) if index <= self.ground.last else gave)
+
+    def write(self, index: int, part: AnyPart) -> None:
+        change = self.gave[index] - self.ground.at_last(index, self.ablated.parts[index])
+        first = self.graph.parts[index].rows.start
+        if part.output_weight is None:
+            self._write(first, change)
+            return
+        for head, weight in enumerate(part.output_weight):
             self._write(first + head, change[..., head, :] @ weight)
-
-    def mlp(self, index: int, layer: Layer) -> None:
-        self._arrive(2 * index + 1)
-        stream = self._stream(self.graph.mlp_reader(index))
-        self.mlps.append(layer.mlp.forward(layer.mlp_norm(stream)))
-
-    def write_mlp(self, index: int) -> None:
-        self._write(self.graph.mlp_writer(index), self.mlps[index] - self.at_last(index, self.ablated.mlps[index]))
 
 
 def grouped(columns: Sequence[int], keys: Tensor) -> list[list[int]]:
-    """Put columns together whose keys, a column each of (S, P), are the same."""
+    """Put columns together whose keys, of (P, ...) one each, are the same."""
     groups: dict[bytes, list[int]] = {}
-    for column, key in zip(columns, keys.T.contiguous().numpy(), strict=True):
+    for column, key in zip(columns, keys.contiguous().numpy(), strict=True):
         groups.setdefault(key.tobytes(), []).append(column)
     return list(groups.values())
 
@@ -218,27 +221,28 @@ def grouped(columns: Sequence[int], keys: Tensor) -> list[list[int]]:
 def project(
     graph: Graph,
     index: int,
-    layer: Layer,
+    part: Heads,
     columns: Sequence[int],
     normed: Tensor,
     outputs: dict[nn.Module, Tensor],
     rows: Tensor | None = None,
 ) -> None:
-    """Project ``normed`` (..., T, D) for the ports ``columns`` of a block, into its projections' outputs (at ``rows``)."""
-    for module, ports in layer.projections.items():
-        heads = {port: _among(graph.port_readers(index, port), columns) for port in ports}
+    """Project ``normed`` (..., T, D) for the ports ``columns`` of a part, into its projections' outputs (at ``rows``)."""
+    layer = graph.parts[index].layer
+    for module, ports in part.projections.items():
+        heads = {port: _among(graph.port_readers(layer, port), columns) for port in ports}
         if rows is None and all(len(heads[port]) == graph.port_heads(port) for port in ports):
             outputs[module] = module.forward(normed)
             continue
         for port in ports:
-            projection = layer.projection(port)
-            into = projection.take(outputs[module])  # (..., T, P, K), a view
+            projection = part.projection(port)
             for head in heads[port]:
                 values = nn.functional.linear(normed, projection.weight[head], projection.bias[head])
+                into = projection.head(outputs[module], head)  # (..., T, K), a view
                 if rows is None:
-                    into[..., head, :] = values
+                    into[:] = values
                 else:
-                    into[rows, ..., head, :] = values
+                    into[rows] = values
 
 
 def _among(ports: slice, columns: Sequence[int]) -> list[int]:

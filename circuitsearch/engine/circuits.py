@@ -12,7 +12,7 @@ from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.pair import DEFAULT_BUDGET, pairs
 from circuitsearch.engine.replay import measure
 from circuitsearch.metrics import Metric
-from circuitsearch.models.arch import Described
+from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
 
@@ -36,7 +36,7 @@ class Evaluator:
     ) -> None:
         self.described, self.task, self.budget = described, task, budget
         self.ablation = ablation or Resample()
-        self._near: list[Base] = []  # the last circuit that others were run near to
+        self._near: tuple[Tensor, list[Base]] | None = None  # the last circuit that others were run near to
 
     @cached_property
     def _grounds(self) -> list[Ground]:
@@ -50,9 +50,9 @@ class Evaluator:
     def _bases(self, near: Tensor | None) -> list[Base]:
         if near is None:
             return self._nothing_kept
-        if not self._near or not torch.equal(self._near[0].kept, near):
-            self._near = [run_base(ground, near) for ground in self._grounds]
-        return self._near
+        if self._near is None or not torch.equal(self._near[0], near):
+            self._near = near, [run_base(ground, near) for ground in self._grounds]
+        return self._near[1]
 
     def clean(self, *metrics: Metric) -> list[Tensor]:
         """Each metric of the model itself on every prompt: a (N,) tensor a metric; the task's own if none is given."""

@@ -17,10 +17,10 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor, nn
 from transformers import Cache
-from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from circuitsearch.engine.prefix import Prefix
-from circuitsearch.models.arch import Described
+from circuitsearch.models.describe import Described
+from circuitsearch.models.parts import AnyPart, Heads, Whole
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -44,25 +44,30 @@ class Components:
     prefix: Prefix | None
 
     @cached_property
-    def _calls(self) -> list[Call]:
-        """How the model calls each block's attention: taken from a run of one row, so that it holds for any number."""
-        calls: list[Call] = []
+    def _calls(self) -> dict[nn.Module, Call]:
+        """How the model calls each part that mixes positions: taken from a run of one row, so that it holds for any number."""
+        calls: dict[nn.Module, Call] = {}
+
+        def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            calls[module] = args, kwargs
+
         with ExitStack() as stack:
-            for layer in self.described.layers:
-                hook = layer.attention.register_forward_pre_hook(
-                    lambda _, args, kwargs: calls.append((args, kwargs)), with_kwargs=True
-                )
-                stack.callback(hook.remove)
+            for module in map(_caller, self.described.parts):
+                stack.callback(module.register_forward_pre_hook(keep, with_kwargs=True).remove)
             cache = None if self.prefix is None else self.prefix.first_row().cache()
-            self.described.model.base_model(input_ids=self.ids[:1], past_key_values=cache, use_cache=cache is not None)
+            self.described.base(input_ids=self.ids[:1], past_key_values=cache, use_cache=cache is not None)
         return calls
 
     def attend(self, index: int, outputs: dict[nn.Module, Tensor]) -> Tensor:
-        """Run a block's attention on its projections' outputs (R, T, features) and return its heads' values (R, T, H, K)."""
-        layer = self.described.layers[index]
+        """Run an attention on its projections' outputs (R, T, features) and return its heads' values (R, T, H, K).
+
+        They are as they enter the output projection.
+        """
+        part = self.described.parts[index]
+        assert isinstance(part, Heads)
         rows, length, _ = next(iter(outputs.values())).shape
         stand_in = next(iter(outputs.values())).new_zeros(()).expand(rows, length, self.described.d_model)
-        args, kwargs = self._call(index, stand_in)
+        args, kwargs = self._call(part.attention, stand_in)
         joined: list[Tensor] = []
 
         def output_projection(values: Tensor) -> Tensor:
@@ -72,22 +77,57 @@ class Components:
         with ExitStack() as stack:
             for module, output in outputs.items():
                 stack.enter_context(standing_aside(module, lambda _, output=output: output))
-            stack.enter_context(standing_aside(layer.o, output_projection))
-            layer.attention(*args, **kwargs)
-        return rearrange(joined[0], "r t (h k) -> r t h k", h=layer.n_heads)
+            stack.enter_context(standing_aside(part.o, output_projection))
+            part.attention.forward(*args, **kwargs)
+        return rearrange(joined[0], "r t (h k) -> r t h k", h=part.n_heads)
 
-    def _call(self, index: int, hidden: Tensor) -> Call:
-        """The model's own call of a block's attention, on ``hidden`` (R, T, D) after the prefix."""
-        args, kwargs = self._calls[index]
-        kwargs = {name: self.prefix if isinstance(value, Cache) else value for name, value in kwargs.items()}
+    def run(self, index: int, normed: Tensor) -> Tensor:
+        """What a part without heads adds to the stream (R, T, D) when it reads ``normed`` (R, T, D)."""
+        part = self.described.parts[index]
+        assert isinstance(part, Whole)
+        if part.kind != "mixer":
+            return part.run(normed)
+        args, kwargs = self._call(part.chain[0], normed)
+        return part.finish(part.chain[0].forward(*args, **kwargs))
+
+    def _call(self, module: nn.Module, hidden: Tensor) -> Call:
+        """The model's own call of a part, on ``hidden`` (R, T, D) after the prefix."""
+        args, kwargs = self._calls[module]
+        args = tuple(_for_rows(value, len(hidden)) for value in args)
+        kwargs = {
+            name: self.prefix if isinstance(value, Cache) else _for_rows(value, len(hidden))
+            for name, value in kwargs.items()
+        }
         return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
 
     def unembed(self, stream: Tensor) -> Tensor:
         """Logits (R, vocabulary) of the last stream (R, D), by the model's own last steps."""
-        normed = self.described.final_norm.forward(stream[:, None])
-        result = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=normed)
-        with standing_aside(self.described.model.base_model, lambda *_, **__: result):
+        result = _LastHiddenState((self.described.final_norm(stream[:, None]),))
+        with standing_aside(self.described.base, lambda *_, **__: result):
             return self.described.model(input_ids=self.ids[:1], use_cache=False).logits[:, 0]
+
+
+class _LastHiddenState(tuple[Tensor]):
+    """What a base model gives, in whichever way a family reads it: the last hidden state, and None for all else."""
+
+    @property
+    def last_hidden_state(self) -> Tensor:
+        return self[0]
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+def _caller(part: AnyPart) -> nn.Module:
+    """The module whose call says how a part is run."""
+    return part.attention if isinstance(part, Heads) else part.chain[0]
+
+
+def _for_rows(value: Any, rows: int) -> Any:
+    """Make an argument of a one-row call hold for ``rows`` of them, where it has a dimension of one a head and row."""
+    if isinstance(value, Tensor) and value.dim() == 3 and len(value) > 1:  # positions of heads: (heads, 1, T)
+        return value.repeat(rows, 1, 1)
+    return value
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,14 +14,16 @@ from circuitsearch.engine.kernels import HeadGradients, inner_products
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.metrics import Metric
-from circuitsearch.models.arch import Described
+from circuitsearch.models.describe import Described
+from circuitsearch.models.parts import Heads
 from circuitsearch.task import Batch
 
-# (site, layer, value) -> what is written instead, or None; the sites are "embed", "heads" and "mlp"
-Override = Callable[[str, int, Tensor], Tensor | None]
+# (part's place, or EMBED; what it gives) -> what it gives instead, or None
+Override = Callable[[int, Tensor], Tensor | None]
+EMBED = -1
 
 
-def _as_it_is(site: str, layer: int, value: Tensor) -> None:
+def _as_it_is(index: int, value: Tensor) -> Tensor | None:
     return None
 
 
@@ -31,41 +32,34 @@ class GradientTaps(Record):
     """Record a pass and keep what the pull-back to each port needs."""
 
     override: Override = _as_it_is
-    outputs: list[dict[tuple[str, ...], Tensor]] = field(default_factory=list)  # a block's projections (B, T, features)
-    head_values: list[Tensor] = field(default_factory=list)  # (B, T, H, K)
-    attn_streams: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
-    mlp_streams: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
-    mlp_inputs: list[Tensor] = field(default_factory=list)  # (B, T, D) after the norm
+    streams: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) before the norm
+    outputs: dict[tuple[int, tuple[str, ...]], Tensor] = field(default_factory=dict)  # projections' (B, T, features)
+    values: dict[int, Tensor] = field(default_factory=dict)  # (B, T, H, K) as they enter the output projection
+    inputs: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) after the norm, of parts without heads
     final_input: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
 
     def embed(self, stream: Tensor) -> Tensor:
-        replaced = self.override("embed", 0, stream)
+        replaced = self.override(EMBED, stream)
         super().embed(stream if replaced is None else replaced)
         return self._embed[0].view_as(self._embed[0]).requires_grad_()
 
-    def attn_norm(self, layer: int, stream: Tensor) -> None:
-        self.attn_streams.append(stream.detach())
-        self.outputs.append({})
+    def stream(self, index: int, stream: Tensor) -> None:
+        self.streams[index] = stream.detach()
 
-    def projected(self, layer: int, ports: tuple[str, ...], output: Tensor) -> None:
-        self.outputs[layer][ports] = output
+    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+        self.outputs[index, ports] = output
 
-    def heads(self, layer: int, values: Tensor) -> Tensor:
-        super().heads(layer, values)
-        self.head_values.append(values)
-        replaced = self.override("heads", layer, values)
-        return values if replaced is None else replaced  # handed on, or the gradient would not pass through it
+    def attended(self, index: int, values: Tensor) -> Tensor:
+        self.values[index] = values
+        return values  # handed on, or the gradient would not pass through it
 
-    def mlp_norm(self, layer: int, stream: Tensor) -> None:
-        self.mlp_streams.append(stream.detach())
+    def entered(self, index: int, normed: Tensor) -> Tensor:
+        self.inputs[index] = normed.view_as(normed)  # a node of its own, for attention may read the same norm
+        return self.inputs[index]
 
-    def mlp_input(self, layer: int, normed: Tensor) -> Tensor:
-        self.mlp_inputs.append(normed.view_as(normed))  # a node of its own, for attention may read the same norm
-        return self.mlp_inputs[-1]
-
-    def mlp(self, layer: int, output: Tensor) -> Tensor | None:
-        super().mlp(layer, output)
-        return self.override("mlp", layer, output)
+    def gave(self, index: int, value: Tensor) -> Tensor | None:
+        super().gave(index, value)
+        return self.override(index, value)
 
     def final(self, stream: Tensor) -> Tensor:
         self.final_input.append(stream.view_as(stream))
@@ -77,39 +71,39 @@ class PortGradients:
     """The metric's gradient at every port and at every head's value, of one run or summed over runs."""
 
     described: Described
-    attention: tuple[HeadGradients, ...]
-    heads: tuple[Tensor, ...]  # (B, T, H, K) at the heads' values
-    mlps: tuple[Tensor, ...]  # (B, T, D) at the MLPs' ports
+    parts: tuple[HeadGradients | Tensor, ...]  # of attention, or (B, T, D) at the port of any other part
+    heads: dict[int, Tensor]  # (B, T, H, K) at the values of an attention's heads, as they enter the output projection
     final: Tensor  # (B, T, D) at the final norm's input
+    spans: Tensor | None = None  # (B, T), where spans have nodes of their own
     runs: int = 1
 
     def __add__(self, other: PortGradients) -> PortGradients:
         return replace(
             self,
-            attention=tuple(map(operator.add, self.attention, other.attention)),
-            heads=tuple(map(torch.add, self.heads, other.heads)),
-            mlps=tuple(map(torch.add, self.mlps, other.mlps)),
+            parts=tuple(mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)),  # pyright: ignore[reportOperatorIssue]
+            heads={index: grad + other.heads[index] for index, grad in self.heads.items()},
             final=self.final + other.final,
             runs=self.runs + other.runs,
         )
 
-    @torch.no_grad()
     def scores(self, writes_UBTD: Tensor) -> Tensor:
         """Inner product of each write with the gradient at each port, over positions and prompts: (U, V), the mean over runs.
 
         Where the graph has no edge the score is zero.
         """
-        graph = self.described.graph
-        to_logits = inner_products(writes_UBTD, self.final[None])  # (U, 1)
-        scores = to_logits.new_zeros(len(graph.writers), len(graph.readers))
+        return self.described.graph.collapse(self.atom_scores(writes_UBTD))
+
+    @torch.no_grad()
+    def atom_scores(self, writes_UBTD: Tensor) -> Tensor:
+        """The same between the nodes in which the model is run, in each span: (U', V', S)."""
+        graph = self.described.graph.base
+        spans = self.spans, max(1, len(self.described.graph.spans))
+        to_logits = inner_products(writes_UBTD, self.final[None], *spans)  # (U', 1, S)
+        scores = to_logits.new_zeros(len(graph.writers), len(graph.readers), to_logits.shape[-1])
         scores[:, -1:] = to_logits
-        for index, layer in enumerate(self.described.layers):
-            columns = graph.attention_readers(index)
-            seen = graph.visible_writers(columns.start)
-            scores[:seen, columns] = inner_products(writes_UBTD[:seen], self.attention[index].at_ports(layer))
-            column = graph.mlp_reader(index)
-            seen = graph.visible_writers(column)
-            scores[:seen, column : column + 1] = inner_products(writes_UBTD[:seen], self.mlps[index][None])
+        for place, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
+            grads_PND = grads[None] if isinstance(grads, Tensor) else grads.at_ports(part)  # pyright: ignore[reportArgumentType]
+            scores[: place.seen, place.columns] = inner_products(writes_UBTD[: place.seen], grads_PND, *spans)
         return scores / self.runs
 
 
@@ -130,44 +124,40 @@ def port_gradients(
     cache: Cache | None,
     override: Override = _as_it_is,
     rules: Rules = PLAIN,
+    spans: Tensor | None = None,
 ) -> GradientRun:
     """Run ``ids`` (B, T), after the prefix that ``cache`` holds, forward and backward.
 
     The metric is summed over prompts, so that each prompt's gradient is its own. A batch that does not know its
     clean logits yet is taken to be on its clean run. Under ``rules`` the run is the same, and the gradient is theirs.
+    ``spans`` (B, T) numbers the span of each position, where spans have nodes of their own.
     """
     taps = GradientTaps(override=override)
     with torch.enable_grad(), frozen(described.model), rules.on(described):
         logits = run(described, ids, batch.position - batch.start, taps, cache)
         if batch.clean_logits is None:
             batch = replace(batch, clean_logits=logits.detach())
-        outputs = [output for block in taps.outputs for output in block.values()]
+        sites = [taps.outputs, taps.values, taps.inputs]
         total = metric(logits, batch).sum()
         grads = torch.autograd.grad(
             total,
-            [*outputs, *taps.head_values, *taps.mlp_inputs, *taps.final_input],
+            [*(tensor for site in sites for tensor in site.values()), *taps.final_input],
             allow_unused=True,
             materialize_grads=True,
         )
-    output_grads, (*others, final_grad) = grads[: len(outputs)], grads[len(outputs) :]
-    value_grads, mlp_grads = others[: len(described.layers)], others[len(described.layers) :]
-    by_output = dict(zip(map(id, outputs), output_grads, strict=True))
-    heads = _heads(described, taps.outputs)
-    head_grads = _heads(described, [{p: by_output[id(o)] for p, o in block.items()} for block in taps.outputs])
+    found = iter(grads)
+    output_grads, value_grads, input_grads = ({key: next(found) for key in site} for site in sites)
     with torch.no_grad():
-        ports = PortGradients(
-            described,
-            tuple(
-                HeadGradients.of_run(*run, fixed_scale=rules.fixed_scales)
-                for run in zip(described.layers, taps.attn_streams, heads, head_grads, strict=True)
-            ),
-            tuple(value_grads),
-            tuple(
-                layer.mlp_norm.pull_back(grad, stream, fixed_scale=rules.fixed_scales)
-                for layer, grad, stream in zip(described.layers, mlp_grads, taps.mlp_streams, strict=True)
-            ),
-            final_grad,
+        heads, head_grads = _heads(described, taps.outputs), _heads(described, output_grads)
+        parts = tuple(
+            HeadGradients.of_run(
+                part, taps.streams[index], heads[index], head_grads[index], fixed_scale=rules.fixed_scales
+            )
+            if isinstance(part, Heads)
+            else part.norm.pull_back(input_grads[index], taps.streams[index], fixed_scale=rules.fixed_scales)
+            for index, part in enumerate(described.parts)
         )
+        ports = PortGradients(described, parts, value_grads, next(found), spans)
     return GradientRun(logits.detach(), taps.activations, ports)
 
 
@@ -184,9 +174,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _heads(described: Described, outputs: list[dict[tuple[str, ...], Tensor]]) -> list[Tensor]:
-    """Gather each block's q, k and v heads (B, T, P, K) from its projections' outputs."""
-    return [
-        layer.take_ports({port: output.detach() for ports, output in block.items() for port in ports})
-        for layer, block in zip(described.layers, outputs, strict=True)
-    ]
+def _heads(described: Described, outputs: dict[tuple[int, tuple[str, ...]], Tensor]) -> dict[int, Tensor]:
+    """Gather the q, k and v heads (B, T, P, K) of each attention from its projections' outputs."""
+    by_port: dict[int, dict[str, Tensor]] = {}
+    for (index, ports), output in outputs.items():
+        by_port.setdefault(index, {}).update(dict.fromkeys(ports, output.detach()))
+    return {index: part.take_ports(by_port[index]) for index, part in described.heads}

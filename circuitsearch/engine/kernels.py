@@ -12,7 +12,9 @@ from einops import rearrange
 from torch import Tensor
 
 from circuitsearch.engine.trace import Activations
-from circuitsearch.models.arch import Described, Layer
+from circuitsearch.models.describe import Described
+from circuitsearch.models.norm import NoNorm
+from circuitsearch.models.parts import Heads
 
 
 @torch.no_grad()
@@ -22,23 +24,30 @@ def writes(described: Described, activations: Activations) -> Tensor:
     Output-projection biases belong to no head and are left out.
     """
     b, t, d = activations.embed.shape
-    graph = described.graph
+    graph = described.graph.base
     out = activations.embed.new_empty(len(graph.writers), b, t, d)
     out[0] = activations.embed
-    for index, layer in enumerate(described.layers):
-        values_HNK = rearrange(activations.heads[index], "b t h k -> h (b t) k")
-        torch.bmm(values_HNK, layer.output_weight, out=out[graph.head_writers(index)].view(-1, b * t, d))
-        out[graph.mlp_writer(index)] = activations.mlps[index]
+    for place, part, gave in zip(graph.parts, described.parts, activations.parts, strict=True):
+        if part.output_weight is None:
+            out[place.rows.start] = gave
+        else:
+            values_HNK = rearrange(gave, "b t h k -> h (b t) k")
+            torch.bmm(values_HNK, part.output_weight, out=out[place.rows].view(-1, b * t, d))
     return out
 
 
-def inner_products(writes_UBTD: Tensor, grads_PND: Tensor) -> Tensor:
-    """Inner product of each write with the gradient at each port, over positions and prompts: (U, P).
+def inner_products(writes_UBTD: Tensor, grads_PND: Tensor, spans_BT: Tensor | None = None, n_spans: int = 1) -> Tensor:
+    """Inner product of each write with the gradient at each port, over prompts and the positions of each span: (U, P, S).
 
-    Weights in half precision keep float32 sums.
+    ``spans_BT`` numbers the span of each position; without it there is one. Weights in half precision keep float32 sums.
     """
     wide = torch.promote_types(writes_UBTD.dtype, torch.float32)
-    return writes_UBTD.flatten(1).to(wide) @ grads_PND.flatten(1).to(wide).T
+    if spans_BT is None:
+        return (writes_UBTD.flatten(1).to(wide) @ grads_PND.flatten(1).to(wide).T)[..., None]
+    writes_UND, grads_PND = writes_UBTD.flatten(1, 2), grads_PND.flatten(1, -2)
+    inside = [(spans_BT.flatten() == span).nonzero().flatten() for span in range(n_spans)]
+    products = [writes_UND[:, at].flatten(1).to(wide) @ grads_PND[:, at].flatten(1).to(wide).T for at in inside]
+    return torch.stack(products, -1)
 
 
 @dataclass(frozen=True)
@@ -55,9 +64,9 @@ class HeadGradients:
     scaled_PNK
         Gradient at the heads times the norm's inverse scale, summed over R runs.
     along_PN
-        Coefficient of the correction, of each run; none where the norm's scale is held fixed.
+        Coefficient of the correction, of each run; none where the norm's scale is held fixed or there is no norm.
     normal_ND
-        The normalised stream, of each run; none where the norm's scale is held fixed.
+        The normalised stream, of each run; none where the norm's scale is held fixed or there is no norm.
     """
 
     scaled_PNK: Tensor
@@ -66,14 +75,14 @@ class HeadGradients:
 
     @classmethod
     def of_run(
-        cls, layer: Layer, stream_BTD: Tensor, heads_BTPK: Tensor, grad_BTPK: Tensor, *, fixed_scale: bool = False
+        cls, part: Heads, stream_BTD: Tensor, heads_BTPK: Tensor, grad_BTPK: Tensor, *, fixed_scale: bool = False
     ) -> HeadGradients:
         """Take one run: the stream before the norm, the projections' outputs and the metric's gradient at them."""
-        normal_BTD, inverse_scale_BT1 = layer.attn_norm.normalise(stream_BTD)
+        normal_BTD, inverse_scale_BT1 = part.norm.normalise(stream_BTD)
         scaled_PNK = rearrange(grad_BTPK * inverse_scale_BT1[..., None], "b t p k -> p (b t) k")
-        if fixed_scale:
+        if fixed_scale or isinstance(part.norm, NoNorm):
             return cls(scaled_PNK, (), ())
-        along_PN = rearrange(heads_BTPK - layer.port_constant, "b t p k -> p (b t) k").mul_(scaled_PNK).sum(-1)
+        along_PN = rearrange(heads_BTPK - part.port_constant, "b t p k -> p (b t) k").mul_(scaled_PNK).sum(-1)
         return cls(scaled_PNK, (along_PN,), (normal_BTD.flatten(0, 1),))
 
     def __add__(self, other: HeadGradients) -> HeadGradients:
@@ -81,10 +90,10 @@ class HeadGradients:
             self.scaled_PNK + other.scaled_PNK, self.along_PN + other.along_PN, self.normal_ND + other.normal_ND
         )
 
-    def at_ports(self, layer: Layer) -> Tensor:
+    def at_ports(self, part: Heads) -> Tensor:
         """The gradient at each port, summed over runs: (P, N, D)."""
-        weight_PKD = layer.port_weight()
-        if layer.attn_norm.centred:
+        weight_PKD = part.port_weight()
+        if part.norm.centred:
             weight_PKD -= weight_PKD.mean(-1, keepdim=True)
         grad_PND = torch.bmm(self.scaled_PNK, weight_PKD)
         if not self.along_PN:

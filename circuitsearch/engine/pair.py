@@ -16,9 +16,10 @@ from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
+from circuitsearch.graph import REST
 from circuitsearch.journal import Journal
 from circuitsearch.metrics import Metric
-from circuitsearch.models.arch import Described
+from circuitsearch.models.describe import Described
 from circuitsearch.task import Batch, Task
 
 NO_JOURNAL = Journal()
@@ -61,6 +62,18 @@ class Pair:
         """(B, T) after the prefix."""
         return self.batch.clean[:, self.batch.start :]
 
+    @cached_property
+    def spans(self) -> Tensor | None:
+        """(B, T) which of the graph's spans each position after the prefix is in; None if the graph has none."""
+        names = self.described.graph.spans
+        if not names:
+            return None
+        spans = torch.full(self.batch.clean.shape, names.index(REST))
+        for row, named in enumerate(self.batch.spans):
+            for number, name in enumerate(names):
+                spans[row, list(named.get(name, ()))] = number
+        return spans[:, self.batch.start :].to(self.described.device)
+
     def record(self, ids: Tensor) -> tuple[Activations, Tensor]:
         """Run ``ids`` (B, T) after the prefix; return the writers' activations and the logits (B, vocabulary)."""
         taps = Record()
@@ -89,7 +102,9 @@ class Pair:
         ``rules`` may propagate something else than the derivative.
         """
         batch = self.known if override is not _as_it_is else self.batch
-        return port_gradients(self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules)
+        return port_gradients(
+            self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules, self.spans
+        )
 
     def differences(self, clean: Activations) -> Tensor:
         """What cutting takes from each write, clean minus ablated: (U, B, T, D)."""
@@ -101,7 +116,7 @@ def pairs(
 ) -> Iterator[Pair]:
     """Ready the task's batches one after another, each small enough for ``budget`` bytes of working memory."""
     fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, budget), task)
-    for batch in _batches(described, task, budget, ablation.shares_prefix):
+    for batch in _batches(described, task, budget, ablation.shares_prefix and described.shares_prefix):
         yield Pair(described, batch, task.metric, fitted, budget, journal)
 
 
@@ -123,6 +138,7 @@ def bytes_per_prompt(described: Described, length: int) -> int:
     Every writer's difference and one block's port gradients are as wide as the stream; autograd keeps some twenty
     such tensors a block, four of them four times as wide.
     """
-    graph = described.graph
-    streams = len(graph.writers) + 2 * (graph.n_heads + 2 * graph.n_kv_heads) + 40 * graph.n_layers
+    graph = described.graph.base
+    ports = max(part.columns.stop - part.columns.start for part in graph.parts)
+    streams = len(graph.writers) + 2 * ports + 40 * graph.n_layers
     return streams * length * described.d_model * described.dtype.itemsize

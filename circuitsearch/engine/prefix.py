@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from circuitsearch.engine.trace import Activations, Record, run_blocks
-from circuitsearch.models.arch import Described
+from circuitsearch.models.describe import Described
 
 
 @dataclass(frozen=True)

@@ -11,34 +11,33 @@ from torch import Tensor
 from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.errors import InputError
-from circuitsearch.models.arch import Described, describe
+from circuitsearch.graph import Granularity
+from circuitsearch.models.describe import Described, describe
 from circuitsearch.task import Task
+
+_DEFAULT = Granularity()
 
 
 @dataclass
 class _Streams(Record):
     """Record the writers, and the stream at every reader."""
 
-    attention: list[Tensor] = field(default_factory=list)
-    mlp_streams: list[Tensor] = field(default_factory=list)
-    mlp_inputs: list[Tensor] = field(default_factory=list)
+    streams: dict[int, Tensor] = field(default_factory=dict)
+    inputs: dict[int, Tensor] = field(default_factory=dict)
     ends: list[Tensor] = field(default_factory=list)
 
-    def attn_norm(self, layer: int, stream: Tensor) -> None:
-        self.attention.append(stream)
+    def stream(self, index: int, stream: Tensor) -> None:
+        self.streams[index] = stream
 
-    def mlp_norm(self, layer: int, stream: Tensor) -> None:
-        self.mlp_streams.append(stream)
-
-    def mlp_input(self, layer: int, normed: Tensor) -> None:
-        self.mlp_inputs.append(normed)
+    def entered(self, index: int, normed: Tensor) -> None:
+        self.inputs[index] = normed
 
     def final(self, stream: Tensor) -> None:
         self.ends.append(stream)
 
 
-def proven(model: Any, task: Task | None = None) -> Described:
-    """Describe a model and prove the description on a short prompt.
+def proven(model: Any, task: Task | None = None, granularity: Granularity = _DEFAULT) -> Described:
+    """Describe a model, in nodes of a granularity, and prove the description on a short prompt.
 
     Proven are: the writers' sum equals the stream at every reader; the norms are what their description says; the
     hooked run gives the model's own logits.
@@ -49,7 +48,7 @@ def proven(model: Any, task: Task | None = None) -> Described:
         If the family is unknown, the model is in training mode, a proof fails (the difference is named), logits are
         not finite, or the task's ids or lengths do not fit the model.
     """
-    described = describe(model)
+    described = describe(model, granularity)
     if model.training:
         raise InputError("the model is in training mode, where dropout changes every run: call model.eval() first")
     if task is not None:
@@ -85,36 +84,25 @@ def _prove(described: Described, ids: Tensor) -> None:
 
 def _writers_sum_to_stream(described: Described, activations: Activations, taps: _Streams) -> None:
     written = writes(described, activations)  # (U, B, T, D)
-    graph = described.graph
-    constant = torch.zeros_like(activations.embed)
-    for index, layer in enumerate(described.layers):
-        after = constant if layer.output_bias is None else constant + layer.output_bias
-        for what, column, stream, fixed in (
-            ("attention", graph.attention_readers(index).start, taps.attention[index], constant),
-            ("MLP", graph.mlp_reader(index), taps.mlp_streams[index], constant if graph.parallel else after),
-        ):
-            summed = written[: graph.visible_writers(column)].sum(0) + fixed
-            problem = f"the writers do not add up to the stream before the {what} of block {index}"
-            _agree(problem, summed, stream, additions=2 * index + 2)
-        constant = after
-    _agree(
-        "the writers do not add up to the stream at the end",
-        written.sum(0) + constant,
-        taps.ends[0],
-        2 * graph.n_layers + 2,
-    )
+    constants = [torch.zeros_like(activations.embed)]  # after each part
+    constants += [constants[0] if part.output_bias is None else part.output_bias for part in described.parts]
+    places = described.graph.base.parts
+    for index, place in enumerate(places):
+        before = sum(1 for other in places if other.rows.stop <= place.seen)
+        summed = written[: place.seen].sum(0) + sum(constants[: before + 1])
+        problem = f"the writers do not add up to the stream before the {place.kind} of block {place.layer}"
+        _agree(problem, summed, taps.streams[index], additions=index + 2)
+    summed = written.sum(0) + sum(constants)
+    _agree("the writers do not add up to the stream at the end", summed, taps.ends[0], len(places) + 2)
 
 
 def _norms_as_described(described: Described, taps: _Streams) -> None:
-    for index, layer in enumerate(described.layers):
-        norm = layer.mlp_norm
-        shift: Any = getattr(norm.module, "bias", None)
-        normal = norm.normalise(taps.mlp_streams[index])[0] * norm.gain
-        normal = normal if shift is None else normal + shift
-        problem = f"the norm of block {index} is not the one described"
-        _agree(
-            problem, normal, taps.mlp_inputs[index], least=torch.finfo(torch.float32).eps
-        )  # some norms work in float32
+    for index, (place, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
+        if index not in taps.inputs:
+            continue
+        problem = f"the norm of block {place.layer} is not the one described"
+        least = torch.finfo(torch.float32).eps  # some norms work in float32
+        _agree(problem, part.norm.described(taps.streams[index]), taps.inputs[index], least=least)
 
 
 def _agree(problem: str, value: Tensor, expected: Tensor, additions: int = 1, least: float = 0.0) -> None:

@@ -1,7 +1,7 @@
 """What heads put out when one writer's difference is taken from their queries, or their keys: attention is run again.
 
-Heads do not mix inside attention, so one call answers for every head of a block at once: all their queries see the stream
-without the difference, while keys and values stay as they are in the clean run.
+Where heads do not mix inside attention, one call answers for every head of a block at once: all their queries see the
+stream without the difference, while keys and values stay as they are in the clean run.
 
 Legend of shapes: C senders of one chunk, S senders that a block sees, B prompts, T positions, D stream width, P ports of
 one kind, H heads, K head width.
@@ -19,21 +19,21 @@ from circuitsearch.engine.components import Components
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.replay import WORK_STREAMS
 from circuitsearch.engine.trace import Taps, run_blocks
+from circuitsearch.models.parts import Heads
 
 
 @dataclass
 class _AttentionTaps(Taps):
     """Keep what attention reads and its projections' outputs."""
 
-    streams: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
-    outputs: list[dict[tuple[str, ...], Tensor]] = field(default_factory=list)  # (B, T, features)
+    streams: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) before the norm
+    outputs: dict[int, dict[tuple[str, ...], Tensor]] = field(default_factory=dict)  # (B, T, features)
 
-    def attn_norm(self, layer: int, stream: Tensor) -> None:
-        self.streams.append(stream)
-        self.outputs.append({})
+    def stream(self, index: int, stream: Tensor) -> None:
+        self.streams[index] = stream
 
-    def projected(self, layer: int, ports: tuple[str, ...], output: Tensor) -> None:
-        self.outputs[layer][ports] = output
+    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+        self.outputs.setdefault(index, {})[ports] = output
 
 
 class CleanAttention:
@@ -46,38 +46,57 @@ class CleanAttention:
         with torch.no_grad():
             run_blocks(pair.described, pair.clean_ids, taps, pair.cache())
         self.streams = taps.streams
-        self.outputs: list[dict[nn.Module, Tensor]] = [
-            {module: outputs[ports] for module, ports in layer.projections.items()}
-            for layer, outputs in zip(pair.described.layers, taps.outputs, strict=True)
-        ]
+        self.outputs: dict[int, dict[nn.Module, Tensor]] = {
+            index: {module: taps.outputs[index][ports] for module, ports in part.projections.items()}
+            for index, part in pair.described.heads
+        }
 
     @torch.no_grad()
-    def effects(self, index: int, port: str, differences_SBTD: Tensor, grad_BTHK: Tensor) -> Tensor:
-        """Clean less cut value of each head, times a gradient at the values, summed over positions and prompts: (S, P).
+    def effects(self, index: int, port: str, differences_UBTD: Tensor, grad_BTHK: Tensor) -> Tensor:
+        """Clean less cut value of each head, times a gradient at the values, summed over positions and prompts: (U, P, S).
 
-        Cut is one sender's difference at one ``port``, ``q`` or ``k``. A key that several heads share has the sum of
-        their effects.
+        Cut is one sender's difference at one ``port``, ``q`` or ``k``, in one span. A key that several heads share has the
+        sum of their effects.
         """
         values = self.components.attend(index, self.outputs[index])  # (B, T, H, K)
         wide = torch.promote_types(values.dtype, torch.float32)
-        n_ports = self.described.graph.port_heads(port)
-        effects: list[Tensor] = []
-        for part_CBTD in differences_SBTD.split(self._senders_at_once):
-            change = (values - self._cut(index, port, part_CBTD)).to(wide)  # (C, B, T, H, K)
+
+        def effect(part_CBTD: Tensor, columns: range) -> Tensor:
+            change = (values - self._cut(index, columns, part_CBTD)).to(wide)  # (C, B, T, H, K)
             of_heads = torch.einsum("cbthk,bthk->ch", change, grad_BTHK.to(wide))
-            effects.append(of_heads.unflatten(1, (n_ports, -1)).sum(-1))
-        return torch.cat(effects)
+            return of_heads.unflatten(1, (len(columns), -1)).sum(-1)  # (C, P)
+
+        spans = [
+            torch.cat([effect(part * inside, columns) for part in differences_UBTD.split(self._senders_at_once)])
+            for inside in self._inside()
+            for columns in self._at_once(index, port)
+        ]
+        return torch.stack(spans).unflatten(0, (len(self._inside()), -1)).permute(2, 1, 3, 0).flatten(1, 2)
+
+    def _at_once(self, index: int, port: str) -> list[range]:
+        """Columns of one kind of port that one call answers for: all, unless a norm makes heads move each other."""
+        part, graph = self.described.parts[index], self.described.graph.base
+        columns = graph.port_readers(graph.parts[index].layer, port)
+        together = range(columns.start, columns.stop)
+        return [range(column, column + 1) for column in together] if part.normed_together else [together]
+
+    def _inside(self) -> list[Tensor | float]:
+        """Of each span a tensor (B, T, 1) that is 1 inside and 0 outside; 1 where there is one span."""
+        if self.pair.spans is None:
+            return [1.0]
+        like = next(iter(self.streams.values()))
+        return [(self.pair.spans == span)[..., None].to(like) for span in range(len(self.described.graph.spans))]
 
     @property
     def _senders_at_once(self) -> int:
-        return max(1, self.pair.budget // (WORK_STREAMS * self.streams[0].nbytes))
+        return max(1, self.pair.budget // (WORK_STREAMS * next(iter(self.streams.values())).nbytes))
 
-    def _cut(self, index: int, port: str, differences_CBTD: Tensor) -> Tensor:
-        """Values (C, B, T, H, K) of the heads where each sender's difference is taken from one kind of port."""
-        layer, graph, senders = self.described.layers[index], self.described.graph, len(differences_CBTD)
-        columns = graph.port_readers(index, port)
+    def _cut(self, index: int, columns: range, differences_CBTD: Tensor) -> Tensor:
+        """Values (C, B, T, H, K) of the heads where each sender's difference is taken from some ports."""
+        part, senders = self.described.parts[index], len(differences_CBTD)
+        assert isinstance(part, Heads)
         outputs = {module: output.repeat(senders, 1, 1, 1) for module, output in self.outputs[index].items()}
-        normed = layer.attn_norm(self.streams[index] - differences_CBTD)
-        project(graph, index, layer, range(columns.start, columns.stop), normed, outputs)
+        normed = part.norm(self.streams[index] - differences_CBTD)
+        project(self.described.graph.base, index, part, columns, normed, outputs)
         joint = {module: output.flatten(0, 1) for module, output in outputs.items()}
         return self.components.attend(index, joint).unflatten(0, (senders, -1))

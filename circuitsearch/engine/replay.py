@@ -12,8 +12,8 @@ of all that is written less what its cut edges take away. When one edge of the f
 is, so there the second is the plain residual stream.
 
 Legend of shapes: C interventions, C' those of them that a reader's change concerns, B prompts, T positions, D stream
-width, N = B * T * D, U writers, V readers, S writers that a reader may see, L writers whose writes are kept one by one,
-P readers of one place, H heads, K head width.
+width, U writers, V readers, S spans, U' writers that a reader may see, L writers whose writes are kept one by one, P
+readers of one place, H heads, K head width.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from circuitsearch.engine.base import Base, BlockPass, grouped, project
 from circuitsearch.metrics import Metric
-from circuitsearch.models.arch import Layer
+from circuitsearch.models.parts import AnyPart, Heads, Whole
 
 STREAMS_AT_ONCE = 12  # readers of one place whose streams stand in memory together
 WORK_STREAMS = 24  # what a block of the model holds at once, in tensors as wide as the stream
@@ -40,7 +40,7 @@ def replay(base: Base, kept: Tensor, frozen: Tensor | None = None) -> Iterator[t
     base : Base
         Where they start.
     kept : Tensor
-        Boolean (C, U, V), on the CPU: all other edges are cut.
+        Boolean (C, U, V) of the described graph, on the CPU: all other edges are cut.
     frozen : Tensor, optional
         Boolean (C, U, V): of the kept edges, those that carry what they carry in the base.
 
@@ -50,11 +50,14 @@ def replay(base: Base, kept: Tensor, frozen: Tensor | None = None) -> Iterator[t
         Which interventions, and their logits (C' * B, vocabulary) where the metric reads, whole copies of the batch one
         after another.
     """
-    size = max(1, base.ground.pair.budget // Replay(base, kept, frozen).bytes_each)
+    expand = base.ground.described.graph.expand
+    size = max(
+        1, base.ground.pair.budget // Replay(base, expand(kept), None if frozen is None else expand(frozen)).bytes_each
+    )
     for first in range(0, len(kept), size):
         part = slice(first, min(first + size, len(kept)))
         with torch.no_grad():
-            yield part, Replay(base, kept[part], None if frozen is None else frozen[part]).run()
+            yield part, Replay(base, expand(kept[part]), None if frozen is None else expand(frozen[part])).run()
 
 
 def measure(base: Base, kept: Tensor, *metrics: Metric, frozen: Tensor | None = None) -> list[Tensor]:
@@ -93,31 +96,31 @@ class Replay(BlockPass):
     def _reach(self) -> tuple[Tensor, Tensor]:
         """Which readers (C, V) see a change, and which writers (C, U) write one."""
         graph = self.graph
-        changed = (self.kept != self.base.kept).any(1)
+        changed = (self.kept != self.base.kept).any(-1).any(1)
         live = torch.zeros(self.count, len(graph.writers), dtype=torch.bool)
+        carried = self.carried.any(-1)
 
-        def see(columns: slice) -> None:
-            seen = graph.visible_writers(columns.start)
-            changed[:, columns] |= (self.carried[:, :seen, columns] & live[:, :seen, None]).any(1)
+        def see(seen: int, columns: slice) -> None:
+            changed[:, columns] |= (carried[:, :seen, columns] & live[:, :seen, None]).any(1)
 
-        for index in range(graph.n_layers):
-            mlp, ports = graph.mlp_reader(index), [graph.port_readers(index, port) for port in ("q", "k", "v")]
-            see(graph.attention_readers(index))
-            q, k, v = (changed[:, columns] for columns in ports)
-            live[:, graph.head_writers(index)] = q | (k | v).repeat_interleave(graph.n_heads // graph.n_kv_heads, 1)
-            see(slice(mlp, mlp + 1))
-            live[:, graph.mlp_writer(index)] = changed[:, mlp]
-        see(slice(len(graph.readers) - 1, len(graph.readers)))
+        for place, part in zip(graph.parts, self.parts, strict=True):
+            see(place.seen, place.columns)
+            seeing = changed[:, place.columns]  # (C, P)
+            if part.mixed:
+                live[:, place.rows] = seeing.any(1, keepdim=True)
+            else:
+                live[:, place.rows] = (seeing[:, :, None] & graph.feeds(place)).any(1)
+        see(len(graph.writers), slice(len(graph.readers) - 1, len(graph.readers)))
         return changed, live
 
     def _plan(self) -> tuple[Tensor, list[int], bool]:
         """Choose each reader's nearer end (V,), the writers to keep one by one, and whether any stream starts from all."""
         live, active = self.live.any(0)[:, None], self.changed.any(0)
-        off = self.graph.mask & ~self.kept
+        off = self.graph.mask[..., None] & ~self.kept
         if self.frozen is not None:
-            off |= self.frozen & live
-        from_full = off.sum((0, 1)) < self.kept.sum((0, 1))
-        apart = torch.where(from_full, off.any(0), self.carried.any(0)) & live & active  # (U, V)
+            off |= self.frozen & live[..., None]
+        from_full = off.sum((0, 1, 3)) < self.kept.sum((0, 1, 3))
+        apart = torch.where(from_full, off.any(-1).any(0), self.carried.any(-1).any(0)) & live & active  # (U, V)
         return from_full, apart.any(1).nonzero().flatten().tolist(), bool((from_full & active).any())
 
     # ---- the run
@@ -130,13 +133,15 @@ class Replay(BlockPass):
         self.brought = self.base_brought.new_empty(
             self.count, early, b, t, d
         )  # live minus ablated write: (C, L, B, T, D)
+        self.rows: dict[int, Tensor] = {}  # interventions that change each part
+        self.gave: dict[int, Tensor] = {}  # what it gives in them
         self.delta: Tensor | None = None  # all that is written less what the base wrote: (C, B, T, D)
         self.run_blocks()
         column = len(self.graph.readers) - 1
         logits = self.base.logits.repeat(self.count, 1, 1)  # (C, B, vocabulary)
         rows = self._rows([column])
         if len(rows):
-            stream = self._streams(2 * len(self.layers), [column], rows)[0]  # (C', B, 1, D)
+            stream = self._streams(len(self.parts), [column], rows)[0]  # (C', B, 1, D)
             found = self.ground.components.unembed(stream.flatten(0, 2)).view(len(rows), *logits.shape[1:])
             logits = found if len(rows) == self.count else logits.index_copy_(0, rows.to(logits.device), found)
         return logits.flatten(0, 1)
@@ -145,39 +150,39 @@ class Replay(BlockPass):
         """Interventions that change any of these readers: (C',)."""
         return self.changed[:, columns].any(1).nonzero().flatten()
 
-    def attention(self, index: int, layer: Layer) -> None:
-        own = self.graph.attention_readers(index)
+    def read_heads(self, index: int, part: Heads) -> None:
+        own = self.graph.parts[index].columns
         columns = [column for column in range(own.start, own.stop) if self.changed[:, column].any()]
-        self.rows = self._rows(columns)
+        self.rows[index] = self._rows(columns)
         if not columns:
             return
-        outputs = self._outputs(index, layer, columns)
+        outputs = self._outputs(index, part, columns)
         joint = {module: output.flatten(0, 1) for module, output in outputs.items()}
-        values = self.ground.components.attend(index, joint).unflatten(0, (len(self.rows), -1))
-        self.values = self.ground.read(values, prompts=1) if index == len(self.layers) - 1 else values
+        values = self.ground.components.attend(index, joint).unflatten(0, (len(self.rows[index]), -1))
+        late = index >= self.ground.first_late
+        self.gave[index] = part.ready(self.ground.read(values, prompts=1) if late else values)
 
-    def _outputs(self, index: int, layer: Layer, columns: list[int]) -> dict[nn.Module, Tensor]:
-        """What the block's projections put out for the interventions that change it: (C', B, T, features) a module."""
-        outputs = {
-            module: output.repeat(len(self.rows), 1, 1, 1) for module, output in self.base.outputs[index].items()
-        }
+    def _outputs(self, index: int, part: Heads, columns: list[int]) -> dict[nn.Module, Tensor]:
+        """What an attention's projections put out for the interventions that change it: (C', B, T, features) a module."""
+        own = self.rows[index]
+        outputs = {module: output.repeat(len(own), 1, 1, 1) for module, output in self.base.outputs[index].items()}
         for rows, groups in self._by_rows(columns):
-            local = None if len(rows) == len(self.rows) else torch.searchsorted(self.rows, rows)
+            local = None if len(rows) == len(own) else torch.searchsorted(own, rows)
             for first in range(0, len(groups), STREAMS_AT_ONCE):
-                part = groups[first : first + STREAMS_AT_ONCE]
-                streams = self._streams(2 * index, [group[0] for group in part], rows)
-                for group, stream in zip(part, streams, strict=True):
-                    project(self.graph, index, layer, group, layer.attn_norm(stream), outputs, local)
+                some = groups[first : first + STREAMS_AT_ONCE]
+                streams = self._streams(index, [group[0] for group in some], rows)
+                for group, stream in zip(some, streams, strict=True):
+                    project(self.graph, index, part, group, part.norm(stream), outputs, local)
         return outputs
 
     def _by_rows(self, columns: list[int]) -> list[tuple[Tensor, list[list[int]]]]:
         """Ports of one place by the interventions that change them, and among these by what stream they see."""
         seen = self.graph.visible_writers(columns[0])
         edges = [self.kept[:, :seen, columns]] + ([] if self.frozen is None else [self.frozen[:, :seen, columns]])
-        key_of = dict(zip(columns, torch.cat(edges, 1).flatten(0, 1).T, strict=True))
+        key_of = dict(zip(columns, torch.cat(edges, 1).transpose(0, 2), strict=True))
         return [
-            (self._rows(same[:1]), grouped(same, torch.stack([key_of[column] for column in same], 1)))
-            for same in grouped(columns, self.changed[:, columns])
+            (self._rows(same[:1]), grouped(same, torch.stack([key_of[column] for column in same])))
+            for same in grouped(columns, self.changed[:, columns].T)
         ]
 
     def leave_what_is_read(self) -> None:
@@ -187,35 +192,35 @@ class Replay(BlockPass):
         self.base_brought = self.base.brought_read
         self.delta = None if self.delta is None else self.ground.read(self.delta, prompts=1)
 
-    def write_heads(self, index: int, layer: Layer) -> None:
-        if not len(self.rows):
-            return
-        rows, first = self.rows, self.graph.head_writers(index).start
-        heads = [head for head in range(self.graph.n_heads) if self.live[:, first + head].any()]
-        weight = layer.output_weight  # (H, K, D)
-        if self.needs_delta:
-            change = self.values[..., heads, :] - self.base.heads[index][..., heads, :]
-            self._add(rows, change.flatten(-2) @ weight[heads].flatten(0, 1))
-        ablated = self.at_last(index, self.ablated.heads[index])
-        for head in heads:
-            if first + head in self.slot_of:
-                self._keep(first + head, rows, (self.values[..., head, :] - ablated[..., head, :]) @ weight[head])
+    def read_whole(self, index: int, part: Whole) -> None:
+        column = self.graph.parts[index].columns.start
+        self.rows[index] = rows = self._rows([column])
+        if len(rows):
+            stream = self._streams(index, [column], rows)[0].flatten(0, 1)
+            gave = self.ground.components.run(index, part.norm(stream)).unflatten(0, (len(rows), -1))
+            late = self.ground.first_late <= index <= self.ground.last
+            self.gave[index] = self.ground.read(gave, prompts=1) if late else gave
 
-    def mlp(self, index: int, layer: Layer) -> None:
-        column = self.graph.mlp_reader(index)
-        self.mlp_rows = self._rows([column])
-        if len(self.mlp_rows):
-            stream = self._streams(2 * index + 1, [column], self.mlp_rows)[0].flatten(0, 1)
-            self.written = layer.mlp.forward(layer.mlp_norm(stream)).unflatten(0, (len(self.mlp_rows), -1))
-
-    def write_mlp(self, index: int) -> None:
-        rows, writer = self.mlp_rows, self.graph.mlp_writer(index)
+    def write(self, index: int, part: AnyPart) -> None:
+        rows = self.rows[index]
         if not len(rows):
             return
+        first, gave, before = self.graph.parts[index].rows.start, self.gave.pop(index), self.base.gave[index]
+        ablated = self.ground.at_last(index, self.ablated.parts[index])
+        if part.output_weight is None:
+            if self.needs_delta:
+                self._add(rows, gave - before)
+            if first in self.slot_of:
+                self._keep(first, rows, gave - ablated)
+            return
+        weight = part.output_weight  # (H, K, D)
+        heads = [head for head in range(len(weight)) if self.live[:, first + head].any()]
         if self.needs_delta:
-            self._add(rows, self.written - self.base.mlps[index])
-        if writer in self.slot_of:
-            self._keep(writer, rows, self.written - self.at_last(index, self.ablated.mlps[index]))
+            change = gave[..., heads, :] - before[..., heads, :]
+            self._add(rows, change.flatten(-2) @ weight[heads].flatten(0, 1))
+        for head in heads:
+            if first + head in self.slot_of:
+                self._keep(first + head, rows, (gave[..., head, :] - ablated[..., head, :]) @ weight[head])
 
     def _add(self, rows: Tensor, change: Tensor) -> None:
         """Add a change (C', B, T, D) to all that is written."""
@@ -243,19 +248,21 @@ class Replay(BlockPass):
         stored = bisect.bisect_left(self.slots, seen)
         live, still = self._weights(columns, rows, seen, stored)
         streams = self._ends(place, columns, rows)
+        spans = self.ground.spans(streams.shape[3])
         if still.any():
-            _add_common(streams, still, self.base_brought[:seen])
+            _add_common(streams, still, self.base_brought[:seen], spans)
         if live.any():
             brought = self.brought[:, :stored] if len(rows) == self.count else self.brought[rows, :stored]
-            weights = live.transpose(1, 2).to(brought)  # (C', P, L)
-            streams.flatten(2).transpose(0, 1).baddbmm_(weights, brought.flatten(2))
+            _add_own(streams, live.to(brought), brought, spans)
         return streams
 
     def _weights(self, columns: list[int], rows: Tensor, seen: int, stored: int) -> tuple[Tensor, Tensor]:
-        """What readers take of each write: of those kept one by one (C', L, P), and of the base's (C', S, P)."""
+        """What readers take of each write: of those kept one by one (C', L, P, S), and of the base's (C', U', P, S)."""
         kept = self.kept[rows][:, :seen, columns]
         frozen = torch.zeros_like(kept) if self.frozen is None else self.frozen[rows][:, :seen, columns]
-        own = torch.where(self.from_full[columns], -(~kept | frozen).to(torch.int8), (kept & ~frozen).to(torch.int8))
+        own = torch.where(
+            self.from_full[columns, None], -(~kept | frozen).to(torch.int8), (kept & ~frozen).to(torch.int8)
+        )
         still = own + frozen.to(torch.int8)  # what is not kept one by one is as in the base
         slots = self.slots[:stored]
         still[:, slots] = frozen[:, slots].to(torch.int8)
@@ -276,11 +283,22 @@ class Replay(BlockPass):
         return ends
 
 
-def _add_common(streams: Tensor, weights: Tensor, brought: Tensor) -> None:
-    """Add to streams (P, C', B, T, D) the weighted writes (S, B, T, D) that all interventions share; weights (C', S, P)."""
-    used = weights.any(2).any(0).nonzero().flatten()
+def _add_own(streams: Tensor, weights: Tensor, brought: Tensor, spans: Tensor | None) -> None:
+    """Add to streams (P, C', B, T, D) each intervention's own writes (C', L, B, T, D), by weights (C', L, P, S)."""
+    if spans is None:
+        streams.flatten(2).transpose(0, 1).baddbmm_(weights[..., 0].transpose(1, 2), brought.flatten(2))
+    else:
+        streams += torch.einsum("clpbt,clbtd->pcbtd", weights[..., spans], brought)
+
+
+def _add_common(streams: Tensor, weights: Tensor, brought: Tensor, spans: Tensor | None) -> None:
+    """Add to streams (P, C', B, T, D) the writes (U', B, T, D) that all interventions share, by weights (C', U', P, S)."""
+    used = weights.any(3).any(2).any(0).nonzero().flatten()
     weights, brought = weights[:, used], brought if len(used) == len(brought) else brought[used]
+    if spans is not None:
+        streams += torch.einsum("cupbt,ubtd->pcbtd", weights.to(brought)[..., spans], brought)
+        return
     alike = bool((weights == weights[:1]).all())
-    weights = (weights[:1] if alike else weights).permute(2, 0, 1).flatten(0, 1).to(brought)  # (P * C', S)
+    weights = (weights[:1] if alike else weights)[..., 0].permute(2, 0, 1).flatten(0, 1).to(brought)  # (P * C', U')
     added = (weights @ brought.flatten(1)).view(len(streams), -1, *streams.shape[2:])
     streams += added

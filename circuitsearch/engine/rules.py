@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from circuitsearch.engine.routes import halved, routed
 from circuitsearch.engine.soft_attention import SoftAttention
-from circuitsearch.models.arch import Described, Norm
+from circuitsearch.models.describe import Described
+from circuitsearch.models.norm import Norm
+from circuitsearch.models.parts import Whole
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,15 @@ class Rules:
 
     def _hang(self, described: Described) -> Iterator[Any]:
         if self.fixed_scales:
-            for norm in described.norms:
+            for norm in dict.fromkeys(described.norms):  # parts side by side may share one
                 yield norm.module.register_forward_hook(partial(_fix_scale, norm))
-        for layer in described.layers:
-            if self.secants:
-                yield layer.activation.register_forward_hook(_take_secant)
-            if self.halved_gates and layer.gated is not None:
-                yield layer.gated.register_forward_pre_hook(_halve_input)
+        for part in described.parts:
+            if not isinstance(part, Whole):
+                continue
+            if self.secants and part.activation is not None:
+                yield part.activation.register_forward_hook(_take_secant)
+            if self.halved_gates and part.gated is not None:
+                yield part.gated.register_forward_pre_hook(_halve_input)
 
 
 PLAIN = Rules()

@@ -6,8 +6,9 @@ Legend of shapes: B prompts, T positions computed, D stream width, H heads, K he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,32 +16,33 @@ from einops import rearrange
 from torch import Tensor, nn
 from transformers import Cache
 
-from circuitsearch.models.arch import Described, Layer
+from circuitsearch.models.describe import Described
+from circuitsearch.models.parts import Heads, Whole, tensor_of
 
 
 class Taps:
-    """What a pass reads and changes. Each method may return a replacement; None leaves the value as it is."""
+    """What a pass reads and changes. Each method may return a replacement; None leaves the value as it is.
+
+    ``index`` is a part's place among the model's parts.
+    """
 
     def embed(self, stream: Tensor) -> Tensor | None:
-        """The stream (B, T, D) that enters the first block."""
+        """The stream (B, T, D) at its beginning."""
 
-    def attn_norm(self, layer: int, stream: Tensor) -> None:
-        """The stream (B, T, D) that the block's q, k and v ports read."""
+    def stream(self, index: int, stream: Tensor) -> None:
+        """The stream (B, T, D) that a part's ports read, before any norm."""
 
-    def projected(self, layer: int, ports: tuple[str, ...], output: Tensor) -> Tensor | None:
-        """The output (B, T, features) of the projection module that holds these ports."""
+    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> Tensor | None:
+        """The output (B, T, features) of the projection module that holds these ports of an attention."""
 
-    def heads(self, layer: int, values: Tensor) -> Tensor | None:
-        """What the heads hand to the output projection: (B, T, H, K)."""
+    def attended(self, index: int, values: Tensor) -> Tensor | None:
+        """What an attention's heads hand to the output projection: (B, T, H, K)."""
 
-    def mlp_norm(self, layer: int, stream: Tensor) -> None:
-        """The stream (B, T, D) that the block's MLP port reads."""
+    def entered(self, index: int, normed: Tensor) -> Tensor | None:
+        """The normalised stream (B, T, D) that enters a part which is no attention."""
 
-    def mlp_input(self, layer: int, normed: Tensor) -> Tensor | None:
-        """The normalised stream (B, T, D) that enters the MLP."""
-
-    def mlp(self, layer: int, output: Tensor) -> Tensor | None:
-        """What the MLP adds to the stream: (B, T, D)."""
+    def gave(self, index: int, value: Tensor) -> Tensor | None:
+        """What a part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D)."""
 
     def final(self, stream: Tensor) -> Tensor | None:
         """The stream (B, T, D) that the final norm and the unembedding read."""
@@ -50,19 +52,17 @@ class Taps:
 class Activations:
     """What every writer adds, in the compact form in which the model computes it.
 
-    ``embed`` (B, T, D); ``heads``, a (B, T, H, K) a layer, before the output projection; ``mlps``, a (B, T, D) a layer.
+    ``embed`` (B, T, D); ``parts``, what each part gives: heads' ready values (B, T, H, K), else a (B, T, D).
     """
 
     embed: Tensor
-    heads: tuple[Tensor, ...]
-    mlps: tuple[Tensor, ...]
+    parts: tuple[Tensor, ...]
 
     def map(self, change: Callable[..., Tensor], *others: Activations) -> Activations:
         """Apply ``change`` to each tensor, together with those at the same place in ``others``."""
         return Activations(
             change(self.embed, *(other.embed for other in others)),
-            tuple(change(*tensors) for tensors in zip(self.heads, *(other.heads for other in others), strict=True)),
-            tuple(change(*tensors) for tensors in zip(self.mlps, *(other.mlps for other in others), strict=True)),
+            tuple(change(*tensors) for tensors in zip(self.parts, *(other.parts for other in others), strict=True)),
         )
 
     def __sub__(self, other: Activations) -> Activations:
@@ -74,28 +74,24 @@ class Record(Taps):
     """Keep what every writer adds."""
 
     _embed: list[Tensor] = field(default_factory=list)
-    _heads: list[Tensor] = field(default_factory=list)
-    _mlps: list[Tensor] = field(default_factory=list)
+    _gave: dict[int, Tensor] = field(default_factory=dict)
 
     def embed(self, stream: Tensor) -> None:
         self._embed.append(stream.detach())
 
-    def heads(self, layer: int, values: Tensor) -> None:
-        self._heads.append(values.detach())
-
-    def mlp(self, layer: int, output: Tensor) -> None:
-        self._mlps.append(output.detach())
+    def gave(self, index: int, value: Tensor) -> None:
+        self._gave[index] = value.detach()
 
     @property
     def activations(self) -> Activations:
         """The writers' activations of the pass that was run."""
-        return Activations(self._embed[0], tuple(self._heads), tuple(self._mlps))
+        return Activations(self._embed[0], tuple(self._gave[index] for index in range(len(self._gave))))
 
 
 def run_blocks(described: Described, ids: Tensor, taps: Taps, cache: Cache | None = None) -> None:
     """Run the model's blocks on ``ids`` (B, T) and compute no logits; a ``cache`` is filled with keys and values."""
     with tapped(described, taps):
-        described.model.base_model(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
+        described.base(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
 
 
 def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: Cache | None = None) -> Tensor:
@@ -114,28 +110,65 @@ def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: 
 @contextmanager
 def tapped(described: Described, taps: Taps) -> Iterator[None]:
     """Hang ``taps`` on the model for the length of a ``with`` block."""
-    handles = [_before(described.layers[0].block, taps.embed), _before(described.final_norm, taps.final)]
-    for index, layer in enumerate(described.layers):
-        handles += _hang(index, layer, taps)
-    try:
+    with ExitStack() as hung:
+        for handle in _hang(described, taps):
+            hung.callback(handle.remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _hang(index: int, layer: Layer, taps: Taps) -> Iterator[Any]:
-    def heads(joined: Tensor) -> Tensor | None:
-        changed = taps.heads(index, rearrange(joined, "b t (h k) -> b t h k", h=layer.n_heads))
+def _hang(described: Described, taps: Taps) -> Iterator[Any]:
+    if described.embedding is None:
+        yield _before(described.blocks[0], taps.embed)
+    else:
+        yield _after(described.embedding, taps.embed)
+    for index, part in enumerate(described.parts):
+        yield _before(part.entry, partial(taps.stream, index))
+        if isinstance(part, Heads):
+            yield from _hang_heads(index, part, taps, described.in_place)
+        else:
+            yield from _hang_whole(index, part, taps, described.in_place)
+    yield _before(described.last, taps.final)
+
+
+def _hang_heads(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator[Any]:
+    for module, ports in part.projections.items():
+        yield _after(module, partial(taps.projected, index, ports), in_place)
+    if part.post is None:
+        yield _before(part.o, partial(_heads_tap, index, part, taps))
+        return
+    ready: list[Tensor] = []
+
+    def before(joined: Tensor) -> Tensor | None:
+        values = rearrange(joined, "b t (h k) -> b t h k", h=part.n_heads)
+        changed = taps.attended(index, values)
+        values = values if changed is None else changed
+        ready[:] = [part.ready(values)]
         return None if changed is None else changed.flatten(-2)
 
-    yield _before(layer.attn_norm.module, lambda stream: taps.attn_norm(index, stream))
-    for module, ports in layer.projections.items():
-        yield _after(module, lambda output, ports=ports: taps.projected(index, ports, output))
-    yield _before(layer.o, heads)
-    yield _before(layer.mlp_norm.module, lambda stream: taps.mlp_norm(index, stream))
-    yield _before(layer.mlp, lambda normed: taps.mlp_input(index, normed))
-    yield _after(layer.mlp, lambda output: taps.mlp(index, output))
+    def after(_: Tensor) -> Tensor | None:
+        changed = taps.gave(index, ready.pop())
+        return None if changed is None else part.write(changed) / part.factor
+
+    yield _before(part.o, before)
+    yield _after(part.post.module, after)
+
+
+def _heads_tap(index: int, part: Heads, taps: Taps, joined: Tensor) -> Tensor | None:
+    """Tap heads whose values (B, T, H * K) are ready as they enter the output projection."""
+    values = rearrange(joined, "b t (h k) -> b t h k", h=part.n_heads)
+    first = taps.attended(index, values)
+    second = taps.gave(index, values if first is None else first)
+    changed = first if second is None else second
+    return None if changed is None else changed.flatten(-2)
+
+
+def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool) -> Iterator[Any]:
+    def gave(output: Tensor) -> Tensor | None:
+        changed = taps.gave(index, output if part.factor == 1 else output * part.factor)
+        return None if changed is None else changed if part.factor == 1 else changed / part.factor
+
+    yield _before(part.chain[0], partial(taps.entered, index))
+    yield _after(part.chain[-1], gave, in_place)
 
 
 def _before(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
@@ -151,10 +184,15 @@ def _before(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
     return module.register_forward_pre_hook(hook, with_kwargs=True)
 
 
-def _after(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
-    """Tap the output of ``module``."""
+def _after(module: nn.Module, tap: Callable[[Tensor], Tensor | None], in_place: bool = False) -> Any:
+    """Tap the output of ``module``; a copy is handed on if what comes next changes it ``in_place``."""
 
-    def hook(_: nn.Module, __: Any, output: Any) -> Tensor | None:
-        return tap(output)
+    def hook(_: nn.Module, __: Any, output: Any) -> Any:
+        value = tensor_of(output)
+        changed = tap(value)
+        if changed is None and not in_place:
+            return None
+        changed = value.clone() if changed is None else changed.clone() if in_place else changed
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
     return module.register_forward_hook(hook)

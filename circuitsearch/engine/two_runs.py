@@ -20,7 +20,7 @@ from torch import Tensor
 
 from circuitsearch.engine.base import Base
 from circuitsearch.engine.replay import Replay
-from circuitsearch.models.arch import Layer
+from circuitsearch.models.parts import AnyPart, Whole
 
 
 def two_runs(base: Base, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -57,7 +57,7 @@ class _TwoRuns(Replay):
         self.senders, self.receivers = senders, receivers
         self.seen = (mask & receivers).any(1)  # (U,) writers that a receiver sees
         reached = (senders.to(torch.float32) @ mask.to(torch.float32) > 0) & receivers  # (C, V)
-        super().__init__(base, mask & ~reached[:, None, :], None)
+        super().__init__(base, (mask & ~reached[:, None, :])[..., None], None)
 
     @property
     def bytes_each(self) -> int:
@@ -78,27 +78,27 @@ class _TwoRuns(Replay):
         super().leave_what_is_read()
         self.first = self.ground.read(self.first, prompts=1)
 
-    def write_heads(self, index: int, layer: Layer) -> None:
-        super().write_heads(index, layer)
-        change = self.at_last(index, self.ablated.heads[index]) - self.base.heads[index]  # (B, T, H, K)
-        for head, weight in enumerate(layer.output_weight):
-            self._send(self.graph.head_writers(index).start + head, change[..., head, :], weight)
-
-    def mlp(self, index: int, layer: Layer) -> None:
-        super().mlp(index, layer)
-        before = self.graph.visible_writers(self.graph.mlp_reader(index))
-        moved = self.senders[:, :before].any(1) & ~self.senders[:, self.graph.mlp_writer(index)]
-        self.first_rows = (moved & self.seen[self.graph.mlp_writer(index)]).nonzero().flatten()  # (C',)
+    def read_whole(self, index: int, part: Whole) -> None:
+        super().read_whole(index, part)
+        place = self.graph.parts[index]
+        moved = self.senders[:, : place.seen].any(1) & ~self.senders[:, place.rows.start]
+        self.first_rows = (moved & self.seen[place.rows.start]).nonzero().flatten()  # (C',)
         if len(self.first_rows):
-            stream = (self.first[self.first_rows] + self.base.full[2 * index + 1]).flatten(0, 1)  # (C' * B, T, D)
-            written = layer.mlp.forward(layer.mlp_norm(stream))
+            stream = (self.first[self.first_rows] + self.base.full[index]).flatten(0, 1)  # (C' * B, T, D)
+            written = part.run(part.norm(stream))
             self.first_written = written.unflatten(0, (len(self.first_rows), -1))
 
-    def write_mlp(self, index: int) -> None:
-        super().write_mlp(index)
-        if len(self.first_rows):
-            self.first[self.first_rows] += self.first_written - self.base.mlps[index]
-        self._send(self.graph.mlp_writer(index), self.at_last(index, self.ablated.mlps[index]) - self.base.mlps[index])
+    def write(self, index: int, part: AnyPart) -> None:
+        super().write(index, part)
+        first = self.graph.parts[index].rows.start
+        change = self.ground.at_last(index, self.ablated.parts[index]) - self.base.gave[index]
+        if isinstance(part, Whole):
+            if len(self.first_rows):
+                self.first[self.first_rows] += self.first_written - self.base.gave[index]
+            self._send(first, change)
+            return
+        for head, weight in enumerate(part.output_weight):  # change (B, T, H, K)
+            self._send(first + head, change[..., head, :], weight)
 
     def _send(self, writer: int, change: Tensor, weight: Tensor | None = None) -> None:
         """Let a writer's change (B, T, D), or a head's (B, T, K) through its ``weight`` (K, D), into its own first runs."""

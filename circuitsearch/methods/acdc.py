@@ -144,7 +144,7 @@ def _merged(states: list[_State]) -> list[_State]:
 def _visit(measured: _Measured, state: _State, column: int, seed: int | None) -> list[_State]:
     """Decide on every edge into one reader; thresholds that disagree part ways."""
     graph = measured.graph
-    if not _reaches_logits(graph, state.kept, column):
+    if not measured.heads_mixed and not _reaches_logits(graph, state.kept, column):
         kept = state.kept.clone()
         kept[:, column] = False
         return [replace(state, kept=kept)]
@@ -226,10 +226,11 @@ def readers_down(graph: Graph, seed: int | None = None) -> list[int]:
     """
     rng = None if seed is None else np.random.default_rng([seed, 0])
     order = [len(graph.readers) - 1]
-    for layer in reversed(range(graph.n_layers)):
-        order.append(graph.mlp_reader(layer))
-        for port in ("v", "k", "q"):
-            columns = graph.port_readers(layer, port)
+    for part in reversed(graph.parts):
+        kinds = [part.columns]
+        if part.kind == "heads":
+            kinds = [graph.port_readers(part.layer, port) for port in ("v", "k", "q")]
+        for columns in kinds:
             order += _shuffled(list(range(columns.start, columns.stop)), rng)
     return order
 
@@ -237,12 +238,11 @@ def readers_down(graph: Graph, seed: int | None = None) -> list[int]:
 def writers_down(graph: Graph, column: int, seed: int | None = None) -> list[int]:
     """Rows of the writers that a reader sees, latest first; a ``seed`` shuffles the heads of each block."""
     rng = None if seed is None else np.random.default_rng([seed, 1])
-    seen = graph.visible_writers(column)
     order: list[int] = []
-    for layer in reversed(range(graph.n_layers)):
-        heads = graph.head_writers(layer)
-        order += [graph.mlp_writer(layer), *_shuffled(list(range(heads.start, heads.stop)), rng)]
-    return [row for row in [*order, 0] if row < seen]
+    for part in reversed(graph.parts):
+        order += _shuffled(list(range(part.rows.start, part.rows.stop)), rng)
+    order += range(graph.parts[0].rows.start)[::-1]
+    return [row for row in order if graph.mask[row, column]]
 
 
 def _shuffled(places: list[int], rng: np.random.Generator | None) -> list[int]:
@@ -258,6 +258,11 @@ class _Measured:
     @cached_property
     def graph(self) -> Graph:
         return self.evaluator.described.graph
+
+    @cached_property
+    def heads_mixed(self) -> bool:
+        """Whether a head that writes nothing may still move the others of its block, through a norm that they share."""
+        return any(part.mixed for part in self.evaluator.described.parts)
 
     def means(self, start: Tensor, masks: Tensor) -> list[float]:
         """Mean of the metric with each of ``masks`` (C, U, V), which part from ``start`` (U, V)."""

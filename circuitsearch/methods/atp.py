@@ -47,11 +47,12 @@ class QKFix:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         ports, clean = self.first.gradients(pair)
         differences = pair.differences(clean)
-        scores, graph, attention = ports.scores(differences), pair.described.graph, CleanAttention(pair)
-        for index, gradient in enumerate(ports.heads):
+        graph, attention = pair.described.graph, CleanAttention(pair)
+        scores = ports.atom_scores(differences)
+        for index, gradient in ports.heads.items():
+            place = graph.base.parts[index]
             for port in ("q", "k"):
-                columns = graph.port_readers(index, port)
-                seen = graph.visible_writers(columns.start)
-                effects = attention.effects(index, port, differences[:seen], gradient)
-                scores[:seen, columns] = effects / ports.runs
-        return scores
+                columns = graph.base.port_readers(place.layer, port)
+                effects = attention.effects(index, port, differences[: place.seen], gradient)
+                scores[: place.seen, columns] = effects / ports.runs
+        return graph.collapse(scores)

@@ -10,11 +10,12 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
+from itertools import count
 from typing import Any
 
 from torch import Tensor
 
-from circuitsearch.engine.gradients import PortGradients
+from circuitsearch.engine.gradients import EMBED, PortGradients
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.trace import Activations
 from circuitsearch.errors import InputError
@@ -68,7 +69,7 @@ class EAPIG(ByGradient):
     def _runs(self, pair: Pair) -> Iterator[Fixed]:
         clean, ablated = pair.clean[0].embed, pair.ablated.embed
         for k in range(self.steps):
-            yield Fixed("embed", 0, ablated + (clean - ablated) * (k / self.steps))
+            yield Fixed(EMBED, ablated + (clean - ablated) * (k / self.steps))
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,9 @@ class EAPIGActivations:
 
     def _paths(self, pair: Pair) -> Iterator[list[Fixed]]:
         clean, ablated = pair.clean[0], pair.ablated
-        groups = [("embed", 0, clean.embed, ablated.embed)]
-        for layer in range(len(clean.mlps)):
-            groups.append(("heads", layer, clean.heads[layer], ablated.heads[layer]))
-            groups.append(("mlp", layer, clean.mlps[layer], ablated.mlps[layer]))
-        for site, layer, full, cut in groups:
-            yield [Fixed(site, layer, cut + (full - cut) * (k / self.steps)) for k in range(1, self.steps + 1)]
+        groups = [(EMBED, clean.embed, ablated.embed), *zip(count(), clean.parts, ablated.parts, strict=False)]
+        for index, full, cut in groups:
+            yield [Fixed(index, cut + (full - cut) * (k / self.steps)) for k in range(1, self.steps + 1)]
 
 
 @dataclass(frozen=True)
@@ -121,12 +119,11 @@ class CleanCorrupt:
 class Fixed:
     """Override one group of writers with a value."""
 
-    site: str
-    layer: int
+    index: int  # a part's place, or EMBED
     value: Tensor
 
-    def __call__(self, site: str, layer: int, value: Tensor) -> Tensor | None:
-        return self.value if (site, layer) == (self.site, self.layer) else None
+    def __call__(self, index: int, value: Tensor) -> Tensor | None:
+        return self.value if index == self.index else None
 
 
 def sum_of(terms: Iterator[Any]) -> Any:

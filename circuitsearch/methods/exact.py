@@ -69,7 +69,7 @@ class _Effects:
     def of(self, rows: Tensor, column: int) -> list[float]:
         """Sum over prompts of the effect of each edge from these writers into one reader."""
         base, clean = self.clean
-        kept = base.kept.repeat(len(rows), 1, 1)
+        kept = self.pair.described.graph.mask.repeat(len(rows), 1, 1)
         kept[torch.arange(len(rows)), rows, column] = False
         (cut,) = measure(base, kept)  # (len(rows), B)
         return (clean - cut).sum(-1).tolist()

@@ -28,7 +28,7 @@ from circuitsearch.engine.two_runs import two_runs
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.methods.path_names import Names, Path, path_edges, readers_named, writers_named
-from circuitsearch.models.arch import Described
+from circuitsearch.models.describe import Described
 from circuitsearch.scores import Progress
 from circuitsearch.task import Task
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from circuitsearch.errors import InputError, unknown
-from circuitsearch.models.arch import architecture
+from circuitsearch.models.families import family
 
 BUNDLED: dict[str, Path] = {"pico": Path(__file__).parent / "pico"}
 DTYPES: dict[str, torch.dtype] = {
@@ -94,7 +94,7 @@ def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    architecture(_model_type(source))
+    family(_model_type(source))
     if source.folder is not None:
         _check_weight_files(source.folder)
     try:

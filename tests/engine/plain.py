@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from circuitsearch.models.arch import describe
+from circuitsearch.models.describe import describe
+from circuitsearch.models.parts import Heads, Whole
 
 
 class PlainRun:
@@ -37,36 +38,64 @@ class PlainRun:
 
     def _run(self) -> Tensor:
         embedded: list[Tensor] = []
-        handle = self.described.layers[0].block.register_forward_pre_hook(
+        handle = self.described.blocks[0].register_forward_pre_hook(
             lambda _, args, kwargs: embedded.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
         )
         self.model(self.ids)
         handle.remove()
         self.writes.append(embedded[0][0])
         constant = torch.zeros_like(embedded[0][0])
-        for index, layer in enumerate(self.described.layers):
-            heads = self._heads(index, constant)
-            bias = 0 if layer.output_bias is None else layer.output_bias
-            after = constant + bias
-            mlp_in = None
-            if self.graph.parallel:
-                mlp_in = self._input(self.graph.mlp_reader(index), constant)
-            self.writes += [heads[:, head] @ layer.output_weight[head] for head in range(self.graph.n_heads)]
-            if mlp_in is None:
-                mlp_in = self._input(self.graph.mlp_reader(index), after)
-            self.writes.append(layer.mlp(layer.mlp_norm.module(mlp_in))[0])
+        for stage in self.graph.stages:
+            writes, after = [], constant
+            for index in stage:
+                part = self.described.parts[index]
+                if isinstance(part, Heads):
+                    writes += self._written_by_heads(part, self._heads(index, constant))
+                    after = after if part.o.bias is None else after + part.factor * part.o.bias
+                else:
+                    writes.append(self._written_by(index, part, constant))
+            self.writes += writes
             constant = after
-        end = self.described.final_norm(self._input(len(self.graph.readers) - 1, constant))
-        return self.model.get_output_embeddings()(end)[0]
+        end = self.described.final_norm.module(self._input(len(self.graph.readers) - 1, constant))
+        return self._logits(end)
+
+    def _logits(self, normed: Tensor) -> Tensor:
+        """(T, vocabulary), by the model's own unembedding and what it does with it."""
+        handle = self.model.get_output_embeddings().register_forward_pre_hook(lambda _, __: (normed,))
+        logits = self.model(self.ids).logits[0]
+        handle.remove()
+        return logits
+
+    def _written_by(self, index: int, part: Whole, constant: Tensor) -> Tensor:
+        """What a part without heads adds to the stream: (T, D)."""
+        stream = self._input(self.graph.parts[index].columns.start, constant)
+        out = stream if part.norm.module is None else part.norm.module(stream)
+        for module in part.chain:
+            out = module(out)
+            out = out[0] if isinstance(out, tuple) else out
+        return out[0] * part.factor
+
+    def _written_by_heads(self, part: Heads, values: Tensor) -> list[Tensor]:
+        """What each head adds to the stream (T, D); under a norm its share of what that makes of all of them."""
+        alone = [torch.zeros_like(values).index_copy(1, torch.tensor([h]), values[:, [h]]) for h in range(part.n_heads)]
+        bias = 0 if part.o.bias is None else part.o.bias
+        written = [part.o(value.flatten(-2)) - bias for value in alone]
+        if part.post is None:
+            return [part.factor * each for each in written]
+        together = part.o(values.flatten(-2))
+        share = part.post.module(together) / together
+        return [part.factor * each * share for each in written]
 
     def _heads(self, index: int, constant: Tensor) -> Tensor:
         """Every head's value before the output projection (T, H, K), by the model's own attention with q, k, v put in."""
-        layer = self.described.layers[index]
+        layer = self.described.parts[index]
+        block = self.graph.parts[index].layer
         filled: dict[str, Tensor] = {}
         for port, projection in layer.ports:
-            columns = self.graph.port_readers(index, port)
+            columns = self.graph.port_readers(block, port)
             streams = [self._input(column, constant) for column in range(columns.start, columns.stop)]
-            outputs = [projection.module(layer.attn_norm.module(stream)) for stream in streams]
+            normed = [stream if layer.norm.module is None else layer.norm.module(stream) for stream in streams]
+            outputs = [projection.module(each) for each in normed]
             filled[port] = torch.stack([projection.take(out)[..., h, :] for h, out in enumerate(outputs)], -2)
         captured: list[Tensor] = []
         handles = []

@@ -14,6 +14,7 @@ from circuitsearch.engine.pair import DEFAULT_BUDGET, pairs
 from circuitsearch.engine.proof import proven
 from circuitsearch.engine.replay import measure
 from circuitsearch.methods import EAP, EAPIG, Exact
+from circuitsearch.models.parts import Whole
 from circuitsearch.scores import score
 from circuitsearch.task import Task
 from tests.conftest import CONFIGS, random_task, tiny_model
@@ -121,7 +122,7 @@ def test_only_what_a_change_reaches_is_run(gpt2):
     (ground,) = grounds(gpt2, random_task())
     base = run_base(ground, ground.graph.mask)
     ran: list[str] = []
-    layers = ground.described.layers
+    first_mlp, second_mlp = (part.chain[0] for part in ground.described.parts if isinstance(part, Whole))
     for edge, expected in (
         (("m0", "logits"), []),
         (("a1.h0", "m1<in>"), ["mlp1"]),
@@ -129,25 +130,24 @@ def test_only_what_a_change_reaches_is_run(gpt2):
     ):
         kept = ground.graph.mask & ~ground.graph.edge_mask([edge])
         ran.clear()
-        mlps = [layer.mlp.forward for layer in layers]
         attend = Components.attend
 
         def counted(self, index, outputs, attend=attend):
             ran.append("attention")
             return attend(self, index, outputs)
 
-        def first(*args, own=mlps[0]):
+        def first(*args, own=first_mlp.forward):
             ran.append("mlp0")
             return own(*args)
 
-        def second(*args, own=mlps[1]):
+        def second(*args, own=second_mlp.forward):
             ran.append("mlp1")
             return own(*args)
 
         with (
             pytest.MonkeyPatch.context() as patch,
-            standing_aside(layers[0].mlp, first),
-            standing_aside(layers[1].mlp, second),
+            standing_aside(first_mlp, first),
+            standing_aside(second_mlp, second),
         ):
             patch.setattr(Components, "attend", counted)
             measure(base, kept[None])

@@ -9,8 +9,10 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from circuitsearch.models.arch import describe
+from circuitsearch.models.describe import describe
+from circuitsearch.models.parts import Whole
 from circuitsearch.task import Task
+from tests.conftest import attentions
 
 Change = Callable[[Tensor], Tensor | None]
 
@@ -54,15 +56,17 @@ class Hooked:
             self.logits = model(ids[None]).logits[0]
 
     def _hang(self, stack: ExitStack) -> None:
-        blocks = [layer.block for layer in self.described.layers]
-        self._before(stack, blocks[0], lambda stream: self._write("embed", stream))
-        for index, layer in enumerate(self.described.layers):
-            self._before(stack, layer.o, lambda joined, i=index: self._heads(i, joined))
-            self._after(stack, layer.mlp, lambda output, i=index: self._write(f"m{i}", output))
-            self._before(stack, layer.mlp, lambda normed, i=index: self._read(f"m{i}<in>", normed))
-            for module, ports in layer.projections.items():
-                self._after(stack, module, lambda output, i=index, ports=ports: self._project(i, ports, output))
-        self._before(stack, self.described.final_norm, lambda stream: self._read("logits", stream))
+        self._before(stack, self.described.blocks[0], lambda stream: self._write("embed", stream))
+        for place, part in zip(self.described.graph.parts, self.described.parts, strict=True):
+            i = place.layer
+            if isinstance(part, Whole):
+                self._after(stack, part.chain[-1], lambda output, i=i: self._write(f"m{i}", output))
+                self._before(stack, part.chain[0], lambda normed, i=i: self._read(f"m{i}<in>", normed))
+                continue
+            self._before(stack, part.o, lambda joined, i=i: self._heads(i, joined))
+            for module, ports in part.projections.items():
+                self._after(stack, module, lambda output, i=i, ports=ports: self._project(i, ports, output))
+        self._before(stack, self.described.final_norm.module, lambda stream: self._read("logits", stream))
 
     def _write(self, name: str, value: Tensor) -> Tensor:
         self.writes[name] = self.put_writes.get(name, value)
@@ -83,7 +87,7 @@ class Hooked:
     def _project(self, layer: int, ports: tuple[str, ...], output: Tensor) -> Tensor:
         graph = self.described.graph
         for port in ports:
-            projection = self.described.layers[layer].projection(port)
+            projection = attentions(self.described)[layer].projection(port)
             names = graph.readers[graph.port_readers(layer, port)]
             heads = projection.take(output).unbind(-2)
             read = [self._read(name, value) for name, value in zip(names, heads, strict=True)]

@@ -7,9 +7,9 @@ import torch
 
 from circuitsearch.errors import InputError
 from circuitsearch.methods import EAP, EAPIG, GIM, Exact, QKFix, RelP
-from circuitsearch.models.arch import describe
+from circuitsearch.models.describe import describe
 from circuitsearch.scores import score
-from tests.conftest import random_task, tiny_model
+from tests.conftest import attentions, random_task, tiny_model
 from tests.engine.plain import PlainRun, plain_writes
 
 FIRST = [EAP(), EAPIG(steps=3), RelP(), GIM()]
@@ -53,7 +53,7 @@ def test_all_other_edges_are_the_first_methods(first, grouped):
 def test_a_saturated_softmax_is_seen_through(name):
     """Where a softmax has made up its mind gradients say little about cuts: the repair comes much nearer."""
     model, task = tiny_model(name), random_task(n=8)
-    for layer in describe(model).layers:
+    for layer in attentions(describe(model)):
         for port in ("q", "k"):
             layer.projection(port).weight.mul_(2.0)  # a view
     exact, plain, fixed = (score(model, task, method) for method in (Exact(), EAP(), QKFix()))
@@ -108,13 +108,13 @@ def _embedding(model, ids):
 
 def _gradients_at_values(model, task, embed):
     """Gradient of answer less wrong at every head's value (L, T, H, K), on the model's own run from an input (T, D)."""
-    layers, values, handles = describe(model).layers, [], []
+    layers, values, handles = attentions(describe(model)), [], []
 
     def enter(_, args, kwargs):
         start = embed[None].clone().requires_grad_()
         return ((start, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": start})
 
-    handles.append(layers[0].block.register_forward_pre_hook(enter, with_kwargs=True))
+    handles.append(describe(model).blocks[0].register_forward_pre_hook(enter, with_kwargs=True))
     handles += [layer.o.register_forward_pre_hook(lambda _, args: values.append(args[0])) for layer in layers]
     logits = model(task.clean[0][None]).logits[0, -1]
     for handle in handles:

@@ -154,7 +154,7 @@ def test_a_method_is_rebuilt_from_what_it_prints(method):
 
 def _bytes_a_prompt(model, task):
     from circuitsearch.engine.pair import bytes_per_prompt
-    from circuitsearch.models.arch import describe
+    from circuitsearch.models.describe import describe
 
     return bytes_per_prompt(describe(model), task.max_length)
 

@@ -14,7 +14,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.methods import direct_effect, direct_sweep, path_effect, paths, sender_effect, sender_sweep
 from circuitsearch.methods.exact import Exact
 from circuitsearch.methods.path_names import path_edges
-from circuitsearch.models.arch import describe
+from circuitsearch.models.describe import describe
 from circuitsearch.scores import score
 from circuitsearch.task import Task
 from tests.conftest import mixed_task, random_task

@@ -13,9 +13,9 @@ from circuitsearch.engine.soft_attention import SoftAttention
 from circuitsearch.errors import InputError
 from circuitsearch.methods import EAP, GIM, RelP
 from circuitsearch.methods.relp import RELEVANCE
-from circuitsearch.models.arch import describe
+from circuitsearch.models.describe import describe
 from circuitsearch.scores import score
-from tests.conftest import random_task, tiny_model
+from tests.conftest import attentions, random_task, tiny_model
 from tests.engine.plain import PlainRun, plain_writes
 from tests.methods import by_hand
 from tests.methods.by_hand import Backward, scores_by_hand
@@ -123,7 +123,7 @@ def test_relevance_is_conserved(name):
     write's difference is the write, must give the whole metric to the edges out of the embedding.
     """
     model = tiny_model(name)
-    for layer in describe(model).layers:
+    for layer in attentions(describe(model)):
         for port in ("q", "k"):
             layer.projection(port).weight.zero_()  # a view
     task = random_task()

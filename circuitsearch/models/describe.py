@@ -1,0 +1,203 @@
+"""A Hugging Face model with its parts named by its family's row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from circuitsearch.errors import InputError
+from circuitsearch.graph import Granularity, Graph
+from circuitsearch.models.arch import Block
+from circuitsearch.models.families import family
+from circuitsearch.models.norm import NoNorm, Norm, describe_norm
+from circuitsearch.models.parts import AnyPart, Heads, Projection, Whole, output_by_input
+
+_WHOLE = Granularity()
+
+
+@dataclass(frozen=True)
+class Described:
+    """A Hugging Face causal language model with its parts named; the model itself is left as it is.
+
+    Attributes
+    ----------
+    base : Module
+        The model without its unembedding.
+    blocks : tuple of Module
+        The model's blocks.
+    parts : tuple
+        Their parts, in the order of ``graph.base.parts``.
+    embedding : Module, optional
+        Its output is the stream's beginning; where it is None, what enters the first block is.
+    final_norm : Norm
+        Before the unembedding.
+    in_place : bool
+        Whether the model changes what a projection or an MLP gives in place.
+    graph : Graph
+        Writers, readers and edges.
+    """
+
+    model: Any
+    base: nn.Module
+    blocks: tuple[nn.Module, ...]
+    parts: tuple[AnyPart, ...]
+    embedding: nn.Module | None
+    final_norm: Norm | NoNorm
+    in_place: bool
+    graph: Graph
+
+    @property
+    def last(self) -> nn.Module:
+        """The module that reads the stream's end."""
+        return self.final_norm.module or self.model.get_output_embeddings()
+
+    @property
+    def norms(self) -> Iterator[Norm]:
+        """Every norm of the model."""
+        norms = [norm for part in self.parts for norm in (part.norm, part.post, *part.inner_norms)]
+        yield from (norm for norm in (*norms, self.final_norm) if isinstance(norm, Norm))
+
+    @property
+    def heads(self) -> Iterator[tuple[int, Heads]]:
+        """The attentions, each with its place among the parts."""
+        yield from ((index, part) for index, part in enumerate(self.parts) if isinstance(part, Heads))
+
+    @property
+    def d_model(self) -> int:
+        """Width D of the residual stream."""
+        return self.model.config.hidden_size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The stream's dtype."""
+        return self.model.get_input_embeddings().weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input goes."""
+        return self.model.get_input_embeddings().weight.device
+
+    @property
+    def n_positions(self) -> int | None:
+        """The longest prompt that the model can read, or None if it does not say."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether keys and values are all that later positions take from earlier ones."""
+        return all(part.kind != "mixer" for part in self.parts)
+
+
+def describe(model: Any, granularity: Granularity = _WHOLE) -> Described:
+    """Name the parts of a Hugging Face causal language model.
+
+    Raises
+    ------
+    InputError
+        If its family has no row yet; the sentence lists those that have.
+    """
+    config = getattr(model, "config", None)
+    if config is None:
+        raise InputError(f"a {type(model).__name__} is not a Hugging Face causal language model: it has no config")
+    row = family(config.model_type)
+    blocks = tuple(model.get_submodule(row.blocks))
+    rows = [row.of(config, block) for block in blocks]
+    graph = _graph(config, rows, granularity)
+    parts = tuple(
+        _PARTS[place.kind](rows[place.layer], blocks[place.layer], config, place.kind) for place in graph.base.parts
+    )
+    final_norm = describe_norm(model.get_submodule(row.final_norm), config.hidden_size)
+    embedding = None if row.embedding is None else model.get_submodule(row.embedding)
+    base = model.get_submodule(row.blocks.partition(".")[0])
+    return Described(model, base, blocks, parts, embedding, final_norm, any(each.in_place for each in rows), graph)
+
+
+def _graph(config: Any, rows: list[Block], granularity: Granularity) -> Graph:
+    heads, kv_heads = _heads_of(config)
+    kinds = {row.parts for row in rows}
+    if kinds <= {"heads>mlp"} or kinds <= {"heads+mlp"}:
+        return Graph(len(rows), heads, kv_heads, kinds == {"heads+mlp"}, granularity=granularity)
+    return Graph(len(rows), heads, kv_heads, blocks=tuple(row.parts for row in rows), granularity=granularity)
+
+
+def _heads_of(config: Any) -> tuple[int, int]:
+    """Query heads and key-value heads; 1 and 1 where a model has no attention."""
+    heads = getattr(config, "num_attention_heads", None) or 1
+    return heads, getattr(config, "num_key_value_heads", None) or heads
+
+
+def _attention(row: Block, block: nn.Module, config: Any, kind: str) -> Heads:
+    heads, kv_heads = _heads_of(config)
+    o = block.get_submodule(row.o)
+    width = output_by_input(o).shape[1] // heads
+    layout = row.layout(heads, kv_heads, width)
+    q, k, v = (
+        Projection(block.get_submodule(path), features)
+        for path, features in zip((row.q, row.k, row.v), layout, strict=True)
+    )
+    attention = block.get_submodule(row.o.rpartition(".")[0])
+    post = _norm(row.attn_post_norm, block, config)
+    if isinstance(post, Norm) and getattr(o, "bias", None) is not None:
+        raise InputError("a bias under a norm after attention belongs to no head: such models cannot be read")
+    return Heads(
+        norm=_norm(row.attn_norm, block, config, row.attn_input_factor(config)),
+        q=q,
+        k=k,
+        v=v,
+        o=o,
+        post=post if isinstance(post, Norm) else None,
+        factor=row.attn_factor(config),
+        attention=attention,
+        inner_norms=tuple(_inner_norms(attention, width)),
+        n_heads=heads,
+    )
+
+
+def _inner_norms(attention: nn.Module, width: int) -> Iterator[Norm]:
+    """Norms of queries and keys, whatever a family calls them."""
+    for module in attention.modules():
+        if "Norm" in type(module).__name__ and not list(module.children()):
+            norm = describe_norm(module, width)
+            if isinstance(norm, Norm):
+                yield norm
+
+
+def _mlp(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
+    paths = [*row.mlp, *([] if row.mlp_post_norm is None else [row.mlp_post_norm])]
+    return Whole(
+        kind=kind,
+        norm=_norm(row.mlp_norm, block, config),
+        chain=tuple(block.get_submodule(path) for path in paths),
+        factor=row.mlp_factor(config),
+        activation=None if row.activation is None else block.get_submodule(row.activation),
+        gated=None if row.gated is None else block.get_submodule(row.gated),
+    )
+
+
+def _mixer(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
+    return Whole(
+        kind=kind,
+        norm=_norm(row.mixer_norm, block, config),
+        chain=tuple(block.get_submodule(path) for path in row.mixer),
+        factor=row.mixer_factor(config),
+        activation=None,
+        gated=None,
+    )
+
+
+_PARTS: dict[str, Callable[[Block, nn.Module, Any, str], AnyPart]] = {
+    "heads": _attention,
+    "mlp": _mlp,
+    "mixer": _mixer,
+}
+
+
+def _norm(path: str | None, block: nn.Module, config: Any, factor: float = 1.0) -> Norm | NoNorm:
+    if path is None:
+        return NoNorm()
+    norm = describe_norm(block.get_submodule(path), config.hidden_size)
+    return replace(norm, factor=factor) if isinstance(norm, Norm) else norm

@@ -1,0 +1,264 @@
+"""The parts of a block as the engine runs them: attention in heads, and parts that are one node.
+
+A part is recorded by what it *gives*: heads by their values (..., H, K), ready to be written, so that the output weight
+is all that lies between them and the stream; any other part by what it adds to the stream (..., D).
+
+Legend of shapes: T positions, D stream width, H heads, K head width, P ports (q, k and v heads one after another).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from circuitsearch.models.norm import NoNorm, Norm
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Heads as features of a linear module's output.
+
+    ``features`` (H, K) says which belong to which head; those of one head follow each other.
+    """
+
+    module: nn.Module
+    features: Tensor
+
+    @cached_property
+    def _layout(self) -> tuple[int, int, int] | None:
+        """First feature, heads' distance and head width, or None where the distances differ."""
+        width = self.features.shape[1]
+        starts = self.features[:, 0]
+        steps = starts.diff().tolist() or [width]
+        return (int(starts[0]), steps[0], width) if len(set(steps)) == 1 else None
+
+    @property
+    def weight(self) -> Tensor:
+        """(H, K, D), in head order."""
+        return self.take(output_by_input(self.module).T).permute(1, 2, 0)
+
+    @property
+    def bias(self) -> Tensor:
+        """(H, K); zeros where the module has none."""
+        bias: Any = getattr(self.module, "bias", None)
+        weight: Any = self.module.weight
+        return weight.new_zeros(self.features.shape) if bias is None else self.take(bias)
+
+    def take(self, output: Tensor) -> Tensor:
+        """Read the heads (..., H, K) off the module's output (..., features); a view where they stand evenly."""
+        if self._layout is None:
+            return output.index_select(-1, self.features.flatten()).unflatten(-1, tuple(self.features.shape))
+        first, step, width = self._layout
+        span = (len(self.features) - 1) * step + width
+        return output.narrow(-1, first, span).unfold(-1, width, step)
+
+    def head(self, output: Tensor, head: int) -> Tensor:
+        """View one head (..., K) in the module's output (..., features), to be written in place."""
+        return output.narrow(-1, int(self.features[head, 0]), self.features.shape[1])
+
+    def put(self, output: Tensor, heads: Tensor) -> Tensor:
+        """Return a copy of the module's output (..., features) with these heads (..., H, K) in it."""
+        return output.index_copy(-1, self.features.flatten(), heads.flatten(-2))
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Attention, a node a head.
+
+    Attributes
+    ----------
+    norm : Norm or NoNorm
+        What the q, k and v ports read the stream through.
+    q, k, v : Projection
+        Of the ports.
+    o : Module
+        Reads the heads' values, one after another, and writes to the stream.
+    post : Norm, optional
+        Normalises what ``o`` gives before it is added to the stream.
+    factor : float
+        What that is multiplied with.
+    attention : Module
+        Runs all of it.
+    inner_norms : tuple of Norm
+        Of the heads' queries and keys.
+    """
+
+    kind = "heads"
+
+    norm: Norm | NoNorm
+    q: Projection
+    k: Projection
+    v: Projection
+    o: nn.Module
+    post: Norm | None
+    factor: float
+    attention: nn.Module
+    inner_norms: tuple[Norm, ...]
+    n_heads: int
+
+    @property
+    def entry(self) -> nn.Module:
+        """The module whose input is the stream."""
+        return self.norm.module or self.attention
+
+    @cached_property
+    def mixed(self) -> bool:
+        """Whether heads share a statistic, so that one's input moves what the others write."""
+        return self.post is not None or self.normed_together
+
+    @cached_property
+    def normed_together(self) -> bool:
+        """Whether queries or keys of all heads go through one norm, so that one's input moves the others' values."""
+        width = self.q.features.shape[1]
+        return any(_last_dimension(norm.module, width) != width for norm in self.inner_norms)
+
+    # ---- reading
+
+    @property
+    def ports(self) -> tuple[tuple[str, Projection], ...]:
+        """The q, k and v projections by name."""
+        return ("q", self.q), ("k", self.k), ("v", self.v)
+
+    def projection(self, port: str) -> Projection:
+        """The projection of the q, k or v ports."""
+        return dict(self.ports)[port]
+
+    @cached_property
+    def projections(self) -> dict[nn.Module, tuple[str, ...]]:
+        """The distinct projection modules, each with the ports that it holds."""
+        modules: dict[nn.Module, tuple[str, ...]] = {}
+        for port, projection in self.ports:
+            modules[projection.module] = (*modules.get(projection.module, ()), port)
+        return modules
+
+    @cached_property
+    def projection_widths(self) -> dict[nn.Module, int]:
+        """How many features each projection module puts out."""
+        return {module: len(output_by_input(module)) for module in self.projections}
+
+    def port_weight(self) -> Tensor:
+        """Weights of all q, k and v heads, one after another, times the norm's gain: (P, K, D), the caller's own copy."""
+        return torch.cat([projection.weight * self.norm.gain for _, projection in self.ports])
+
+    @cached_property
+    def port_constant(self) -> Tensor:
+        """What the q, k and v heads hold that no stream changes, bias and the norm's shift: (P, K)."""
+        shift = self.norm.shift
+        if shift is None:
+            return torch.cat([projection.bias for _, projection in self.ports])
+        return torch.cat([projection.bias + projection.weight @ shift for _, projection in self.ports])
+
+    def take_ports(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Gather the q, k and v heads (..., P, K) from their projections' outputs, given by port."""
+        return torch.cat([projection.take(outputs[port]) for port, projection in self.ports], dim=-2)
+
+    # ---- writing
+
+    @property
+    def output_weight(self) -> Tensor:
+        """From each head's ready value to what it adds to the stream: (H, K, D)."""
+        weight = rearrange(output_by_input(self.o), "d (h k) -> h k d", h=self.n_heads)
+        if self.post is not None:
+            weight = weight * self.post.gain
+        return weight if self.factor == 1 else weight * self.factor
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """(D,), the constant that belongs to no head, or None."""
+        bias: Any = getattr(self.o, "bias", None)
+        return bias if bias is None or self.factor == 1 else bias * self.factor
+
+    def ready(self, values: Tensor) -> Tensor:
+        """Scale heads' values (..., H, K), as they enter ``o``, by their joint statistic where a norm follows it."""
+        if self.post is None:
+            return values
+        _, inverse_scale = self.post.normalise(self.o.forward(values.flatten(-2)))  # (..., 1)
+        return values * inverse_scale[..., None]
+
+    def write(self, values: Tensor) -> Tensor:
+        """What ready values (..., H, K) add to the stream together: (..., D)."""
+        if self.post is None and self.factor == 1:
+            return self.o.forward(values.flatten(-2))
+        written = values.flatten(-2) @ self.output_weight.flatten(0, 1)
+        return written if self.output_bias is None else written + self.output_bias
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A part that is one node: an MLP, a mixture of experts, or a mixer.
+
+    Attributes
+    ----------
+    kind : str
+        ``mlp`` or ``mixer``.
+    norm : Norm or NoNorm
+        What its port reads the stream through.
+    chain : tuple of Module
+        Applied one after another; what the last gives is added to the stream.
+    factor : float
+        What that is multiplied with.
+    activation : Module, optional
+        Its nonlinearity.
+    gated : Module, optional
+        What reads the product of a gate and what it gates, where there is one.
+    """
+
+    kind: str
+    norm: Norm | NoNorm
+    chain: tuple[nn.Module, ...]
+    factor: float
+    activation: nn.Module | None
+    gated: nn.Module | None
+
+    output_weight = None  # what it gives is already as wide as the stream
+    output_bias = None
+    post = None
+    inner_norms = ()
+    mixed = normed_together = False
+
+    @property
+    def entry(self) -> nn.Module:
+        """The module whose input is the stream."""
+        return self.norm.module or self.chain[0]
+
+    def run(self, normed: Tensor) -> Tensor:
+        """What the part adds to the stream (..., D) when it reads ``normed`` (..., D)."""
+        return self.finish(self.chain[0].forward(normed))
+
+    def finish(self, output: Any) -> Tensor:
+        """From what the first module of the chain gives to what the part adds to the stream: (..., D)."""
+        out = tensor_of(output)
+        for module in self.chain[1:]:
+            out = tensor_of(module.forward(out))
+        return out if self.factor == 1 else out * self.factor
+
+    def ready(self, values: Tensor) -> Tensor:
+        """Return the values."""
+        return values
+
+    def write(self, values: Tensor) -> Tensor:
+        """Return the values."""
+        return values
+
+
+AnyPart = Heads | Whole
+
+
+def output_by_input(module: Any) -> Tensor:
+    """Weight as (output, input): GPT-2's Conv1D keeps it the other way round."""
+    return module.weight.T if type(module).__name__ == "Conv1D" else module.weight
+
+
+def tensor_of(output: Any) -> Tensor:
+    """What a module gives, where it gives other things beside it (router logits, states)."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _last_dimension(module: Any, width: int) -> int:
+    weight: Tensor | None = getattr(module, "weight", None)
+    return width if weight is None else weight.shape[-1]
