@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
+import networkx as nx
 import pytest
 import torch
 
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Graph
+from circuitsearch.graph import Granularity, Graph
 
 
 @pytest.mark.parametrize(
@@ -98,3 +102,39 @@ def test_prune_passes_through_a_group():
     graph = Graph(1, 4, 2)
     mask = graph.edge_mask([("embed", "a0.kv1<v>"), ("a0.h3", "logits"), ("a0.h0", "logits")])
     assert set(graph.edges(graph.prune(mask))) == {("embed", "a0.kv1<v>"), ("a0.h3", "logits")}
+
+
+GRAPHS = [
+    Graph(2, 4, 2),
+    Graph(2, 4, 4, parallel=True),
+    Graph(3, 4, 2, blocks=("mixer>mlp", "heads+mixer>experts:3", "heads>neurons:5")),
+    Graph(2, 4, 2, granularity=Granularity(merged_heads=True)),
+    Graph(2, 4, 2, granularity=Granularity(spans=("S1", "END"))),
+]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+@pytest.mark.parametrize("graph", GRAPHS, ids=repr)
+def test_pruning_is_what_networkx_finds(graph, share):
+    """The sweeps over blocks keep what NetworkX calls descendants of the embedding and ancestors of the logits."""
+    generator = torch.Generator().manual_seed(0)
+    mask = (torch.rand(graph.mask.shape, generator=generator) < share) & graph.mask
+    digraph = graph.networkx(mask)
+    sources = {name for name in graph.writers if name.startswith("embed")}
+    after = sources.union(*(nx.descendants(digraph, source) for source in sources))
+    alive = after & (nx.ancestors(digraph, "logits") | {"logits"})
+    expected = {(writer, reader) for writer, reader in graph.edges(mask) if writer in alive and reader in alive}
+    assert set(graph.edges(graph.prune(mask))) == expected
+    assert 0 < len(expected) < int(mask.sum())
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=repr)
+def test_edges_are_counted_without_the_mask(graph):
+    """The number of edges is a sum over readers."""
+    assert graph.n_edges == int(graph.mask.sum())
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=repr)
+def test_a_graph_is_rebuilt_from_json(graph):
+    """What a file holds of a graph is enough."""
+    assert Graph(**json.loads(json.dumps(asdict(graph)))) == graph
