@@ -62,8 +62,8 @@ class Rules:
                 continue
             if self.secants and part.activation is not None:
                 yield part.activation.register_forward_hook(_take_secant)
-            if self.halved_gates and part.gated is not None:
-                yield part.gated.register_forward_pre_hook(_halve_input)
+            if self.halved_gates and part.gated and part.down is not None:
+                yield part.down.register_forward_pre_hook(_halve_input)
 
 
 PLAIN = Rules()

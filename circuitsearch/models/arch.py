@@ -62,8 +62,10 @@ class Block:
         Modules applied one after another; the last one's output is added to the stream.
     activation : str, optional
         The MLP's nonlinearity.
-    gated : str, optional
-        What reads the product of a gate and what it gates, where the MLP has a gate.
+    down : str, optional
+        The linear module that reads the MLP's neurons.
+    gated : bool
+        Whether what it reads is the product of a gate and what it gates.
     attn_factor, mlp_factor, mixer_factor : callable
         From the configuration to what the output is multiplied with before it is added to the stream.
     attn_input_factor : callable
@@ -86,7 +88,8 @@ class Block:
     mlp: tuple[str, ...] = ("mlp",)
     mixer: tuple[str, ...] = ()
     activation: str | None = "mlp.act"
-    gated: str | None = None
+    down: str | None = None
+    gated: bool = False
     attn_factor: Callable[[Any], float] = one_factor
     mlp_factor: Callable[[Any], float] = one_factor
     mixer_factor: Callable[[Any], float] = one_factor

@@ -174,7 +174,8 @@ def _mlp(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
         chain=tuple(block.get_submodule(path) for path in paths),
         factor=row.mlp_factor(config),
         activation=None if row.activation is None else block.get_submodule(row.activation),
-        gated=None if row.gated is None else block.get_submodule(row.gated),
+        down=None if row.down is None else block.get_submodule(row.down),
+        gated=row.gated,
     )
 
 
@@ -185,7 +186,6 @@ def _mixer(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
         chain=tuple(block.get_submodule(path) for path in row.mixer),
         factor=row.mixer_factor(config),
         activation=None,
-        gated=None,
     )
 
 

@@ -19,6 +19,7 @@ _GPT2 = Family(
         v="attn.c_attn",
         o="attn.c_proj",
         layout=one_after_another,
+        down="mlp.c_proj",
     ),
 )
 _LLAMA_BLOCK = Block(
@@ -29,7 +30,8 @@ _LLAMA_BLOCK = Block(
     v="self_attn.v_proj",
     o="self_attn.o_proj",
     activation="mlp.act_fn",
-    gated="mlp.down_proj",
+    down="mlp.down_proj",
+    gated=True,
 )
 _LLAMA = Family("model.layers", "model.norm", _LLAMA_BLOCK)
 
@@ -45,6 +47,7 @@ def _gpt_neox(config: Any, block: nn.Module) -> Block:
         v=fused,
         o="attention.dense",
         layout=head_by_head,
+        down="mlp.dense_4h_to_h",
     )
 
 

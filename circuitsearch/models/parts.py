@@ -204,8 +204,10 @@ class Whole:
         What that is multiplied with.
     activation : Module, optional
         Its nonlinearity.
-    gated : Module, optional
-        What reads the product of a gate and what it gates, where there is one.
+    down : Module, optional
+        The linear module that reads an MLP's neurons.
+    gated : bool
+        Whether what it reads is the product of a gate and what it gates.
     """
 
     kind: str
@@ -213,7 +215,8 @@ class Whole:
     chain: tuple[nn.Module, ...]
     factor: float
     activation: nn.Module | None
-    gated: nn.Module | None
+    down: nn.Module | None = None
+    gated: bool = False
 
     output_weight = None  # what it gives is already as wide as the stream
     output_bias = None
