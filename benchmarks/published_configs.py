@@ -342,7 +342,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
 # fmt: on
 
 
-def configuration(name: str) -> PreTrainedConfig:
-    """The configuration of one of the checkpoints, as transformers reads it."""
+def configuration(name: str, **changes: Any) -> PreTrainedConfig:
+    """The configuration of one of the checkpoints, as transformers reads it, with other values of some fields."""
     model_type, fields, _ = CHECKPOINTS[name]
-    return AutoConfig.for_model(model_type, **deepcopy(fields))  # transformers writes into nested fields
+    return AutoConfig.for_model(model_type, **deepcopy(fields | changes))  # transformers writes into nested fields
