@@ -107,6 +107,9 @@ def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: 
     return logits[torch.arange(len(ids), device=ids.device), which]
 
 
+Tap = Callable[[Tensor], Tensor | None]
+
+
 @contextmanager
 def tapped(described: Described, taps: Taps) -> Iterator[None]:
     """Hang ``taps`` on the model for the length of a ``with`` block."""
@@ -117,17 +120,39 @@ def tapped(described: Described, taps: Taps) -> Iterator[None]:
 
 
 def _hang(described: Described, taps: Taps) -> Iterator[Any]:
-    if described.embedding is None:
-        yield _before(described.blocks[0], taps.embed)
-    else:
-        yield _after(described.embedding, taps.embed)
+    start, end = described.blocks[0], described.blocks[-1]
+    lay_out = _LayOut(taps.embed)
+    yield _before(start, lay_out.embed) if described.embedding is None else _after(described.embedding, lay_out.embed)
     for index, part in enumerate(described.parts):
-        yield _before(part.entry, partial(taps.stream, index))
+        yield _before(part.entry, lay_out(partial(taps.stream, index)))
         if isinstance(part, Heads):
             yield from _hang_heads(index, part, taps, described.in_place)
         else:
-            yield from _hang_whole(index, part, taps, described.in_place)
-    yield _before(described.last, taps.final)
+            yield from _hang_whole(index, part, taps, described.in_place, lay_out)
+    ended: list[bool] = []  # some models run the final norm on the embeddings too
+    yield end.register_forward_hook(lambda *_: ended.append(True))
+    yield _before(described.last, lambda stream: taps.final(stream) if ended else None)
+
+
+class _LayOut:
+    """Give taps (B, T, D) also where a model lays its prompts end to end, (B * T, D), as OPT's MLPs do."""
+
+    def __init__(self, embed: Tap) -> None:
+        self._embed = embed
+
+    def embed(self, stream: Tensor) -> Tensor | None:
+        """Tap the stream at its beginning, which has the shape that all else is to have."""
+        self._prompts = stream.shape[:2]
+        return self._embed(stream)
+
+    def __call__(self, tap: Tap) -> Tap:
+        def laid_out(value: Tensor) -> Tensor | None:
+            if value.dim() > 2:
+                return tap(value)
+            changed = tap(value.unflatten(0, self._prompts))
+            return None if changed is None else changed.flatten(0, 1)
+
+        return laid_out
 
 
 def _hang_heads(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator[Any]:
@@ -162,16 +187,16 @@ def _heads_tap(index: int, part: Heads, taps: Taps, joined: Tensor) -> Tensor | 
     return None if changed is None else changed.flatten(-2)
 
 
-def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool) -> Iterator[Any]:
+def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool, lay_out: _LayOut) -> Iterator[Any]:
     def gave(output: Tensor) -> Tensor | None:
         changed = taps.gave(index, output if part.factor == 1 else output * part.factor)
         return None if changed is None else changed if part.factor == 1 else changed / part.factor
 
-    yield _before(part.chain[0], partial(taps.entered, index))
-    yield _after(part.chain[-1], gave, in_place)
+    yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
+    yield _after(part.chain[-1], lay_out(gave), in_place)
 
 
-def _before(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
+def _before(module: nn.Module, tap: Tap) -> Any:
     """Tap the first argument of ``module``, by place or as ``hidden_states``."""
 
     def hook(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
@@ -184,7 +209,7 @@ def _before(module: nn.Module, tap: Callable[[Tensor], Tensor | None]) -> Any:
     return module.register_forward_pre_hook(hook, with_kwargs=True)
 
 
-def _after(module: nn.Module, tap: Callable[[Tensor], Tensor | None], in_place: bool = False) -> Any:
+def _after(module: nn.Module, tap: Tap, in_place: bool = False) -> Any:
     """Tap the output of ``module``; a copy is handed on if what comes next changes it ``in_place``."""
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:

@@ -84,7 +84,8 @@ class Described:
     @property
     def n_positions(self) -> int | None:
         """The longest prompt that the model can read, or None if it does not say."""
-        return getattr(self.model.config, "max_position_embeddings", None)
+        names = ("max_position_embeddings", "max_seq_len")
+        return next((limit for name in names if (limit := getattr(self.model.config, name, None)) is not None), None)
 
     @property
     def shares_prefix(self) -> bool:
@@ -98,7 +99,7 @@ def describe(model: Any, granularity: Granularity = _WHOLE) -> Described:
     Raises
     ------
     InputError
-        If its family has no row yet; the sentence lists those that have.
+        If its family has no row, cannot be read, or has heads that cannot be told apart.
     """
     config = getattr(model, "config", None)
     if config is None:
@@ -106,7 +107,8 @@ def describe(model: Any, granularity: Granularity = _WHOLE) -> Described:
     row = family(config.model_type)
     blocks = tuple(model.get_submodule(row.blocks))
     rows = [row.of(config, block) for block in blocks]
-    graph = _graph(config, rows, granularity)
+    _check_divided(config, rows, granularity)
+    graph = _graph(config, rows, blocks, granularity)
     parts = tuple(
         _PARTS[place.kind](rows[place.layer], blocks[place.layer], config, place.kind) for place in graph.base.parts
     )
@@ -116,24 +118,39 @@ def describe(model: Any, granularity: Granularity = _WHOLE) -> Described:
     return Described(model, base, blocks, parts, embedding, final_norm, any(each.in_place for each in rows), graph)
 
 
-def _graph(config: Any, rows: list[Block], granularity: Granularity) -> Graph:
-    heads, kv_heads = _heads_of(config)
+def _check_divided(config: Any, rows: list[Block], granularity: Granularity) -> None:
+    reason = next((row.undivided for row in rows if row.undivided), None)
+    if reason and not granularity.merged_heads:
+        raise InputError(
+            f"the heads of a {config.model_type!r} model cannot be told apart: {reason};"
+            " Granularity(merged_heads=True) reads each attention as one node"
+        )
+
+
+def _graph(config: Any, rows: list[Block], blocks: tuple[nn.Module, ...], granularity: Granularity) -> Graph:
+    sizes = {_sizes(row, block, config)[:2] for row, block in zip(rows, blocks, strict=True) if "heads" in row.parts}
+    if len(sizes) > 1:
+        raise InputError(
+            "the blocks of this model differ in how many heads share keys and values: it cannot be read yet"
+        )
+    heads, kv_heads = sizes.pop() if sizes else (1, 1)
     kinds = {row.parts for row in rows}
     if kinds <= {"heads>mlp"} or kinds <= {"heads+mlp"}:
         return Graph(len(rows), heads, kv_heads, kinds == {"heads+mlp"}, granularity=granularity)
     return Graph(len(rows), heads, kv_heads, blocks=tuple(row.parts for row in rows), granularity=granularity)
 
 
-def _heads_of(config: Any) -> tuple[int, int]:
-    """Query heads and key-value heads; 1 and 1 where a model has no attention."""
-    heads = getattr(config, "num_attention_heads", None) or 1
-    return heads, getattr(config, "num_key_value_heads", None) or heads
+def _sizes(row: Block, block: nn.Module, config: Any) -> tuple[int, int, int]:
+    """Query heads, key-value heads, and head width: as the projections have them, for configurations name them variously."""
+    heads = config.num_attention_heads
+    width = output_by_input(block.get_submodule(row.o)).shape[1] // heads
+    made = len(output_by_input(block.get_submodule(row.k))) // width
+    return heads, (made - heads) // 2 if row.k == row.q else made, width
 
 
 def _attention(row: Block, block: nn.Module, config: Any, kind: str) -> Heads:
-    heads, kv_heads = _heads_of(config)
+    heads, kv_heads, width = _sizes(row, block, config)
     o = block.get_submodule(row.o)
-    width = output_by_input(o).shape[1] // heads
     layout = row.layout(heads, kv_heads, width)
     q, k, v = (
         Projection(block.get_submodule(path), features)
@@ -176,6 +193,7 @@ def _mlp(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
         activation=None if row.activation is None else block.get_submodule(row.activation),
         down=None if row.down is None else block.get_submodule(row.down),
         gated=row.gated,
+        beside=None if row.beside is None else block.get_submodule(row.beside),
     )
 
 
