@@ -26,12 +26,12 @@ def four_shards(heads: int, kv_heads: int, width: int) -> tuple[Tensor, Tensor, 
     return q, k, v
 
 
-def fused(path: str) -> dict[str, str]:
+def fused(path: str) -> dict[str, Any]:
     """One projection for q, k and v."""
     return {"q": path, "k": path, "v": path}
 
 
-def projections(attention: str, o: str = "o_proj") -> dict[str, str]:
+def projections(attention: str, o: str = "o_proj") -> dict[str, Any]:
     """A projection each, under their usual names."""
     return {name: f"{attention}.{name}_proj" for name in "qkv"} | {"o": f"{attention}.{o}"}
 
@@ -62,7 +62,7 @@ _OPT_BLOCK = Block(
     activation="activation_fn",
     down="fc2",
 )
-_NORMS_AFTER = {"attn_post_norm": "post_attention_layernorm", "mlp_post_norm": "post_feedforward_layernorm"}
+_NORMS_AFTER: dict[str, Any] = {"attn_post_norm": "post_attention_layernorm", "mlp_post_norm": "post_feedforward_layernorm"}
 
 
 def llama_like(block: Block | Callable[[Any, nn.Module], Block] = LLAMA_BLOCK, **changes: Any) -> Family:
