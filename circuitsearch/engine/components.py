@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 from transformers import Cache
@@ -66,7 +67,8 @@ class Components:
         part = self.described.parts[index]
         assert isinstance(part, Heads)
         rows, length, _ = next(iter(outputs.values())).shape
-        stand_in = next(iter(outputs.values())).new_zeros(()).expand(rows, length, self.described.d_model)
+        # All that an attention may read of the stream is its projections: NaN would show that it read something else.
+        stand_in = next(iter(outputs.values())).new_full((), torch.nan).expand(rows, length, self.described.d_model)
         args, kwargs = self._call(part.attention, stand_in)
         joined: list[Tensor] = []
 
@@ -88,14 +90,13 @@ class Components:
         if part.kind != "mixer":
             return part.run(normed)
         args, kwargs = self._call(part.chain[0], normed)
-        return part.finish(part.chain[0].forward(*args, **kwargs))
+        return part.finish(part.chain[0].forward(*args, **kwargs), normed)
 
     def _call(self, module: nn.Module, hidden: Tensor) -> Call:
         """The model's own call of a part, on ``hidden`` (R, T, D) after the prefix."""
         args, kwargs = self._calls[module]
-        args = tuple(_for_rows(value, len(hidden)) for value in args)
         kwargs = {
-            name: self.prefix if isinstance(value, Cache) else _for_rows(value, len(hidden))
+            name: self.prefix if isinstance(value, Cache) else _for_rows(name, value, len(hidden))
             for name, value in kwargs.items()
         }
         return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
@@ -123,11 +124,13 @@ def _caller(part: AnyPart) -> nn.Module:
     return part.attention if isinstance(part, Heads) else part.chain[0]
 
 
-def _for_rows(value: Any, rows: int) -> Any:
-    """Make an argument of a one-row call hold for ``rows`` of them, where it has a dimension of one a head and row."""
-    if isinstance(value, Tensor) and value.dim() == 3 and len(value) > 1:  # positions of heads: (heads, 1, T)
-        return value.repeat(rows, 1, 1)
-    return value
+def _for_rows(name: str, value: Any, rows: int) -> Any:
+    """Make an argument of a one-row call hold for ``rows`` of them.
+
+    All arguments have a dimension of one row, which broadcasts, or none of rows at all, but for ``alibi``: BLOOM's has one
+    of a head and row (heads, 1, T), and Falcon's is viewed as if it had (1, heads, 1, T).
+    """
+    return value.repeat(rows, *[1] * (value.dim() - 1)) if name == "alibi" and isinstance(value, Tensor) else value
 
 
 @contextmanager

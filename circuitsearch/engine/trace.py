@@ -104,6 +104,8 @@ def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: 
         logits = described.model(
             input_ids=ids, logits_to_keep=kept, past_key_values=cache, use_cache=cache is not None
         ).logits  # (B, kept, vocabulary)
+    if logits.shape[1] != len(kept):  # a model that does not know ``logits_to_keep`` gives all of them
+        which = position
     return logits[torch.arange(len(ids), device=ids.device), which]
 
 
@@ -188,12 +190,44 @@ def _heads_tap(index: int, part: Heads, taps: Taps, joined: Tensor) -> Tensor | 
 
 
 def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool, lay_out: _LayOut) -> Iterator[Any]:
-    def gave(output: Tensor) -> Tensor | None:
-        changed = taps.gave(index, output if part.factor == 1 else output * part.factor)
-        return None if changed is None else changed if part.factor == 1 else changed / part.factor
+    if part.beside is None:
+        yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
+    else:
+        beside = _Beside(partial(taps.entered, index))
+        yield _before(part.beside, beside.entered)
+        yield _after(part.beside, beside.gave)
+        yield _before(part.chain[0], beside.read_too)
 
-    yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
+    def gave(output: Tensor) -> Tensor | None:
+        whole = output if part.beside is None else output + beside.other
+        changed = taps.gave(index, whole if part.factor == 1 else whole * part.factor)
+        if changed is None:
+            return None
+        changed = changed if part.factor == 1 else changed / part.factor
+        return changed if part.beside is None else changed - beside.other
+
     yield _after(part.chain[-1], lay_out(gave), in_place)
+
+
+class _Beside:
+    """A module that a part runs before its chain: both read one tensor, and what both give is added up."""
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+
+    def entered(self, normed: Tensor) -> Tensor | None:
+        """Tap what both read, as the first of them reads it."""
+        changed = self._tap(normed)
+        self._read = normed if changed is None else changed
+        return changed
+
+    def gave(self, output: Tensor) -> None:
+        """Keep what the module gave."""
+        self.other = output
+
+    def read_too(self, _: Tensor) -> Tensor:
+        """What the second is to read."""
+        return self._read
 
 
 def _before(module: nn.Module, tap: Tap) -> Any:

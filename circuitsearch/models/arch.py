@@ -60,6 +60,8 @@ class Block:
         Norms of what they write, before it is added to the stream.
     mlp, mixer : tuple of str
         Modules applied one after another; the last one's output is added to the stream.
+    beside : str, optional
+        A module that the block calls before the MLP, on the same input; its output is added to the MLP's.
     activation : str, optional
         The MLP's nonlinearity.
     down : str, optional
@@ -70,6 +72,8 @@ class Block:
         From the configuration to what the output is multiplied with before it is added to the stream.
     attn_input_factor : callable
         From the configuration to what the normalised stream is multiplied with before q, k and v are projected.
+    undivided : str, optional
+        Why the heads of its attention cannot be told apart, where the attention stands as a mixer for that reason.
     in_place : bool
         Whether the block changes what a projection or the MLP gives in place.
     """
@@ -87,6 +91,7 @@ class Block:
     mlp_post_norm: str | None = None
     mlp: tuple[str, ...] = ("mlp",)
     mixer: tuple[str, ...] = ()
+    beside: str | None = None
     activation: str | None = "mlp.act"
     down: str | None = None
     gated: bool = False
@@ -94,6 +99,7 @@ class Block:
     mlp_factor: Callable[[Any], float] = one_factor
     mixer_factor: Callable[[Any], float] = one_factor
     attn_input_factor: Callable[[Any], float] = one_factor
+    undivided: str | None = None
     in_place: bool = False
 
 

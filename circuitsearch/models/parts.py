@@ -208,6 +208,8 @@ class Whole:
         The linear module that reads an MLP's neurons.
     gated : bool
         Whether what it reads is the product of a gate and what it gates.
+    beside : Module, optional
+        Called before the chain, on the same input; what it gives is added to what the chain gives.
     """
 
     kind: str
@@ -217,6 +219,7 @@ class Whole:
     activation: nn.Module | None
     down: nn.Module | None = None
     gated: bool = False
+    beside: nn.Module | None = None
 
     output_weight = None  # what it gives is already as wide as the stream
     output_bias = None
@@ -227,17 +230,20 @@ class Whole:
     @property
     def entry(self) -> nn.Module:
         """The module whose input is the stream."""
-        return self.norm.module or self.chain[0]
+        return self.norm.module or self.beside or self.chain[0]
 
     def run(self, normed: Tensor) -> Tensor:
         """What the part adds to the stream (..., D) when it reads ``normed`` (..., D)."""
-        return self.finish(self.chain[0].forward(normed))
+        others = None if self.beside is None else tensor_of(self.beside.forward(normed))
+        return self.finish(self.chain[0].forward(normed), normed, others)
 
-    def finish(self, output: Any) -> Tensor:
-        """From what the first module of the chain gives to what the part adds to the stream: (..., D)."""
+    def finish(self, output: Any, normed: Tensor, others: Tensor | None = None) -> Tensor:
+        """From what the first module of the chain gives, and what is beside it, to what the part adds to the stream."""
         out = tensor_of(output)
         for module in self.chain[1:]:
             out = tensor_of(module.forward(out))
+        out = out.view(normed.shape)  # some experts give their tokens in one row
+        out = out if others is None else out + others
         return out if self.factor == 1 else out * self.factor
 
     def ready(self, values: Tensor) -> Tensor:
