@@ -27,6 +27,10 @@ class Prefix:
         """The prefix of the first prompt alone."""
         return Prefix(tuple((keys[:1], values[:1]) for keys, values in self.keys_values))
 
+    def get_seq_length(self, layer: int = 0) -> int:
+        """How many positions the prefix has, as a cache says it."""
+        return self.keys_values[layer][0].shape[-2]
+
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Put the prefix before keys and values (C * B, G, T, K) of whole copies of the batch, as a cache would.
 

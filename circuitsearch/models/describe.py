@@ -114,7 +114,7 @@ def describe(model: Any, granularity: Granularity = _WHOLE) -> Described:
     )
     final_norm = describe_norm(model.get_submodule(row.final_norm), config.hidden_size)
     embedding = None if row.embedding is None else model.get_submodule(row.embedding)
-    base = model.get_submodule(row.blocks.partition(".")[0])
+    base = model.get_submodule(row.blocks.rpartition(".")[0])
     return Described(model, base, blocks, parts, embedding, final_norm, any(each.in_place for each in rows), graph)
 
 
