@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from circuitsearch.errors import InputError as InputError
     from circuitsearch.figures import draw as draw
     from circuitsearch.figures import draw_heatmap as draw_heatmap
+    from circuitsearch.graph import Granularity as Granularity
     from circuitsearch.graph import Graph as Graph
     from circuitsearch.loading import load as load
     from circuitsearch.methods import EAP as EAP
@@ -59,7 +60,7 @@ _HOMES = {
     "circuitsearch.circuit": ("Circuit",),
     "circuitsearch.errors": ("InputError",),
     "circuitsearch.figures": ("draw", "draw_heatmap"),
-    "circuitsearch.graph": ("Graph",),
+    "circuitsearch.graph": ("Granularity", "Graph"),
     "circuitsearch.loading": ("load",),
     "circuitsearch.methods": (
         "EAP",
@@ -102,6 +103,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Exact",
     "Recheck",
     "acdc",
+    "Granularity",
     "Resample",
     "Mean",
     "Zero",

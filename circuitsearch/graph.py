@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import networkx as nx
@@ -43,6 +43,13 @@ class Granularity:
     spans : tuple of str
         Token spans that the task names (``"IO"``, ``"END"``), each of which has nodes of its own: ``a0.h1@IO``. Tokens in
         none of them are ``"rest"``.
+    positions : int
+        The number of tokens of every prompt, where each position has nodes of its own: ``a0.h1@t3``.
+
+    Raises
+    ------
+    InputError
+        If a span is named twice or ``"rest"``, or both spans and positions are given.
     """
 
     merged_heads: bool = False
@@ -50,10 +57,31 @@ class Granularity:
     neurons: tuple[int, ...] = ()
     experts: bool = False
     spans: tuple[str, ...] = ()
+    positions: int = 0
 
     def __post_init__(self) -> None:
         for name in ("neurons", "spans"):  # lists, when they come from a file
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "neurons", tuple(sorted(set(self.neurons))))
+        if len(set(self.spans)) < len(self.spans) or REST in self.spans:
+            raise InputError(
+                f"spans must be named once each, and {REST!r} is the name of all other tokens: {self.spans}"
+            )
+        if any(not re.fullmatch(r"[^\s@<>]+", name) or "->" in name for name in self.spans):
+            raise InputError(f"a span's name must be a word without '@', '<' and '>': {self.spans}")
+        if self.positions < 0 or (self.positions and self.spans):
+            raise InputError(
+                "give spans, or a number of positions above 0, not both: every position is a span of its own"
+            )
+
+    def __repr__(self) -> str:
+        chosen = {
+            each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) != each.default
+        }
+        return f"Granularity({', '.join(f'{name}={value!r}' for name, value in chosen.items())})"
+
+
+WHOLE = Granularity()
 
 
 @dataclass(frozen=True)
@@ -124,7 +152,7 @@ class Graph:
     n_kv_heads: int
     parallel: bool = False
     blocks: tuple[str, ...] = ()
-    granularity: Granularity = Granularity()
+    granularity: Granularity = WHOLE
 
     def __post_init__(self) -> None:  # plain JSON types, when they come from a file
         object.__setattr__(self, "blocks", tuple(self.blocks))
@@ -139,12 +167,18 @@ class Graph:
     @cached_property
     def spans(self) -> tuple[str, ...]:
         """Token spans that have nodes of their own, tokens in no named one being the last; empty if there are none."""
-        return (*self.granularity.spans, REST) if self.granularity.spans else ()
+        named = self.granularity.spans
+        return (*named, REST) if named else tuple(f"t{place}" for place in range(self.granularity.positions))
+
+    @cached_property
+    def key_heads(self) -> int:
+        """How many k ports a block has, and how many v ports, where heads are not merged."""
+        return self.n_heads if self.granularity.query_heads else self.n_kv_heads
 
     @cached_property
     def base(self) -> Graph:
         """The graph in which the model is run: every head a node, over all positions alike."""
-        whole = replace(self.granularity, merged_heads=False, spans=())
+        whole = replace(self.granularity, merged_heads=False, spans=(), positions=0)
         return replace(self, granularity=whole) if self.merged or self.spans else self
 
     # ---- what stands where
@@ -192,7 +226,7 @@ class Graph:
     def _width(self, kind: str, size: int) -> tuple[int, int]:
         """How many writers and readers a part has."""
         if kind == "heads":
-            return (1, 3) if self.merged else (size, size + 2 * self.n_kv_heads)
+            return (1, 3) if self.merged else (size, size + 2 * self.key_heads)
         return size, size + 1 if kind == "experts" else 1
 
     @cached_property
@@ -237,15 +271,15 @@ class Graph:
         return [*experts, f"{name}.router<in>" if experts else f"{name}<in>"]
 
     def _port_owners(self, part: Part, port: str) -> list[str]:
-        if self.merged or port == "q" or self.n_kv_heads == self.n_heads:
+        if self.merged or port == "q" or self.key_heads == self.n_heads:
             return self._writers_of(part)
-        return [f"a{part.layer}.kv{group}" for group in range(self.n_kv_heads)]
+        return [f"a{part.layer}.kv{group}" for group in range(self.key_heads)]
 
     def port_heads(self, port: str) -> int:
         """How many ports of this kind (``q``, ``k`` or ``v``) a layer has."""
         if self.merged:
             return 1
-        return self.n_heads if port == "q" else self.n_kv_heads
+        return self.n_heads if port == "q" else self.key_heads
 
     @cached_property
     def writer_index(self) -> dict[str, int]:
@@ -366,9 +400,9 @@ class Graph:
         if re.fullmatch(r"[ms]\d+|m\d+\.e\d+", canonical):
             canonical += "<in>"
         head = re.fullmatch(r"a(\d+)\.h(\d+)<([kv])>", canonical)
-        if head and self.n_kv_heads < self.n_heads:
+        if head and self.key_heads < self.n_heads:
             layer, index, port = int(head[1]), int(head[2]), head[3]
-            canonical = f"a{layer}.kv{index * self.n_kv_heads // self.n_heads}<{port}>"
+            canonical = f"a{layer}.kv{index * self.key_heads // self.n_heads}<{port}>"
         canonical += at + span
         if canonical not in self.reader_index:
             raise unknown("reader", name, self.readers)
@@ -439,7 +473,8 @@ class Graph:
     def feeds(self, part: Part) -> Tensor:
         """Which of a part's readers feed which of its writers: boolean (readers, writers).
 
-        Between positions, keys and values feed all that may come after them, in whatever span it lies.
+        Between positions, keys and values feed all that may come after them: later positions, and named spans in
+        whatever order, for that differs from prompt to prompt.
         """
         key = (part.kind, part.size)
         if key not in self._feeds:
@@ -455,7 +490,8 @@ class Graph:
         if not self.spans:
             return feeds
         here = torch.eye(self._per_node, dtype=torch.bool)
-        spans = here | moves[:, None, None]  # (readers, S, S)
+        beyond = torch.ones_like(here).triu() if self.granularity.positions else torch.ones_like(here)
+        spans = here | (moves[:, None, None] & beyond)  # (readers, S, S)
         spread = feeds[:, None, :, None] & spans[:, :, None, :]  # (readers, S, writers, S)
         return spread.flatten(2).flatten(0, 1)
 

@@ -17,7 +17,7 @@ from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import DEFAULT_BUDGET, NO_JOURNAL, Pair, pairs
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Graph
+from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.journal import Journal
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.task import Task
@@ -181,6 +181,7 @@ def score(
     task: Task,
     method: Method | Rechecking,
     *,
+    granularity: Granularity = WHOLE,
     ablation: Ablation | None = None,
     budget: int = DEFAULT_BUDGET,
     journal: str | Path | None = None,
@@ -196,6 +197,8 @@ def score(
         Prompts, and the metric that is explained.
     method : Method
         ``EAP()``, ``EAPIG(steps=5)``, ``Exact()``, ``Recheck(EAPIG(), k=200)`` ...
+    granularity : Granularity
+        What counts as a node; every head and every MLP, over all positions, by default.
     ablation : Ablation, optional
         What a cut edge carries; the corrupt prompt's value by default.
     budget : int
@@ -208,17 +211,21 @@ def score(
     Raises
     ------
     InputError
-        If the model's family is unknown, the task does not fit the model, or the model gives NaN.
+        If the model's family is unknown, the task does not fit the model, the granularity does not fit either, or the
+        model gives NaN.
 
     Notes
     -----
     Scores do not depend on the budget, on the prompts' order, or on how they are batched.
     """
-    described = proven(model, task)
+    described = proven(model, task, granularity)
     ablation = ablation or Resample()
     notes = NO_JOURNAL
     if journal is not None:
-        notes = Journal(journal, _all_that_counts(model, task, method, ablation, budget))
+        about = _all_that_counts(model, task, method, ablation, budget)
+        if granularity != WHOLE:
+            about |= {"granularity": repr(granularity), "task": task.digest(granularity.spans)}
+        notes = Journal(journal, about)
     estimate, agreement = None, None
 
     def average(method: Method) -> Tensor:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,18 @@ TOKENS_WORTH_A_PASS = 256  # what the fixed cost of one more pass is worth, meas
 
 @dataclass(frozen=True)
 class Example:
-    """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space."""
+    """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space.
+
+    ``spans`` names places in the clean text, (first character, last character + 1) each; their tokens are spans of the
+    task. The last token is the span ``END``, if no named one holds it.
+    """
 
     clean: str
     corrupt: str
     answers: tuple[str, ...]
     wrong: tuple[str, ...]
     group: int = 0
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 Spans = Mapping[str, tuple[int, ...]]  # positions of each named token span of a prompt
@@ -120,6 +125,7 @@ class Task:
         metric: Metric = logit_diff,
         position: Sequence[int] | None = None,
         groups: Sequence[int] | None = None,
+        spans: Sequence[Mapping[str, int | Sequence[int]]] = (),
     ) -> Task:
         """Build a task from token ids.
 
@@ -133,11 +139,15 @@ class Task:
             (N,) positions that the metric reads; the last one by default.
         groups
             (N,) labels; examples of one label stay together in a split. By default equal clean prompts do.
+        spans
+            N mappings from the name of a token span to its positions, for :class:`circuitsearch.Granularity`:
+            ``{"S": 2, "END": 14}``. They hold for the clean and the corrupt prompt.
 
         Raises
         ------
         InputError
-            If a row is not aligned, has no answer, or has an answer that is right and wrong at once.
+            If a row is not aligned, has no answer, has an answer that is right and wrong at once, or a span lies outside
+            its prompt.
 
         Examples
         --------
@@ -150,7 +160,8 @@ class Task:
         clean_ids, corrupt_ids, answer_ids, wrong_ids = (tuple(column) for column in columns)
         places = tuple(position) if position is not None else tuple(len(ids) - 1 for ids in clean_ids)
         labels = tuple(groups) if groups is not None else _groups_of_equal_prompts(clean_ids)
-        task = cls(name, clean_ids, corrupt_ids, answer_ids, wrong_ids, places, labels, metric)
+        named = tuple({span: _places(at) for span, at in row.items()} for row in spans)
+        task = cls(name, clean_ids, corrupt_ids, answer_ids, wrong_ids, places, labels, metric, named)
         task._check()
         return task
 
@@ -172,7 +183,9 @@ class Task:
                     column.append(ids)
             except InputError as error:
                 raise InputError(f"task {name!r}, row {row + 1}: {error}") from None
-        return cls.from_ids(*columns, name=name, metric=metric, groups=[example.group for example in examples])
+        groups = [example.group for example in examples]
+        spans = [_spans_of(example, tokenizer, ids) for example, ids in zip(examples, columns[0], strict=True)]
+        return cls.from_ids(*columns, name=name, metric=metric, groups=groups, spans=spans)
 
     @classmethod
     def from_file(cls, path: str | Path, tokenizer: Tokenizer | None = None, metric: Metric = logit_diff) -> Task:
@@ -180,7 +193,7 @@ class Task:
 
         Each line is an object with ``clean, corrupt, answer, wrong`` as text, or
         ``clean_ids, corrupt_ids, answer_id, wrong_id`` as token ids; an answer may be a list of answers. Where
-        both stand, the ids count.
+        both stand, the ids count. ``spans`` may name token positions: ``{"S": [2], "END": [14]}``.
 
         Raises
         ------
@@ -190,9 +203,9 @@ class Task:
         from circuitsearch.task_file import read_task_file
 
         path = Path(path)
-        rows = read_task_file(path, tokenizer)
+        rows, spans = read_task_file(path, tokenizer)
         try:
-            return cls.from_ids(*zip(*rows, strict=True), name=path.stem, metric=metric)
+            return cls.from_ids(*zip(*rows, strict=True), name=path.stem, metric=metric, spans=spans)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -204,6 +217,41 @@ class Task:
             problem = _problem(clean, corrupt, answers, wrong, position)
             if problem:
                 raise InputError(f"row {row}: {problem}")
+        if self.spans and len(self.spans) != len(self.clean):
+            raise InputError(f"spans must have one entry an example: {len(self.spans)} for {len(self.clean)} examples")
+        for row, (ids, spans) in enumerate(zip(self.clean, self.spans, strict=False), 1):
+            for name, places in spans.items():
+                if not all(0 <= place < len(ids) for place in places):
+                    raise InputError(
+                        f"row {row}: the span {name!r} lies outside the prompt of {len(ids)} tokens: {places}"
+                    )
+
+    def check_spans(self, names: Sequence[str]) -> None:
+        """Raise an InputError unless every prompt has a token for each of these spans, and none for two of them."""
+        missing = [name for name in names if name not in self.span_names]
+        if missing:
+            there = f"it has {', '.join(self.span_names)}" if self.span_names else "it names none"
+            raise InputError(f"task {self.name!r} has no span {', '.join(map(repr, missing))}: {there}")
+        for row, spans in enumerate(self.spans, 1):
+            places = [place for name in names for place in set(spans.get(name, ()))]
+            empty = [name for name in names if not spans.get(name)]
+            if empty:
+                raise InputError(f"task {self.name!r}, row {row}: no token belongs to the span {empty[0]!r}")
+            if len(set(places)) < len(places):
+                twice = next(place for place in places if places.count(place) > 1)
+                raise InputError(
+                    f"task {self.name!r}, row {row}: token {twice} belongs to two of the spans {', '.join(names)}:"
+                    " leave one of them out"
+                )
+
+    def check_length(self, length: int) -> None:
+        """Raise an InputError that names the row unless all prompts are of one length."""
+        for row, ids in enumerate(self.clean, 1):
+            if len(ids) != length:
+                raise InputError(
+                    f"task {self.name!r}, row {row}: the prompt has {len(ids)} tokens, and nodes for each of {length} positions"
+                    " need prompts of that length: take those, or named spans"
+                )
 
     def check_vocabulary(self, size: int) -> None:
         """Raise an InputError that names the row if any id lies outside 0 ... ``size`` - 1."""
@@ -225,6 +273,25 @@ class Task:
     def max_length(self) -> int:
         """Length of the longest prompt, in tokens."""
         return max(len(ids) for ids in self.clean)
+
+    @property
+    def span_names(self) -> tuple[str, ...]:
+        """Names of the token spans, in the order in which they are first named."""
+        return tuple(dict.fromkeys(name for spans in self.spans for name in spans))
+
+    def of_length(self, length: int) -> Task:
+        """The task with its prompts of so many tokens only.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        rows = [row for row, ids in enumerate(self.clean) if len(ids) == length]
+        if not rows:
+            lengths = ", ".join(map(str, sorted({len(ids) for ids in self.clean})))
+            raise InputError(f"task {self.name!r} has no prompt of {length} tokens: its prompts have {lengths}")
+        return self.subset(rows)
 
     def subset(self, rows: Sequence[int]) -> Task:
         """The task with these rows only, in this order."""
@@ -291,10 +358,12 @@ class Task:
             spans=tuple(self.spans[row] for row in rows) if self.spans else (),
         )
 
-    def digest(self) -> str:
-        """SHA-256 over everything that a result depends on: ids, answers, positions, metric."""
+    def digest(self, spans: Sequence[str] = ()) -> str:
+        """SHA-256 over everything that a result depends on: ids, answers, positions, metric, and the ``spans`` that are used."""
         columns = [[ids.tolist() for ids in c] for c in (self.clean, self.corrupt, self.answers, self.wrong)]
         content = [*columns, list(self.position), self.metric.__name__]
+        if spans:
+            content.append([{name: list(places[name]) for name in spans} for places in self.spans])
         return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
     def __repr__(self) -> str:
@@ -306,6 +375,23 @@ def _tokenise(example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
     answers = [answer_token(tokenizer, example.clean, answer, clean) for answer in example.answers]
     wrong = [answer_token(tokenizer, example.clean, answer, clean) for answer in example.wrong]
     return clean, corrupt, answers, wrong
+
+
+def _spans_of(example: Example, tokenizer: Tokenizer, ids: list[int]) -> dict[str, tuple[int, ...]]:
+    """Positions of an example's named places; a place that no run of whole tokens holds is left out."""
+    spans: dict[str, tuple[int, ...]] = {}
+    for name, (first, last) in example.spans.items():
+        before, through = (
+            encode(tokenizer, text) for text in (example.clean[:first].rstrip(" "), example.clean[:last])
+        )
+        if before == ids[: len(before)] and through == ids[: len(through)]:
+            spans[name] = tuple(range(len(before), len(through)))
+    end = len(ids) - 1
+    return spans if any(end in places for places in spans.values()) else {**spans, "END": (end,)}
+
+
+def _places(at: int | Sequence[int]) -> tuple[int, ...]:
+    return (at,) if isinstance(at, int) else tuple(int(place) for place in at)
 
 
 def _vector(row: Any) -> Tensor:

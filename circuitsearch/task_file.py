@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from circuitsearch.errors import InputError
 from circuitsearch.text import Tokenizer, answer_token, encode
 
 Item = TypeVar("Item")
 Row = tuple[list[int], list[int], list[int], list[int]]
+Spans = dict[str, int | list[int]]
 
 
 class IdsRow(BaseModel):
@@ -23,6 +24,7 @@ class IdsRow(BaseModel):
     corrupt_ids: list[int]
     answer_id: int | list[int]
     wrong_id: int | list[int]
+    spans: Spans = Field(default_factory=dict)
 
     def ids(self) -> Row:
         return self.clean_ids, self.corrupt_ids, _listed(self.answer_id), _listed(self.wrong_id)
@@ -36,6 +38,7 @@ class TextRow(BaseModel):
     corrupt: str
     answer: str | list[str]
     wrong: str | list[str]
+    spans: Spans = Field(default_factory=dict)
 
     def ids(self, tokenizer: Tokenizer) -> Row:
         answers = [answer_token(tokenizer, self.clean, answer) for answer in _listed(self.answer)]
@@ -43,15 +46,15 @@ class TextRow(BaseModel):
         return encode(tokenizer, self.clean), encode(tokenizer, self.corrupt), answers, wrong
 
 
-def read_task_file(path: Path, tokenizer: Tokenizer | None) -> list[Row]:
-    """Read the rows of ``path`` as ids: clean (T,), corrupt (T,), answers (k,), wrong (k,).
+def read_task_file(path: Path, tokenizer: Tokenizer | None) -> tuple[list[Row], list[Spans]]:
+    """Read the rows of ``path`` as ids: clean (T,), corrupt (T,), answers (k,), wrong (k,); and their spans.
 
     Raises
     ------
     InputError
         If the file is missing, empty, not UTF-8, or a line is not a row of a task; the sentence says which.
     """
-    rows: list[Row] = []
+    rows: list[tuple[Row, Spans]] = []
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
@@ -61,7 +64,7 @@ def read_task_file(path: Path, tokenizer: Tokenizer | None) -> list[Row]:
             raise InputError(f"{path}, line {number}: {error}") from None
     if not rows:
         raise InputError(f"{path} is empty: write one JSON object a line with clean, corrupt, answer, wrong")
-    return rows
+    return [row for row, _ in rows], [spans for _, spans in rows] if any(spans for _, spans in rows) else []
 
 
 def _lines(path: Path) -> list[str]:
@@ -73,7 +76,7 @@ def _lines(path: Path) -> list[str]:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _parse(line: str, tokenizer: Tokenizer | None) -> Row:
+def _parse(line: str, tokenizer: Tokenizer | None) -> tuple[Row, Spans]:
     try:
         content = json.loads(line)
     except json.JSONDecodeError as error:
@@ -82,13 +85,14 @@ def _parse(line: str, tokenizer: Tokenizer | None) -> Row:
         raise InputError('not a JSON object: write {"clean": ..., "corrupt": ..., "answer": ..., "wrong": ...}')
     try:
         if "clean_ids" in content:
-            return IdsRow.model_validate(content).ids()
+            given = IdsRow.model_validate(content)
+            return given.ids(), given.spans
         row = TextRow.model_validate(content)
     except ValidationError as error:
         raise InputError(_first_problem(error)) from None
     if tokenizer is None:
         raise InputError("the row is text, but no tokenizer was given: pass the model's tokenizer, or token ids")
-    return row.ids(tokenizer)
+    return row.ids(tokenizer), row.spans
 
 
 def _first_problem(error: ValidationError) -> str:

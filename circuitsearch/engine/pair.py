@@ -68,10 +68,13 @@ class Pair:
         names = self.described.graph.spans
         if not names:
             return None
-        spans = torch.full(self.batch.clean.shape, names.index(REST))
-        for row, named in enumerate(self.batch.spans):
-            for number, name in enumerate(names):
-                spans[row, list(named.get(name, ()))] = number
+        if REST not in names:  # every position is a span of its own
+            spans = torch.arange(len(names)).expand(self.batch.clean.shape)
+        else:
+            spans = torch.full(self.batch.clean.shape, names.index(REST))
+            for row, named in enumerate(self.batch.spans):
+                for number, name in enumerate(names):
+                    spans[row, list(named.get(name, ()))] = number
         return spans[:, self.batch.start :].to(self.described.device)
 
     def record(self, ids: Tensor) -> tuple[Activations, Tensor]:

@@ -23,7 +23,7 @@ from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_BUDGET
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Graph
+from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.journal import Journal
 from circuitsearch.metrics import Metric, neg_kl
 from circuitsearch.models.digest import weights_sha256
@@ -39,6 +39,7 @@ def acdc(
     thresholds: float | Sequence[float],
     *,
     metric: Metric = neg_kl,
+    granularity: Granularity = WHOLE,
     seed: int | None = None,
     ablation: Ablation | None = None,
     budget: int = DEFAULT_BUDGET,
@@ -61,6 +62,8 @@ def acdc(
         In the metric's unit, above 0. Circuits of several share their work as long as their decisions agree.
     metric : Metric
         Minus the KL divergence from the model's own output by default, as in the paper; ``task.metric`` and any other will do.
+    granularity : Granularity
+        What counts as a node; every head and every MLP, over all positions, by default.
     seed : int, optional
         Shuffles the heads of each block, as readers and as writers; by default the last head comes first.
     ablation : Ablation, optional
@@ -92,7 +95,7 @@ def acdc(
     if not levels or not all(level > 0 for level in levels):
         raise InputError(f"ACDC's thresholds must be above 0, not {', '.join(map(str, levels)) or 'none'}")
     task = replace(task, metric=metric)
-    described, ablation = proven(model, task), ablation or Resample()
+    described, ablation = proven(model, task, granularity), ablation or Resample()
     about = {
         "acdc": list(levels),
         "metric": metric.__name__,
@@ -101,7 +104,8 @@ def acdc(
         "budget": budget,
     }
     if journal is not None:
-        about |= {"weights": weights_sha256(model), "dtype": str(model.dtype), "task": task.digest()}
+        about |= {"weights": weights_sha256(model), "dtype": str(model.dtype), "task": task.digest(granularity.spans)}
+        about |= {} if granularity == WHOLE else {"granularity": repr(granularity)}
     measured = _Measured(Evaluator(described, task, ablation, budget), Journal(journal, about))
     return {level: Circuit(described.graph, mask).pruned() for level, mask in _search(measured, levels, seed, progress)}
 
@@ -241,7 +245,7 @@ def writers_down(graph: Graph, column: int, seed: int | None = None) -> list[int
     order: list[int] = []
     for part in reversed(graph.parts):
         order += _shuffled(list(range(part.rows.start, part.rows.stop)), rng)
-    order += range(graph.parts[0].rows.start)[::-1]
+    order += range(graph.parts[0].rows.start)[::-1]  # the embedding, once a span
     return [row for row in order if graph.mask[row, column]]
 
 

@@ -13,7 +13,7 @@ from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Graph
+from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.exact import Exact
 from circuitsearch.scores import Method, ranking
@@ -66,18 +66,24 @@ class Recheck:
         return Exact(edges=tuple((graph.writers[row], graph.readers[column]) for row, column in places))
 
 
-def edges_in_time(model: Any, task: Task, seconds: float, ablation: Ablation | None = None) -> int:
+def edges_in_time(
+    model: Any,
+    task: Task,
+    seconds: float,
+    ablation: Ablation | None = None,
+    granularity: Granularity = WHOLE,
+) -> int:
     """How many edges can be measured exactly in about so many seconds on this machine, by timing a few of them.
 
     The number is rounded down to 1, 2 or 5 times a power of ten, or is all edges; at least 1.
     """
-    described = proven(model, task)
+    described = proven(model, task, granularity)
     graph = described.graph
     columns = torch.linspace(0, len(graph.readers) - 1, READERS_TIMED).long().unique().tolist()
     edges = tuple(
         (writer, graph.readers[c])
         for c in columns
-        for writer in graph.writers[: graph.visible_writers(c)][-WRITERS_TIMED:]
+        for writer in [graph.writers[row] for row in graph.mask[:, c].nonzero().flatten().tolist()][-WRITERS_TIMED:]
     )
     pair = next(pairs(described, task, ablation or Resample()))
     Exact(edges[:1]).effects(pair)  # runs what all share, which is not timed

@@ -10,13 +10,11 @@ import torch
 from torch import nn
 
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity, Graph
+from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.models.arch import Block
 from circuitsearch.models.families import family
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm
 from circuitsearch.models.parts import AnyPart, Heads, Projection, Whole, output_by_input
-
-_WHOLE = Granularity()
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Described:
         return all(part.kind != "mixer" for part in self.parts)
 
 
-def describe(model: Any, granularity: Granularity = _WHOLE) -> Described:
+def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     """Name the parts of a Hugging Face causal language model.
 
     Raises

@@ -37,7 +37,7 @@ def smallest_prefix(
     errors are those of :func:`minimal`.
     """
     _check_target(faithfulness)
-    search = _Search(Faithfulness(model, task, ablation, budget), faithfulness)
+    search = _Search(Faithfulness(model, task, ablation, budget, scores.graph.granularity), faithfulness)
     return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values)
 
 
@@ -85,7 +85,7 @@ def minimal(
         If the target is not in (0, 1], or the model does not do the task.
     """
     _check_target(faithfulness)
-    search = _Search(Faithfulness(model, task, ablation, budget), faithfulness)
+    search = _Search(Faithfulness(model, task, ablation, budget, scores.graph.granularity), faithfulness)
     starts = [search.smallest_prefix(places) for places in scores.rankings()]
     found = [search.shrunk(start, progress) for start in starts]
     mask, without = min(found, key=lambda mask_and_losses: int(mask_and_losses[0].sum()))

@@ -8,7 +8,7 @@ from typing import Any
 from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct
+from .sample import Sampler, distinct, fill
 from .words import GROUPS, NOUNS, deal, usable
 
 TEMPLATES = [
@@ -47,7 +47,8 @@ def agreement(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of the agreeing verb minus logit of the other.
+        Metric: logit of the agreeing verb minus logit of the other. Spans: ``subject``; the last token is the attractor,
+        ``END``.
 
     References
     ----------
@@ -67,9 +68,10 @@ def sampler(tokenizer: Any, groups: int) -> Sampler:
         template = random.choice(templates[group])
         subject, attractor = random.sample(nouns[group], 2)
         number, distraction = random.randrange(2), random.randrange(2)
-        clean, corrupt = (
-            template.format(noun=subject[form], attractor=attractor[distraction]) for form in (number, 1 - number)
+        (clean, at), (corrupt, _) = (
+            fill(template, {"noun": subject[form], "attractor": attractor[distraction]})
+            for form in (number, 1 - number)
         )
-        return Example(clean, corrupt, (VERBS[number],), (VERBS[1 - number],), group)
+        return Example(clean, corrupt, (VERBS[number],), (VERBS[1 - number],), group, {"subject": at["noun"]})
 
     return write

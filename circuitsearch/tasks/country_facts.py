@@ -8,7 +8,7 @@ from typing import Any
 from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct
+from .sample import Sampler, distinct, fill
 from .words import COUNTRIES, GROUPS, deal, usable
 
 TEMPLATES = {
@@ -75,7 +75,7 @@ def country_facts(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of the right answer minus logit of the other country's.
+        Metric: logit of the right answer minus logit of the other country's. Spans: ``country``, ``END``.
 
     References
     ----------
@@ -100,8 +100,8 @@ def sampler(tokenizer: Any, groups: int) -> Sampler:
         template = random.choice(templates[relation][group])
         country, answer = random.choice(facts[relation][group])
         other, wrong = random.choice([fact for fact in facts[relation][group] if fact[1] != answer])
-        clean, corrupt = (template.format(country=name) for name in (country, other))
-        return Example(clean, corrupt, (f" {answer}",), (f" {wrong}",), group)
+        (clean, places), (corrupt, _) = (fill(template, {"country": name}) for name in (country, other))
+        return Example(clean, corrupt, (f" {answer}",), (f" {wrong}",), group, places)
 
     return write
 

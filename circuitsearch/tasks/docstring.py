@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from random import Random
+from string import ascii_uppercase
 from typing import Any
 
 from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct
+from .sample import Sampler, distinct, fill
 from .words import ARGUMENTS, GROUPS, THINGS, deal, usable
 
 MARKS = [":param", ":arg", "@param", ":parameter"]
@@ -37,7 +38,8 @@ def docstring(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of the right argument minus mean logit of the wrong ones.
+        Metric: logit of the right argument minus mean logit of the wrong ones. Spans: ``A_def``, ``B_def`` ...,
+        the arguments in the signature (``C_def`` is the right one), ``A_doc``, ``B_doc`` in the docstring, ``END``.
 
     References
     ----------
@@ -60,12 +62,19 @@ def sampler(tokenizer: Any, groups: int, layouts: tuple[Layout, ...] = ((4, 2),)
         words = random.choices(things[group], k=4 + 2 * documented)
         names = random.sample(arguments[group], 2 * size + documented)
         clean, other, stray = names[:size], names[size : 2 * size], names[2 * size :]
+        defined, described = (
+            {f"{letter}_{where}": name for letter, name in zip(ascii_uppercase, names, strict=False)}
+            for where, names in (("def", clean), ("doc", clean[:documented]))
+        )
+        places = [f"{{{place}}}" for place in defined], [f"{{{place}}}" for place in described]
+        text, spans = fill(function(mark, words, *places), {**defined, **described})
         return Example(
-            clean=function(mark, words, clean, clean[:documented]),
+            clean=text,
             corrupt=function(mark, words, other, stray),
             answers=(f" {clean[documented]}",),
             wrong=tuple(f" {name}" for name in clean if name != clean[documented]),
             group=group,
+            spans={place: spans[place] for place in (*defined, *described)},
         )
 
     return write

@@ -8,7 +8,7 @@ from typing import Any
 from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct
+from .sample import Sampler, distinct, fill
 from .words import FEMALE, GROUPS, MALE, ROLES, TRAITS, deal, usable
 
 TEMPLATES = [
@@ -45,7 +45,7 @@ def gendered_pronoun(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of the right pronoun minus logit of the other.
+        Metric: logit of the right pronoun minus logit of the other. Spans: ``name``, ``trait``, ``role``, ``END``.
 
     References
     ----------
@@ -69,7 +69,7 @@ def sampler(tokenizer: Any, groups: int) -> Sampler:
         words = {"trait": random.choice(traits[group]), "role": random.choice(roles[group])}
         people = [(random.choice(women[group]), " she"), (random.choice(men[group]), " he")]
         (name, answer), (other, wrong) = random.sample(people, 2)
-        clean, corrupt = (template.format(name=who, **words) for who in (name, other))
-        return Example(clean, corrupt, (answer,), (wrong,), group)
+        (clean, places), (corrupt, _) = (fill(template, {"name": who, **words}) for who in (name, other))
+        return Example(clean, corrupt, (answer,), (wrong,), group, places)
 
     return write

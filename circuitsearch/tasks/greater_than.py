@@ -10,7 +10,7 @@ from circuitsearch.metrics import prob_diff
 from circuitsearch.task import Example, Task
 from circuitsearch.text import encode, is_one_token
 
-from .sample import Sampler, distinct
+from .sample import Sampler, distinct, fill
 from .words import EVENTS, GROUPS, deal, usable
 
 TEMPLATES = [
@@ -51,7 +51,8 @@ def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: probability of the right years minus probability of the wrong ones.
+        Metric: probability of the right years minus probability of the wrong ones. Spans: ``event``; ``XX`` and ``YY``,
+        century and year of the beginning; ``END``.
 
     References
     ----------
@@ -72,13 +73,15 @@ def sampler(tokenizer: Any, groups: int) -> Sampler:
         template, event = random.choice(templates[group]), random.choice(events[group])
         century = random.choice(centuries)
         begin = random.choice([year for year in years[century] if EARLIEST < year < max(years[century])])
-        clean, corrupt = (
-            template.format(event=event, start=century + end + start + year, century=century) + end
+        (clean, at), (corrupt, _) = (
+            fill(template + end, {"event": event, "start": century + end + start + year, "century": century})
             for year in (begin, EARLIEST)
         )
+        first, last = at["start"]
+        spans = {"event": at["event"], "XX": (first, first + len(century + end)), "YY": (last - len(begin), last)}
         later = tuple(start + year for year in years[century] if year > begin)
         earlier = tuple(start + year for year in years[century] if year <= begin)
-        return Example(clean, corrupt, later, earlier, group)
+        return Example(clean, corrupt, later, earlier, group, spans)
 
     return write
 

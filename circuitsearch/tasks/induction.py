@@ -36,7 +36,8 @@ def induction(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of B minus logit of another token of the prompt.
+        Metric: logit of B minus logit of another token of the prompt. Spans: ``A1``, the earlier A; ``B``; ``END``, the
+        last token, A again.
 
     References
     ----------
@@ -47,8 +48,12 @@ def induction(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     rows = [write(random, pool) for _ in range(n)]
     clean, corrupt, answers, wrong = zip(*rows, strict=True)
     start = encode(tokenizer, "")
+    first = [len(start) + ids.index(ids[-1]) for ids in clean]
+    spans = [{"A1": a, "B": a + 1, "END": len(start) + LENGTH - 1} for a in first]
     clean, corrupt = ([start + ids for ids in column] for column in (clean, corrupt))
-    return Task.from_ids(clean, corrupt, answers, wrong, name="induction", metric=logit_diff, groups=range(n))
+    return Task.from_ids(
+        clean, corrupt, answers, wrong, name="induction", metric=logit_diff, groups=range(n), spans=spans
+    )
 
 
 def write(random: Random, pool: list[int], length: int = LENGTH) -> tuple[list[int], list[int], int, int]:

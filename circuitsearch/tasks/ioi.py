@@ -8,7 +8,7 @@ from typing import Any
 from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct
+from .sample import Sampler, distinct, fill
 from .words import GROUPS, NAMES, OBJECTS, PLACES, deal, usable
 
 TEMPLATES = [
@@ -55,7 +55,8 @@ def ioi(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of the indirect object minus logit of the subject.
+        Metric: logit of the indirect object minus logit of the subject. Spans: the paper's ``IO``, ``S1``, ``S2`` and
+        ``END``, and ``place`` and ``object``.
 
     References
     ----------
@@ -77,12 +78,15 @@ def sampler(tokenizer: Any, groups: int) -> Sampler:
         scene = {"place": random.choice(places[group]), "object": random.choice(objects[group])}
         receiver, giver, *others = random.sample(names[group], 5)
         first, second = random.sample([receiver, giver], 2)
+        clean, at = fill(template, {"a": first, "b": second, "s": giver, **scene})
+        io, s1 = ("a", "b") if first == receiver else ("b", "a")
         return Example(
-            clean=template.format(a=first, b=second, s=giver, **scene),
+            clean=clean,
             corrupt=template.format(a=others[0], b=others[1], s=others[2], **scene),
             answers=(f" {receiver}",),
             wrong=(f" {giver}",),
             group=group,
+            spans={"IO": at[io], "S1": at[s1], "S2": at["s"], "place": at["place"], "object": at["object"]},
         )
 
     return write

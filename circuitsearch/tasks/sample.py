@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from string import Formatter
 
 from circuitsearch.errors import InputError
 from circuitsearch.task import Example
@@ -30,6 +31,23 @@ def distinct(task: str, sampler: Sampler, groups: int, n: int, seed: int) -> lis
             )
         found[example.clean] = example
     return list(found.values())
+
+
+def fill(template: str, words: dict[str, str]) -> tuple[str, dict[str, tuple[int, int]]]:
+    """Fill a template in; with the text come the places of its fields, (first character, last character + 1) each.
+
+    Examples
+    --------
+    >>> fill("The {noun} near the {thing}", {"noun": "key", "thing": "cabinet"})
+    ('The key near the cabinet', {'noun': (4, 7), 'thing': (17, 24)})
+    """
+    text, places = "", {}
+    for literal, name, _, _ in Formatter().parse(template):
+        text += literal
+        if name is not None:
+            places[name] = len(text), len(text) + len(words[name])
+            text += words[name]
+    return text, places
 
 
 def check_count(task: str, n: int) -> None:

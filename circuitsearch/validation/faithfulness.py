@@ -10,6 +10,7 @@ from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_BUDGET
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
+from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.task import Task
 
 
@@ -43,6 +44,8 @@ class Faithfulness:
         N prompts.
     ablation : Ablation, optional
         What a cut edge carries; the corrupt prompt's value by default.
+    granularity : Granularity
+        What counts as a node of the circuits.
 
     Raises
     ------
@@ -51,9 +54,14 @@ class Faithfulness:
     """
 
     def __init__(
-        self, model: object, task: Task, ablation: Ablation | None = None, budget: int = DEFAULT_BUDGET
+        self,
+        model: object,
+        task: Task,
+        ablation: Ablation | None = None,
+        budget: int = DEFAULT_BUDGET,
+        granularity: Granularity = WHOLE,
     ) -> None:
-        self.evaluator = Evaluator(proven(model, task), task, ablation, budget)
+        self.evaluator = Evaluator(proven(model, task, granularity), task, ablation, budget)
         self.graph = self.evaluator.described.graph
         (self.clean,) = self.evaluator.clean()  # (N,)
         (ablated,) = self.evaluator.circuits(torch.zeros_like(self.graph.mask)[None])

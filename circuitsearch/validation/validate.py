@@ -54,7 +54,7 @@ def validate(
     InputError
         If the circuit belongs to another graph, the model does not do the task, or there are fewer than two prompts.
     """
-    faithfulness = Faithfulness(model, held_out, ablation)
+    faithfulness = Faithfulness(model, held_out, ablation, granularity=circuit.graph.granularity)
     if circuit.graph != faithfulness.graph:
         raise InputError(
             f"the circuit is one of {circuit.graph}, the model has {faithfulness.graph}: give the model it was found in"

@@ -8,6 +8,7 @@ import torch
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
+from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.methods.acdc import acdc, readers_down, writers_down
 from circuitsearch.metrics import neg_kl
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
@@ -15,9 +16,9 @@ from circuitsearch.task import Task
 from tests.conftest import mixed_task, random_task
 
 
-def plain_acdc(model, task, threshold, metric, seed=None):
+def plain_acdc(model, task, threshold, metric, seed=None, granularity=WHOLE):
     """Algorithm 1 of the paper: one run of the whole circuit a test."""
-    evaluator = Evaluator(proven(model, task), task)
+    evaluator = Evaluator(proven(model, task, granularity), task)
     graph = evaluator.described.graph
     kept = graph.mask.clone()
     value = float(evaluator.circuits(kept[None], metric)[0].mean())
@@ -53,6 +54,17 @@ def test_grouped_and_parallel_models_too(name):
     model, task = tiny_model(name), mixed_task().subset([0, 4, 8])
     (circuit,) = acdc(model, task, 0.01).values()
     assert torch.equal(circuit.mask, plain_acdc(model, task, 0.01, neg_kl))
+
+
+@pytest.mark.parametrize("granularity", [Granularity(merged_heads=True), Granularity(spans=("S",))], ids=repr)
+def test_other_nodes_too(gpt2, granularity):
+    """Heads merged, and a span of its own."""
+    random = random_task(n=2, length=5)
+    columns = (random.clean, random.corrupt, random.answers, random.wrong)
+    task = Task.from_ids(*columns, spans=[{"S": 3}] * 2)
+    (circuit,) = acdc(gpt2, task, 0.01, granularity=granularity).values()
+    assert torch.equal(circuit.mask, plain_acdc(gpt2, task, 0.01, neg_kl, granularity=granularity))
+    assert 0 < len(circuit) < circuit.graph.n_edges
 
 
 def test_the_planted_circuit_is_found():
