@@ -232,7 +232,7 @@ def project(
     for module, ports in part.projections.items():
         heads = {port: _among(graph.port_readers(layer, port), columns) for port in ports}
         if rows is None and all(len(heads[port]) == graph.port_heads(port) for port in ports):
-            outputs[module] = module.forward(normed)
+            outputs[module] = part.project(module, normed)
             continue
         for port in ports:
             projection = part.projection(port)

@@ -55,6 +55,8 @@ class Components:
         with ExitStack() as stack:
             for module in map(_caller, self.described.parts):
                 stack.callback(module.register_forward_pre_hook(keep, with_kwargs=True).remove)
+            for _, part in self.described.heads:
+                stack.enter_context(part.apart())
             cache = None if self.prefix is None else self.prefix.first_row().cache()
             self.described.base(input_ids=self.ids[:1], past_key_values=cache, use_cache=cache is not None)
         return calls
@@ -80,6 +82,7 @@ class Components:
             for module, output in outputs.items():
                 stack.enter_context(standing_aside(module, lambda _, output=output: output))
             stack.enter_context(standing_aside(part.o, output_projection))
+            stack.enter_context(part.apart(copy=False))
             part.attention.forward(*args, **kwargs)
         return rearrange(joined[0], "r t (h k) -> r t h k", h=part.n_heads)
 

@@ -116,6 +116,8 @@ Tap = Callable[[Tensor], Tensor | None]
 def tapped(described: Described, taps: Taps) -> Iterator[None]:
     """Hang ``taps`` on the model for the length of a ``with`` block."""
     with ExitStack() as hung:
+        for _, part in described.heads:
+            hung.enter_context(part.apart())
         for handle in _hang(described, taps):
             hung.callback(handle.remove)
         yield

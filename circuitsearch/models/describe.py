@@ -110,6 +110,8 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     parts = tuple(
         _PARTS[place.kind](rows[place.layer], blocks[place.layer], config, place.kind) for place in graph.base.parts
     )
+    if granularity.query_heads:
+        parts = tuple(_apart(part, graph) if isinstance(part, Heads) else part for part in parts)
     final_norm = describe_norm(model.get_submodule(row.final_norm), config.hidden_size)
     embedding = None if row.embedding is None else model.get_submodule(row.embedding)
     base = model.get_submodule(row.blocks.rpartition(".")[0])
@@ -170,6 +172,20 @@ def _attention(row: Block, block: nn.Module, config: Any, kind: str) -> Heads:
         inner_norms=tuple(_inner_norms(attention, width)),
         n_heads=heads,
     )
+
+
+def _apart(part: Heads, graph: Graph) -> Heads:
+    """Let each query head have k and v ports of its own."""
+    if graph.n_kv_heads == graph.n_heads:
+        return part
+    own = part.q.module not in (part.k.module, part.v.module) and part.k.module is not part.v.module
+    if not own or part.normed_together or not hasattr(part.attention, "num_key_value_groups"):
+        raise InputError(
+            "the heads of this model share keys and values in a way that cannot be undone for the time of a run:"
+            " leave query_heads out, and add up over the heads of a group"
+        )
+    sharing = graph.n_heads // graph.n_kv_heads
+    return replace(part, k=part.k.apart(sharing), v=part.v.apart(sharing))
 
 
 def _inner_norms(attention: nn.Module, width: int) -> Iterator[Norm]:

@@ -8,8 +8,10 @@ Legend of shapes: T positions, D stream width, H heads, K head width, P ports (q
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -23,11 +25,14 @@ from circuitsearch.models.norm import NoNorm, Norm
 class Projection:
     """Heads as features of a linear module's output.
 
-    ``features`` (H, K) says which belong to which head; those of one head follow each other.
+    ``features`` (H, K) says which belong to which head; those of one head follow each other. Where heads share what the
+    module gives and each is to have it to itself, the output is taken to hold a copy for each: ``copied`` (features,) says
+    of what.
     """
 
     module: nn.Module
     features: Tensor
+    copied: Tensor | None = None
 
     @cached_property
     def _layout(self) -> tuple[int, int, int] | None:
@@ -40,14 +45,23 @@ class Projection:
     @property
     def weight(self) -> Tensor:
         """(H, K, D), in head order."""
-        return self.take(output_by_input(self.module).T).permute(1, 2, 0)
+        return self.take(self.laid_out(output_by_input(self.module).T)).permute(1, 2, 0)
 
     @property
     def bias(self) -> Tensor:
         """(H, K); zeros where the module has none."""
         bias: Any = getattr(self.module, "bias", None)
         weight: Any = self.module.weight
-        return weight.new_zeros(self.features.shape) if bias is None else self.take(bias)
+        return weight.new_zeros(self.features.shape) if bias is None else self.take(self.laid_out(bias))
+
+    def laid_out(self, own: Tensor) -> Tensor:
+        """From the module's own features (..., F) to those that its output is taken to hold."""
+        return own if self.copied is None else own.index_select(-1, self.copied.to(own.device))
+
+    def apart(self, sharing: int) -> Projection:
+        """The projection with a copy of each head's features for each of those that share it."""
+        copied = self.features.repeat_interleave(sharing, 0)
+        return Projection(self.module, torch.arange(copied.numel()).view_as(copied), copied.flatten())
 
     def take(self, output: Tensor) -> Tensor:
         """Read the heads (..., H, K) off the module's output (..., features); a view where they stand evenly."""
@@ -138,8 +152,35 @@ class Heads:
 
     @cached_property
     def projection_widths(self) -> dict[nn.Module, int]:
-        """How many features each projection module puts out."""
-        return {module: len(output_by_input(module)) for module in self.projections}
+        """How many features each projection module puts out, copies counted."""
+        copied = {projection.module: projection.copied for _, projection in self.ports}
+        widths = {module: (copied[module], len(output_by_input(module))) for module in self.projections}
+        return {module: own if copies is None else len(copies) for module, (copies, own) in widths.items()}
+
+    def project(self, module: nn.Module, normed: Tensor) -> Tensor:
+        """What a projection module makes of the normalised stream (..., D), copies and all: (..., features)."""
+        (port, *_) = self.projections[module]
+        return self.projection(port).laid_out(module.forward(normed))
+
+    @contextmanager
+    def apart(self, copy: bool = True) -> Iterator[None]:
+        """Let each query head have keys and values to itself for the length of a ``with`` block, where the nodes are such.
+
+        The projections then put out copies, unless these stand aside already (``copy`` is False), and Hugging Face's
+        attention is told that nothing is shared.
+        """
+        attention: Any = self.attention
+        copying = [projection for _, projection in self.ports if projection.copied is not None]
+        if not copying:
+            yield
+            return
+        with ExitStack() as undo:
+            undo.callback(setattr, attention, "num_key_value_groups", attention.num_key_value_groups)
+            attention.num_key_value_groups = 1
+            for projection in copying if copy else ():
+                hook = projection.module.register_forward_hook(partial(_lay_out, projection))
+                undo.callback(hook.remove)
+            yield
 
     def port_weight(self) -> Tensor:
         """Weights of all q, k and v heads, one after another, times the norm's gain: (P, K, D), the caller's own copy."""
@@ -256,6 +297,10 @@ class Whole:
 
 
 AnyPart = Heads | Whole
+
+
+def _lay_out(projection: Projection, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+    return projection.laid_out(output)
 
 
 def output_by_input(module: Any) -> Tensor:
