@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from circuitsearch.models.describe import Described
-from circuitsearch.models.parts import Heads, Whole, tensor_of
+from circuitsearch.models.parts import Heads, Neurons, Whole, tensor_of
 
 
 class Taps:
@@ -131,6 +131,8 @@ def _hang(described: Described, taps: Taps) -> Iterator[Any]:
         yield _before(part.entry, lay_out(partial(taps.stream, index)))
         if isinstance(part, Heads):
             yield from _hang_heads(index, part, taps, described.in_place)
+        elif isinstance(part, Neurons):
+            yield from _hang_neurons(index, part, taps, lay_out)
         else:
             yield from _hang_whole(index, part, taps, described.in_place, lay_out)
     ended: list[bool] = []  # some models run the final norm on the embeddings too
@@ -189,6 +191,16 @@ def _heads_tap(index: int, part: Heads, taps: Taps, joined: Tensor) -> Tensor | 
     second = taps.gave(index, values if first is None else first)
     changed = first if second is None else second
     return None if changed is None else changed.flatten(-2)
+
+
+def _hang_neurons(index: int, part: Neurons, taps: Taps, lay_out: _LayOut) -> Iterator[Any]:
+    def gave(neurons: Tensor) -> Tensor | None:
+        changed = taps.gave(index, neurons[..., None])
+        return None if changed is None else changed.flatten(-2)
+
+    assert part.down is not None
+    yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
+    yield _before(part.down, lay_out(gave))
 
 
 def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool, lay_out: _LayOut) -> Iterator[Any]:

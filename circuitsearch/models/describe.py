@@ -14,7 +14,7 @@ from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.models.arch import Block
 from circuitsearch.models.families import family
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm
-from circuitsearch.models.parts import AnyPart, Heads, Projection, Whole, output_by_input
+from circuitsearch.models.parts import AnyPart, Heads, Neurons, Projection, Whole, output_by_input
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,31 @@ def _graph(config: Any, rows: list[Block], blocks: tuple[nn.Module, ...], granul
             "the blocks of this model differ in how many heads share keys and values: it cannot be read yet"
         )
     heads, kv_heads = sizes.pop() if sizes else (1, 1)
-    kinds = {row.parts for row in rows}
-    if kinds <= {"heads>mlp"} or kinds <= {"heads+mlp"}:
-        return Graph(len(rows), heads, kv_heads, kinds == {"heads+mlp"}, granularity=granularity)
-    return Graph(len(rows), heads, kv_heads, blocks=tuple(row.parts for row in rows), granularity=granularity)
+    stages = tuple(row.parts for row in rows)
+    for layer in granularity.neurons:
+        if not 0 <= layer < len(rows):
+            raise InputError(
+                f"there is no block {layer} whose neurons could be nodes: the model has {len(rows)} blocks"
+            )
+        neurons = f"neurons:{_n_neurons(rows[layer], blocks[layer], layer)}"
+        stages = (*stages[:layer], stages[layer].replace("mlp", neurons), *stages[layer + 1 :])
+    if set(stages) <= {"heads>mlp"} or set(stages) <= {"heads+mlp"}:
+        return Graph(len(rows), heads, kv_heads, set(stages) == {"heads+mlp"}, granularity=granularity)
+    return Graph(len(rows), heads, kv_heads, blocks=stages, granularity=granularity)
+
+
+def _n_neurons(row: Block, block: nn.Module, layer: int) -> int:
+    """How many neurons a block's MLP has; an InputError says why they cannot be nodes."""
+    reason = None
+    if "mlp" not in row.parts:
+        reason = "it has no MLP"
+    elif row.mlp_post_norm is not None:
+        reason = "a norm of all of them stands between them and the stream"
+    elif row.beside is not None or row.down is None or row.down not in dict(block.named_modules()):
+        reason = "no single linear module is known that reads them all"
+    if reason or row.down is None:
+        raise InputError(f"the neurons of block {layer} cannot be nodes: {reason}")
+    return output_by_input(block.get_submodule(row.down)).shape[1]
 
 
 def _sizes(row: Block, block: nn.Module, config: Any) -> tuple[int, int, int]:
@@ -179,7 +200,9 @@ def _apart(part: Heads, graph: Graph) -> Heads:
     if graph.n_kv_heads == graph.n_heads:
         return part
     own = part.q.module not in (part.k.module, part.v.module) and part.k.module is not part.v.module
-    if not own or part.normed_together or not hasattr(part.attention, "num_key_value_groups"):
+    norms = [getattr(norm.module, "weight", None) for norm in part.inner_norms]
+    of_each_head = len(norms) > 2 or any(weight is not None and weight.dim() > 1 for weight in norms)
+    if not own or of_each_head or part.normed_together or not hasattr(part.attention, "num_key_value_groups"):
         raise InputError(
             "the heads of this model share keys and values in a way that cannot be undone for the time of a run:"
             " leave query_heads out, and add up over the heads of a group"
@@ -199,7 +222,7 @@ def _inner_norms(attention: nn.Module, width: int) -> Iterator[Norm]:
 
 def _mlp(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
     paths = [*row.mlp, *([] if row.mlp_post_norm is None else [row.mlp_post_norm])]
-    return Whole(
+    return (Neurons if kind == "neurons" else Whole)(
         kind=kind,
         norm=_norm(row.mlp_norm, block, config),
         chain=tuple(block.get_submodule(path) for path in paths),
@@ -224,6 +247,7 @@ def _mixer(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
 _PARTS: dict[str, Callable[[Block, nn.Module, Any, str], AnyPart]] = {
     "heads": _attention,
     "mlp": _mlp,
+    "neurons": _mlp,
     "mixer": _mixer,
 }
 

@@ -175,8 +175,10 @@ class Heads:
             yield
             return
         with ExitStack() as undo:
-            undo.callback(setattr, attention, "num_key_value_groups", attention.num_key_value_groups)
-            attention.num_key_value_groups = 1
+            for name, value in (("num_key_value_groups", 1), ("num_key_value_heads", self.n_heads)):
+                if hasattr(attention, name):
+                    undo.callback(setattr, attention, name, getattr(attention, name))
+                    setattr(attention, name, value)
             for projection in copying if copy else ():
                 hook = projection.module.register_forward_hook(partial(_lay_out, projection))
                 undo.callback(hook.remove)
@@ -262,8 +264,6 @@ class Whole:
     gated: bool = False
     beside: nn.Module | None = None
 
-    output_weight = None  # what it gives is already as wide as the stream
-    output_bias = None
     post = None
     inner_norms = ()
     mixed = normed_together = False
@@ -272,6 +272,16 @@ class Whole:
     def entry(self) -> nn.Module:
         """The module whose input is the stream."""
         return self.norm.module or self.beside or self.chain[0]
+
+    @property
+    def output_weight(self) -> Tensor | None:
+        """None: what it gives is already as wide as the stream."""
+        return None
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """None: its constants are its own."""
+        return None
 
     def run(self, normed: Tensor) -> Tensor:
         """What the part adds to the stream (..., D) when it reads ``normed`` (..., D)."""
@@ -294,6 +304,42 @@ class Whole:
     def write(self, values: Tensor) -> Tensor:
         """Return the values."""
         return values
+
+
+@dataclass(frozen=True)
+class Neurons(Whole):
+    """An MLP, a node a neuron: it gives its neurons (..., F, 1), as they enter the down projection."""
+
+    @property
+    def output_weight(self) -> Tensor:
+        """From each neuron to what it adds to the stream: (F, 1, D)."""
+        weight = output_by_input(self.down).T[:, None]
+        return weight if self.factor == 1 else weight * self.factor
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """(D,), the constant that belongs to no neuron, or None."""
+        bias: Any = getattr(self.down, "bias", None)
+        return bias if bias is None or self.factor == 1 else bias * self.factor
+
+    def run(self, normed: Tensor) -> Tensor:
+        """The neurons (..., F, 1) when the MLP reads ``normed`` (..., D)."""
+        seen: list[Tensor] = []
+        assert self.down is not None
+        hook = self.down.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        try:
+            out = normed
+            for module in self.chain:
+                out = module(out)
+        finally:
+            hook.remove()
+        return seen[0].view(*normed.shape[:-1], -1, 1)
+
+    def write(self, values: Tensor) -> Tensor:
+        """What neurons (..., F, 1) add to the stream together: (..., D)."""
+        assert self.down is not None
+        out = self.down.forward(values.flatten(-2))
+        return out if self.factor == 1 else out * self.factor
 
 
 AnyPart = Heads | Whole
