@@ -1,7 +1,8 @@
-"""Tiny random models of every architecture row, and prompts for them."""
+"""Tiny random models of every family, and prompts for them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +18,12 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from circuitsearch.graph import Granularity
+from circuitsearch.models.families import REFUSED
 from circuitsearch.task import Task
+from tests.exact import Exact
+from tests.families_dense import DENSE
+from tests.families_sparse import EXPERTS, RECURRENT, UNDIVIDED
 
 torch.set_num_threads(1)  # on models as tiny as these more threads only wait for each other
 
@@ -31,7 +37,7 @@ NEOX: dict[str, Any] = dict(
     max_position_embeddings=32, bos_token_id=None, eos_token_id=None,
 )  # fmt: skip
 
-CONFIGS: dict[str, PreTrainedConfig] = {
+BASIC: dict[str, PreTrainedConfig] = {
     "gpt2": GPT2Config(
         vocab_size=VOCABULARY, n_positions=32, n_embd=32, n_layer=2, n_head=4, bos_token_id=None, eos_token_id=None
     ),
@@ -44,18 +50,22 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     "gpt_neox-parallel": GPTNeoXConfig(**NEOX, use_parallel_residual=True),
     "gpt_neox-sequential": GPTNeoXConfig(**NEOX, use_parallel_residual=False),
 }
+TINY = {**BASIC, **DENSE, **EXPERTS, **RECURRENT}
+CONFIGS = {name: config for name, config in TINY.items() if config.model_type not in REFUSED}
+# Norms after parts and soft caps, one projection for all heads, alibi, experts, parts side by side.
+REPRESENTATIVE = (*BASIC, "gemma2", "olmo2", "falcon-new", "bloom", "mixtral", "falcon_h1")
+# Recurrences in which noise would blow up or vanish.
+_KEPT = ("A_log", "dt_bias", "dt_proj.bias", "time_decay", "time_first", "recurrent_param")
 
 
 def tiny_model(name: str, dtype: torch.dtype = torch.float64):
     """A random model, with every weight, gain and bias large enough to matter."""
-    model = AutoModelForCausalLM.from_config(CONFIGS[name]).eval().requires_grad_(False)
-    for path, module in list(model.named_modules()):
-        if type(module).__name__.endswith("RMSNorm"):
-            # The library's own rounds to float32 inside whatever the model's dtype, which would drown 1e-12.
-            model.set_submodule(path, torch.nn.RMSNorm(module.weight.shape, eps=module.variance_epsilon))
-    model = model.to(dtype).requires_grad_(False)
+    torch.manual_seed(0)  # what keeps its initial values
+    model = AutoModelForCausalLM.from_config(TINY[name]).eval().requires_grad_(False).to(dtype)
     generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
+    for path, parameter in model.named_parameters():
+        if path.endswith(_KEPT):
+            continue
         noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(dtype)
         parameter.copy_(1 + 0.2 * noise if parameter.dim() == 1 and parameter.mean() > 0.5 else 0.25 * noise)
     return model
@@ -78,10 +88,36 @@ def mixed_task(seed: int = 0) -> Task:
     return Task.from_ids(*columns, name="mixed")
 
 
-@pytest.fixture(scope="session", params=list(CONFIGS))
+def granularity_of(model: Any) -> Granularity:
+    """Heads as nodes wherever they can be told apart."""
+    return Granularity(merged_heads=model.config.model_type in UNDIVIDED)
+
+
+@pytest.fixture(scope="session", params=REPRESENTATIVE)
 def any_model(request):
-    """Each architecture row in turn, in float64."""
+    """One model of each kind of architecture in turn, in float64."""
     return tiny_model(request.param)
+
+
+@pytest.fixture(scope="session", params=list(CONFIGS))
+def every_model(request):
+    """A model of every family in turn, in float64."""
+    return tiny_model(request.param)
+
+
+@pytest.fixture
+def exact(request) -> Iterator[None]:
+    """Let nothing in a float64 model turn to float32; tests of narrower models are marked ``rounded``."""
+    if request.node.get_closest_marker("rounded"):
+        yield
+        return
+    with Exact():
+        yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line("markers", "rounded: the models of this test are of a dtype narrower than float64")
 
 
 @pytest.fixture(scope="session")

@@ -8,26 +8,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from circuitsearch.engine.components import Components
 from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity
+from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.models.describe import Described, describe
+from circuitsearch.models.parts import Heads
 from circuitsearch.task import Task
-
-_DEFAULT = Granularity()
 
 
 @dataclass
 class _Streams(Record):
-    """Record the writers, and the stream at every reader."""
+    """Record the writers, the stream at every reader, and what each part reads and hands on."""
 
     streams: dict[int, Tensor] = field(default_factory=dict)
+    outputs: dict[int, dict[tuple[str, ...], Tensor]] = field(default_factory=dict)
+    values: dict[int, Tensor] = field(default_factory=dict)
     inputs: dict[int, Tensor] = field(default_factory=dict)
     ends: list[Tensor] = field(default_factory=list)
 
     def stream(self, index: int, stream: Tensor) -> None:
         self.streams[index] = stream
+
+    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+        self.outputs.setdefault(index, {})[ports] = output
+
+    def attended(self, index: int, values: Tensor) -> None:
+        self.values[index] = values
 
     def entered(self, index: int, normed: Tensor) -> None:
         self.inputs[index] = normed
@@ -36,23 +44,27 @@ class _Streams(Record):
         self.ends.append(stream)
 
 
-def proven(model: Any, task: Task | None = None, granularity: Granularity = _DEFAULT) -> Described:
+def proven(model: Any, task: Task | None = None, granularity: Granularity = WHOLE) -> Described:
     """Describe a model, in nodes of a granularity, and prove the description on a short prompt.
 
-    Proven are: the writers' sum equals the stream at every reader; the norms are what their description says; the
-    hooked run gives the model's own logits.
+    Proven are: the writers' sum equals the stream at every reader; the norms are what their description says; each part,
+    run by itself on what its ports read, gives what it gives in the model, so that nothing else of the stream enters it;
+    the hooked run gives the model's own logits.
 
     Raises
     ------
     InputError
         If the family is unknown, the model is in training mode, a proof fails (the difference is named), logits are
-        not finite, or the task's ids or lengths do not fit the model.
+        not finite, the task's ids or lengths do not fit the model, or the granularity does not fit the model or the task.
     """
     described = describe(model, granularity)
     if model.training:
         raise InputError("the model is in training mode, where dropout changes every run: call model.eval() first")
     if task is not None:
         _check_fit(described, task)
+        task.check_spans(granularity.spans)
+        if granularity.positions:
+            task.check_length(granularity.positions)
     ids = torch.arange(6, device=described.device)[None] * 7 % model.config.vocab_size
     _prove(described, ids)
     return described
@@ -73,13 +85,14 @@ def _prove(described: Described, ids: Tensor) -> None:
     taps = _Streams()
     position = torch.tensor([ids.shape[1] - 1], device=ids.device)
     with torch.no_grad():
-        plain = described.model(input_ids=ids).logits[:, -1]
+        plain = described.model(input_ids=ids, use_cache=False).logits[:, -1]
         hooked = run(described, ids, position, taps)
         if not plain.isfinite().all():
             raise InputError("the model's logits are not finite (NaN or infinite): check its weights and dtype")
         _agree("the logits of the hooked run differ from the model's own", hooked, plain)
         _writers_sum_to_stream(described, taps.activations, taps)
         _norms_as_described(described, taps)
+        _parts_by_themselves(described, ids, taps)
 
 
 def _writers_sum_to_stream(described: Described, activations: Activations, taps: _Streams) -> None:
@@ -103,6 +116,18 @@ def _norms_as_described(described: Described, taps: _Streams) -> None:
         problem = f"the norm of block {place.layer} is not the one described"
         least = torch.finfo(torch.float32).eps  # some norms work in float32
         _agree(problem, part.norm.described(taps.streams[index]), taps.inputs[index], least=least)
+
+
+def _parts_by_themselves(described: Described, ids: Tensor, taps: _Streams) -> None:
+    components, gave = Components(described, ids, None), taps.activations.parts
+    for index, (place, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
+        if isinstance(part, Heads):
+            outputs = {module: taps.outputs[index][ports] for module, ports in part.projections.items()}
+            problem = f"the attention of block {place.layer} reads the stream elsewhere than at its q, k and v ports"
+            _agree(problem, components.attend(index, outputs), taps.values[index])
+        else:
+            problem = f"the {place.kind} of block {place.layer} gives something else by itself than in the model"
+            _agree(problem, components.run(index, taps.inputs[index]), gave[index])
 
 
 def _agree(problem: str, value: Tensor, expected: Tensor, additions: int = 1, least: float = 0.0) -> None:

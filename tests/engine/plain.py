@@ -1,29 +1,39 @@
 """The slow, plain way to run a circuit: one prompt at a time, one stream per port, no batching and no shared prefix.
 
 It knows nothing of the engine: attention is recomputed by the model's own modules, once per head, with every input of
-every port built by adding up writers. It is the oracle of the fast passes.
+every port built by adding up writers, and a mixer by the model itself with the mixer's input put in. It is the oracle of
+the fast passes.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from circuitsearch.graph import LOGITS
 from circuitsearch.models.describe import describe
-from circuitsearch.models.parts import Heads, Whole
+from circuitsearch.models.parts import Heads, Neurons, Whole
+from tests.conftest import granularity_of
 
 
 class PlainRun:
     """One prompt's run with cut edges, each port fed by a sum of its own.
 
     ``kept`` is a boolean (U, V) mask; ``ablated`` (U, T, D) holds what cut edges carry. With every edge kept this is the
-    model's own run.
+    model's own run. Of a graph of other nodes, given by its ``granularity`` and the name of each position's span, the mask
+    is read by the nodes' names, position by position.
     """
 
-    def __init__(self, model, ids: Tensor, kept: Tensor, ablated: Tensor | None = None) -> None:
-        self.model, self.described = model, describe(model)
-        self.graph = self.described.graph
+    def __init__(
+        self, model, ids: Tensor, kept: Tensor, ablated: Tensor | None = None, granularity=None, spans=None
+    ) -> None:
+        self.model, self.described = model, describe(model, granularity or granularity_of(model))
+        self.coarse, self.graph = self.described.graph, self.described.graph.base
         self.ids, self.kept = ids[None], kept
+        self.spans = [f"@{span}" for span in spans] if spans else [""] * len(ids)
         self.ablated = ablated if ablated is not None else torch.empty(0)  # never read when every edge is kept
         self.writes: list[Tensor] = []  # (T, D) each
         self.logits = self._run()
@@ -32,19 +42,27 @@ class PlainRun:
         """What a port reads: (1, T, D)."""
         total = constant
         for row in range(self.graph.visible_writers(column)):
-            live = bool(self.kept[row, column])
-            total = total + (self.writes[row] if live else self.ablated[row])
+            live = torch.tensor([self._keeps(row, column, span) for span in self.spans])
+            if live.all():
+                total = total + self.writes[row]
+            else:
+                total = total + torch.where(live[:, None], self.writes[row], self.ablated[row])
         return total[None]
 
+    def _keeps(self, row: int, column: int, span: str) -> bool:
+        """Whether the edge is kept at positions of a span."""
+        if self.coarse is self.graph:
+            return bool(self.kept[row, column])
+        writer, reader = self.graph.writers[row], self.graph.readers[column]
+        if self.coarse.merged:  # a3.h1 and a3.kv0 are parts of a3
+            writer, reader = (re.sub(r"^(a\d+)\.\w+", r"\1", name) for name in (writer, reader))
+        writer, reader = writer + span, reader if reader == LOGITS else reader + span
+        return bool(self.kept[self.coarse.writer_index[writer], self.coarse.reader_index[reader]])
+
     def _run(self) -> Tensor:
-        embedded: list[Tensor] = []
-        handle = self.described.blocks[0].register_forward_pre_hook(
-            lambda _, args, kwargs: embedded.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
-        )
-        self.model(self.ids)
-        handle.remove()
-        self.writes.append(embedded[0][0])
-        constant = torch.zeros_like(embedded[0][0])
+        embedded = self._embedded()
+        self.writes.append(embedded)
+        constant = torch.zeros_like(embedded)
         for stage in self.graph.stages:
             writes, after = [], constant
             for index in stage:
@@ -52,12 +70,25 @@ class PlainRun:
                 if isinstance(part, Heads):
                     writes += self._written_by_heads(part, self._heads(index, constant))
                     after = after if part.o.bias is None else after + part.factor * part.o.bias
+                elif isinstance(part, Neurons):
+                    writes += self._written_by_neurons(index, part, constant)
+                    after = after if part.down.bias is None else after + part.factor * part.down.bias
                 else:
                     writes.append(self._written_by(index, part, constant))
             self.writes += writes
             constant = after
         end = self.described.final_norm.module(self._input(len(self.graph.readers) - 1, constant))
         return self._logits(end)
+
+    def _embedded(self) -> Tensor:
+        """The stream (T, D) as it enters the first block."""
+        embedded: list[Tensor] = []
+        handle = self.described.blocks[0].register_forward_pre_hook(
+            lambda _, args, kwargs: embedded.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
+        )
+        self.model(self.ids)
+        handle.remove()
+        return embedded[0][0]
 
     def _logits(self, normed: Tensor) -> Tensor:
         """(T, vocabulary), by the model's own unembedding and what it does with it."""
@@ -69,11 +100,46 @@ class PlainRun:
     def _written_by(self, index: int, part: Whole, constant: Tensor) -> Tensor:
         """What a part without heads adds to the stream: (T, D)."""
         stream = self._input(self.graph.parts[index].columns.start, constant)
-        out = stream if part.norm.module is None else part.norm.module(stream)
+        normed = stream if part.norm.module is None else part.norm.module(stream)
+        out = self._mixed(part, normed) if part.kind == "mixer" else _first(part.chain[0](normed))
+        for module in part.chain[1:]:
+            out = _first(module(out))
+        out = out.reshape(stream.shape)
+        if part.beside is not None:
+            out = out + _first(part.beside(normed))
+        return out[0] * part.factor
+
+    def _written_by_neurons(self, index: int, part: Neurons, constant: Tensor) -> list[Tensor]:
+        """What each neuron adds to the stream: (T, D) each, the down projection of itself alone."""
+        stream = self._input(self.graph.parts[index].columns.start, constant)
+        seen: list[Tensor] = []
+        handle = part.down.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        out = part.norm.module(stream)
         for module in part.chain:
             out = module(out)
-            out = out[0] if isinstance(out, tuple) else out
-        return out[0] * part.factor
+        handle.remove()
+        neurons = seen[0][0]  # (T, F)
+        nothing = part.down(torch.zeros_like(neurons))
+        alone = [
+            torch.zeros_like(neurons).index_copy(1, torch.tensor([n]), neurons[:, [n]]) for n in range(neurons.shape[1])
+        ]
+        return [(part.down(each) - nothing) * part.factor for each in alone]
+
+    def _mixed(self, part: Whole, normed: Tensor) -> Tensor:
+        """What a mixer gives in the model when it reads ``normed`` (1, T, D)."""
+        given: list[Tensor] = []
+
+        def put(_module, args, kwargs):
+            return ((normed, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": normed})
+
+        handles = [
+            part.chain[0].register_forward_pre_hook(put, with_kwargs=True),
+            part.chain[0].register_forward_hook(lambda _, __, output: given.append(_first(output))),
+        ]
+        self.model(self.ids)
+        for handle in handles:
+            handle.remove()
+        return given[0]
 
     def _written_by_heads(self, part: Heads, values: Tensor) -> list[Tensor]:
         """What each head adds to the stream (T, D); under a norm its share of what that makes of all of them."""
@@ -95,6 +161,7 @@ class PlainRun:
             columns = self.graph.port_readers(block, port)
             streams = [self._input(column, constant) for column in range(columns.start, columns.stop)]
             normed = [stream if layer.norm.module is None else layer.norm.module(stream) for stream in streams]
+            normed = [each * getattr(layer.norm, "factor", 1.0) for each in normed]
             outputs = [projection.module(each) for each in normed]
             filled[port] = torch.stack([projection.take(out)[..., h, :] for h, out in enumerate(outputs)], -2)
         captured: list[Tensor] = []
@@ -114,16 +181,35 @@ class PlainRun:
         return captured[0][0].unflatten(-1, (self.graph.n_heads, -1))
 
 
-def plain_writes(model, ids: Tensor) -> Tensor:
-    """Every writer of the model's own run on one prompt: (U, T, D)."""
-    return torch.stack(PlainRun(model, ids, describe(model).graph.mask).writes)
+def _first(output):
+    """What a module gives, without what it gives beside it."""
+    return output[0] if isinstance(output, tuple) else output
 
 
-def plain_circuit(model, task, kept: Tensor, ablated_of=None) -> Tensor:
+def spans_of(task, row: int, granularity) -> list[str] | None:
+    """The name of the span of each position of one prompt."""
+    length = len(task.clean[row])
+    if granularity.positions:
+        return [f"t{place}" for place in range(length)]
+    if not granularity.spans:
+        return None
+    named = {place: name for name in granularity.spans for place in task.spans[row][name]}
+    return [named.get(place, "rest") for place in range(length)]
+
+
+def plain_writes(model, ids: Tensor, granularity=None) -> Tensor:
+    """Every writer of the model's own run on one prompt: (U', T, D), of the graph in which the model is run."""
+    whole = replace(granularity or granularity_of(model), spans=(), positions=0)
+    return torch.stack(PlainRun(model, ids, describe(model, whole).graph.mask, granularity=whole).writes)
+
+
+def plain_circuit(model, task, kept: Tensor, ablated_of=None, granularity=None) -> Tensor:
     """The task's metric (N,) of one circuit, prompt by prompt, corrupt writes on cut edges unless told otherwise."""
+    granularity = granularity or granularity_of(model)
     values = []
     for row, batch in enumerate(task.subset([row]) for row in range(len(task))):
-        ablated = plain_writes(model, task.corrupt[row]) if ablated_of is None else ablated_of(row)
-        logits = PlainRun(model, task.clean[row], kept, ablated).logits[task.position[row]][None]
+        ablated = plain_writes(model, task.corrupt[row], granularity) if ablated_of is None else ablated_of(row)
+        run = PlainRun(model, task.clean[row], kept, ablated, granularity, spans_of(task, row, granularity))
+        logits = run.logits[task.position[row]][None]
         values.append(task.metric(logits, next(iter(batch.batches()))))
     return torch.cat(values)

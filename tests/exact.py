@@ -1,0 +1,20 @@
+"""Runs that are float64 throughout: Hugging Face's modules turn to float32 inside, which would drown 1e-12."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+
+class Exact(TorchFunctionMode):
+    """Whoever asks for float32 is given float64: in norms, rotary angles, routers, scans, softmaxes, logits."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.Tensor.float:
+            return args[0].double()
+        if kwargs.get("dtype") is torch.float32:
+            kwargs["dtype"] = torch.float64
+        return func(*(torch.float64 if value is torch.float32 else value for value in args), **kwargs)
