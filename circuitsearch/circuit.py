@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
+
+_AT_ONCE = 1 << 16  # edges that are encoded together
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,8 @@ class Circuit:
     @property
     def nodes(self) -> list[str]:
         """Components and ``logits`` that some edge touches, in the stream's order."""
-        written = {writer for writer, _ in self.edges}
-        fed = {component for _, reader in self.edges for component in self.graph.components(reader)}
         ends = ["logits"] if bool(self.mask[:, -1].any()) else []
-        return [name for name in self.graph.writers if name in written | fed] + ends
+        return [self.graph.writers[row] for row in self.graph.touched(self.mask).nonzero().flatten().tolist()] + ends
 
     def __len__(self) -> int:
         return int(self.mask.sum())
@@ -104,13 +104,12 @@ class Circuit:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types; ``edges`` and ``scores`` are in the same order."""
-        edges = self.edges
         return {
             "graph": asdict(self.graph),
-            "n_edges": len(edges),
+            "n_edges": len(self),
             "n_edges_total": self.graph.n_edges,
-            "edges": [f"{writer}->{reader}" for writer, reader in edges],
-            "scores": None if self.scores is None else [self.score(writer, reader) for writer, reader in edges],
+            "edges": [f"{writer}->{reader}" for writer, reader in self.graph.edges(self.mask)],
+            "scores": None if self.scores is None else self.scores.T[self.mask.T].tolist(),
             "certificate": None if self.certificate is None else asdict(self.certificate),
         }
 
@@ -118,19 +117,24 @@ class Circuit:
     def from_dict(cls, content: dict[str, Any]) -> Circuit:
         """Rebuild a circuit from :meth:`to_dict`; scores of edges outside it are not kept."""
         graph = Graph(**content["graph"])
-        pairs = [tuple(edge.split("->")) for edge in content["edges"]]
-        mask = graph.edge_mask(pairs)  # pyright: ignore[reportArgumentType]
+        places = graph.places(_ends(edge) for edge in content["edges"])
+        mask = torch.zeros_like(graph.mask)
+        mask[places[:, 0], places[:, 1]] = True
         scores = None
         if content.get("scores") is not None:
+            values = torch.tensor(content["scores"], dtype=torch.float64)
+            if len(values) != len(places):
+                raise ValueError(f"{len(values)} scores for {len(places)} edges")
             scores = torch.full(mask.shape, torch.nan, dtype=torch.float64)
-            for (writer, reader), value in zip(pairs, content["scores"], strict=True):
-                scores[graph.find_writer(writer), graph.find_reader(reader)] = value
+            scores[places[:, 0], places[:, 1]] = values
         certificate = Certificate(**content["certificate"]) if content.get("certificate") else None
         return cls(graph, mask, scores, certificate)
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`to_dict` as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        with Path(path).open("w", encoding="utf-8") as file:
+            for piece in _json(self.to_dict()):
+                file.write(piece)
 
     @classmethod
     def load(cls, path: str | Path) -> Circuit:
@@ -150,3 +154,29 @@ class Circuit:
 
     def __repr__(self) -> str:
         return f"Circuit({len(self)} of {self.graph.n_edges} edges, {len(self.nodes)} nodes)"
+
+
+def _ends(edge: str) -> tuple[str, str]:
+    writer, arrow, reader = edge.partition("->")
+    if not arrow:
+        raise ValueError(f"{edge!r} is no edge")
+    return writer, reader
+
+
+def _json(content: dict[str, Any]) -> Iterator[str]:
+    """What ``json.dumps(content, indent=1)`` gives, and a line's end, in pieces.
+
+    Long lists of names or numbers are written by the library's fast encoder, which knows no indents, some at a time.
+    """
+    listed = json.JSONEncoder(separators=(",\n  ", ": "))
+    before = "{\n"
+    for key, value in content.items():
+        yield f"{before} {json.dumps(key)}: "
+        before = ",\n"
+        if not (isinstance(value, list) and value):
+            yield json.dumps(value, indent=1).replace("\n", "\n ")
+            continue
+        for first in range(0, len(value), _AT_ONCE):
+            yield ("[" if first == 0 else ",") + "\n  " + listed.encode(value[first : first + _AT_ONCE])[1:-1]
+        yield "\n ]"
+    yield "\n}\n"

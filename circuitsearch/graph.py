@@ -11,6 +11,7 @@ The constants that belong to no head or MLP (output-projection biases) are never
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -431,14 +432,36 @@ class Graph:
             If a name is unknown, or the reader does not come after the writer.
         """
         mask = torch.zeros_like(self.mask)
-        for edge in edges:
-            mask[self.find_edge(edge)] = True
+        rows, columns = self.places(edges).unbind(1)
+        mask[rows, columns] = True
         return mask
+
+    def places(self, edges: Iterable[tuple[str, str]]) -> Tensor:
+        """Rows and columns (E, 2) of the named edges.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown, or the reader does not come after the writer.
+        """
+        writers, readers = self.writer_index, self.reader_index
+        flat = array("q")  # rows and columns in turn: eight bytes each, where a list of pairs would take a hundred
+        for edge in edges:
+            row, column = writers.get(edge[0]), readers.get(edge[1])
+            flat.extend(self.find_edge(edge) if row is None or column is None else (row, column))
+        places = torch.tensor(flat, dtype=torch.long).view(-1, 2)
+        for row, column in places[~self.mask[places[:, 0], places[:, 1]]].tolist():
+            self.find_edge((self.writers[row], self.readers[column]))  # says what is wrong with it
+        return places
 
     def edges(self, mask: Tensor) -> Iterator[tuple[str, str]]:
         """Name the edges of a (U, V) mask, in the stream's order of readers."""
-        for column, row in torch.nonzero(mask.T).tolist():
-            yield self.writers[row], self.readers[column]
+        writers = self.writers
+        for column in (
+            mask.any(0).nonzero().flatten().tolist()
+        ):  # reader by reader, for a mask may have millions of edges
+            reader = self.readers[column]
+            yield from ((writers[row], reader) for row in mask[:, column].nonzero().flatten().tolist())
 
     # ---- NetworkX
 
@@ -505,6 +528,13 @@ class Graph:
         router = torch.ones(1, part.size, dtype=torch.bool)
         feeds = torch.cat([torch.eye(part.size, dtype=torch.bool), router]) if part.kind == "experts" else router
         return feeds, torch.full((len(feeds),), part.mixes)
+
+    def touched(self, mask: Tensor) -> Tensor:
+        """Which writers (U,) an edge of a mask (U, V) leaves, or is fed by a port that one enters."""
+        written, entered = mask.any(1), mask.any(0)
+        for part in self.parts:
+            written[part.rows] |= (self.feeds(part) & entered[part.columns, None]).any(0)
+        return written
 
     def prune(self, mask: Tensor) -> Tensor:
         """Keep only the edges that lie on a path from ``embed`` to ``logits``; a new (U, V) mask.

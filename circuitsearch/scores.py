@@ -134,8 +134,10 @@ class Scores:
 
     def to_dict(self) -> dict[str, float]:
         """All scored edges as ``{"a0.h1->a2.h3<q>": 0.12, ...}``."""
-        places = self.scored.T.nonzero().tolist()
-        return {f"{self.graph.writers[u]}->{self.graph.readers[v]}": float(self.values[u, v]) for v, u in places}
+        scored = self.scored
+        values = self.values.T[scored.T].tolist()
+        edges = (f"{writer}->{reader}" for writer, reader in self.graph.edges(scored))
+        return dict(zip(edges, values, strict=True))
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file with the values and, as its metadata, everything else."""
@@ -173,7 +175,7 @@ def ranking(graph: Graph, values: Tensor) -> Tensor:
     """Edges with a score, as (E, 2) rows and columns, strongest magnitude first; ties go by their place in the stream."""
     places = (graph.mask & ~values.isnan()).nonzero()
     strength = values[places[:, 0], places[:, 1]].abs()
-    return places[torch.sort(strength, descending=True, stable=True).indices]
+    return places[strength.argsort(descending=True, stable=True)]
 
 
 def score(

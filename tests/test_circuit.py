@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -33,6 +35,24 @@ def test_a_circuit_survives_a_file(circuit, tmp_path):
     circuit.save(tmp_path / "circuit.json")
     again = Circuit.load(tmp_path / "circuit.json")
     assert again.to_dict() == circuit.to_dict() and torch.equal(again.mask, circuit.mask)
+
+
+def test_the_file_is_plain_json(circuit, tmp_path, monkeypatch):
+    """It is what the json library writes, however many edges are written at a time."""
+    monkeypatch.setattr("circuitsearch.circuit._AT_ONCE", 2)
+    for each in (circuit, Circuit(circuit.graph, torch.zeros_like(circuit.mask))):
+        each.save(tmp_path / "circuit.json")
+        assert (tmp_path / "circuit.json").read_text() == json.dumps(each.to_dict(), indent=1) + "\n"
+
+
+def test_edges_by_any_name_find_their_places(circuit):
+    """Names are looked up at once where they are canonical, and translated where they are not."""
+    graph = circuit.graph
+    assert graph.places(EDGES).tolist() == [list(graph.find_edge(edge)) for edge in EDGES]
+    assert graph.places([("0.1", "MLP 1")]).tolist() == graph.places([("a0.h1", "m1<in>")]).tolist()
+    assert graph.places([]).shape == (0, 2)
+    with pytest.raises(InputError, match="m1->m0<in> is no edge"):
+        graph.places([("m1", "m0<in>")])
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"graph": {}, "edges": ["x->y"]}'])

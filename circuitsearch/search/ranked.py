@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import heapq
+import math
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.graph import LOGITS, Graph
+from circuitsearch.graph import Graph
 from circuitsearch.scores import Scores
 
 
@@ -51,34 +54,87 @@ def greedy(scores: Scores, n: int) -> Circuit:
         If ``n`` is below 1.
     """
     _check_count(n)
-    mask = torch.zeros_like(scores.graph.mask)
-    for (row, column), _ in zip(_best_first(scores), range(n), strict=False):
-        mask[row, column] = True
-    return Circuit(scores.graph, mask, scores.values).pruned()
+    return Circuit(scores.graph, _Growth(scores).grown(n), scores.values).pruned()
 
 
-def _best_first(scores: Scores) -> Iterator[tuple[int, int]]:
-    """Yield edges into components reached so far, strongest first."""
-    graph, strength = scores.graph, scores.values.abs().nan_to_num(-1.0)
-    feeds: dict[str, list[int]] = {}
-    for column, reader in enumerate(graph.readers):
-        for component in graph.components(reader):
-            feeds.setdefault(component, []).append(column)
-    heap: list[tuple[float, int, int]] = []
-    opened: set[int] = set()
+class _Growth:
+    """A circuit that grows from the logits, edge by edge, while readers come within reach.
 
-    def open_reader(column: int) -> None:
-        if column not in opened:
-            opened.add(column)
-            for row in scores.scored[:, column].nonzero().flatten().tolist():
-                heapq.heappush(heap, (-float(strength[row, column]), row, column))
+    When the strongest edge on offer is for the first time below some level, the circuit holds all edges from that level on
+    into readers that such edges reach, which one sweep over the blocks finds. So the lowest level that leaves no more than
+    ``n`` edges is found by bisection, and only what is missing then is added one by one; of each reader within reach the
+    strongest edge that is left stands in a heap.
+    """
 
-    open_reader(graph.reader_index[LOGITS])
-    while heap:
-        _, row, column = heapq.heappop(heap)
-        yield row, column
-        for reader in feeds.get(graph.writers[row], []):
-            open_reader(reader)
+    def __init__(self, scores: Scores) -> None:
+        self.graph, self.scored = scores.graph, scores.scored
+        self.strength = scores.values.abs().masked_fill(~self.scored, -1.0)
+        self.heap: list[
+            tuple[float, int, int]
+        ] = []  # (- strength, row, column), ties going by their place in the stream
+        self.waiting: dict[int, Iterator[tuple[float, int, int]]] = {}
+        self.part_of = {row: part for part in self.graph.parts for row in range(part.rows.start, part.rows.stop)}
+
+    def grown(self, n: int) -> Tensor:
+        """Mask (U, V) of the first ``n`` edges."""
+        levels = self.strength[self.scored].sort().values
+        place = bisect.bisect_left(range(len(levels)), -n, key=lambda place: -self._count(float(levels[place])))
+        self.mask, opened = self._from(float(levels[place]) if place < len(levels) else math.inf)
+        for column in opened.nonzero().flatten().tolist():
+            self._open(column)
+        for _ in range(n - int(self.mask.sum())):
+            if not self.heap:
+                break
+            _, row, column = self.heap[0]
+            self.mask[row, column] = True
+            self._next(column)
+            self._reach(row)
+        return self.mask
+
+    def _count(self, level: float) -> int:
+        return int(self._from(level)[0].sum())
+
+    def _from(self, level: float) -> tuple[Tensor, Tensor]:
+        """The edges (U, V) from a level on into readers that they reach, and these readers (V,)."""
+        mask = self.strength >= level
+        opened = torch.zeros(mask.shape[1], dtype=torch.bool)
+        opened[-1] = True
+        reached = mask[:, -1].clone()
+        for part in reversed(self.graph.parts):
+            opened[part.columns] = (self.graph.feeds(part) & reached[part.rows]).any(1)
+            reached[: part.seen] |= (mask[: part.seen, part.columns] & opened[part.columns]).any(1)
+        return mask & opened, opened
+
+    def _open(self, column: int) -> None:
+        """Let a reader's edges stand for choice."""
+        if column in self.waiting:
+            return
+        rows = (self.scored[:, column] & ~self.mask[:, column]).nonzero().flatten()
+        strength, order = self.strength[rows, column].sort(descending=True, stable=True)
+        self.waiting[column] = _falling(strength, rows[order], column)
+        for edge in islice(self.waiting[column], 1):
+            heapq.heappush(self.heap, edge)
+
+    def _next(self, column: int) -> None:
+        """Take the first edge off the heap, and put in its place the next into the same reader."""
+        edge = next(self.waiting[column], None)
+        if edge is None:
+            heapq.heappop(self.heap)
+        else:
+            heapq.heapreplace(self.heap, edge)
+
+    def _reach(self, row: int) -> None:
+        """Open the readers that feed a writer."""
+        part = self.part_of.get(row)
+        if part is not None:
+            for port in self.graph.feeds(part)[:, row - part.rows.start].nonzero().flatten().tolist():
+                self._open(part.columns.start + port)
+
+
+def _falling(strength: Tensor, rows: Tensor, column: int) -> Iterator[tuple[float, int, int]]:
+    """The edges into one reader, the strongest first, as the heap holds them; a few at a time become Python's."""
+    for some, at in zip(strength.split(64), rows.split(64), strict=True):
+        yield from ((-value, row, column) for value, row in zip(some.tolist(), at.tolist(), strict=True))
 
 
 def _check_count(n: int) -> None:

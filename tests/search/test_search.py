@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterator
+from dataclasses import replace
+
 import networkx as nx
 import pytest
 import torch
@@ -26,6 +30,44 @@ def made_up(graph: Graph, seed: int = 0) -> Scores:
 def scores() -> Scores:
     """Random scores on a graph of three blocks."""
     return made_up(Graph(3, 4, 2))
+
+
+def one_by_one(scores: Scores) -> Iterator[tuple[int, int]]:
+    """Edges as greedy takes them, from one heap of all that are on offer: its oracle."""
+    graph, strength = scores.graph, scores.values.abs()
+    heap: list[tuple[float, int, int]] = []
+    opened: set[str] = set()
+
+    def open_reader(reader: str) -> None:
+        if reader not in opened:
+            opened.add(reader)
+            column = graph.reader_index[reader]
+            for row in scores.scored[:, column].nonzero().flatten().tolist():
+                heapq.heappush(heap, (-float(strength[row, column]), row, column))
+
+    open_reader("logits")
+    while heap:
+        _, row, column = heapq.heappop(heap)
+        yield row, column
+        for reader in graph.readers:
+            if graph.writers[row] in graph.components(reader):
+                open_reader(reader)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_greedy_takes_edges_as_one_heap_of_all_would(seed):
+    """In whatever sizes, with ties, with edges that were not scored, and where experts share a router."""
+    graph = Graph(2, 4, 2) if seed % 2 else Graph(3, 2, 2, blocks=("mixer>mlp", "heads+mlp", "heads>experts:3"))
+    scores = made_up(graph, seed)
+    values = (2 * scores.values).round() if seed > 1 else scores.values.clone()
+    values[::3, ::2] = torch.nan
+    scores = replace(scores, values=values)
+    order = list(one_by_one(scores))
+    for n in (1, 2, 5, 17, 60, len(order) - 1, len(order), len(order) + 9):
+        mask = torch.zeros_like(graph.mask)
+        rows, columns = torch.tensor(order[:n]).T
+        mask[rows, columns] = True
+        assert torch.equal(greedy(scores, n).mask, graph.prune(mask))
 
 
 def doable_task(model) -> Task:
