@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuitsearch.engine.proof import proven
+from circuitsearch.graph import Granularity
 from circuitsearch.models.load import read
 
 if TYPE_CHECKING:
@@ -48,5 +49,5 @@ def load(
     ('gpt2', False)
     """
     model, tokenizer = read(name, dtype, device)
-    proven(model)
+    proven(model, granularity=Granularity(merged_heads=True))  # whether or not its heads can be told apart
     return model, tokenizer

@@ -61,6 +61,12 @@ def find(
     metric: options.Metric = None,
     faithfulness: options.Faithfulness = 0.9,
     recheck: options.Recheck = 10,
+    spans: options.Spans = None,
+    positions: options.Positions = 0,
+    merge_heads: options.MergeHeads = False,
+    query_heads: options.QueryHeads = False,
+    neurons: options.Neurons = None,
+    experts: options.Experts = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     again: Annotated[
@@ -74,7 +80,7 @@ def find(
     figure, report and all that reproduces them go into one folder; what is finished there is not done again.
     """
     from circuitsearch.cli.find import find, find_again
-    from circuitsearch.cli.inputs import Question
+    from circuitsearch.cli.inputs import Question, granularity_asked
 
     if again is not None:
         given = _given(context)
@@ -87,7 +93,8 @@ def find(
     elif task is None:
         raise InputError("find needs a task: a name, as in 'circuitsearch find ioi', or a file of JSON lines")
     else:
-        question = Question(task, model, n, seed, method, ablation, metric, faithfulness, device, dtype)
+        nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
+        question = Question(task, model, n, seed, method, ablation, metric, faithfulness, device, dtype, nodes)
         find(question, out, recheck, Terminal(json))
 
 
@@ -101,15 +108,22 @@ def score(
     method: options.Method = "eap-ig",
     ablation: options.Ablation = "resample",
     metric: options.Metric = None,
+    spans: options.Spans = None,
+    positions: options.Positions = 0,
+    merge_heads: options.MergeHeads = False,
+    query_heads: options.QueryHeads = False,
+    neurons: options.Neurons = None,
+    experts: options.Experts = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     json: options.Json = False,
 ) -> None:
     """Score every edge on all prompts of a task."""
-    from circuitsearch.cli.inputs import Question
+    from circuitsearch.cli.inputs import Question, granularity_asked
     from circuitsearch.cli.verbs import score
 
-    question = Question(task, model, n, seed, method, ablation, metric, device=device, dtype=dtype)
+    nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
+    question = Question(task, model, n, seed, method, ablation, metric, device=device, dtype=dtype, granularity=nodes)
     score(question, out, Terminal(json))
 
 

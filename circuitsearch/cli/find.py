@@ -8,7 +8,7 @@ from typing import Any
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
-from circuitsearch.cli.inputs import TRAIN_FRACTION, Question, Setting, setting
+from circuitsearch.cli.inputs import TRAIN_FRACTION, Question, Setting, granularity_from, setting
 from circuitsearch.cli.page import page
 from circuitsearch.cli.steps import Steps
 from circuitsearch.cli.terminal import Terminal
@@ -81,7 +81,8 @@ def rechecking(asked: Setting, out: Path, seconds: float, terminal: Terminal) ->
         method = before
     else:
         train, _ = asked.task.split(TRAIN_FRACTION, asked.question.seed)
-        method = Recheck(asked.method, edges_in_time(asked.model, train, seconds, asked.ablation))
+        k = edges_in_time(asked.model, train, seconds, asked.ablation, asked.question.granularity)
+        method = Recheck(asked.method, k)
     say.recheck(terminal, method.k, seconds)
     return replace(asked, method=method)
 
@@ -94,7 +95,8 @@ def _method_before(out: Path) -> Method | Rechecking | None:
 
 def _go(asked: Setting, out: Path, recheck: float, terminal: Terminal) -> Finding:
     model, ablation = asked.model, asked.ablation
-    measured = behaviour(model, asked.task, ablation=ablation)
+    granularity = asked.question.granularity
+    measured = behaviour(model, asked.task, ablation=ablation, granularity=granularity)
     say.behaviour(terminal, asked, measured)
     measured.check()
     asked = rechecking(asked, out, recheck, terminal)
@@ -108,7 +110,15 @@ def _go(asked: Setting, out: Path, recheck: float, terminal: Terminal) -> Findin
         scores = steps.take(
             "scores.safetensors",
             Scores,
-            lambda bar: score(model, train, asked.method, ablation=ablation, journal=journal, progress=bar),
+            lambda bar: score(
+                model,
+                train,
+                asked.method,
+                granularity=granularity,
+                ablation=ablation,
+                journal=journal,
+                progress=bar,
+            ),
         )
         folder.journal.unlink(missing_ok=True)
         say.scores(terminal, scores, steps.took)
@@ -153,6 +163,7 @@ def question_of(choices: Choices, model: str | None, device: str | None) -> Ques
         faithfulness=choices.faithfulness,
         device=device or choices.device,
         dtype=choices.dtype,
+        granularity=granularity_from(choices.granularity),
     )
 
 

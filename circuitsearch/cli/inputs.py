@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from circuitsearch.ablation import Ablation, ablation_named
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, unknown
+from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.loading import load
 from circuitsearch.methods import method_from
 from circuitsearch.metrics import Metric, metric_named
@@ -40,6 +42,7 @@ class Question:
     faithfulness: float = 0.9
     device: str = "auto"
     dtype: str | None = None
+    granularity: Granularity = WHOLE
 
     def __post_init__(self) -> None:
         if self.n is not None and self.n < 1:
@@ -109,7 +112,7 @@ class Setting:
             weights_sha256=weights_sha256(self.model),
             task=self.task.name,
             task_file=None if self.file is None else str(self.file.resolve()),
-            task_sha256=self.task.digest(),
+            task_sha256=self.task.digest(self.question.granularity.spans),
             n=len(self.task),
             seed=self.question.seed,
             train_fraction=TRAIN_FRACTION,
@@ -119,7 +122,54 @@ class Setting:
             faithfulness=self.question.faithfulness,
             dtype=str(self.model.dtype).removeprefix("torch."),
             device=self.device,
+            **({} if self.question.granularity == WHOLE else {"granularity": repr(self.question.granularity)}),
         )
+
+
+def granularity_asked(
+    spans: str | None, positions: int, merge_heads: bool, query_heads: bool, neurons: str | None, experts: bool
+) -> Granularity:
+    """What counts as a node, from the options that say so.
+
+    Raises
+    ------
+    InputError
+        If ``neurons`` are no block numbers, or the options do not go together.
+    """
+    blocks = [] if neurons is None else [number.strip() for number in neurons.split(",")]
+    if not all(number.isdecimal() for number in blocks):
+        raise InputError(f"--neurons takes the numbers of blocks, as in 3,4, not {neurons!r}")
+    return Granularity(
+        merged_heads=merge_heads,
+        query_heads=query_heads,
+        neurons=tuple(map(int, blocks)),
+        experts=experts,
+        spans=() if spans is None else tuple(name.strip() for name in spans.split(",")),
+        positions=positions,
+    )
+
+
+def granularity_from(text: str) -> Granularity:
+    """Read what a manifest says of the nodes.
+
+    Raises
+    ------
+    InputError
+        If it is neither that of every head and every MLP nor what a Granularity prints as.
+
+    Examples
+    --------
+    >>> granularity_from("Granularity(spans=('IO', 'END'))").spans
+    ('IO', 'END')
+    """
+    if text == Choices.model_fields["granularity"].default:
+        return WHOLE
+    try:
+        call = ast.parse(text, mode="eval").body
+        assert isinstance(call, ast.Call)
+        return Granularity(**{str(knob.arg): ast.literal_eval(knob.value) for knob in call.keywords})
+    except (AssertionError, SyntaxError, TypeError, ValueError) as error:
+        raise InputError(f"the granularity {text!r} cannot be understood ({error}): write it as {WHOLE!r}") from None
 
 
 def setting(question: Question) -> Setting:
@@ -128,6 +178,8 @@ def setting(question: Question) -> Setting:
     model, tokenizer = load(question.model, dtype=question.dtype, device=device)
     task = _named(question, tokenizer) if file is None else _from_file(file, tokenizer, question.n)
     task = task if metric is None else replace(task, metric=metric)
+    positions = question.granularity.positions
+    task = task.of_length(positions) if positions else task
     return Setting(question, model, task, method, ablation, device, file)
 
 

@@ -20,6 +20,21 @@ Faithfulness = Annotated[float, typer.Option(help="The share of the behaviour th
 Recheck = Annotated[
     float, typer.Option(min=0, help="Seconds for exact effects of the strongest edges, about; 0 for none.")
 ]
+Spans = Annotated[
+    str | None, typer.Option(help="Token spans with nodes of their own, as in IO,S1,S2,END.", show_default=False)
+]
+Positions = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Nodes for each of so many positions; prompts of other lengths are left out.", show_default=False
+    ),
+]
+MergeHeads = Annotated[bool, typer.Option("--merge-heads", help="The heads of a block are one node.")]
+QueryHeads = Annotated[bool, typer.Option("--query-heads", help="Shared keys and values have a port for each head.")]
+Neurons = Annotated[
+    str | None, typer.Option(help="Blocks whose MLP is a node a neuron, as in 3,4.", show_default=False)
+]
+Experts = Annotated[bool, typer.Option("--experts", help="Each expert of a mixture is a node, and so is the router.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes cuda where there is one.")]
 Dtype = Annotated[
     str | None,

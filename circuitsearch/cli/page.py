@@ -66,6 +66,6 @@ def escaped(value: object) -> str:
     a\|b \<i\> \*x\* `a0.h1->m1<in>`
     """
     text = " ".join(str(value).split())
-    if re.fullmatch(r"`[\w.<>-]+`", text) or re.fullmatch(r"-+", text):
+    if re.fullmatch(r"`[\w.<>@-]+`", text) or re.fullmatch(r"-+", text):
         return text
     return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", text)

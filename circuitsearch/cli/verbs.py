@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,20 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
     """Score every edge and write the scores; what is measured edge by edge is kept beside them until they are finished."""
     _check_writable(out)
     asked = setting(question)
-    measured = behaviour(asked.model, asked.task, ablation=asked.ablation)
+    measured = behaviour(asked.model, asked.task, ablation=asked.ablation, granularity=question.granularity)
     say.behaviour(terminal, asked, measured)
     measured.check()
     journal = out.with_name(f"{out.name}.journal")
     notes = journal if isinstance(asked.method, Rechecking | Exact) else None
     with terminal.progress("scores") as bar:
         scores = score_edges(
-            asked.model, asked.task, asked.method, ablation=asked.ablation, journal=notes, progress=bar
+            asked.model,
+            asked.task,
+            asked.method,
+            granularity=question.granularity,
+            ablation=asked.ablation,
+            journal=notes,
+            progress=bar,
         )
     write_whole(out, scores.save)
     journal.unlink(missing_ok=True)
@@ -48,8 +55,8 @@ def validate(circuit: Path, question: Question, out: Path | None, terminal: Term
     found = circuit_at(circuit)
     if out is not None:
         _check_writable(out)
-    asked = setting(question)
-    measured = behaviour(asked.model, asked.task, ablation=asked.ablation)
+    asked = setting(replace(question, granularity=found.graph.granularity))
+    measured = behaviour(asked.model, asked.task, ablation=asked.ablation, granularity=found.graph.granularity)
     say.behaviour(terminal, asked, measured)
     with terminal.progress("validating") as bar:
         report = validate_circuit(

@@ -10,6 +10,7 @@ import torch
 from circuitsearch.ablation import Ablation
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.proof import proven
+from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.metrics import accuracy, top1
 from circuitsearch.task import Task
 from circuitsearch.validation.faithfulness import check_done
@@ -46,9 +47,11 @@ class Behaviour:
         check_done(self.task, self.clean, self.ablated)
 
 
-def behaviour(model: Any, task: Task, *, ablation: Ablation | None = None) -> Behaviour:
+def behaviour(
+    model: Any, task: Task, *, ablation: Ablation | None = None, granularity: Granularity = WHOLE
+) -> Behaviour:
     """Measure what the model itself does on a task, before any circuit is looked for."""
-    described = proven(model, task)
+    described = proven(model, task, granularity)
     evaluator = Evaluator(described, task, ablation)
     clean, right, best = evaluator.clean(task.metric, accuracy, top1)
     (ablated,) = evaluator.circuits(torch.zeros_like(described.graph.mask)[None])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,18 +67,19 @@ class PlainRun:
         for stage in self.graph.stages:
             writes, after = [], constant
             for index in stage:
-                part = self.described.parts[index]
+                part: Any = self.described.parts[index]
                 if isinstance(part, Heads):
                     writes += self._written_by_heads(part, self._heads(index, constant))
-                    after = after if part.o.bias is None else after + part.factor * part.o.bias
+                    after = after + _constant(part.o, part.factor)
                 elif isinstance(part, Neurons):
                     writes += self._written_by_neurons(index, part, constant)
-                    after = after if part.down.bias is None else after + part.factor * part.down.bias
+                    after = after + _constant(part.down, part.factor)
                 else:
                     writes.append(self._written_by(index, part, constant))
             self.writes += writes
             constant = after
-        end = self.described.final_norm.module(self._input(len(self.graph.readers) - 1, constant))
+        final_norm: Any = self.described.final_norm.module
+        end = final_norm(self._input(len(self.graph.readers) - 1, constant))
         return self._logits(end)
 
     def _embedded(self) -> Tensor:
@@ -97,7 +99,7 @@ class PlainRun:
         handle.remove()
         return logits
 
-    def _written_by(self, index: int, part: Whole, constant: Tensor) -> Tensor:
+    def _written_by(self, index: int, part: Any, constant: Tensor) -> Tensor:
         """What a part without heads adds to the stream: (T, D)."""
         stream = self._input(self.graph.parts[index].columns.start, constant)
         normed = stream if part.norm.module is None else part.norm.module(stream)
@@ -109,7 +111,7 @@ class PlainRun:
             out = out + _first(part.beside(normed))
         return out[0] * part.factor
 
-    def _written_by_neurons(self, index: int, part: Neurons, constant: Tensor) -> list[Tensor]:
+    def _written_by_neurons(self, index: int, part: Any, constant: Tensor) -> list[Tensor]:
         """What each neuron adds to the stream: (T, D) each, the down projection of itself alone."""
         stream = self._input(self.graph.parts[index].columns.start, constant)
         seen: list[Tensor] = []
@@ -154,7 +156,7 @@ class PlainRun:
 
     def _heads(self, index: int, constant: Tensor) -> Tensor:
         """Every head's value before the output projection (T, H, K), by the model's own attention with q, k, v put in."""
-        layer = self.described.parts[index]
+        layer: Any = self.described.parts[index]
         block = self.graph.parts[index].layer
         filled: dict[str, Tensor] = {}
         for port, projection in layer.ports:
@@ -165,7 +167,7 @@ class PlainRun:
             outputs = [projection.module(each) for each in normed]
             filled[port] = torch.stack([projection.take(out)[..., h, :] for h, out in enumerate(outputs)], -2)
         captured: list[Tensor] = []
-        handles = []
+        handles: list[Any] = []
         for module, ports in layer.projections.items():
 
             def put(_module, _args, output, ports=ports):
@@ -181,7 +183,13 @@ class PlainRun:
         return captured[0][0].unflatten(-1, (self.graph.n_heads, -1))
 
 
-def _first(output):
+def _constant(module, factor: float):
+    """What a module adds whatever it reads."""
+    bias = getattr(module, "bias", None)
+    return 0 if bias is None else factor * bias
+
+
+def _first(output) -> Any:
     """What a module gives, without what it gives beside it."""
     return output[0] if isinstance(output, tuple) else output
 
