@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from circuitsearch import instruments as instruments
     from circuitsearch import tasks as tasks
     from circuitsearch.ablation import Mean as Mean
     from circuitsearch.ablation import Resample as Resample
@@ -120,6 +121,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "sender_effect",
     "sender_sweep",
     "draw_heatmap",
+    "instruments",
     "Scores",
     "Circuit",
     "Report",
@@ -130,8 +132,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "tasks":
-        return import_module("circuitsearch.tasks")
+    if name in ("instruments", "tasks"):
+        return import_module(f"circuitsearch.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'circuitsearch' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

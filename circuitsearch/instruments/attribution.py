@@ -1,0 +1,263 @@
+"""Direct logit attribution: what each writer adds to the answer's logit by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from circuitsearch.engine.components import Components
+from circuitsearch.errors import InputError
+from circuitsearch.figures.maps import Map, draw_maps, prompts
+from circuitsearch.graph import Graph
+from circuitsearch.instruments.columns import in_order
+from circuitsearch.instruments.passes import Recording, batches, record, subject
+from circuitsearch.instruments.result import Result
+from circuitsearch.models.describe import Described
+from circuitsearch.task import Batch, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BIAS = "bias"
+
+
+@dataclass(frozen=True, eq=False)
+class DirectLogit(Result):
+    """What every writer adds directly to the answer's logit, or to how far it lies above the wrong answer's.
+
+    Attributes
+    ----------
+    writers : tuple of str
+        ``embed``, every head, MLP and mixer, and ``bias``: the constants that belong to no head, the final norm's shift and
+        the unembedding's bias.
+    values : Tensor
+        (W,), float64, averaged over prompts, in logits: positive where it raises the answer.
+    per_prompt : Tensor
+        (N, W); each row adds up to the prompt's logit.
+    logit : Tensor
+        (N,), what the model itself gives; before the soft cap, if it has one.
+    error : float
+        The largest difference, over prompts, between the sum of a row and the logit.
+    target : str
+        ``"logit difference"`` (mean of right answers less mean of wrong ones) or ``"logit"`` of the right ones.
+    capped : bool
+        Whether the model squeezes its logits afterwards (Gemma 2). That is no sum of what writers add, so the
+        attribution is to the logit before it.
+    """
+
+    writers: tuple[str, ...]
+    values: Tensor
+    per_prompt: Tensor
+    logit: Tensor
+    error: float
+    target: str
+    capped: bool
+    graph: Graph
+    task: str
+
+    def __getitem__(self, writer: str) -> float:
+        """One writer's attribution: ``found["a9.h9"]``."""
+        at = len(self.writers) - 1 if writer == BIAS else self.graph.find_writer(writer)
+        return float(self.values[at])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers; the graph is left out, the writers' names say it."""
+        told = dict(zip(self.writers, self.values.tolist(), strict=True))
+        return {
+            "task": self.task,
+            "target": self.target,
+            "capped": self.capped,
+            "error": self.error,
+            "values": told,
+            "logit": self.logit.tolist(),
+            "per_prompt": self.per_prompt.tolist(),
+        }
+
+    def _figure(self) -> Figure:
+        columns, values = by_layer(self.graph, self.values[:-1])
+        rows = [str(layer) for layer in range(self.graph.n_layers)]
+        ends = f"embed {self.values[0]:+.2f}, bias {self.values[-1]:+.2f}, sum {self.values.sum():+.2f}"
+        shown = Map(values.tolist(), rows, columns, ends, "layer", "head", f"direct effect, {self.target}")
+        before = ", before the soft cap" if self.capped else ""
+        return draw_maps([shown], f"{self.task}: direct logit attribution{before}, {prompts(len(self.logit))}")
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        order = self.values.abs().sort(descending=True, stable=True).indices[:10].tolist()
+        return ("writer", f" {self.target}"), [(self.writers[at], f"{float(self.values[at]):+.4f}") for at in order]
+
+
+def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> DirectLogit:
+    """Attribute the answer's logit to the writers, the final norm held as it is in each run.
+
+    The norm's scale at the metric's position is a number of the run; with it the way from the stream to a logit is
+    linear, so that what the writers add, and the constants, sum to the logit exactly. A factor that the model puts on its
+    logits (Cohere, Granite) is part of the way. (The logit lens applied to each writer: nostalgebraist 2020; Elhage et al.
+    2021; as used for heads by Wang et al., 2211.00593.)
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model in evaluation mode.
+    task : Task
+        Prompts, their answers, and the position at which they are read.
+    against_wrong : bool
+        Attribute the difference to the wrong answers' mean logit; else the right answers' logit alone.
+
+    Raises
+    ------
+    InputError
+        If model and task do not fit, or the model's logits are no multiple or soft cap of what its unembedding gives.
+    """
+    described = subject(model, task)
+    kept: list[tuple[Tensor, Tensor]] = []
+    logits: list[tuple[Tensor, Tensor]] = []
+    capped = False
+    for batch in batches(described, task):
+        run = record(described, batch.clean, batch.position)
+        end = at_position(run.streams[-1], batch)
+        way = Way.out_of(described, end, batch.clean)
+        capped = way.capped
+        weights = answer_weights(way.raw, batch, against_wrong)
+        direction = way.direction(weights)
+        constant = _constant(run, way, direction) + way.bias(weights)
+        kept.append((batch.rows, torch.cat([_written(run, batch, way, direction), constant], 1)))
+        logits.append((batch.rows, (way.raw * weights).sum(-1)))
+    per_prompt, logit = in_order(kept, len(task)), in_order(logits, len(task))
+    return DirectLogit(
+        writers=(*described.graph.base.writers, BIAS),
+        values=per_prompt.mean(0),
+        per_prompt=per_prompt,
+        logit=logit,
+        error=float((per_prompt.sum(1) - logit).abs().max()),
+        target="logit difference" if against_wrong else "logit",
+        capped=capped,
+        graph=described.graph.base,
+        task=task.name,
+    )
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way from the stream's end to the logits of R rows, linear once each row's norm is frozen.
+
+    Attributes
+    ----------
+    described : Described
+    inverse_scale : Tensor
+        (R, 1), of the final norm.
+    factor : float
+        What the model multiplies its logits with.
+    raw : Tensor
+        (R, vocabulary), the model's logits before a soft cap.
+    capped : bool
+    """
+
+    described: Described
+    inverse_scale: Tensor
+    factor: float
+    raw: Tensor
+    capped: bool
+
+    @classmethod
+    def out_of(cls, described: Described, end: Tensor, ids: Tensor) -> Way:
+        """From the stream's end (R, D) of a run of ``ids``."""
+        norm = described.final_norm
+        made = Components(described, ids, None).unembed(end)
+        raw = described.model.get_output_embeddings().forward(norm(end))
+        factor, capped = _factor(described, raw, made)
+        return cls(described, norm.normalise(end)[1], factor, raw * factor, capped)
+
+    def direction(self, weights: Tensor) -> Tensor:
+        """Where in the normed stream a weighted sum (R, vocabulary) of the logits lies: (R, D)."""
+        return weights @ self._unembedding.weight * self.factor
+
+    def bias(self, weights: Tensor) -> Tensor:
+        """What the unembedding's own bias adds to a weighted sum (R, vocabulary) of the logits: (R, 1)."""
+        bias = getattr(self._unembedding, "bias", None)
+        return torch.zeros_like(weights[:, :1]) if bias is None else (weights @ bias * self.factor)[:, None]
+
+    @property
+    def _unembedding(self) -> Any:
+        return self.described.model.get_output_embeddings()
+
+    def effect(self, written: Tensor, direction: Tensor) -> Tensor:
+        """What ``written`` (W, R, D) adds to a direction's logits (R, D): (R, W)."""
+        norm = self.described.final_norm
+        pulled = direction * norm.gain * self.inverse_scale  # (R, D)
+        if norm.centred:
+            pulled = pulled - pulled.mean(-1, keepdim=True)  # taking a write's mean out is taking the direction's out
+        return torch.einsum("wrd,rd->rw", written, pulled)
+
+
+def _factor(described: Described, raw: Tensor, made: Tensor) -> tuple[float, bool]:
+    """What the model does to its unembedding's output (R, vocabulary): multiply it, or squeeze it under a soft cap."""
+    scale = float(made.abs().max().clamp(min=1e-6))
+    near = 256 * torch.finfo(made.dtype).eps * scale
+    factor = float((made.double() * raw.double()).sum() / raw.double().square().sum().clamp(min=1e-30))
+    named = getattr(described.model.config, "logit_scale", None)
+    factor = float(named) if isinstance(named, float) and abs(named - factor) <= 1e-4 * abs(factor) else factor
+    factor = 1.0 if abs(factor - 1) < 64 * torch.finfo(made.dtype).eps else factor
+    if float((raw * factor - made).abs().max()) <= near:
+        return factor, False
+    cap = getattr(described.model.config, "final_logit_softcapping", None)
+    if cap and float((torch.tanh(raw / cap) * cap - made).abs().max()) <= 64 * near:
+        return 1.0, True
+    raise InputError(
+        f"the logits of a {described.model.config.model_type!r} model are neither its unembedding's output, nor a multiple"
+        " of it, nor a soft cap of it: they cannot be taken apart into what the writers add"
+    )
+
+
+def at_position(tensor: Tensor, batch: Batch) -> Tensor:
+    """Pick the position that the metric reads: (B, T, ...) -> (B, ...)."""
+    return tensor[torch.arange(len(tensor), device=tensor.device), batch.position]
+
+
+def answer_weights(like: Tensor, batch: Batch, against_wrong: bool = True) -> Tensor:
+    """Weights (B, vocabulary) that make the mean logit of the right answers, less that of the wrong ones."""
+    right = _means(like, batch.answers)
+    return right - _means(like, batch.wrong) if against_wrong else right
+
+
+def _means(like: Tensor, tokens: Tensor) -> Tensor:
+    """Weights (B, vocabulary) of the mean over ``tokens`` (B, k), -1 being none."""
+    there = (tokens >= 0).to(like)
+    shares = there / there.sum(-1, keepdim=True).clamp(min=1)
+    return torch.zeros_like(like).scatter_add_(-1, tokens.clamp(min=0), shares)
+
+
+def _written(run: Recording, batch: Batch, way: Way, direction: Tensor) -> Tensor:
+    """What each writer of the graph adds: (B, U)."""
+    effects = [way.effect(at_position(run.streams[0], batch)[None], direction)]
+    for index, part in enumerate(run.described.parts):
+        gave = at_position(run.gives[index], batch)
+        if part.output_weight is None:
+            effects.append(way.effect(gave[None], direction))
+        else:
+            effects.append(way.effect(torch.einsum("bhk,hkd->hbd", gave, part.output_weight), direction))
+    return torch.cat(effects, 1)
+
+
+def _constant(run: Recording, way: Way, direction: Tensor) -> Tensor:
+    """What the attentions' output biases and the final norm's shift add: (B, 1)."""
+    total, shift = torch.zeros_like(direction[:, :1]), run.described.final_norm.shift
+    for part in run.described.parts:
+        if part.output_bias is not None:
+            total = total + way.effect(part.output_bias.expand_as(direction)[None], direction)
+    return total if shift is None else total + (direction @ shift)[:, None]
+
+
+def by_layer(graph: Graph, values: Tensor) -> tuple[list[str], Tensor]:
+    """Values of the writers (U,) as a map (L, columns): heads, then MLPs and mixers where there are any; NaN elsewhere."""
+    kinds = [kind for kind in ("mlp", "mixer") if any(place.kind == kind for place in graph.parts)]
+    heads = graph.n_heads if any(place.kind == "heads" for place in graph.parts) else 0
+    out = values.new_full((graph.n_layers, heads + len(kinds)), torch.nan)
+    for place in graph.parts:
+        if place.kind == "heads":
+            out[place.layer, :heads] = values[place.rows]
+        else:
+            out[place.layer, heads + kinds.index(place.kind)] = values[place.rows.start]
+    return [*map(str, range(heads)), *({"mlp": "MLP", "mixer": "mixer"}[kind] for kind in kinds)], out

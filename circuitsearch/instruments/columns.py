@@ -1,0 +1,91 @@
+"""Columns of a map over a prompt: its positions, or named spans that need not stand at the same place in every prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from circuitsearch.errors import InputError
+from circuitsearch.task import Batch, Task
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column each token of each prompt belongs to.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Labels of the columns.
+    places : tuple of Tensor
+        Of each of the task's N prompts, (T,) its tokens' columns; -1 for tokens in none.
+    """
+
+    names: tuple[str, ...]
+    places: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def of(self, batch: Batch) -> Tensor:
+        """(B, T) for a batch's prompts."""
+        return torch.stack([self.places[row] for row in batch.rows.tolist()]).to(batch.clean.device)
+
+    def average(self, values: Tensor, batch: Batch) -> Tensor:
+        """Mean of values (B, T, ...) over each column's tokens: (B, C, ...)."""
+        inside = self.of(batch)[:, None] == torch.arange(len(self), device=values.device)[:, None]  # (B, C, T)
+        shares = inside.to(values.dtype) / inside.sum(-1, keepdim=True).clamp(min=1)
+        return torch.einsum("bct,bt...->bc...", shares, values)
+
+
+def columns_of(task: Task, spans: Sequence[str] = (), tokenizer: Any = None) -> Columns:
+    """The task's named ``spans``, or, if none are named, every position, where all prompts are of one length.
+
+    Raises
+    ------
+    InputError
+        If the prompts' lengths differ and no spans are named, or the task lacks a span.
+    """
+    if spans:
+        task.check_spans(spans)
+        return Columns(tuple(spans), tuple(_marked(task, row, spans) for row in range(len(task))))
+    lengths = sorted({len(ids) for ids in task.clean})
+    if len(lengths) > 1:
+        named = f"name spans ({', '.join(task.span_names)})" if task.span_names else "name spans in the task"
+        raise InputError(
+            f"the prompts of task {task.name!r} have {', '.join(map(str, lengths))} tokens, so their positions do not"
+            f" correspond: {named}, or take those of one length with task.of_length({lengths[0]})"
+        )
+    places = torch.arange(lengths[0])
+    return Columns(position_names(task, tokenizer), (places,) * len(task))
+
+
+def _marked(task: Task, row: int, spans: Sequence[str]) -> Tensor:
+    places = torch.full((len(task.clean[row]),), -1)
+    for column, name in enumerate(spans):
+        places[list(task.spans[row][name])] = column
+    return places
+
+
+def position_names(task: Task, tokenizer: Any = None) -> tuple[str, ...]:
+    """A label for each position: its token where all prompts have the same there, else its number."""
+    ids = torch.stack(task.clean)
+    same = (ids == ids[:1]).all(0).tolist()
+    return tuple(token_name(int(ids[0, at]), tokenizer) if same[at] else str(at) for at in range(ids.shape[1]))
+
+
+def token_name(token: int, tokenizer: Any = None) -> str:
+    """A token as text, or its id where there is no tokenizer."""
+    return f"[{token}]" if tokenizer is None else tokenizer.decode([token])
+
+
+def in_order(kept: list[tuple[Tensor, Tensor]], count: int) -> Tensor:
+    """Put batches' values back into the task's order: from (rows (B,), values (B, ...)) to (N, ...), float64, on the CPU."""
+    out = torch.empty(count, *kept[0][1].shape[1:], dtype=torch.float64)
+    for rows, values in kept:
+        out[rows.cpu()] = values.double().cpu()
+    return out

@@ -1,0 +1,339 @@
+"""Activation patching: another run's activations put in place of this one's, place by place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from circuitsearch.errors import InputError, unknown
+from circuitsearch.figures.maps import Map, draw_maps, prompts
+from circuitsearch.instruments.columns import Columns, columns_of, in_order
+from circuitsearch.instruments.decomposition import part_names
+from circuitsearch.instruments.passes import (
+    Progress,
+    Recording,
+    Swap,
+    SwapGiven,
+    SwapPattern,
+    SwapPort,
+    SwapStream,
+    batches,
+    patterns_of,
+    record,
+    repeated,
+    rows_at_once,
+    run_tapped,
+    silent,
+    subject,
+)
+from circuitsearch.instruments.result import Result, strongest
+from circuitsearch.models.describe import Described
+from circuitsearch.task import Batch, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where activations are swapped: rows are blocks or parts, columns are tokens or heads."""
+
+    name: ClassVar[str] = ""
+    by_head: ClassVar[bool] = False
+    patterns: ClassVar[bool] = False
+
+    def rows(self, described: Described) -> list[int]:
+        """The places that are swapped one after another."""
+        raise NotImplementedError
+
+    def row_names(self, described: Described) -> tuple[str, ...]:
+        """Their labels."""
+        names = part_names(described)
+        return tuple(names[index] for index in self.rows(described))
+
+    def heads(self, described: Described) -> int:
+        """How many columns a map by head has."""
+        return described.graph.n_heads
+
+    def sources(self, run: Recording, rows: Sequence[int]) -> dict[int, Tensor]:
+        """What a recorded run has at some places: (B, T, ...) each."""
+        return {row: run.gives[row] for row in rows}
+
+    def swap(
+        self, described: Described, sources: dict[int, Tensor], inside: Tensor, noise: Tensor | None = None
+    ) -> Swap:
+        """The taps that swap: ``inside`` is boolean, (C, B, T) by token or (C, 1, 1, H) by head."""
+        trailing = next(iter(sources.values())).dim() + 1 - inside.dim()
+        return SwapGiven(described, sources, inside[(..., *[None] * trailing)], noise)
+
+
+class Stream(Site):
+    """The residual stream as a block begins, and its end."""
+
+    name = "stream"
+
+    def rows(self, described: Described) -> list[int]:
+        return list(range(len(described.blocks) + 1))
+
+    def row_names(self, described: Described) -> tuple[str, ...]:
+        return (*map(str, range(len(described.blocks))), "end")
+
+    def sources(self, run: Recording, rows: Sequence[int]) -> dict[int, Tensor]:
+        return {row: run.streams[row] for row in rows}
+
+    def swap(
+        self, described: Described, sources: dict[int, Tensor], inside: Tensor, noise: Tensor | None = None
+    ) -> Swap:
+        return SwapStream(described, sources, inside[..., None], noise)
+
+
+class AttentionOut(Site):
+    """What a block's attention, all heads together, or its mixer writes."""
+
+    name = "attention"
+
+    def rows(self, described: Described) -> list[int]:
+        return [index for index, place in enumerate(described.graph.base.parts) if place.mixes]
+
+
+class MLPOut(Site):
+    """What an MLP writes."""
+
+    name = "mlp"
+
+    def rows(self, described: Described) -> list[int]:
+        return [index for index, place in enumerate(described.graph.base.parts) if not place.mixes]
+
+
+class HeadOut(Site):
+    """What one head writes, at all tokens."""
+
+    name, by_head = "head", True
+
+    def rows(self, described: Described) -> list[int]:
+        return [index for index, _ in described.heads]
+
+
+class Query(HeadOut):
+    """One head's queries, before positions are turned into them."""
+
+    name = "q"
+
+    def heads(self, described: Described) -> int:
+        return described.graph.base.port_heads(self.name)
+
+    def sources(self, run: Recording, rows: Sequence[int]) -> dict[int, Tensor]:
+        return {row: run.ports[row, self.name] for row in rows}
+
+    def swap(
+        self, described: Described, sources: dict[int, Tensor], inside: Tensor, noise: Tensor | None = None
+    ) -> Swap:
+        return SwapPort(described, sources, inside[..., None], noise, self.name)
+
+
+class Key(Query):
+    """One head's keys, or one group's that several heads share."""
+
+    name = "k"
+
+
+class Value(Query):
+    """One head's values, or one group's."""
+
+    name = "v"
+
+
+class Pattern(HeadOut):
+    """Where one head looks; what it finds there is this run's."""
+
+    name, patterns = "pattern", True
+
+    def sources(self, run: Recording, rows: Sequence[int]) -> dict[int, Tensor]:
+        return {row: patterns_of(run.described, run, row).transpose(1, 2) for row in rows}
+
+    def swap(
+        self, described: Described, sources: dict[int, Tensor], inside: Tensor, noise: Tensor | None = None
+    ) -> Swap:
+        return SwapPattern(described, sources, inside[..., None], noise)
+
+
+SITES: dict[str, Site] = {
+    site.name: site for site in (Stream(), AttentionOut(), MLPOut(), HeadOut(), Query(), Key(), Value(), Pattern())
+}
+
+
+def site_named(name: str) -> Site:
+    """Look a site up by the name that a person typed."""
+    if name not in SITES:
+        raise unknown("site", name, SITES)
+    return SITES[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Patching(Result):
+    """What swapping each place does to the metric.
+
+    Attributes
+    ----------
+    site : str
+        What was swapped.
+    rows, columns : tuple of str
+        Blocks or parts; tokens, spans, or heads (groups, where heads share keys and values).
+    effects : Tensor
+        (R, C), in the metric's unit, averaged over prompts: how much it falls when the corrupt run's activation comes into the
+        clean run (noising), or how much it rises when the clean one comes into the corrupt run (denoising). Positive where
+        the place supports the behaviour, either way.
+    per_prompt : Tensor
+        (N, R, C).
+    clean, corrupt : float
+        The metric's mean on either run.
+    noising : bool
+    metric, task : str
+    n : int
+    """
+
+    site: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    effects: Tensor
+    per_prompt: Tensor
+    clean: float
+    corrupt: float
+    noising: bool
+    metric: str
+    task: str
+    n: int
+
+    @property
+    def shares(self) -> Tensor:
+        """Effects as shares of the clean-minus-corrupt metric: (R, C)."""
+        return self.effects / (self.clean - self.corrupt)
+
+    def __getitem__(self, place: tuple[str, str]) -> float:
+        """One effect, by its labels: ``found["a2", "0"]``."""
+        row, column = place
+        for given, known in ((row, self.rows), (column, self.columns)):
+            if given not in known:
+                raise unknown("place", given, known)
+        return float(self.effects[self.rows.index(row), self.columns.index(column)])
+
+    def _figure(self) -> Figure:
+        side = "head" if SITES[self.site].by_head else "token"
+        direction = f"fall of {self.metric}" if self.noising else f"rise of {self.metric}"
+        shown = Map(self.effects.tolist(), self.rows, self.columns, self.site, "place", side, direction)
+        ends = f"clean {self.clean:.2f}, corrupt {self.corrupt:.2f}"
+        patched = "corrupt into clean" if self.noising else "clean into corrupt"
+        return draw_maps([shown], f"{self.task}: {self.site} patched, {patched}; {ends}; {prompts(self.n)}")
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        return (self.site, "column", f" effect on {self.metric}"), strongest(self.effects, self.rows, self.columns)
+
+
+def activation_patching(
+    model: Any,
+    task: Task,
+    site: Site | None = None,
+    *,
+    noising: bool = False,
+    spans: Sequence[str] = (),
+    tokenizer: Any = None,
+    progress: Progress = silent,
+) -> Patching:
+    """Swap the activations of one kind of place, one place at a time, between the clean and the corrupt run.
+
+    Vig et al. 2004.12265 and Meng et al. 2202.05262 (causal mediation, denoising); Wang et al. 2211.00593 (noising); what
+    sets them apart: Heimersheim & Nanda 2404.15255.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model in evaluation mode.
+    task : Task
+        Clean and corrupt prompts, and the metric. One prompt and its counterfactual are a task too: :func:`prompt_pair`.
+    site : Site, optional
+        ``Stream()`` (the default), ``AttentionOut()``, ``MLPOut()`` by token; ``HeadOut()``, ``Query()``, ``Key()``,
+        ``Value()``, ``Pattern()`` by head, at all tokens.
+    noising : bool
+        The corrupt activation comes into the clean run; by default the clean one into the corrupt run.
+    spans : sequence of str
+        Token spans that are swapped together; by default every position, which needs prompts of one length.
+    tokenizer
+        For the columns' labels.
+    progress : callable
+        Called with (passes done, passes in all), of the batch at hand.
+
+    Raises
+    ------
+    InputError
+        If model, task and spans do not fit, or the model has nothing of the kind.
+    """
+    site = site or Stream()
+    described = subject(model, task)
+    rows = site.rows(described)
+    if not rows:
+        raise InputError(f"a {model.config.model_type!r} model has no {site.name} to patch")
+    columns = None if site.by_head else columns_of(task, spans, tokenizer)
+    sweep = _Sweep(described, task, site, columns, noising)
+    kept = [(batch.rows, sweep.batch(batch, rows, progress)) for batch in batches(described, task)]
+    found = in_order(kept, len(task))  # (N, R * C + 2)
+    per_prompt = found[:, 2:].unflatten(1, (len(rows), -1))
+    return Patching(
+        site=site.name,
+        rows=site.row_names(described),
+        columns=tuple(map(str, range(site.heads(described)))) if columns is None else columns.names,
+        effects=per_prompt.mean(0),
+        per_prompt=per_prompt,
+        clean=float(found[:, 0].mean()),
+        corrupt=float(found[:, 1].mean()),
+        noising=noising,
+        metric=task.metric.__name__,
+        task=task.name,
+        n=len(task),
+    )
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """All places of one site, a batch at a time."""
+
+    described: Described
+    task: Task
+    site: Site
+    columns: Columns | None
+    noising: bool
+
+    def batch(self, batch: Batch, rows: Sequence[int], progress: Progress) -> Tensor:
+        """The metric of the clean and of the corrupt run, and all effects: (B, 2 + R * C)."""
+        clean = record(self.described, batch.clean, batch.position, patterns=self.site.patterns and not self.noising)
+        corrupt = record(self.described, batch.corrupt, batch.position, patterns=self.site.patterns and self.noising)
+        batch = replace(batch, clean_logits=clean.logits)
+        ends = [self.task.metric(run.logits, batch) for run in (clean, corrupt)]
+        source, ids = (corrupt, batch.clean) if self.noising else (clean, batch.corrupt)
+        effects = []
+        for done, row in enumerate(rows, 1):
+            sources = self.site.sources(source, [row])
+            values = torch.cat([self._metric(batch, ids, sources, part) for part in self._copies(batch)])  # (C, B)
+            effects.append(ends[0] - values if self.noising else values - ends[1])
+            progress(done, len(rows))
+        return torch.cat([torch.stack(ends), *effects]).T
+
+    def _copies(self, batch: Batch) -> Iterator[Tensor]:
+        """Where each copy of the batch is swapped, as many copies as fit into one pass: (C, B, T) or (C, 1, 1, H)."""
+        count = self.site.heads(self.described) if self.columns is None else len(self.columns)
+        each = torch.arange(count, device=batch.clean.device)
+        if self.columns is None:
+            inside = (each[:, None] == each)[:, None, None]
+        else:
+            inside = each[:, None, None] == self.columns.of(batch)
+        return iter(inside.split(max(1, rows_at_once(self.described, batch.clean.shape[1]) // len(batch))))
+
+    def _metric(self, batch: Batch, ids: Tensor, sources: dict[int, Tensor], inside: Tensor) -> Tensor:
+        """The metric (C, B) of the copies whose places are ``inside`` swapped."""
+        copies = len(inside)
+        taps = self.site.swap(self.described, sources, inside)
+        logits = run_tapped(self.described, ids.repeat(copies, 1), batch.position.repeat(copies), taps)
+        return self.task.metric(logits, repeated(batch, copies)).unflatten(0, (copies, -1))

@@ -1,0 +1,93 @@
+"""Prompts that instruments need beside a task's: one pair by hand, random tokens said twice, and shuffled ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from circuitsearch.errors import InputError
+from circuitsearch.models.describe import Described
+from circuitsearch.task import Example, Task
+from circuitsearch.text import encode
+
+MOST_REPEATED = 20  # tokens that are said twice
+
+
+def prompt_pair(
+    tokenizer: Any, clean: str, corrupt: str, answer: str, wrong: str, *, subject: str = "", name: str = "prompt"
+) -> Task:
+    """One prompt and its counterfactual as a task; its subject, if given, is the span ``subject``.
+
+    Parameters
+    ----------
+    tokenizer
+        A Hugging Face tokenizer.
+    clean, corrupt : str
+        Two prompts of as many tokens.
+    answer, wrong : str
+        Single tokens, with their leading space.
+    subject : str
+        Words of the clean prompt.
+
+    Raises
+    ------
+    InputError
+        If the prompts differ in length, an answer is not one token, or the subject is not in the prompt.
+
+    Examples
+    --------
+    >>> import circuitsearch as cs
+    >>> _, tokenizer = cs.load("pico")
+    >>> facts = ("The capital of France is", "The capital of Italy is", " Paris", " Rome")
+    >>> cs.instruments.prompt_pair(tokenizer, *facts, subject="France").spans
+    ({'subject': (4,), 'END': (5,)},)
+    """
+    at = clean.find(subject)
+    if at < 0:
+        raise InputError(f"the subject {subject!r} does not stand in the prompt {clean!r}")
+    spans = {"subject": (at, at + len(subject))} if subject else {}
+    task = Task.from_examples(name, [Example(clean, corrupt, (answer,), (wrong,), spans=spans)], tokenizer)
+    if subject and "subject" not in task.span_names:
+        raise InputError(f"the subject {subject!r} does not begin and end with a token of this tokenizer")
+    return task
+
+
+def said_twice(described: Described, n: int, tokenizer: Any = None, seed: int = 0) -> tuple[Task, int, int]:
+    """Prompts of random tokens said twice; with how many tokens stand before them, and how many are said twice."""
+    start = [] if tokenizer is None else encode(tokenizer, "")
+    special = set() if tokenizer is None else set(tokenizer.all_special_ids)
+    size = described.model.config.vocab_size if tokenizer is None else len(tokenizer)
+    pool = torch.tensor([token for token in range(size) if token not in special])
+    half = min(MOST_REPEATED, len(pool), ((described.n_positions or 2 * MOST_REPEATED + len(start)) - len(start)) // 2)
+    if half < 3:
+        raise InputError("this model's vocabulary or positions are too few for three random tokens said twice")
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.stack([pool[torch.randperm(len(pool), generator=generator)[:half]] for _ in range(n)])
+    ids = torch.cat([torch.tensor(start, dtype=torch.long).expand(n, -1), drawn, drawn], 1)
+    answers, wrong = drawn[:, 0], drawn[:, 1]  # nothing reads them
+    return Task.from_ids(ids, ids, answers, wrong, name="random tokens said twice"), len(start), half
+
+
+def shuffled(task: Task, seed: int, keep: int = 0, last: bool = False) -> tuple[Task, tuple[Tensor, ...]]:
+    """The task with each prompt's tokens in another order, and where each token went: N tensors (T,).
+
+    Clean and corrupt prompts are shuffled alike; the first ``keep`` tokens stay, and the ``last``, if asked. Spans and
+    answers stay as they are: they now mark tokens that chance has put there.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    went = tuple(_order(len(ids), keep, last, generator) for ids in task.clean)
+    columns = [
+        tuple(torch.empty_like(ids).scatter_(0, to, ids) for ids, to in zip(column, went, strict=True))
+        for column in (task.clean, task.corrupt)
+    ]
+    return replace(task, clean=columns[0], corrupt=columns[1], name=f"{task.name}, shuffled"), went
+
+
+def _order(length: int, keep: int, last: bool, generator: torch.Generator) -> Tensor:
+    """Where each of ``length`` tokens goes."""
+    order, end = torch.arange(length), length - int(last)
+    order[keep:end] = keep + torch.randperm(end - keep, generator=generator)
+    return order

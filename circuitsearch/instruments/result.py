@@ -1,0 +1,82 @@
+"""What every instrument gives back: numbers that save, print and draw themselves."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from circuitsearch.figures.canvas import encode, house_style, suffix_of, write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Result:
+    """A frozen dataclass of numbers; each instrument's own fields say what they are."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as JSON has them: tensors as nested lists, what is not a number as None."""
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]
+
+    def save(self, path: str | Path) -> None:
+        """Write the numbers as JSON.
+
+        Raises
+        ------
+        OSError
+            If the place cannot be written to.
+        """
+        write(path, (json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw the numbers, and write the figure if a path is given, as SVG, PDF or PNG by its suffix.
+
+        The same numbers give the same bytes.
+
+        Raises
+        ------
+        InputError
+            If the suffix is another.
+        OSError
+            If the place cannot be written to.
+        """
+        suffix = None if path is None else suffix_of(path)
+        with house_style():
+            figure = self._figure()
+            if path is not None and suffix is not None:
+                write(path, encode(figure, suffix))
+        return figure
+
+    def _figure(self) -> Figure:
+        raise NotImplementedError
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """The most telling numbers as a header and rows of text."""
+        raise NotImplementedError
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def strongest(
+    values: Tensor, rows: tuple[str, ...], columns: tuple[str, ...], count: int = 10
+) -> list[tuple[str, ...]]:
+    """The cells (R, C) of largest magnitude, as (row, column, value) in text; what is not a number is left out."""
+    flat = values.nan_to_num(0.0).flatten()
+    order = flat.abs().sort(descending=True, stable=True).indices[:count].tolist()
+    width = values.shape[1]
+    return [(rows[at // width], columns[at % width], f"{float(flat[at]):+.4f}") for at in order if float(flat[at])]

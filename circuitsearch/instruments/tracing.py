@@ -1,0 +1,327 @@
+"""Causal tracing: the subject is blurred by noise, and clean states are put back place by place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from circuitsearch.errors import InputError
+from circuitsearch.figures.maps import Map, draw_maps, prompts
+from circuitsearch.instruments.columns import Columns, columns_of, in_order
+from circuitsearch.instruments.passes import (
+    Progress,
+    StreamTaps,
+    Swap,
+    batches,
+    record,
+    repeated,
+    rows_at_once,
+    run_tapped,
+    silent,
+    subject,
+)
+from circuitsearch.instruments.patching import Site, Stream
+from circuitsearch.instruments.result import Result, strongest
+from circuitsearch.models.describe import Described
+from circuitsearch.task import Batch, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIRST, MIDDLE, LAST = "subject, first", "subject, middle", "subject, last"
+ROLES = ("before", FIRST, MIDDLE, LAST, "next", "further", "last token")
+SIGMAS = 3.0  # the paper's noise, in standard deviations of what stands at the subject
+WINDOW = 10  # the paper's, of 48 blocks
+
+
+@dataclass(frozen=True, eq=False)
+class CausalTrace(Result):
+    """How much of the answer's probability comes back with each state.
+
+    Attributes
+    ----------
+    site : str
+        What was restored: ``stream``, ``mlp`` or ``attention``.
+    rows, columns : tuple of str
+        Places (the middle of a window); tokens, or what they are to the subject.
+    effects : Tensor
+        (R, C), the indirect effect averaged over prompts and noises: probability of the answer with the state restored,
+        less that without; NaN in a column that no prompt has.
+    error : Tensor
+        (R, C), standard error of that mean over prompts.
+    clean, corrupted : float
+        The answer's mean probability on the clean prompts, and on those with noise.
+    noise : float
+        Standard deviation of the noise.
+    window : int
+        How many neighbouring blocks' states were restored together.
+    seeds : int
+        How many noises were averaged over.
+    task : str
+    n : int
+    """
+
+    site: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    effects: Tensor
+    error: Tensor
+    clean: float
+    corrupted: float
+    noise: float
+    window: int
+    seeds: int
+    task: str
+    n: int
+
+    @property
+    def peak(self) -> tuple[str, str]:
+        """Row and column of the largest effect; with the stream, of those between its beginning and its end."""
+        at = int(self._telling.argmax())
+        return self.rows[at // len(self.columns)], self.columns[at % len(self.columns)]
+
+    @property
+    def _telling(self) -> Tensor:
+        """Effects that are numbers and not given beforehand: all of a stream's beginning, or of its end, is everything."""
+        effects = self.effects.nan_to_num(-torch.inf)
+        if self.site == Stream.name:
+            effects[[0, -1]] = -torch.inf
+        return effects
+
+    @property
+    def at_subjects_last_token(self) -> bool:
+        """Whether the largest effect stands at the subject's last token and is more than two standard errors above nought."""
+        row, column = self.peak
+        at = self.rows.index(row), self.columns.index(column)
+        return column == LAST and bool(self.effects[at] > 2 * self.error[at].nan_to_num(0.0))
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: where the trace localises."""
+        row, column = self.peak
+        value, fall = float(self._telling.max()), self.clean - self.corrupted
+        if self.at_subjects_last_token:
+            return (
+                f"the causal trace localises at the subject's last token, in {self.site} {row}, where {value:+.3f} of a fall"
+                f" of {fall:.3f} comes back"
+            )
+        if LAST not in self.columns:
+            return (
+                f"the causal trace is largest at {column!r}, in {self.site} {row}: {value:+.3f} of a fall of {fall:.3f}"
+            )
+        there = float(self._telling[:, self.columns.index(LAST)].max())
+        return (
+            f"the causal trace does not localise at the subject's last token, where {there:+.3f} of a fall of {fall:.3f} comes"
+            f" back at most: it is largest at {column!r}, in {self.site} {row}, with {value:+.3f}"
+        )
+
+    def _figure(self) -> Figure:
+        shown = Map(
+            self.effects.tolist(), self.rows, self.columns, self.site, "restored at", "", "rise of the probability"
+        )
+        window = f", windows of {self.window}" if self.window > 1 else ""
+        ends = f"clean {self.clean:.2f}, corrupted {self.corrupted:.2f}"
+        return draw_maps([shown], f"{self.task}: causal trace{window}; {ends}; {prompts(self.n)}, {self.seeds} noises")
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        return (self.site, "restored at", " effect"), strongest(self.effects, self.rows, self.columns)
+
+
+def causal_trace(
+    model: Any,
+    task: Task,
+    subject_span: str,
+    *,
+    site: Site | None = None,
+    noise: float | None = None,
+    window: int | None = None,
+    seeds: int = 10,
+    by_role: bool = True,
+    tokenizer: Any = None,
+    progress: Progress = silent,
+) -> CausalTrace:
+    """Trace where a fact comes from (Meng et al., Locating and Editing Factual Associations in GPT, 2202.05262).
+
+    Gaussian noise is added to the subject's tokens as they enter the first block; then, in one run a place, the clean run's state
+    is put back there. With the stream two corners say nothing: at the subject's only token before the first block, and
+    at the last token at the end, everything is restored.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model in evaluation mode.
+    task : Task
+        Prompts and right answers; corrupt prompts are not used.
+    subject_span : str
+        The task's span that names the subject's tokens.
+    site : Site, optional
+        ``Stream()`` (the default), ``MLPOut()`` or ``AttentionOut()``.
+    noise : float, optional
+        Standard deviation; by default three times that of the stream's entries at the subjects.
+    window : int, optional
+        How many neighbouring blocks' states are restored together, for MLPs and attention; by default 10, as in the paper, or a
+        fifth of the blocks where they are fewer than 48 (and one, for the stream).
+    seeds : int
+        How many noises to average over.
+    by_role : bool
+        Columns are what tokens are to the subject, as in the paper's averages; else positions, for prompts of one length.
+    tokenizer
+        For the labels of positions.
+    progress : callable
+        Called with (passes done, passes in all), of the batch at hand.
+
+    Raises
+    ------
+    InputError
+        If model and task do not fit, the task has no such span, or a number makes no sense.
+    """
+    site, described = site or Stream(), subject(model, task)
+    task.check_spans([subject_span])
+    if site.by_head:
+        raise InputError(f"causal tracing restores the stream, mlp or attention at a token, not {site.name!r} by head")
+    window = window or (1 if isinstance(site, Stream) else max(1, min(WINDOW, round(len(described.blocks) / 5))))
+    if seeds < 1 or window < 1 or (noise is not None and noise < 0):
+        raise InputError(
+            f"there must be at least one noise, a window of 1 or more, and noise of 0 or more: {seeds}, {window}, {noise}"
+        )
+    columns = subject_columns(task, subject_span) if by_role else columns_of(task, (), tokenizer)
+    deviation = SIGMAS * _deviation(described, task, subject_span) if noise is None else noise
+    trace = _Trace(described, site, columns, subject_span, deviation, window, seeds)
+    kept = [(batch.rows, trace.batch(batch, progress)) for batch in batches(described, task)]
+    found = in_order(kept, len(task))  # (N, 2 + R * C)
+    names = site.row_names(described)
+    per_prompt = found[:, 2:].unflatten(1, (len(names), len(columns)))
+    there = per_prompt.isfinite().sum(0)
+    return CausalTrace(
+        site=site.name,
+        rows=names,
+        columns=columns.names,
+        effects=per_prompt.nanmean(0),
+        error=_deviation_of(per_prompt) / there.sqrt(),
+        clean=float(found[:, 0].mean()),
+        corrupted=float(found[:, 1].mean()),
+        noise=deviation,
+        window=window,
+        seeds=seeds,
+        task=task.name,
+        n=len(task),
+    )
+
+
+def _deviation_of(values: Tensor) -> Tensor:
+    """Standard deviation over prompts (N, R, C), of those that are numbers."""
+    there = values.isfinite().sum(0)
+    squares = (values - values.nanmean(0)).square().nansum(0)
+    return (squares / (there - 1).clamp(min=1)).sqrt()
+
+
+def subject_columns(task: Task, span: str) -> Columns:
+    """What each token is to the subject: the first, middle and last of it, the next, those after, the prompt's last."""
+    places = tuple(_roles(len(task.clean[row]), sorted(task.spans[row][span])) for row in range(len(task)))
+    used = sorted({int(at) for each in places for at in each.unique()})
+    renamed = torch.full((len(ROLES),), -1)
+    renamed[used] = torch.arange(len(used))
+    return Columns(tuple(ROLES[at] for at in used), tuple(renamed[each] for each in places))
+
+
+def _roles(length: int, subject_at: list[int]) -> Tensor:
+    roles = torch.zeros(length, dtype=torch.long)
+    roles[subject_at[-1] + 1 :] = ROLES.index("further")
+    if subject_at[-1] + 1 < length:
+        roles[subject_at[-1] + 1] = ROLES.index("next")
+    roles[-1] = ROLES.index("last token")
+    roles[subject_at] = ROLES.index(MIDDLE)
+    roles[subject_at[0]] = ROLES.index(FIRST)
+    roles[subject_at[-1]] = ROLES.index(LAST)
+    return roles
+
+
+def _deviation(described: Described, task: Task, span: str) -> float:
+    """Standard deviation of the entries of the stream as it enters the first block, at the subjects' tokens."""
+    entries = []
+    for batch in batches(described, task):
+        run = record(described, batch.clean, batch.position)
+        entries += [run.streams[0][row, list(spans[span])].flatten() for row, spans in enumerate(batch.spans)]
+    return float(torch.cat(entries).double().std())
+
+
+class _Noise(StreamTaps):
+    """Noise at the first block, nothing restored."""
+
+    def __init__(self, noise: Tensor) -> None:
+        self._noise = noise
+
+    def block(self, layer: int, stream: Tensor) -> Tensor | None:
+        return None if layer else stream + self._noise
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """All places of one trace, a batch at a time."""
+
+    described: Described
+    site: Site
+    columns: Columns
+    span: str
+    deviation: float
+    window: int
+    seeds: int
+
+    def batch(self, batch: Batch, progress: Progress) -> Tensor:
+        """Probabilities of the clean and the corrupted runs, and all effects: (B, 2 + R * C)."""
+        clean = record(self.described, batch.clean, batch.position)
+        batch = replace(batch, clean_logits=clean.logits)
+        rows = self.site.rows(self.described)
+        sources = self.site.sources(clean, rows)
+        total = torch.zeros(1 + len(rows) * len(self.columns), len(batch), dtype=torch.float64)
+        for seed in range(self.seeds):
+            noise = self._noise(batch, clean.streams[0], seed)
+            corrupted = probability(run_tapped(self.described, batch.clean, batch.position, _Noise(noise)), batch)
+            effects = [
+                self._restored(batch, noise, self._window(sources, rows, at)) - corrupted for at in range(len(rows))
+            ]
+            total += torch.cat([corrupted[None], *effects]).double().cpu()
+            progress(seed + 1, self.seeds)
+        total = total / self.seeds
+        absent = (self.columns.of(batch)[None] != self._each(batch)).all(-1).cpu()  # (C, B)
+        total[1:].masked_fill_(absent.repeat(len(rows), 1), torch.nan)
+        return torch.cat([probability(clean.logits, batch).double().cpu()[None], total]).T
+
+    def _each(self, batch: Batch) -> Tensor:
+        return torch.arange(len(self.columns), device=batch.clean.device)[:, None, None]
+
+    def _noise(self, batch: Batch, stream: Tensor, seed: int) -> Tensor:
+        """Noise (B, T, D) at the subject, each prompt's own, whatever batch it stands in."""
+        out = torch.zeros_like(stream)
+        for place, (row, spans) in enumerate(zip(batch.rows.tolist(), batch.spans, strict=True)):
+            at = list(spans[self.span])
+            generator = torch.Generator().manual_seed(1_000_003 * seed + row)
+            drawn = torch.randn(len(at), stream.shape[-1], generator=generator, dtype=torch.float64)
+            out[place, at] = self.deviation * drawn.to(out)
+        return out
+
+    def _window(self, sources: dict[int, Tensor], rows: list[int], at: int) -> dict[int, Tensor]:
+        """The states of the blocks around the place ``at``, as many as the window holds."""
+        first = max(0, at - self.window // 2)
+        return {row: sources[row] for row in rows[first : max(first + 1, at - self.window // 2 + self.window)]}
+
+    def _restored(self, batch: Batch, noise: Tensor, sources: dict[int, Tensor]) -> Tensor:
+        """The answer's probability where the clean states are back at each column: (C, B)."""
+        inside = self._each(batch) == self.columns.of(batch)
+        at_once = max(1, rows_at_once(self.described, batch.clean.shape[1]) // len(batch))
+        values = []
+        for part in inside.split(at_once):
+            taps: Swap = self.site.swap(self.described, sources, part, noise)
+            copies = len(part)
+            logits = run_tapped(self.described, batch.clean.repeat(copies, 1), batch.position.repeat(copies), taps)
+            values.append(probability(logits, repeated(batch, copies)).unflatten(0, (copies, -1)))
+        return torch.cat(values)
+
+
+def probability(logits: Tensor, batch: Batch) -> Tensor:
+    """Probability of the right answers together (B,)."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)
+    return wide.gather(-1, batch.answers.clamp(min=0)).masked_fill(batch.answers < 0, 0.0).sum(-1)
