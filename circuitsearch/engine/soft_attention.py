@@ -16,6 +16,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from transformers.modeling_utils import AttentionInterface
 
 from circuitsearch.engine.routes import halved, routed
+from circuitsearch.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,22 @@ class SoftAttention:
         value: Tensor,
         attention_mask: Tensor,
         scaling: float | None = None,
+        softcap: float | None = None,
+        s_aux: Tensor | None = None,
         **_: Any,
     ) -> tuple[Tensor, None]:
         """Attend with ``query`` (B, H, T, K) to ``key`` and ``value`` (B, G, S, K) under an additive mask: (B, T, H, K)."""
+        if s_aux is not None:
+            raise InputError(
+                "the attention of this model has sinks, for which GIM has no rule: take another method, such as RelP"
+            )
         groups = query.shape[1] // key.shape[1]
         keys, values = (halved(tensor).repeat_interleave(groups, dim=1) for tensor in (key, value))
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        scores = halved(query) @ keys.mT * scale + attention_mask  # (B, H, T, S)
-        pattern = self._softmax(scores).to(values.dtype)
+        scores = halved(query) @ keys.mT * scale  # (B, H, T, S)
+        if softcap is not None:
+            scores = torch.tanh(scores / softcap) * softcap
+        pattern = self._softmax(scores + attention_mask).to(values.dtype)
         return (halved(pattern) @ values).transpose(1, 2).contiguous(), None
 
     def _softmax(self, scores: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Path patching by two runs, which go side by side, block by block.
 
 The *first* run finds what receivers see when senders write ablated values, all other heads write what they write in the
-clean run, and MLPs answer to what they see. In the *second* the receivers see that, and all that lies above them answers.
+clean run, as do mixers, and MLPs answer to what they see. In the *second* the receivers see that, and all that lies above them answers.
 An MLP may stand in both with different values: between a receiver and a later one it brings a sender's change to the
 later one in the first run, and the earlier one's change to all others in the second.
 
@@ -82,7 +82,8 @@ class _TwoRuns(Replay):
         super().read_whole(index, part)
         place = self.graph.parts[index]
         moved = self.senders[:, : place.seen].any(1) & ~self.senders[:, place.rows.start]
-        self.first_rows = (moved & self.seen[place.rows.start]).nonzero().flatten()  # (C',)
+        answers = self.seen[place.rows.start] & (not place.mixes)
+        self.first_rows = (moved & answers).nonzero().flatten()  # (C',)
         if len(self.first_rows):
             stream = (self.first[self.first_rows] + self.base.full[index]).flatten(0, 1)  # (C' * B, T, D)
             written = part.run(part.norm(stream))

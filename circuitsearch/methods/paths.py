@@ -73,22 +73,27 @@ class PathEffects:
 
     @property
     def heads(self) -> Tensor:
-        """Effects of the heads: (L, H)."""
-        return self._by_layer(self.values)[:, :-1]
+        """Effects of the heads: (L, H); NaN where a block has none."""
+        return self._by_layer("heads")
 
     @property
     def mlps(self) -> Tensor:
-        """Effects of the MLPs: (L,)."""
-        return self._by_layer(self.values)[:, -1]
+        """Effects of the MLPs: (L,); NaN where a block has none that is one node."""
+        return self._by_layer("mlp")[:, 0]
 
     @property
     def connected(self) -> Tensor:
         """Which writers stand before a receiver: boolean (U,)."""
         return (self.graph.mask & readers_named(self.graph, self.receivers)).any(1)
 
-    def _by_layer(self, values: Tensor) -> Tensor:
-        """Rows of the heads and the MLP of each layer: (U,) -> (L, H + 1)."""
-        return values[1:].unflatten(0, (self.graph.n_layers, self.graph.n_heads + 1))
+    def _by_layer(self, kind: str) -> Tensor:
+        """Effects of the writers of one kind of part, block by block: (L, writers)."""
+        parts = [part for part in self.graph.parts if part.kind == kind]
+        width = max((part.rows.stop - part.rows.start for part in parts), default=1)
+        out = self.values.new_full((self.graph.n_layers, width), torch.nan)
+        for part in parts:
+            out[part.layer] = self.values[part.rows]
+        return out
 
     def top(self, n: int = 20) -> list[tuple[str, float]]:
         """Return the n strongest senders by magnitude: (writer, effect) each; ties go by their place in the stream."""

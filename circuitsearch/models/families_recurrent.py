@@ -18,7 +18,7 @@ _ONLY_MIXER = Block(parts="mixer", mixer_norm="norm", mixer=("mixer",))
 _MAMBA = Family("backbone.layers", "backbone.norm_f", _ONLY_MIXER)
 
 
-def _has(block: nn.Module, name: str) -> bool:
+def _has(block: Any, name: str) -> bool:
     return getattr(block, name, None) is not None
 
 

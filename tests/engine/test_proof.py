@@ -2,27 +2,72 @@
 
 from __future__ import annotations
 
+import copy
+import re
+from dataclasses import replace
+
 import pytest
 import torch
-from transformers import OPTConfig, OPTForCausalLM
 
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
+from circuitsearch.graph import Granularity
 from circuitsearch.methods import EAPIG
+from circuitsearch.models.families import FAMILIES, REFUSED
 from circuitsearch.scores import score
 from circuitsearch.task import Task
-from tests.conftest import random_task, tiny_model
+from tests.conftest import CONFIGS, TINY, random_task, tiny_model
 
 
 def test_an_unknown_family_is_refused_by_name():
     """The sentence lists the families that are known."""
-    model = OPTForCausalLM(
-        OPTConfig(
-            vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=8, word_embed_proj_dim=8
-        )
-    )
-    with pytest.raises(InputError, match=r"unknown model family 'opt'.*gpt2"):
-        proven(model.eval())
+    model = tiny_model("gpt2")
+    model.config = copy.deepcopy(model.config)
+    model.config.model_type = "gpt-of-mine"
+    with pytest.raises(InputError, match=r"unknown model family 'gpt-of-mine'.*gpt2"):
+        proven(model)
+
+
+@pytest.mark.parametrize("name", sorted(set(TINY) - set(CONFIGS)))
+def test_a_family_that_cannot_be_read_is_refused_with_the_reason(name):
+    """The sentence names the family, says what is wrong, and what to do."""
+    model = tiny_model(name)
+    reason = re.escape(REFUSED[model.config.model_type])
+    with pytest.raises(
+        InputError, match=f"'{model.config.model_type}' model cannot be read: {reason}; take a model of"
+    ):
+        proven(model)
+
+
+@pytest.mark.parametrize("name", ["deepseek_v3", "qwen3_next", "jetmoe"])
+def test_heads_that_cannot_be_told_apart_are_refused_as_nodes(name):
+    """The sentence says why, and how their attention can be read all the same."""
+    model = tiny_model(name)
+    kind = f"the heads of a '{model.config.model_type}' model cannot be told apart: .*"
+    with pytest.raises(InputError, match=kind + r"Granularity\(merged_heads=True\) reads each attention as one node"):
+        proven(model)
+    graph = proven(model, granularity=Granularity(merged_heads=True)).graph
+    assert graph.writers == ("embed", "s0", "m0", "s1", "m1")
+
+
+@pytest.mark.parametrize("name", ["afmoe", "lfm3", "deepseek_v3"])
+def test_attention_that_reads_the_stream_elsewhere_is_caught(name, monkeypatch):
+    """Gates and shared keys, which the sum of the writers cannot show, are seen where NaN stands for the stream."""
+    model = tiny_model(name)
+    row = FAMILIES[model.config.model_type]
+
+    def as_if_heads(config, block):
+        mine = row.of(config, block)
+        latent = {"q": "self_attn.q_b_proj", "k": "self_attn.kv_b_proj", "v": "self_attn.kv_b_proj"}
+        named = latent if name == "deepseek_v3" else {}
+        post = mine.mixer[1] if len(mine.mixer) > 1 else None
+        if mine.undivided is None:
+            return mine
+        return replace(mine, parts="heads>mlp", attn_norm=mine.mixer_norm, attn_post_norm=post, undivided=None, **named)
+
+    monkeypatch.setitem(FAMILIES, model.config.model_type, replace(row, block=as_if_heads))
+    with pytest.raises(InputError, match=r"reads the stream elsewhere than at its q, k and v ports, by nan"):
+        proven(model)
 
 
 def test_something_that_is_no_model_is_refused():
@@ -65,6 +110,7 @@ def test_a_prompt_longer_than_the_model_reads_is_refused(gpt2):
         proven(gpt2, task)
 
 
+@pytest.mark.rounded
 def test_reduced_precision_is_accepted():
     """A bfloat16 model passes: its rounding is not mistaken for a wrong description."""
     assert proven(tiny_model("llama-grouped", torch.bfloat16)).dtype == torch.bfloat16

@@ -17,7 +17,7 @@ from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.models.parts import Whole
 from circuitsearch.scores import score
 from circuitsearch.task import Task
-from tests.conftest import CONFIGS, random_task, tiny_model
+from tests.conftest import REPRESENTATIVE, random_task, tiny_model
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes
 
 
@@ -165,7 +165,8 @@ def test_the_model_is_left_as_it_was(any_model):
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in any_model.modules())
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.rounded
+@pytest.mark.parametrize("name", REPRESENTATIVE)
 def test_float32_is_near_enough(name):
     """In the precision that models come in, exact effects are the plain run's to 1e-4."""
     model, task = tiny_model(name, torch.float32), random_task(n=2, length=6)
@@ -178,6 +179,7 @@ def test_float32_is_near_enough(name):
     assert ((clean - fast) - (slow[0] - slow[1:])).abs().max() < 1e-4
 
 
+@pytest.mark.rounded
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("method", [EAP(), EAPIG(2), Exact()], ids=repr)
 def test_half_precision_gives_the_same_picture(dtype, method):

@@ -14,7 +14,7 @@ from circuitsearch.models.parts import Whole
 from circuitsearch.task import Task
 from tests.conftest import attentions
 
-Change = Callable[[Tensor], Tensor | None]
+Change = Callable[[Tensor], Tensor]
 
 
 def two_hooked_runs(model, task: Task, senders: Iterable[str], receivers: Iterable[str], zero: bool = False) -> Tensor:
@@ -25,7 +25,7 @@ def two_hooked_runs(model, task: Task, senders: Iterable[str], receivers: Iterab
         corrupt = Hooked(model, task.corrupt[row]).writes
         if zero:
             corrupt = {name: torch.zeros_like(value) for name, value in corrupt.items()}
-        instead = {name: value for name, value in clean.writes.items() if re.match(r"a\d", name)}
+        instead = {name: value for name, value in clean.writes.items() if re.match(r"[as]\d", name)}
         instead |= {name: corrupt[name] for name in senders}
         first = Hooked(model, task.clean[row], writes=instead)
         second = Hooked(model, task.clean[row], reads={name: first.reads[name] for name in _ports(model, receivers)})
@@ -42,8 +42,9 @@ def _ports(model, names: Iterable[str]) -> list[str]:
 class Hooked:
     """A run of the bare model, with some ``writes`` and ``reads`` put in; it keeps all that there were.
 
-    A head's write is its value before the output projection, a port's read the projection's output for its head; an
-    MLP's read is its normalised input, that of the logits the final norm's input.
+    A head's write is its value before the output projection, or where a norm follows that, its share of what the norm
+    makes of all of them; a port's read is the projection's output for its head; an MLP's or a mixer's read is its
+    normalised input, that of the logits the final norm's input.
     """
 
     def __init__(self, model, ids: Tensor, writes: dict | None = None, reads: dict | None = None) -> None:
@@ -60,10 +61,14 @@ class Hooked:
         for place, part in zip(self.described.graph.parts, self.described.parts, strict=True):
             i = place.layer
             if isinstance(part, Whole):
-                self._after(stack, part.chain[-1], lambda output, i=i: self._write(f"m{i}", output))
-                self._before(stack, part.chain[0], lambda normed, i=i: self._read(f"m{i}<in>", normed))
+                name = f"s{i}" if part.kind == "mixer" else f"m{i}"
+                self._after(stack, part.chain[-1], lambda output, name=name: self._write(name, output))
+                self._before(stack, part.chain[0], lambda normed, name=name: self._read(f"{name}<in>", normed))
                 continue
-            self._before(stack, part.o, lambda joined, i=i: self._heads(i, joined))
+            if part.post is None:
+                self._before(stack, part.o, lambda joined, i=i: self._heads(i, joined))
+            else:
+                self._hang_shares(stack, i, part)
             for module, ports in part.projections.items():
                 self._after(stack, module, lambda output, i=i, ports=ports: self._project(i, ports, output))
         self._before(stack, self.described.final_norm.module, lambda stream: self._read("logits", stream))
@@ -83,6 +88,23 @@ class Hooked:
             for head, value in enumerate(joined.unflatten(-1, (n_heads, -1)).unbind(-2))
         ]
         return torch.stack(heads, -2).flatten(-2)
+
+    def _hang_shares(self, stack: ExitStack, layer: int, part) -> None:
+        entered: list[Tensor] = []
+
+        def shares(posted: Tensor) -> Tensor:
+            joined = entered.pop()
+            share = posted / part.o.forward(joined)
+            of_heads = joined.unflatten(-1, (part.n_heads, -1))
+            total = torch.zeros_like(posted)
+            for head in range(part.n_heads):
+                alone = torch.zeros_like(of_heads)
+                alone[..., head, :] = of_heads[..., head, :]
+                total = total + self._write(f"a{layer}.h{head}", part.o.forward(alone.flatten(-2)) * share)
+            return total
+
+        stack.callback(part.o.register_forward_pre_hook(lambda _, args: entered.append(args[0])).remove)
+        self._after(stack, part.post.module, shares)
 
     def _project(self, layer: int, ports: tuple[str, ...], output: Tensor) -> Tensor:
         graph = self.described.graph
@@ -105,4 +127,9 @@ class Hooked:
 
     @staticmethod
     def _after(stack: ExitStack, module, change: Change) -> None:
-        stack.callback(module.register_forward_hook(lambda _, __, output: change(output)).remove)
+        def hook(_, __, output):
+            if isinstance(output, tuple):
+                return change(output[0]), *output[1:]
+            return change(output).clone()  # some blocks add to it in place
+
+        stack.callback(module.register_forward_hook(hook).remove)

@@ -255,6 +255,7 @@ def test_senders_and_receivers_must_make_sense(gpt2, effect, senders, receivers,
 # ---- the bundled model
 
 
+@pytest.mark.rounded
 def test_the_previous_token_head_works_through_the_keys_of_induction_heads():
     """In pico a0.h0 is the strongest head into the induction heads' keys, by both definitions, and a path's sign is ours."""
     model, tokenizer = cs.load("pico")

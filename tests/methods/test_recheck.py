@@ -59,6 +59,7 @@ def test_the_agreement_survives_a_file(gpt2, tmp_path):
     assert len(again.rankings()) == 2
 
 
+@pytest.mark.rounded
 def test_minimal_takes_the_better_of_both_rankings():
     """A circuit found from the rechecked and the estimated ranking is no larger than that of either alone."""
     model, tokenizer = load("pico")

@@ -33,6 +33,7 @@ def test_values_are_the_models_own(rules, any_model):
     assert (ruled - any_model(ids).logits).abs().max() < 1e-12
 
 
+@pytest.mark.rounded
 def test_relevance_rules_do_not_change_a_bit():
     """Hooks give back the very values of the modules that they are on, in half precision too."""
     for dtype in (torch.float32, torch.bfloat16):
