@@ -50,7 +50,7 @@ class Rules:
             for handle in self._hang(described):
                 undo.callback(handle.remove)
             if self.attention is not None:
-                undo.enter_context(self.attention.on(described.model))
+                undo.enter_context(self.attention.on(described.model, must_serve=any(described.heads)))
             yield
 
     def _hang(self, described: Described) -> Iterator[Any]:

@@ -62,13 +62,30 @@ class SoftAttention:
         return routed(torch.softmax(wide, dim=-1), softer * self.temperature)  # the chain rule's 1 / temperature undone
 
     @contextmanager
-    def on(self, model: Any) -> Iterator[None]:
-        """Let a model attend so for the length of a ``with`` block, under a name that no other model uses."""
+    def on(self, model: Any, must_serve: bool = True) -> Iterator[None]:
+        """Let a model attend so for the length of a ``with`` block, under a name that no other model uses.
+
+        Raises
+        ------
+        InputError
+            If it ``must_serve`` and the model's forward pass went past it, because its attention is code of its own.
+        """
+        served: list[bool] = []
+
+        def attend(*args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+            served.append(True)
+            return self(*args, **kwargs)
+
         name, config, own = f"circuitsearch-{id(self)}", model.config, model.config._attn_implementation
         with ExitStack() as undo:
-            for interface, function in ((AttentionInterface, self), (AttentionMaskInterface, eager_mask)):
+            for interface, function in ((AttentionInterface, attend), (AttentionMaskInterface, eager_mask)):
                 interface.register(name, function)
                 undo.callback(interface._global_mapping.pop, name)
             undo.callback(setattr, config, "_attn_implementation", own)
             config._attn_implementation = name
             yield
+        if must_serve and not served:
+            raise InputError(
+                f"a {config.model_type!r} model does not attend through transformers' attention functions, so that GIM's rules"
+                " cannot be laid on it: take another method, such as RelP"
+            )
