@@ -1,0 +1,50 @@
+"""The page: a circuit as one HTML file that works from disk, without a server and without the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.figures.canvas import write
+from circuitsearch.figures.viewer.data import NOTHING, Evidence, page_data
+from circuitsearch.figures.viewer.measure import evidence as evidence
+from circuitsearch.figures.viewer.page import html_page
+
+if TYPE_CHECKING:
+    from circuitsearch.validation.report import Report
+
+
+def draw_page(
+    circuit: Circuit,
+    path: str | Path,
+    *,
+    report: Report | None = None,
+    evidence: Evidence = NOTHING,
+    model: str = "",
+    method: str = "",
+) -> None:
+    """Write a circuit as an HTML page to look around in; the same circuit gives the same bytes.
+
+    Parameters
+    ----------
+    circuit : Circuit
+        What is drawn. Where it carries scores of all edges, the page's slider leads to circuits of other sizes.
+    path : path
+        Where to.
+    report : Report, optional
+        The evidence, and the curve that the slider's faithfulness is read from.
+    evidence : Evidence, optional
+        Prompts, and what each node is worth: see :func:`evidence`.
+    model, method : str, optional
+        Names for the page's head.
+
+    Raises
+    ------
+    InputError
+        If the circuit has more edges than a page takes.
+    OSError
+        If the place cannot be written to.
+    """
+    content = html_page(page_data(circuit, report, evidence, model=model, method=method))
+    write(path, content.encode())

@@ -1,0 +1,156 @@
+// What the page knows about a circuit: which edges a size holds, who feeds whom, and what a name may mean.
+
+/** @import { Page, State, Strand } from "./types" */
+
+/**
+ * @param {Document} document
+ * @returns {Page}
+ */
+export function readPage(document) {
+  const holder = document.getElementById("data");
+  return JSON.parse(holder?.textContent ?? "null");
+}
+
+/**
+ * The edges of a size: the circuit's own, or the first so many of the nested order.
+ * @param {Page} page
+ * @param {State["size"]} size
+ * @returns {number[]}
+ */
+export function edgesOf(page, size) {
+  if (size === "circuit") return page.circuit;
+  return Array.from({ length: page.stops[size] ?? 0 }, (_, edge) => edge);
+}
+
+/**
+ * Lines to draw. Where a port feeds several heads, those that write nothing here would be dead ends and are left out.
+ * @param {Page} page
+ * @param {number[]} edges
+ * @returns {Strand[]}
+ */
+export function strandsOf(page, edges) {
+  const { writer, reader, score } = page.edges;
+  const writes = new Set(edges.map((edge) => writer[edge]));
+  return edges.flatMap((edge) => {
+    const [, port, fed] = page.readers[reader[edge]];
+    const alive = fed.length > 1 ? fed.filter((node) => writes.has(node)) : fed;
+    const ends = alive.length ? alive : fed;
+    return ends.map((to) => ({ edge, from: writer[edge], to, port, score: score[edge] }));
+  });
+}
+
+/**
+ * @param {Strand[]} strands
+ * @returns {number[]}
+ */
+export function nodesOf(strands) {
+  return [...new Set(strands.flatMap((strand) => [strand.from, strand.to]))].sort((a, b) => a - b);
+}
+
+/**
+ * Whether the filters let an edge through.
+ * @param {Page} page
+ * @param {State} state
+ * @param {Strand} strand
+ * @param {number} strongest
+ * @returns {boolean}
+ */
+export function passes(page, state, strand, strongest) {
+  const score = strand.score ?? 0;
+  if (state.sign === "supports" && !(score > 0)) return false;
+  if (state.sign === "opposes" && !(score < 0)) return false;
+  if (state.ports && !state.ports.includes(strand.port)) return false;
+  if (Math.abs(score) < leastScore(state, strongest)) return false;
+  return inLayers(page, state, strand.from) && inLayers(page, state, strand.to);
+}
+
+/**
+ * The strength below which edges are hidden: the filter's steps are tenths of a decade below the strongest.
+ * @param {State} state
+ * @param {number} strongest
+ * @returns {number}
+ */
+export function leastScore(state, strongest) {
+  return state.least > 0 ? strongest * 10 ** ((state.least - 40) / 10) : 0;
+}
+
+/**
+ * The ends, which belong to no layer, pass.
+ * @param {Page} page
+ * @param {State} state
+ * @param {number} node
+ * @returns {boolean}
+ */
+function inLayers(page, state, node) {
+  const layer = page.nodes[node][2];
+  return layer === null || (layer >= (state.from ?? 0) && layer <= (state.to ?? Infinity));
+}
+
+/**
+ * Faithfulness at a number of edges: measured, read off the line between two measured sizes, or not known.
+ * @param {Page} page
+ * @param {number} edges
+ * @returns {{ value: number, measured: boolean } | null}
+ */
+export function faithfulnessAt(page, edges) {
+  const exact = page.curve.find(([size]) => size === edges);
+  if (exact) return { value: exact[1], measured: true };
+  const above = page.curve.findIndex(([size]) => size > edges);
+  if (above < 1) return null;
+  const [[low, from], [high, to]] = [page.curve[above - 1], page.curve[above]];
+  const part = Math.log(edges / low) / Math.log(high / low);
+  return { value: from + (to - from) * part, measured: false };
+}
+
+/**
+ * The smallest of the slider's sizes that holds an edge of a node, if one does.
+ * @param {Page} page
+ * @param {number} node
+ * @returns {number | null}
+ */
+export function firstSizeWith(page, node) {
+  const edge = page.edges.writer.findIndex(
+    (writer, index) => writer === node || page.readers[page.edges.reader[index]][2].includes(node),
+  );
+  const stop = page.stops.findIndex((size) => size > edge);
+  return edge < 0 || stop < 0 ? null : stop;
+}
+
+/** Other tools' spellings of a node, as circuitsearch/graph.py reads them. */
+const SPELLINGS = [
+  [/^(?:input|hook_embed|blocks\.0\.hook_resid_pre)$/, "embed"],
+  [/^(?:output|resid_final|blocks\.\d+\.hook_resid_post)$/, "logits"],
+  [/^(\d+)\.(\d+)$/, "a$1.h$2"],
+  [/^[la](\d+)\.?h(\d+)$/, "a$1.h$2"],
+  [/^mlp ?(\d+)$/, "m$1"],
+  [/^blocks\.(\d+)\.hook_mlp_(?:out|in)$/, "m$1"],
+  [/^blocks\.(\d+)\.attn\.hook_(?:z|result)\D*(\d+)\]?$/, "a$1.h$2"],
+  [/^blocks\.(\d+)\.(?:attn\.)?hook_[qkv](?:_input)?\D*(\d+)\]?$/, "a$1.h$2"],
+];
+
+/**
+ * The node that a person means, by any of its names; a port's name means its node.
+ * @param {Page} page
+ * @param {string} typed
+ * @returns {number | null}
+ */
+export function findNode(page, typed) {
+  const bare = typed.trim().toLowerCase().replace(/<[^>]*>$/, "");
+  const spelling = SPELLINGS.find(([pattern]) => /** @type {RegExp} */ (pattern).test(bare));
+  const name = spelling ? bare.replace(spelling[0], /** @type {string} */ (spelling[1])) : bare;
+  const found = page.nodes.findIndex(([known]) => known.toLowerCase() === name);
+  return found < 0 ? null : found;
+}
+
+/**
+ * What a node is, in words.
+ * @param {Page} page
+ * @param {number} node
+ * @returns {string}
+ */
+export function kindOf(page, node) {
+  const [, kind, layer] = page.nodes[node];
+  const words = { head: "attention head", mlp: "MLP", embed: "token and position embedding", logits: "the model's output" };
+  const word = words[/** @type {keyof typeof words} */ (kind)] ?? kind;
+  return layer === null ? word : `${word} in layer ${layer}`;
+}

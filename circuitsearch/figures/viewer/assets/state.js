@@ -1,0 +1,97 @@
+// What is looked at, and its place in the address: a fragment that anyone can keep, send or open again.
+
+/** @import { Page, State } from "./types" */
+import { findNode } from "./circuit.js";
+
+/** @returns {State} */
+export function startingState() {
+  return {
+    size: "circuit",
+    node: null,
+    sign: "both",
+    ports: null,
+    from: null,
+    to: null,
+    least: 0,
+    tab: "about",
+    prompt: 0,
+    theme: "auto",
+  };
+}
+
+/**
+ * Only what differs from the start is written.
+ * @param {Page} page
+ * @param {State} state
+ * @returns {string}
+ */
+export function fragmentOf(page, state) {
+  const words = new URLSearchParams();
+  if (state.size !== "circuit") words.set("size", String(page.stops[state.size]));
+  if (state.node !== null) words.set("node", page.nodes[state.node][0]);
+  if (state.sign !== "both") words.set("sign", state.sign);
+  if (state.ports) words.set("ports", state.ports.join(","));
+  if (state.from !== null) words.set("from", String(state.from));
+  if (state.to !== null) words.set("to", String(state.to));
+  if (state.least) words.set("least", String(state.least));
+  if (state.tab !== "about") words.set("tab", state.tab);
+  if (state.prompt) words.set("prompt", String(state.prompt));
+  if (state.theme !== "auto") words.set("theme", state.theme);
+  return words.toString();
+}
+
+/**
+ * Read a fragment; what makes no sense in this page is passed over.
+ * @param {Page} page
+ * @param {string} fragment
+ * @returns {State}
+ */
+export function stateOf(page, fragment) {
+  const words = new URLSearchParams(fragment.replace(/^#/, ""));
+  const layers = page.nodes.map(([, , layer]) => layer ?? 0);
+  const most = layers.reduce((a, b) => Math.max(a, b), 0);
+  const state = startingState();
+  state.size = sizeOf(page, words.get("size"));
+  state.node = words.has("node") ? findNode(page, words.get("node") ?? "") : null;
+  state.sign = oneOf(words.get("sign"), ["both", "supports", "opposes"]);
+  state.ports = words.has("ports") ? (words.get("ports") ?? "").split(",").filter(Boolean) : null;
+  state.from = whole(words.get("from"), most);
+  state.to = whole(words.get("to"), most);
+  state.least = whole(words.get("least"), 40) ?? 0;
+  state.tab = oneOf(words.get("tab"), ["about", "node", "edges", "prompts"]);
+  state.prompt = whole(words.get("prompt"), Math.max(page.prompts.length - 1, 0)) ?? 0;
+  state.theme = oneOf(words.get("theme"), ["auto", "light", "dark"]);
+  return state;
+}
+
+/**
+ * @template {string} Word
+ * @param {string | null} given
+ * @param {Word[]} known
+ * @returns {Word}
+ */
+function oneOf(given, known) {
+  return known.find((word) => word === given) ?? known[0];
+}
+
+/**
+ * @param {string | null} given
+ * @param {number} most
+ * @returns {number | null}
+ */
+function whole(given, most) {
+  const value = given === null ? NaN : Number(given);
+  return Number.isInteger(value) && value >= 0 && value <= most ? value : null;
+}
+
+/**
+ * @param {Page} page
+ * @param {string | null} given
+ * @returns {State["size"]}
+ */
+function sizeOf(page, given) {
+  const asked = Number(given);
+  if (given === null || !(asked > 0) || !page.stops.length) return "circuit";
+  const above = page.stops.findIndex((size) => size >= asked);
+  return above < 0 ? page.stops.length - 1 : above;
+}

@@ -1,0 +1,109 @@
+// Shapes of the page's data and state, for the type checker alone: `npm test` in tests/figures. No page holds this file.
+
+/** [name, kind, layer, row], rows counted from the bottom. */
+export type NodeRow = [string, string, number | null, number];
+
+/** [name, port, nodes that it feeds]. */
+export type ReaderRow = [string, string, number[]];
+
+export interface About {
+  model: string;
+  method: string;
+  n_edges: number;
+  total: number;
+  target?: number;
+  found?: number;
+  task?: string;
+  metric?: string;
+  ablation?: string;
+  n?: number;
+  confidence?: number;
+  faithfulness?: [number, number, number];
+  controls?: number[];
+  clean?: number;
+  ablated?: number;
+  kept?: number;
+  accuracy?: [number, number];
+}
+
+export interface Prompt {
+  clean: string[];
+  corrupt: string[];
+  answers: string[];
+  wrong: string[];
+  model: number;
+  circuit: number;
+  ablated: number;
+}
+
+/** What Python wrote: see viewer/data.py. */
+export interface Page {
+  format: number;
+  about: About;
+  nodes: NodeRow[];
+  readers: ReaderRow[];
+  edges: { writer: number[]; reader: number[]; score: (number | null)[]; without: (number | null)[] };
+  circuit: number[];
+  stops: number[];
+  curve: [number, number][];
+  prompts: Prompt[];
+  n_prompts: number;
+  without: Record<string, number>;
+  roles: Record<string, string[]>;
+  direct: Record<string, number>;
+  attention: Record<string, number[][][]>;
+}
+
+/** What is looked at. `size` is "circuit", or the place of one of the page's stops. */
+export interface State {
+  size: "circuit" | number;
+  node: number | null;
+  sign: "both" | "supports" | "opposes";
+  ports: string[] | null;
+  from: number | null;
+  to: number | null;
+  least: number;
+  tab: "about" | "node" | "edges" | "prompts";
+  prompt: number;
+  theme: "auto" | "light" | "dark";
+}
+
+/** One drawn line: an edge, or its share where a port feeds several heads. */
+export interface Strand {
+  edge: number;
+  from: number;
+  to: number;
+  port: string;
+  score: number | null;
+}
+
+export interface Row {
+  nodes: number[];
+  layer: number | null;
+  y: number;
+}
+
+/** Where everything lies, in the world's units: the middle of each node, and the corners of each strand. */
+export interface Layout {
+  x: Float64Array;
+  y: Float64Array;
+  rows: Row[];
+  routes: Float32Array[];
+  box: { left: number; right: number; top: number; bottom: number };
+}
+
+/** The circuit of one size, as it is drawn. */
+export interface Scene {
+  edges: number[];
+  strands: Strand[];
+  nodes: number[];
+  layout: Layout;
+  strongest: number;
+}
+
+/** From the world to the screen: screen = world * scale + (x, y). */
+export interface Camera {
+  scale: number;
+  x: number;
+  y: number;
+}

@@ -1,0 +1,257 @@
+"""What a page shows, as plain lists: all that its slider, filters and panels need is worked out here, before it is written.
+
+Circuits of different sizes are nested (a longer prefix of the ranking, pruned, holds every shorter one, pruned), so
+one order of the edges and a list of lengths stand for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.graph import EMBED, LOGITS, Graph
+from circuitsearch.scores import ranking
+from circuitsearch.search.ranked import strongest
+
+if TYPE_CHECKING:
+    from circuitsearch.validation.report import Report
+
+LARGEST_SLIDER = 5000  # edges of the largest circuit that the slider reaches
+LARGEST = 50_000  # edges of the largest circuit that a page takes
+GROWTH = 1.12  # from one of the slider's sizes to the next
+
+_KINDS = {"heads": "head", "mlp": "mlp", "neurons": "neuron", "experts": "expert", "mixer": "mixer"}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A pair of prompts, token by token, and the metric under the model, under the circuit, and with every edge cut."""
+
+    clean: tuple[str, ...]
+    corrupt: tuple[str, ...]
+    answers: tuple[str, ...]
+    wrong: tuple[str, ...]
+    model: float
+    circuit: float
+    ablated: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured for the page, or read from instruments; all of it may be missing.
+
+    Attributes
+    ----------
+    prompts : sequence of Prompt
+        Examples for the prompts browser.
+    n_prompts : int
+        How many there are in all.
+    without : mapping
+        Faithfulness of the circuit without each of its nodes.
+    roles : mapping
+        What each head is taken for: ``{"a1.h3": ("induction",)}``.
+    direct : mapping
+        Each node's direct attribution to the metric.
+    attention : mapping
+        Of each head, its pattern (T, T) on the first prompts: a row a query, a column a key.
+    """
+
+    prompts: Sequence[Prompt] = ()
+    n_prompts: int = 0
+    without: Mapping[str, float] = field(default_factory=dict)
+    roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    direct: Mapping[str, float] = field(default_factory=dict)
+    attention: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+
+
+NOTHING = Evidence()
+
+
+def page_data(
+    circuit: Circuit,
+    report: Report | None = None,
+    evidence: Evidence = NOTHING,
+    *,
+    model: str = "",
+    method: str = "",
+) -> dict[str, Any]:
+    """Gather a page's content as plain JSON types.
+
+    Raises
+    ------
+    InputError
+        If the circuit has more edges than a page takes.
+    """
+    if len(circuit) > LARGEST:
+        raise InputError(
+            f"a page takes circuits of up to {LARGEST:,} edges, and this one has {len(circuit):,}: draw a smaller one,"
+            " such as cs.top(scores, 5000)"
+        )
+    places, stops = _order(circuit)
+    nodes = _nodes(circuit.graph)
+    content = {
+        "format": 1,
+        "about": _about(circuit, report, model, method),
+        "nodes": [[node.name, node.kind, node.layer, node.row] for node in nodes],
+        "readers": _readers(circuit.graph, places),
+        "edges": _edges(circuit, places),
+        "circuit": _members(circuit, places),
+        "stops": stops,
+        "curve": [] if report is None else [[p.n_edges, _short(p.faithfulness)] for p in report.curve if p.n_edges],
+    }
+    return content | _evidence(evidence)
+
+
+# ---- the edges, in the one order that stands for circuits of every size
+
+
+def _order(circuit: Circuit) -> tuple[Tensor, list[int]]:
+    """Edges (E, 2) such that the first of them are the circuits of the slider's sizes, which come with them.
+
+    Those of the circuit that are in none of these stand at the end.
+    """
+    graph = circuit.graph
+    entered, stops = torch.full(circuit.mask.shape, -1, dtype=torch.long), []
+    ranked = torch.empty(0, 2, dtype=torch.long) if circuit.scores is None else ranking(graph, circuit.scores)
+    if circuit.scores is not None and len(ranked) < int(graph.mask.sum()) and len(ranked) <= len(circuit):
+        ranked = ranked[:0]  # a circuit read from a file knows its own edges alone: there is nothing to slide over
+    for length in _lengths(len(ranked)):
+        mask = strongest(graph, ranked, length)
+        size = int(mask.sum())
+        if size > LARGEST_SLIDER:
+            break
+        if size > (stops[-1] if stops else 0):
+            entered[mask & (entered < 0)] = len(stops)
+            stops.append(size)
+    rank = torch.full(circuit.mask.shape, len(ranked), dtype=torch.long)
+    rank[ranked[:, 0], ranked[:, 1]] = torch.arange(len(ranked))
+    entered[circuit.mask & (entered < 0)] = len(stops)
+    places = (entered >= 0).nonzero()
+    key = entered[places[:, 0], places[:, 1]] * (len(ranked) + 1) + rank[places[:, 0], places[:, 1]]
+    return places[torch.sort(key, stable=True).indices], stops
+
+
+def _lengths(most: int) -> list[int]:
+    """Prefixes of the ranking that are tried: each by ``GROWTH`` longer than the one before, and the whole."""
+    lengths, length = [], 1
+    while length < most:
+        lengths.append(length)
+        length = max(length + 1, math.floor(length * GROWTH))
+    return [*lengths, most] if most else []
+
+
+def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
+    """Columns: writer (a node), reader (one of the readers that occur), score, and what is left without the edge."""
+    graph = circuit.graph
+    occurring = {column: index for index, column in enumerate(_columns(places))}
+    known = circuit.certificate.without if circuit.certificate else {}
+    rows = places.tolist()
+    scores = [None] * len(rows) if circuit.scores is None else circuit.scores[places[:, 0], places[:, 1]].tolist()
+    return {
+        "writer": [row for row, _ in rows],
+        "reader": [occurring[column] for _, column in rows],
+        "score": [_short(score) for score in scores],
+        "without": [_short(known.get(f"{graph.writers[u]}->{graph.readers[v]}")) for u, v in rows] if known else [],
+    }
+
+
+def _members(circuit: Circuit, places: Tensor) -> list[int]:
+    """Which of the edges the circuit holds."""
+    return circuit.mask[places[:, 0], places[:, 1]].nonzero().flatten().tolist()
+
+
+def _columns(places: Tensor) -> list[int]:
+    return places[:, 1].unique().tolist()
+
+
+# ---- nodes and readers
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A writer, or the logits, with its layer and the row, counted from the bottom, that it stands in."""
+
+    name: str
+    kind: str
+    layer: int | None
+    row: int
+
+
+def _nodes(graph: Graph) -> list[_Node]:
+    """The writers in their order, then the logits: parts that read the same stream share a row."""
+    rows = {part: row for row, stage in enumerate(graph.stages, 1) for part in stage}
+    ends = graph.parts[0].rows.start if graph.parts else len(graph.writers)
+    nodes = [_Node(name, EMBED, None, 0) for name in graph.writers[:ends]]
+    for index, part in enumerate(graph.parts):
+        names = graph.writers[part.rows]
+        nodes += [_Node(name, _KINDS.get(part.kind, part.kind), part.layer, rows[index]) for name in names]
+    return [*nodes, _Node(LOGITS, LOGITS, None, len(graph.stages) + 1)]
+
+
+def _readers(graph: Graph, places: Tensor) -> list[list[Any]]:
+    """Of each reader that occurs: its name, its port, and the nodes that it feeds."""
+    readers = []
+    for column in _columns(places):
+        name = graph.readers[column]
+        fed = [graph.writer_index[node] for node in graph.components(name)] or [len(graph.writers)]
+        readers.append([name, name.partition("<")[2].partition(">")[0] or LOGITS, fed])
+    return readers
+
+
+# ---- words and numbers
+
+
+def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"model": model, "method": method, "n_edges": len(circuit), "total": circuit.graph.n_edges}
+    if circuit.certificate is not None:
+        about |= {"target": circuit.certificate.target, "found": _short(circuit.certificate.faithfulness)}
+    if report is None:
+        return about
+    faithful = report.faithfulness
+    return about | {
+        "task": report.task,
+        "metric": report.metric,
+        "ablation": report.ablation,
+        "n": report.n,
+        "confidence": report.confidence,
+        "faithfulness": [_short(faithful.value), _short(faithful.low), _short(faithful.high)],
+        "controls": [_short(value) for value in report.controls],
+        "clean": _short(report.clean),
+        "ablated": _short(report.ablated),
+        "kept": _short(report.circuit),
+        "accuracy": [_short(report.model_accuracy), _short(report.circuit_accuracy)],
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "prompts": [_prompt(prompt) for prompt in evidence.prompts],
+        "n_prompts": max(evidence.n_prompts, len(evidence.prompts)),
+        "without": {name: _short(value) for name, value in evidence.without.items()},
+        "roles": {name: list(roles) for name, roles in evidence.roles.items()},
+        "direct": {name: _short(value) for name, value in evidence.direct.items()},
+        "attention": {name: [_percent(each) for each in patterns] for name, patterns in evidence.attention.items()},
+    }
+
+
+def _prompt(prompt: Prompt) -> dict[str, Any]:
+    values = {name: _short(getattr(prompt, name)) for name in ("model", "circuit", "ablated")}
+    return {name: list(getattr(prompt, name)) for name in ("clean", "corrupt", "answers", "wrong")} | values
+
+
+def _percent(pattern: Tensor) -> list[list[int]]:
+    """A pattern in whole percent, each row up to the last key that it may look at."""
+    rounded = (100 * pattern.double()).round().int().tolist()
+    return [row[: query + 1] for query, row in enumerate(rounded)]
+
+
+def _short(value: float | None) -> float | None:
+    """Four figures: as many as a person reads, and the same bytes where the last bits differ."""
+    return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None

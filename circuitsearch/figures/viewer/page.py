@@ -1,0 +1,147 @@
+"""One self-contained HTML file: the data, the style sheet and the modules of ``assets/`` joined, under a policy that forbids
+the network and every script but its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from circuitsearch.figures import style
+from circuitsearch.figures.canvas import plain_text
+
+# In the order in which they build on one another; joined, they are one module, and nothing of them is global.
+MODULES = ("text", "circuit", "state", "layout", "paint", "svg", "graph", "size", "panel", "main")
+
+LIGHT = {
+    "dark": "0",
+    "supports": style.SUPPORTS,
+    "opposes": style.OPPOSES,
+    "unknown": style.UNKNOWN,
+    "supports-text": style.SUPPORTS,
+    "opposes-text": "#8f4f00",  # the orange as text, at a contrast that can be read
+    "ink": style.INK,
+    "faint": "#5f5f5f",
+    "rule": "#d9d9d9",
+    "band": "#f6f6f5",
+    "paper": "#ffffff",
+    "head": style.FILL_ATTENTION,
+    "mlp": style.FILL_MLP,
+    "embed": style.FILL_END,
+    "logits": style.FILL_END,
+    "node-line": "#6b6b6b",
+    "focus": style.SUPPORTS,
+    "marked": "#f3e3c8",
+}
+DARK = {
+    "dark": "1",
+    "supports": "#7aa9f0",
+    "opposes": "#f5a13c",
+    "unknown": "#8a8a8a",
+    "supports-text": "#8fb8f5",
+    "opposes-text": "#f5a13c",
+    "ink": "#ececea",
+    "faint": "#a5a5a2",
+    "rule": "#3a3b3d",
+    "band": "#1f2022",
+    "paper": "#17181a",
+    "head": "#242629",
+    "mlp": "#2b352a",
+    "embed": "#34363a",
+    "logits": "#34363a",
+    "node-line": "#8a8b8d",
+    "focus": "#7aa9f0",
+    "marked": "#4a3a1e",
+}
+
+
+def html_page(data: dict[str, Any]) -> str:
+    """Write a page that shows what :func:`circuitsearch.figures.viewer.data.page_data` gathered."""
+    about = data["about"]
+    heading = " in ".join(word for word in (about.get("task"), about["model"]) if word) or "circuit"
+    sheet, script = _style(), _script()
+    return _filled(
+        _asset("page.html"),
+        policy=policy(script, sheet),
+        title=escaped(f"{heading} \u00b7 circuit"),
+        heading=escaped(heading),
+        summary=escaped(_summary(about)),
+        style=sheet,
+        data=json_in_html(data),
+        script=script,
+    )
+
+
+def policy(script: str | None, sheet: str) -> str:
+    """A Content-Security-Policy: no network, no frames, no forms, and no script or style but these, by their SHA-256."""
+    scripts = f"script-src '{_hash(script)}'; " if script else ""
+    return f"default-src 'none'; {scripts}style-src '{_hash(sheet)}'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+
+
+def escaped(text: str) -> str:
+    """Text for HTML, on one line, without control characters."""
+    return html.escape(plain_text(text))
+
+
+def json_in_html(data: Any) -> str:
+    r"""JSON that can stand in a script element: no text in it ends the element or opens a comment.
+
+    Examples
+    --------
+    >>> print(json_in_html(["</script><!--", "\u2028"]))
+    ["\u003c/script\u003e\u003c!--","\u2028"]
+    """
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def palette_style() -> str:
+    """The two palettes, as they stand in a style sheet."""
+    return _filled(_asset("page.css"), light=_properties(LIGHT), dark=_properties(DARK))
+
+
+def _style() -> str:
+    return palette_style()
+
+
+@cache
+def _script() -> str:
+    """The modules joined into one: their imports and the word ``export`` go, for all of them share one scope."""
+    return "\n".join(_bare(_asset(f"{name}.js")) for name in MODULES)
+
+
+def _bare(source: str) -> str:
+    without_imports = re.sub(r'^import \{[^}]*\} from "[^"]*";\n', "", source, flags=re.MULTILINE)
+    return re.sub(r"^export (?=const|function|class|async)", "", without_imports, flags=re.MULTILINE)
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+
+
+def _properties(palette: dict[str, str]) -> str:
+    return " ".join(f"--{name}: {value};" for name, value in palette.items())
+
+
+def _filled(template: str, **words: str) -> str:
+    """Put words in the places of a template, in one pass, so that no word is read as a place."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: words[place[1]], template)
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _summary(about: dict[str, Any]) -> str:
+    share = 100 * about["n_edges"] / about["total"]
+    size = f"{about['n_edges']:,} of {about['total']:,} edges ({share:.2g}%)"
+    if "faithfulness" not in about:
+        return f"{size}."
+    value, low, high = about["faithfulness"]
+    return f"{size} keep {value:.3f} of the behaviour on {about['n']:,} held-out prompts ({about['confidence']:.0%} interval {low:.3f} to {high:.3f})."
