@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from circuitsearch.errors import InputError as InputError
     from circuitsearch.figures import draw as draw
     from circuitsearch.figures import draw_heatmap as draw_heatmap
+    from circuitsearch.formats import export as export
     from circuitsearch.graph import Granularity as Granularity
     from circuitsearch.graph import Graph as Graph
     from circuitsearch.loading import load as load
@@ -61,6 +62,7 @@ _HOMES = {
     "circuitsearch.circuit": ("Circuit",),
     "circuitsearch.errors": ("InputError",),
     "circuitsearch.figures": ("draw", "draw_heatmap"),
+    "circuitsearch.formats": ("export",),
     "circuitsearch.graph": ("Granularity", "Graph"),
     "circuitsearch.loading": ("load",),
     "circuitsearch.methods": (
@@ -115,6 +117,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "validate",
     "behaviour",
     "draw",
+    "export",
     "path_effect",
     "direct_effect",
     "direct_sweep",

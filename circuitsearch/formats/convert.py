@@ -1,0 +1,76 @@
+"""The verb that writes a circuit in another program's format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.figures.canvas import write
+from circuitsearch.formats.cytoscape import cytoscape
+from circuitsearch.formats.elements import Elements, Roles, elements
+from circuitsearch.formats.gexf import gexf
+from circuitsearch.formats.graphml import graphml
+from circuitsearch.formats.mermaid import mermaid
+
+WRITERS: dict[str, Callable[[Elements], str]] = {
+    "graphml": graphml,
+    "gexf": gexf,
+    "cyjs": cytoscape,
+    "mmd": mermaid,
+}
+DRAWN = ("svg", "pdf", "png", "tex", "dot")
+
+
+def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles | None = None) -> None:
+    """Write a circuit as a graph for another program, in the format that the path's suffix chooses.
+
+    ============  ============================================================
+    ``.graphml``  yEd, Gephi, Cytoscape, igraph, NetworkX
+    ``.gexf``     Gephi
+    ``.cyjs``     Cytoscape and cytoscape.js
+    ``.mmd``      Mermaid, for Markdown: up to 500 edges
+    ============  ============================================================
+
+    Nodes carry their kind, layer, head and role; edges their port, score, sign and ``edge``, their name here. Where
+    heads share keys and values, an edge into the shared port is written once for each head of the group that the circuit
+    uses. The same circuit gives the same bytes. Characters that a file cannot hold are replaced by U+FFFD. Figures, as
+    .tex and .dot also, are what :func:`circuitsearch.draw` writes.
+
+    Parameters
+    ----------
+    circuit : Circuit
+        What to write; it may be empty.
+    path : path
+        Where to.
+    title : str
+        What the file calls the circuit.
+    roles : mapping, optional
+        What nodes are taken for, by node, in any tool's spelling: ``{"a1.h3": "induction"}``.
+
+    Raises
+    ------
+    InputError
+        If the suffix or a node is unknown, or the circuit is too large for the format.
+    OSError
+        If the place cannot be written to.
+    """
+    suffix = export_suffix(path)
+    write(path, WRITERS[suffix](elements(circuit, title, roles)).encode())
+
+
+def export_suffix(path: str | Path) -> str:
+    """Format that a path asks for; an InputError lists the ones there are, and says where other files come from.
+
+    Examples
+    --------
+    >>> export_suffix("x.graphml")
+    'graphml'
+    """
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in WRITERS:
+        known = ", ".join(f".{name}" for name in WRITERS)
+        hint = " (draw writes figures)" if suffix in DRAWN else " (a circuit's save does)" if suffix == "json" else ""
+        raise InputError(f"cannot export to {str(path)!r}{hint}: its suffix must be one of {known}")
+    return suffix

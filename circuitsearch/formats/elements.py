@@ -1,0 +1,167 @@
+"""What every format tells of a circuit: its nodes, and its edges as links between them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import networkx as nx
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.figures.canvas import plain_text
+from circuitsearch.graph import LOGITS
+
+Roles = Mapping[str, str | Sequence[str]]
+
+_KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "expert", "s": "mixer"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A component, or an end. ``index`` counts heads, neurons or experts of a layer; ``role`` is empty if there is none."""
+
+    name: str
+    kind: str
+    layer: int | None
+    index: int | None
+    role: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that is known, by the names that files use: kind, layer, head (or neuron, or expert), role."""
+        facts = {"kind": self.kind, "layer": self.layer, self.kind: self.index, "role": self.role or None}
+        return {"kind": self.kind} | {name: value for name, value in facts.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Link:
+    """An edge of the circuit, or its share where a port feeds several components: from writer to component.
+
+    ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, ``logits``; ``score`` is None where it is not known.
+    """
+
+    source: str
+    target: str
+    edge: str
+    port: str
+    score: float | None
+
+    @property
+    def sign(self) -> str:
+        """What the score says."""
+        if self.score is None:
+            return "unknown"
+        return "supports" if self.score > 0 else "opposes" if self.score < 0 else "none"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that is known; ``weight`` is the strength, by which other programs lay out and draw."""
+        scored = {} if self.score is None else {"score": self.score, "weight": abs(self.score)}
+        return {"edge": self.edge, "port": self.port, "sign": self.sign} | scored
+
+
+@dataclass(frozen=True)
+class Elements:
+    """A circuit as other programs take it; links in the stream's order of readers. All text is plain."""
+
+    title: str
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+
+    def networkx(self) -> nx.MultiDiGraph:
+        """As a NetworkX graph of components; its parallel links enter different ports."""
+        graph = nx.MultiDiGraph()
+        if self.title:
+            graph.graph["name"] = self.title
+        graph.add_nodes_from((node.name, node.facts) for node in self.nodes)
+        for index, link in enumerate(self.links):
+            graph.add_edge(link.source, link.target, key=f"e{index}", **link.facts)
+        return graph
+
+
+def elements(circuit: Circuit, title: str = "", roles: Roles | None = None) -> Elements:
+    """Name the nodes and links of a circuit.
+
+    A port that several heads share is linked to those of them that write something, or to all if none does.
+
+    Raises
+    ------
+    InputError
+        If a role is given to what is no node, or two names are the same once they are plain text.
+
+    Examples
+    --------
+    >>> from circuitsearch.graph import Graph
+    >>> found = elements(Circuit.from_edges(Graph(2, 4, 4), [("embed", "a1.h2<q>"), ("a1.h2", "logits")]))
+    >>> [node.name for node in found.nodes]
+    ['embed', 'a1.h2', 'logits']
+    >>> found.nodes[1].facts, found.links[0].facts
+    ({'kind': 'head', 'layer': 1, 'head': 2}, {'edge': 'embed->a1.h2<q>', 'port': 'q', 'sign': 'unknown'})
+    """
+    links = tuple(_links(circuit))
+    touched = {link.source for link in links} | {link.target for link in links}
+    names = [name for name in (*circuit.graph.writers, LOGITS) if name in touched]
+    plain = {name: plain_text(name) for name in names}
+    if len(set(plain.values())) < len(names):
+        raise InputError(
+            "two nodes have the same name but for characters that no file can hold: rename the token spans"
+        )
+    named = _by_node(circuit, roles or {})
+    nodes = tuple(_node(plain[name], named.get(name, "")) for name in names)
+    return Elements(plain_text(title), nodes, tuple(_plain(link, plain) for link in links))
+
+
+def _by_node(circuit: Circuit, roles: Roles) -> dict[str, str]:
+    """Each node's role as one plain text, whatever spelling it was given under."""
+    graph = circuit.graph
+    texts = {name: role if isinstance(role, str) else ", ".join(role) for name, role in roles.items()}
+    return {
+        name if name == LOGITS else graph.writers[graph.find_writer(name)]: plain_text(text)
+        for name, text in texts.items()
+    }
+
+
+def _node(name: str, role: str) -> Node:
+    place, _, _ = name.partition("@")
+    parts = re.fullmatch(r"([ams])(\d+)(?:\.([hne])(\d+))?", place)
+    if parts is None:
+        return Node(name, place, None, None, role)
+    return Node(name, _KINDS[parts[1] + (parts[3] or "")], int(parts[2]), int(parts[4]) if parts[4] else None, role)
+
+
+def _links(circuit: Circuit) -> list[Link]:
+    edges, graph = circuit.edges, circuit.graph
+    writes = {writer for writer, _ in edges}
+
+    @cache
+    def entered(reader: str) -> list[str]:
+        fed = graph.components(reader) or [reader]
+        return [name for name in fed if name in writes] or fed
+
+    return [
+        Link(writer, name, f"{writer}->{reader}", _port(reader), score)
+        for (writer, reader), score in zip(edges, _scores(circuit), strict=True)
+        for name in entered(reader)
+    ]
+
+
+def _port(reader: str) -> str:
+    place = reader.partition("@")[0]
+    return place.partition("<")[2].rstrip(">") or place
+
+
+def _scores(circuit: Circuit) -> list[float | None]:
+    """Of the edges, in their order; None where a score is not known."""
+    if circuit.scores is None:
+        return [None] * len(circuit)
+    values = circuit.scores.T[circuit.mask.T].tolist()
+    return [value if math.isfinite(value) else None for value in values]
+
+
+def _plain(link: Link, plain: dict[str, str]) -> Link:
+    return Link(plain[link.source], plain[link.target], plain_text(link.edge), link.port, link.score)
