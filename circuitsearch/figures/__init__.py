@@ -1,5 +1,6 @@
 """Figures for papers: a circuit's diagram, its curve of faithfulness against size, and maps of path effects."""
 
+from circuitsearch.figures.compare import draw_comparison as draw_comparison
 from circuitsearch.figures.curves import draw_curve as draw_curve
 from circuitsearch.figures.diagram import caption_for as caption_for
 from circuitsearch.figures.diagram import draw as draw

@@ -16,8 +16,9 @@ from circuitsearch.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = ("svg", "pdf", "png")
+FORMATS = ("svg", "pdf", "png", "tex")
 PNG_DPI = 300
+LONGEST = 200  # characters of a label that are looked at
 
 # DejaVu Sans comes with matplotlib, so that measures, and with them the bytes, are the same on every machine.
 _FONT = "DejaVu Sans"
@@ -32,6 +33,8 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+
+_TURNS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 # A date, a version or a host in the file would change its bytes from one run to the next.
 _METADATA = {
@@ -62,6 +65,10 @@ def house_style() -> Iterator[None]:
 
 def encode(figure: Figure, suffix: str) -> bytes:
     """Encode a figure; the same figure gives the same bytes. Call within :func:`house_style`."""
+    if suffix == "tex":
+        from circuitsearch.figures.tikz import tikz
+
+        return tikz(figure).encode()
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix, dpi=PNG_DPI if suffix == "png" else 72, metadata=_METADATA[suffix])
     content = buffer.getvalue()
@@ -82,12 +89,14 @@ def write(path: str | Path, content: bytes) -> None:
 def plain_text(text: str) -> str:
     """Text with single spaces, and without what XML cannot hold: control characters, lone surrogates, non-characters.
 
+    Marks that turn the direction of writing are left out: they could turn what stands around them.
+
     Examples
     --------
     >>> plain_text("two\\n lines\\x00")
     'two lines\ufffd'
     """
-    spaced = " ".join(text.split())
+    spaced = " ".join(text.translate(_TURNS).split())
     return "".join("\ufffd" if category(char) in ("Cc", "Cs") or char in "\ufffe\uffff" else char for char in spaced)
 
 
@@ -97,3 +106,19 @@ def text_width(text: str, size: float) -> float:
     from matplotlib.textpath import text_to_path
 
     return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]
+
+
+def shortened(text: str, size: float, room: float) -> str:
+    """Text that fits into a room in points, if need be with an ellipsis. Call within :func:`house_style`.
+
+    Examples
+    --------
+    >>> shortened("a very long label", 5.0, 30.0)
+    'a very lon…'
+    """
+    text = text[:LONGEST]
+    if text_width(text, size) <= room:
+        return text
+    while text and text_width(f"{text}…", size) > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"

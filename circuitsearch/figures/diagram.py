@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import FORMATS, encode, house_style, plain_text, suffix_of, write
 from circuitsearch.figures.dot import dot_source
-from circuitsearch.figures.paint import paint
+from circuitsearch.figures.insets import insets_of
+from circuitsearch.figures.page import POINTS, WIDTHS, inches
+from circuitsearch.figures.paint import Look, paint, room_for_drawing
 from circuitsearch.figures.place import place
-from circuitsearch.figures.plan import plan
-from circuitsearch.graph import LOGITS, canonical_name
+from circuitsearch.figures.plan import Plan, check_size, plan
+from circuitsearch.figures.roles import node_named, roles_of
+from circuitsearch.figures.style import NODE_WIDTH, theme_named
 
 if TYPE_CHECKING:
     from circuitsearch.validation.report import Report
+
+WIDEST = WIDTHS["two-column"]  # inches: what a figure that is given no width grows to
+ROOM_BESIDE = 0.7  # of a column's room that a head with its inset may take
 
 
 def draw(
@@ -26,12 +32,19 @@ def draw(
     report: Report | None = None,
     caption: str | None = None,
     highlight: Iterable[str] = (),
+    roles: Mapping[str, str] | str | Path | None = None,
+    insets: Mapping[str, Any] | None = None,
+    tokens: Sequence[str] = (),
+    theme: str = "light",
+    width: str | float | None = None,
 ) -> None:
     """Draw a circuit as a figure: layers from bottom to top, colour by sign, width by strength, line style by port.
 
-    Blue (dark in grey) edges support the behaviour, orange (light) ones oppose it; the width is linear in |score|.
-    Edges into q are dashed, into k dotted, all others solid. Where heads share keys and values, an edge into the shared
-    port is drawn to each head of the group that the circuit uses. The same circuit gives the same bytes.
+    Blue edges support the behaviour, orange ones oppose it; the width is linear in |score|. Edges into q are dashed, into
+    k dotted, all others solid. Where nodes share a port, an edge into it is drawn to each of them that the circuit uses.
+    Of a large circuit the strongest edges have ways of their own; the others run together between rows, thin and faint.
+    A circuit of token positions has a column for each span; arrows tell from which tokens a head reads. The same circuit
+    gives the same bytes; fonts are embedded.
 
     Parameters
     ----------
@@ -45,24 +58,56 @@ def draw(
         Text below the figure; see :func:`caption_for`. An empty one leaves it out.
     highlight : iterable of str
         Nodes to emphasise with a thick frame, in any tool's spelling.
+    roles : mapping or path, optional
+        What nodes do, ``{"a0.h0": "previous token"}``, or a JSON file of it: nodes of one role stand in a labelled box.
+    insets : mapping, optional
+        Attention patterns, (T, T) from query to key, to draw beside heads: ``{"a1.h2": pattern}``.
+    tokens : sequence of str
+        Names of the T tokens of the insets.
+    theme : str
+        ``"light"`` or ``"dark"``.
+    width : str or float, optional
+        Of the page: ``"one-column"``, ``"two-column"``, a venue's (``"neurips"``, ``"icml-column"``, ``"acl"`` ...) or
+        inches. Fonts keep their size in points. By default as wide as need be, at most two columns.
 
     Raises
     ------
     InputError
-        If the circuit is empty, the suffix or a node is unknown, or there is no Graphviz to lay the figure out.
+        If the circuit is empty or too large for a page, the suffix, a node, the theme or the width is unknown, roles or
+        insets cannot be read, or there is no Graphviz to lay the figure out.
     OSError
         If the place cannot be written to.
     """
+    check_size(circuit, suffix_of(path, (*FORMATS, "dot")))
+    text = caption_for(circuit, report) if caption is None else caption
+    look = Look(theme_named(theme), None if width is None else POINTS * inches(width), plain_text(text))
+    figure = plan(circuit, roles_of(circuit, roles))
+    finish(figure, circuit, path, look, insets or {}, tokens, highlight)
+
+
+def finish(
+    figure: Plan,
+    circuit: Circuit,
+    path: str | Path,
+    look: Look,
+    insets: Mapping[str, Any],
+    tokens: Sequence[str],
+    highlight: Iterable[str],
+) -> None:
+    """Place and paint a plan, and write the file."""
     suffix = suffix_of(path, (*FORMATS, "dot"))
-    figure_plan = plan(circuit)
-    text = plain_text(caption_for(circuit, report) if caption is None else caption)
-    thick = frozenset(_node(circuit, name) for name in highlight)
+    thick = frozenset(node_named(circuit.graph, figure.row_of, name) for name in highlight)
+    patterns = {node_named(circuit.graph, figure.row_of, name): pattern for name, pattern in insets.items()}
     if suffix == "dot":
-        write(path, dot_source(figure_plan, text).encode())
+        write(path, dot_source(figure, look.caption).encode())
         return
-    placed = place(figure_plan)
     with house_style():
-        write(path, encode(paint(figure_plan, placed, text, thick), suffix))
+        room = room_for_drawing(look.width or POINTS * WIDEST)
+        beside = insets_of(patterns, tokens, ROOM_BESIDE * room / len(figure.columns) - NODE_WIDTH)
+        sizes = {name: inset.size for name, inset in beside.items()}
+        placed = place(figure, room, sizes, fill=look.width is not None)
+        content = encode(paint(placed, replace(look, insets=beside, highlight=thick)), suffix)
+    write(path, content)
 
 
 def caption_for(
@@ -95,13 +140,3 @@ def _evidence(report: Report) -> str:
         f"Faithfulness on {report.n:,} held-out prompts {faithful.value:.3f}, {report.confidence:.0%} interval "
         f"[{faithful.low:.3f}, {faithful.high:.3f}]{controls} ({setting})."
     )
-
-
-def _node(circuit: Circuit, name: str) -> str:
-    """Canonical name of a node of the circuit that a person called ``name``."""
-    canonical = canonical_name(name)
-    if canonical != LOGITS:
-        canonical = circuit.graph.writers[circuit.graph.find_writer(name)]
-    if canonical not in circuit.nodes:
-        raise InputError(f"cannot highlight {name!r}: the circuit has no such node")
-    return canonical

@@ -14,6 +14,8 @@ from circuitsearch.graph import PORTS
 
 CAPTION_COLUMNS = 90
 FONTS = "Helvetica,Arial,DejaVu Sans,sans-serif"
+DASHES = {"dash-dot": "dashed"}  # Graphviz knows no dash-dot
+CELL, LABEL, STRIP = 42, 15, 8  # points: a node's width, and the heights of its name and of its ports
 
 
 def dot_source(plan: Plan, caption: str = "") -> str:
@@ -22,7 +24,7 @@ def dot_source(plan: Plan, caption: str = "") -> str:
     graph.attr(rankdir="BT", newrank="true", nodesep="0.1", ranksep="0.4", splines="true", outputorder="edgesfirst")
     graph.attr("node", shape="none", margin="0", width="0", height="0", fontname=FONTS)
     graph.attr("edge", arrowhead="none")
-    key = f"blue: supports, orange: opposes, width: |score| up to {plan.strongest:.2g}; dashed: into q, dotted: into k"
+    key = _key(plan)
     graph.attr(label=_left_aligned(key, caption), labeljust="l", fontname=FONTS, fontsize=str(style.TEXT_SIZE))
     for row in plan.rows:
         _add_row(graph, plan, row)
@@ -30,7 +32,17 @@ def dot_source(plan: Plan, caption: str = "") -> str:
         graph.edge(below.nodes[0], above.nodes[0], style="invis", weight="0")
     for strand in plan.strands:
         _add_strand(graph, plan, strand)
+    for source, target in plan.arrows:
+        graph.edge(
+            f"{source}:n", f"{target}:n", color=style.FAINT, arrowhead="vee", arrowsize="0.5", constraint="false"
+        )
     return graph.source
+
+
+def _key(plan: Plan) -> str:
+    if plan.sides:
+        return f"grey: in both; blue, dashed: only {plan.sides[0]}; orange, dotted: only {plan.sides[1]}"
+    return f"blue: supports, orange: opposes, width: |score| up to {plan.strongest:.2g}; dashed: into q, dotted: into k"
 
 
 def _add_row(graph: graphviz.Digraph, plan: Plan, row: Row) -> None:
@@ -45,9 +57,9 @@ def _add_strand(graph: graphviz.Digraph, plan: Plan, strand: Strand) -> None:
     graph.edge(
         f"{strand.writer}:n",
         f"{strand.head}:{port}",
-        color=style.colour(strand.score),
+        color=style.LIGHT.lines[strand.says],
         penwidth=f"{style.width(strand.score, plan.strongest):.2f}",
-        style=style.dash(strand.port),
+        style=DASHES.get(strand.dash, strand.dash),
         tooltip=f"{strand.writer}->{strand.reader}" + ("" if strand.score is None else f" {strand.score:+.4g}"),
     )
 
@@ -55,19 +67,19 @@ def _add_strand(graph: graphviz.Digraph, plan: Plan, strand: Strand) -> None:
 def _table(name: str, entered: frozenset[str]) -> str:
     """Label of a node: its name, and for a head a strip with its ports, named where they are entered."""
     frame = f'BORDER="1" STYLE="ROUNDED" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" COLOR="{style.INK}"'
-    rows = f"<TR>{_cell(name, style.NODE_HEIGHT)}</TR>"
+    rows = f"<TR>{_cell(name)}</TR>"
     if name.startswith("a"):
         ports = "".join(
-            f'<TD PORT="{port}" FIXEDSIZE="TRUE" WIDTH="{style.NODE_WIDTH // 3}" HEIGHT="{style.PORT_HEIGHT}">'
+            f'<TD PORT="{port}" FIXEDSIZE="TRUE" WIDTH="{CELL // 3}" HEIGHT="{STRIP}">'
             f"{_font(port, style.PORT_SIZE) if port in entered else ''}</TD>"
             for port in PORTS
         )
         rows += f"<TR>{ports}</TR>"
-    return f'<<TABLE {frame} BGCOLOR="{style.fill(name)}">{rows}</TABLE>>'
+    return f'<<TABLE {frame} BGCOLOR="{style.LIGHT.fills[style.kind(name)]}">{rows}</TABLE>>'
 
 
-def _cell(name: str, height: int) -> str:
-    size = f'FIXEDSIZE="TRUE" WIDTH="{style.NODE_WIDTH}" HEIGHT="{height}"'
+def _cell(name: str) -> str:
+    size = f'FIXEDSIZE="TRUE" WIDTH="{CELL}" HEIGHT="{LABEL}"'
     return f'<TD COLSPAN="{len(PORTS)}" {size}>{_font(name, style.LABEL_SIZE)}</TD>'
 
 

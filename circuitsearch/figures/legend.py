@@ -6,56 +6,113 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuitsearch.figures import style
+from circuitsearch.figures.canvas import shortened
+from circuitsearch.figures.place import Placed
 from circuitsearch.figures.plan import Plan
+from circuitsearch.graph import PORTS
 
 SAMPLE_WIDTH = 2.2
+LONGEST = 130.0  # points that a role or a circuit's name may take
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line's sample, as Matplotlib's keywords (empty for none), and what it means."""
+    """A sample and what it means: a line as Matplotlib's keywords, a tint, an arrow, or nothing but words."""
 
     text: str
-    look: dict[str, Any]
+    line: dict[str, Any] | None = None
+    tint: str | None = None
+    arrow: bool = False
+
+    @property
+    def sampled(self) -> bool:
+        """Whether something stands before the words."""
+        return self.line is not None or self.tint is not None or self.arrow
 
 
-def groups(plan: Plan) -> list[list[Entry]]:
-    """Entries that belong together, in reading order: signs, strengths, ports, and what else is to be known."""
-    return [group for group in (_signs(plan), _strengths(plan), _ports(plan), _notes(plan)) if group]
+def groups(placed: Placed, theme: style.Theme) -> list[list[Entry]]:
+    """Entries that belong together, in reading order: what lines say, strengths, ports, roles, and notes."""
+    plan = placed.plan
+    compared = bool(plan.sides)
+    found = [
+        _sides(plan, theme) if compared else _signs(plan, theme),
+        [] if compared else _strengths(plan, theme),
+        [] if compared else _ports(plan, theme),
+        _arrows(plan),
+        [] if placed.labelled else _roles(plan, theme),
+        _notes(placed),
+    ]
+    return [group for group in found if group]
 
 
-def _signs(plan: Plan) -> list[Entry]:
-    samples = [(1.0, "supports"), (-1.0, "opposes"), (None, "score not known")]
-    shown = {style.colour(strand.score) for strand in plan.strands}
+def tint(plan: Plan, role: str, theme: style.Theme) -> str:
+    """Colour behind the nodes of a role."""
+    return theme.tints[plan.role_names.index(role) % len(theme.tints)]
+
+
+def _signs(plan: Plan, theme: style.Theme) -> list[Entry]:
+    shown = {strand.says for strand in plan.strands}
+    texts = {"supports": "supports", "opposes": "opposes", "unknown": "score not known"}
     return [
-        Entry(text, {"color": style.colour(score), "linewidth": SAMPLE_WIDTH})
-        for score, text in samples
-        if style.colour(score) in shown
+        Entry(text, {"color": theme.lines[says], "linewidth": SAMPLE_WIDTH})
+        for says, text in texts.items()
+        if says in shown
     ]
 
 
-def _strengths(plan: Plan) -> list[Entry]:
+def _sides(plan: Plan, theme: style.Theme) -> list[Entry]:
+    """Whose the edges are, and how many; an edge that is drawn twice counts once."""
+    first, second = (shortened(name, style.TEXT_SIZE, LONGEST) for name in plan.sides)
+    texts = {style.SHARED: "in both", style.FIRST: f"only {first}", style.SECOND: f"only {second}"}
+    edges = {(strand.writer, strand.reader): strand.says for strand in plan.strands}
+    counts = {says: sum(own == says for own in edges.values()) for says in texts}
+    return [
+        Entry(
+            f"{text} ({counts[says]:,})",
+            {"color": theme.lines[says], "linewidth": 1.6} | style.pattern(style.dash(says)),
+        )
+        for says, text in texts.items()
+    ]
+
+
+def _strengths(plan: Plan, theme: style.Theme) -> list[Entry]:
     """Three widths; the strongest is the diagram's own."""
     if not plan.strongest:
         return []
     values = [plan.strongest, plan.strongest / 2, plan.strongest / 10]
     texts = [f"|score| {values[0]:.2g}", *(f"{value:.2g}" for value in values[1:])]
-    looks = [{"color": style.FAINT, "linewidth": style.width(value, plan.strongest)} for value in values]
+    looks = [{"color": theme.faint, "linewidth": style.width(value, plan.strongest)} for value in values]
     return [Entry(text, look) for text, look in zip(texts, looks, strict=True)]
 
 
-def _ports(plan: Plan) -> list[Entry]:
+def _ports(plan: Plan, theme: style.Theme) -> list[Entry]:
+    """Line styles, if there is more than one."""
     entered = {strand.port for strand in plan.strands}
-    content = [name for port, name in (("v", "v"), ("in", "MLP"), ("", "logits")) if port in entered]
-    ports = [(port, f"into {port}") for port in ("q", "k") if port in entered]
-    ports += [("v", f"into {', '.join(content)}")] if content else []
-    return [Entry(text, style.line(None, 0.0, port) | {"color": style.FAINT}) for port, text in ports]
+    mixers = any(style.kind(strand.head) == "s" for strand in plan.strands)
+    mlps = any(style.kind(strand.head) == "m" for strand in plan.strands)
+    kinds = (("v", "v" in entered), ("MLP", mlps), ("mixer", mixers), ("logits", "" in entered))
+    ports = [(port, f"into {port}") for port in (*PORTS[:2], "router") if port in entered]
+    if not ports:
+        return []
+    ports += [("v", f"into {', '.join(name for name, there in kinds if there)}")] if entered - {"q", "k"} else []
+    look = {"color": theme.faint, "linewidth": style.PLAIN}
+    return [Entry(text, look | style.pattern(style.dash(port))) for port, text in ports]
 
 
-def _notes(plan: Plan) -> list[Entry]:
-    notes = []
+def _arrows(plan: Plan) -> list[Entry]:
+    return [Entry("attention, from the tokens read", arrow=True)] if plan.arrows else []
+
+
+def _roles(plan: Plan, theme: style.Theme) -> list[Entry]:
+    return [Entry(shortened(role, style.TEXT_SIZE, LONGEST), tint=tint(plan, role, theme)) for role in plan.role_names]
+
+
+def _notes(placed: Placed) -> list[Entry]:
+    plan, notes = placed.plan, []
     if plan.shared:
-        notes.append("an edge into a shared k or v enters each head of the group")
-    if plan.crowded:
-        notes.append("edges of one writer run together until they turn off")
-    return [Entry(note, {}) for note in notes]
+        notes.append("an edge into a shared port enters each node that it feeds")
+    if placed.gathered and len(placed.gathered) < len(plan.strands):
+        notes.append(f"faint: the {len(placed.gathered):,} weakest, gathered between rows")
+    if plan.sides and plan.strongest:
+        notes.append("width: strength within its own circuit")
+    return [Entry(note) for note in notes]

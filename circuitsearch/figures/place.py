@@ -1,145 +1,369 @@
-"""Where everything in a diagram lies. Graphviz orders each row and chooses every x; heights follow from those.
+"""Where everything in a diagram lies. Graphviz orders each row of each column and chooses every x; heights follow.
 
 An edge that passes rows on its way up gets a lane through each of them, so that it never runs behind a node it has
-nothing to do with. Strands of one writer into one head share their lanes, side by side; in a crowded diagram all strands of a writer run in
-one lane, and part from it where they turn off. All units are points.
+nothing to do with. Where what Graphviz chose is wider than the page, each row is drawn together as far as nodes and lanes
+allow. All units are points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import graphviz
 
+from circuitsearch.errors import InputError
 from circuitsearch.figures import style
-from circuitsearch.figures.plan import Plan
+from circuitsearch.figures.boxes import ROLE_PAD, Box, Insets, box, boxes_of, fold
+from circuitsearch.figures.page import POINTS, WIDTHS
+from circuitsearch.figures.plan import Plan, Strand, with_ends
 from circuitsearch.figures.render import positions
+from circuitsearch.figures.ways import LANE_GAP, TRUNK_GAP, Ways, weakest_gathered
 
 Point = tuple[float, float]
-Lanes = dict[tuple[str, str], dict[int, str]]  # (writer, head) -> row that is passed -> name of the lane there
 
-POINTS_PER_INCH = 72
-NODE_GAP, LANE_GAP, LANE_PITCH, EXIT_PITCH = 10.0, 2.0, 2.6, 2.6
-LOWEST_GAP, HIGHEST_GAP, GAP_PER_SHIFT = 22.0, 56.0, 0.12
+EXIT_PITCH = 2.4
+LOWEST_GAP, HIGHEST_GAP, GAP_PER_SHIFT = 16.0, 44.0, 0.1
+NODES_SHARE = 0.82  # of a row's room that nodes may take; the rest is for lanes
+ROOMIEST = 1.35  # how far apart a wide page may draw what Graphviz placed
+COLUMN_GAP, LANES_ROOM = 12.0, 18.0
+CHANNEL_GAP, CHANNEL_PITCH, CORNER = 5.0, 3.0, 4.0  # of arrows: above the nodes, between them, from a node's side
+
+
+@dataclass(frozen=True)
+class Line:
+    """Heights of a row: its bottom, the middle of its nodes, and its top."""
+
+    bottom: float
+    middle: float
+    top: float
+
+
+@dataclass(frozen=True)
+class Tint:
+    """A role's box: the row, left and right end, and its label."""
+
+    role: str
+    row: int
+    left: float
+    right: float
+    label: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Middles of the nodes, and each strand's corners from its writer's top to its reader's port.
+    """Middles of the nodes, and each strand's corners from its writer's top to its head's port.
 
     Between two corners a strand is vertical if their x are equal, else S-shaped.
     """
 
+    plan: Plan
     nodes: dict[str, Point]
     strands: tuple[tuple[Point, ...], ...]
+    gathered: frozenset[int]
+    lines: tuple[Line, ...]
+    columns: tuple[tuple[str, float, float], ...]
+    tints: tuple[Tint, ...]
+    arrows: tuple[tuple[Point, ...], ...]
+    labelled: bool
 
-    @cached_property
+    @property
     def size(self) -> Point:
         """Width and height from the origin."""
-        x, y = zip(*self.nodes.values(), *(corner for corners in self.strands for corner in corners), strict=True)
-        return max(x) + style.NODE_WIDTH / 2, max(y) + style.ROW_HEIGHT / 2
+        return self.columns[-1][2], self.lines[-1].top
 
 
-def place(plan: Plan) -> Placed:
-    """Place the nodes and strands of a plan; an InputError says if there is no Graphviz."""
-    lanes = _lanes(plan)
-    x = _from_zero(positions(skeleton(plan, lanes)))
-    tracks = [_track(plan, lanes, x, index) for index in range(len(plan.strands))]
-    heights = _heights(plan, tracks)
-    nodes = {name: (x[name], heights[row]) for name, row in plan.row_of.items()}
-    return Placed(nodes, tuple(_corners(plan, tracks, heights)))
+@dataclass(frozen=True)
+class _Column:
+    """One column, from x = 0: its boxes in each row, the x of each box, node and lane, and the lanes' breadths."""
+
+    name: str
+    boxes: tuple[tuple[Box, ...], ...]
+    ways: Ways
+    x: Mapping[str, float]
+    breadths: Mapping[str, float]
+    width: float
 
 
-def _from_zero(x: dict[str, float]) -> dict[str, float]:
-    left = min(x.values()) - style.NODE_WIDTH / 2
-    return {name: value - left for name, value in x.items()}
+def place(plan: Plan, room: float = POINTS * WIDTHS["two-column"], insets: Insets | None = None, *, fill: bool = False) -> Placed:
+    """Place the nodes and strands of a plan in a room of a width in points; with ``fill``, use all of it.
+
+    Raises
+    ------
+    InputError
+        If there is no Graphviz, or more columns than the room holds.
+    """
+    insets = insets or {}
+    plan = with_ends(plan)
+    rooms = column_rooms(plan, room, insets)
+    labelled = _labels_fit(plan, rooms, insets)
+    plan = fold(plan, {name: NODES_SHARE * width for name, width in rooms.items()}, insets, labelled)
+    columns = [_column(plan, name, rooms[name], insets, labelled, fill) for name in plan.columns]
+    return _assembled(plan, columns, insets, labelled)
 
 
-# ---- what Graphviz is asked
+# ---- columns
 
 
-def skeleton(plan: Plan, lanes: Lanes) -> str:
-    """DOT of nodes and lanes as boxes of fixed size, without text, so that no font of the machine has a say."""
+def column_rooms(plan: Plan, room: float, insets: Insets) -> dict[str, float]:
+    """Share the room among the columns: each holds one node a row, and what is left goes where rows are long."""
+    if len(plan.columns) == 1:
+        return {plan.columns[0]: room}
+    left = room - COLUMN_GAP * (len(plan.columns) - 1)
+    needs = {}
+    for column in plan.columns:
+        rows = [boxes_of(plan, row, column, insets, False) for row in plan.rows]
+        needs[column] = [max((each.width for row in rows for each in row), default=0.0) / NODES_SHARE]
+        needs[column].append(max(sum(each.width for each in row) for row in rows) + LANES_ROOM - needs[column][0])
+    least, more = (sum(need[which] for need in needs.values()) for which in (0, 1))
+    if least > left:
+        holds = int((room + COLUMN_GAP) / (least / len(needs) + COLUMN_GAP))
+        raise InputError(
+            f"{len(needs)} columns of token positions are too many for {room / POINTS:.1f} inches, which hold {holds}:"
+            f" give a width of {(least + room - left) / POINTS + 1:.0f} inches, or merge positions into fewer spans"
+        )
+    share = min(1.0, (left - least) / more) if more else 0.0
+    return {column: need[0] + share * need[1] for column, need in needs.items()}
+
+
+def _labels_fit(plan: Plan, rooms: Mapping[str, float], insets: Insets) -> bool:
+    """Whether every role's label has room beside its nodes; else the legend tells the roles."""
+    return all(
+        box([name], plan.roles[name], insets, True).width <= NODES_SHARE * rooms[_column_of(plan, name)]
+        for name in plan.row_of
+        if name in plan.roles
+    )
+
+
+def _column_of(plan: Plan, name: str) -> str:
+    span = name.partition("@")[2]
+    return span if span in plan.columns else plan.columns[0]
+
+
+def _column(plan: Plan, name: str, room: float, insets: Insets, labelled: bool, fill: bool) -> _Column:
+    boxes = [tuple(boxes_of(plan, row, name, insets, labelled)) for row in plan.rows]
+    members = [index for index, strand in enumerate(plan.strands) if _column_of(plan, strand.writer) == name]
+    ways = weakest_gathered(plan, boxes, members, room)
+    items = [_items(row, index, ways) for index, row in enumerate(boxes)]
+    raw = positions(skeleton(items, _links(plan, boxes, ways)))
+    boxes = [tuple(_sorted(plan, each, ways, raw) for each in row) for row in boxes]
+    drawn = [_tightened(row, room) for row in items]
+    x = _settled(drawn, raw, room, fill)
+    breadths = {lane: width for row in drawn for lane, width in row.items()}
+    return _Column(name, tuple(boxes), ways, x | _middles(boxes, x), breadths, _right(drawn, x))
+
+
+def skeleton(items: Sequence[Mapping[str, float]], links: Mapping[tuple[str, str], int]) -> str:
+    """DOT of boxes and lanes as shapes of fixed size, without text, so that no font of the machine has a say."""
     graph = graphviz.Digraph()
     graph.attr(rankdir="BT", nodesep="0.02", splines="none", nslimit="2")
     graph.attr("node", shape="box", fixedsize="true", label="", height="0.3")
-    for index, row in enumerate(plan.rows):
-        boxes = dict.fromkeys(row.nodes, style.NODE_WIDTH + NODE_GAP)
-        boxes |= {passed[index]: _breadth(plan, bundle) for bundle, passed in lanes.items() if index in passed}
+    rows = [row for row in items if row]
+    for row in rows:
         rank = graphviz.Digraph(graph_attr={"rank": "same"})
-        for name, width in boxes.items():
-            rank.node(name, width=f"{width / POINTS_PER_INCH:.4f}")
+        for name, width in row.items():
+            rank.node(name, width=f"{width / POINTS:.4f}")
         graph.subgraph(rank)
-    for below, above in pairwise(plan.rows):  # rows that no edge connects keep their order, too
-        graph.edge(below.nodes[0], above.nodes[0], weight="0")
-    for (below, above), weight in _links(lanes).items():
+    for below, above in pairwise(rows):  # rows that no edge connects keep their order, too
+        graph.edge(next(iter(below)), next(iter(above)), weight="0")
+    for (below, above), weight in links.items():
         graph.edge(below, above, weight=str(weight))
     return graph.source
 
 
-def _lanes(plan: Plan) -> Lanes:
-    lanes = {}
-    for writer, head in plan.bundles:
-        rows = range(plan.row_of[writer] + 1, plan.row_of[head])
-        lanes[writer, head] = {row: f"{writer}-{row}" if plan.crowded else f"{writer}-{head}-{row}" for row in rows}
-    return lanes
+def _items(boxes: Sequence[Box], row: int, ways: Ways) -> dict[str, float]:
+    """Boxes and lanes of a row with their widths."""
+    return {_key(each): each.width for each in boxes} | ways.by_row.get(row, {})
 
 
-def _breadth(plan: Plan, bundle: tuple[str, str]) -> float:
-    side_by_side = 1 if plan.crowded else len(plan.bundles[bundle])
-    return LANE_GAP + LANE_PITCH * side_by_side
+def _key(box: Box) -> str:
+    return f"box {min(box.members)}"
 
 
-def _links(lanes: Lanes) -> dict[tuple[str, str], int]:
+def _links(plan: Plan, boxes: Sequence[Sequence[Box]], ways: Ways) -> dict[tuple[str, str], int]:
     """Weights of the links between neighbouring rows: the further from a node, the straighter."""
+    key_of = {name: _key(each) for row in boxes for each in row for name in each.members}
     weights: dict[tuple[str, str], int] = {}
-    for (writer, head), passed in lanes.items():
-        links = list(pairwise([writer, *passed.values(), head]))
+    for index, passed in ways.lanes.items():
+        strand = plan.strands[index]
+        links = list(pairwise([key_of[strand.writer], *passed.values(), key_of[strand.head]]))
         for link in links:
             at_node = link in (links[0], links[-1])
-            weights[link] = 1 if len(links) == 1 else 2 if at_node else 8
+            own = 1 if len(links) == 1 else 2 if at_node else 8
+            weights[link] = 1 if index in ways.gathered and at_node else own
     return weights
+
+
+def _sorted(plan: Plan, box: Box, ways: Ways, raw: Mapping[str, float]) -> Box:
+    """A box with its members in the order of what they are linked to, so that strands cross less."""
+    if len(box.members) == 1:
+        return box
+    ends: dict[str, list[float]] = {name: [] for name in box.members}
+    for index, passed in ways.lanes.items():
+        strand, lanes = plan.strands[index], list(passed.values())
+        if lanes and strand.writer in ends:
+            ends[strand.writer].append(raw[lanes[0]])
+        if lanes and strand.head in ends:
+            ends[strand.head].append(raw[lanes[-1]])
+    mean = {name: sum(x) / len(x) if x else raw[_key(box)] for name, x in ends.items()}
+    order = sorted(range(len(box.members)), key=lambda place: mean[box.members[place]])
+    return replace(box, members=tuple(box.members[at] for at in order), beside=tuple(box.beside[at] for at in order))
+
+
+def _tightened(items: Mapping[str, float], room: float) -> dict[str, float]:
+    """A row's widths with its lanes narrowed, if they must be; nodes keep their size."""
+    nodes = sum(width for name, width in items.items() if name.startswith("box "))
+    lanes = sum(items.values()) - nodes
+    tight = min(1.0, max(room - nodes, 0.0) / lanes) if lanes else 1.0
+    return {name: width if name.startswith("box ") else width * tight for name, width in items.items()}
+
+
+def _middles(boxes: Iterable[Sequence[Box]], x: Mapping[str, float]) -> dict[str, float]:
+    return {name: x[_key(each)] + shift for row in boxes for each in row for name, shift in each.middles()}
+
+
+def _right(items: Sequence[Mapping[str, float]], x: Mapping[str, float]) -> float:
+    return max((x[name] + width / 2 for row in items for name, width in row.items()), default=0.0)
+
+
+# ---- from what Graphviz chose to what the page allows
+
+
+def _settled(
+    items: Sequence[Mapping[str, float]], raw: Mapping[str, float], room: float, fill: bool
+) -> dict[str, float]:
+    """Every x from 0 on: as Graphviz chose where the page is wide enough, else each row drawn together."""
+    left = min(raw[name] - width / 2 for row in items for name, width in row.items())
+    natural = max(raw[name] + width / 2 for row in items for name, width in row.items()) - left
+    scale = min(room / natural, ROOMIEST if fill else 1.0)
+    space = min(room, natural * scale)
+    settled: dict[str, float] = {}
+    for row in items:
+        settled |= settle({name: (raw[name] - left) * scale for name in row}, row, space)
+    return settled
+
+
+def settle(targets: Mapping[str, float], widths: Mapping[str, float], room: float) -> dict[str, float]:
+    """Middles as near to their targets as widths, order and room allow, in the sense of least squares.
+
+    Without the widths this is isotonic regression, solved by pooling neighbours that are in each other's way.
+
+    Examples
+    --------
+    >>> settle({"a": 5.0, "b": 6.0}, {"a": 4.0, "b": 4.0}, 20.0)
+    {'a': 3.5, 'b': 7.5}
+    """
+    names = sorted(targets, key=lambda name: targets[name])
+    packed, total = {}, 0.0
+    for name in names:
+        packed[name] = total + widths[name] / 2
+        total += widths[name]
+    pools: list[tuple[float, int]] = []  # mean shift, and how many share it
+    for name in names:
+        mean, n = targets[name] - packed[name], 1
+        while pools and pools[-1][0] > mean:
+            before, m = pools.pop()
+            mean, n = (before * m + mean * n) / (m + n), m + n
+        pools.append((mean, n))
+    shifts = [min(max(mean, 0.0), max(room - total, 0.0)) for mean, n in pools for _ in range(n)]
+    return {name: packed[name] + shift for name, shift in zip(names, shifts, strict=True)}
 
 
 # ---- from x to corners
 
 
-def _track(plan: Plan, lanes: Lanes, x: dict[str, float], index: int) -> list[tuple[int, float]]:
+def _assembled(plan: Plan, columns: Sequence[_Column], insets: Insets, labelled: bool) -> Placed:
+    starts, x, lanes, gathered, right = {}, {}, {}, frozenset(), 0.0
+    for column in columns:
+        starts[column.name] = right
+        x |= {name: value + right for name, value in column.x.items() if name in plan.row_of}
+        lanes |= _lane_places(plan, column, right)
+        gathered |= column.ways.gathered
+        right += column.width + COLUMN_GAP
+    tracks = [_track(plan, x, lanes[index], strand) for index, strand in enumerate(plan.strands)]
+    channels = _channels(plan, x)
+    lines = _lines(plan, tracks, insets, channels)
+    nodes = {name: (x[name], lines[row].middle) for name, row in plan.row_of.items()}
+    return Placed(
+        plan,
+        nodes,
+        tuple(_corners(plan, tracks, lines)),
+        gathered,
+        lines,
+        tuple((column.name, starts[column.name], starts[column.name] + column.width) for column in columns),
+        tuple(tint for column in columns for tint in _tints(column, starts[column.name])),
+        tuple(_arrow(nodes, lines, plan, arrow, channels) for arrow in plan.arrows),
+        labelled,
+    )
+
+
+def _track(
+    plan: Plan, x: Mapping[str, float], lanes: list[tuple[int, float]], strand: Strand
+) -> list[tuple[int, float]]:
     """Rows that a strand touches, each with its x there; the ends are not yet spread."""
+    end = (plan.row_of[strand.head], x[strand.head] + style.port_offset(strand.port))
+    return [(plan.row_of[strand.writer], x[strand.writer]), *lanes, end]
+
+
+def _lane_places(plan: Plan, column: _Column, start: float) -> dict[int, list[tuple[int, float]]]:
+    """Rows that each strand of a column passes, each with its x there: side by side within a lane."""
+    users: dict[str, list[int]] = {}
+    for index, passed in column.ways.lanes.items():
+        for lane in passed.values():
+            users.setdefault(lane, []).append(index)
+    shifts: dict[tuple[int, str], float] = {}
+    for lane, members in users.items():
+        members.sort(key=lambda index: (_slant(plan, column, index), index))
+        gap = LANE_GAP if members[0] not in column.ways.gathered else TRUNK_GAP
+        pitch = max(column.breadths[lane] - gap, 0.2 * column.breadths[lane]) / len(members)
+        for rank, index in enumerate(members):
+            shifts[index, lane] = (rank - (len(members) - 1) / 2) * pitch
+    return {
+        index: [(row, start + column.x[lane] + shifts[index, lane]) for row, lane in passed.items()]
+        for index, passed in column.ways.lanes.items()
+    }
+
+
+def _slant(plan: Plan, column: _Column, index: int) -> float:
+    """Where a strand's ends lie, from left to right."""
     strand = plan.strands[index]
-    bundle = plan.bundles[strand.writer, strand.head]
-    shift = 0.0 if plan.crowded else (bundle.index(strand.port) - (len(bundle) - 1) / 2) * LANE_PITCH
-    inner = [(row, x[lane] + shift) for row, lane in lanes[strand.writer, strand.head].items()]
-    start = (plan.row_of[strand.writer], x[strand.writer])
-    return [start, *inner, (plan.row_of[strand.head], x[strand.head] + style.port_offset(strand.port))]
+    return column.x[strand.writer] + column.x[strand.head] + style.port_offset(strand.port)
 
 
-def _heights(plan: Plan, tracks: list[list[tuple[int, float]]]) -> list[float]:
-    """Middle of each row: two rows stand the further apart, the further a strand moves sideways between them."""
+def _lines(
+    plan: Plan, tracks: Sequence[list[tuple[int, float]]], insets: Insets, channels: Mapping[tuple[str, str], int]
+) -> tuple[Line, ...]:
+    """Heights of the rows: two stand the further apart, the further a strand moves sideways between them."""
     shift = [0.0] * len(plan.rows)
     for track in tracks:
         for (below, x0), (_, x1) in pairwise(track):
             shift[below] = max(shift[below], abs(x1 - x0))
-    heights = [style.ROW_HEIGHT / 2]
-    for widest in shift[:-1]:
-        gap = min(LOWEST_GAP + GAP_PER_SHIFT * widest, HIGHEST_GAP)
-        heights.append(heights[-1] + style.ROW_HEIGHT + gap)
-    return heights
+    lines: list[Line] = []
+    bottom = 0.0
+    for index, row in enumerate(plan.rows):
+        half = max([style.ROW_HEIGHT, *(insets[name][1] for name in row.nodes if name in insets)]) / 2
+        half += ROLE_PAD if any(name in plan.roles for name in row.nodes) else 0.0
+        levels = [channels[arrow] for arrow in plan.arrows if plan.row_of[arrow[1]] == index]
+        above = CHANNEL_GAP + CHANNEL_PITCH * (max(levels) + 1) if levels else 0.0
+        lines.append(Line(bottom, bottom + half, bottom + 2 * half + above))
+        bottom = lines[-1].top + min(LOWEST_GAP + GAP_PER_SHIFT * shift[index], HIGHEST_GAP)
+    return tuple(lines)
 
 
-def _corners(plan: Plan, tracks: list[list[tuple[int, float]]], heights: list[float]) -> Iterable[tuple[Point, ...]]:
+def _corners(
+    plan: Plan, tracks: Sequence[list[tuple[int, float]]], lines: Sequence[Line]
+) -> Iterable[tuple[Point, ...]]:
     exits = _spread([(s.writer, track[1][1]) for s, track in zip(plan.strands, tracks, strict=True)])
-    entries = _spread([(f"{s.head}<{s.port}>", track[-2][1]) for s, track in zip(plan.strands, tracks, strict=True)])
-    half = style.ROW_HEIGHT / 2
+    entries = _spread([(f"{s.head} {s.port}", track[-2][1]) for s, track in zip(plan.strands, tracks, strict=True)])
     for index, strand in enumerate(plan.strands):
         (first, x0), *inner, (last, x1) = tracks[index]
-        lanes = [(x, heights[row] + side) for row, x in inner for side in (-half, half)]
-        start = (x0 + exits[index], heights[first] + style.node_height(strand.writer) / 2)
-        end = (x1 + entries[index], heights[last] - style.node_height(strand.head) / 2)
-        yield (start, *lanes, end)
+        x0, x1 = x0 + exits[index], x1 + entries[index]
+        start = (x0, lines[first].middle + style.node_height(strand.writer) / 2)
+        end = (x1, lines[last].middle - style.node_height(strand.head) / 2)
+        lanes = [(x, height) for row, x in inner for height in (lines[row].bottom, lines[row].top)]
+        stubs = [(x0, lines[first].top), *lanes, (x1, lines[last].bottom)]
+        yield (start, *(corner for corner in stubs if start[1] < corner[1] < end[1]), end)
 
 
 def _spread(ends: list[tuple[str, float]]) -> dict[int, float]:
@@ -149,7 +373,56 @@ def _spread(ends: list[tuple[str, float]]) -> dict[int, float]:
         groups.setdefault(ends[index][0], []).append(index)
     shifts = {}
     for place, members in groups.items():
-        room = style.PORT_ROOM if place.endswith(("q>", "k>", "v>")) else style.NODE_ROOM
+        room = style.PORT_ROOM if place.endswith((" q", " k", " v")) else style.NODE_ROOM
         pitch = min(EXIT_PITCH, room / max(len(members) - 1, 1))
         shifts |= {index: (rank - (len(members) - 1) / 2) * pitch for rank, index in enumerate(members)}
     return shifts
+
+
+# ---- roles and arrows
+
+
+def _tints(column: _Column, start: float) -> Iterable[Tint]:
+    for index, row in enumerate(column.boxes):
+        for each in row:
+            if each.role:
+                middle, half = start + column.x[_key(each)], each.width / 2 - 1.0
+                yield Tint(each.role, index, middle - half, middle + half, each.label)
+
+
+def _channels(plan: Plan, x: Mapping[str, float]) -> dict[tuple[str, str], int]:
+    """Height of each arrow above its row, counted from the lowest; those into one node from one side share it."""
+    taken: dict[int, list[list[tuple[float, float, tuple[str, bool]]]]] = {}
+    levels = {}
+    for arrow in sorted(plan.arrows, key=lambda arrow: (abs(x[arrow[0]] - x[arrow[1]]), arrow)):
+        left, right = sorted((x[arrow[0]], x[arrow[1]]))
+        into = (arrow[1], x[arrow[0]] < x[arrow[1]])
+        row = taken.setdefault(plan.row_of[arrow[1]], [])
+        level = next((n for n, others in enumerate(row) if _is_free(others, left, right, into)), len(row))
+        row.extend([[]] * (level + 1 - len(row)))
+        row[level] = [*row[level], (left, right, into)]
+        levels[arrow] = level
+    return levels
+
+
+def _is_free(
+    others: list[tuple[float, float, tuple[str, bool]]], left: float, right: float, into: tuple[str, bool]
+) -> bool:
+    return all(other == into or right < low or high < left for low, high, other in others)
+
+
+def _arrow(
+    nodes: Mapping[str, Point],
+    lines: Sequence[Line],
+    plan: Plan,
+    arrow: tuple[str, str],
+    channels: Mapping[tuple[str, str], int],
+) -> tuple[Point, ...]:
+    """Corners of an arrow: up from its source's near side, along its channel, and down onto its target."""
+    (x0, y0), (x1, y1) = nodes[arrow[0]], nodes[arrow[1]]
+    side = (style.NODE_WIDTH / 2 - CORNER) * (1 if x0 < x1 else -1)
+    row = plan.row_of[arrow[1]]
+    highest = max(channels[other] for other in plan.arrows if plan.row_of[other[1]] == row)
+    height = lines[row].top - CHANNEL_PITCH * (highest - channels[arrow] + 1)
+    start, end = (x0 + side, y0 + style.node_height(arrow[0]) / 2), (x1 - side, y1 + style.node_height(arrow[1]) / 2)
+    return start, (x0 + side, height), (x1 - side, height), end

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.graph import EMBED, LOGITS
+from circuitsearch.figures import style
+from circuitsearch.graph import LOGITS, PORTS, Graph, Part
 
-CROWDED = 400  # strands; more are neither read one by one nor placed in seconds
+MOST = 2000  # strands; what has more is for a viewer that zooms and filters, not for a page
+ROUTER = "router"
 
 
 @dataclass(frozen=True)
 class Strand:
-    """One drawn line: an edge of the circuit, or its share where a port feeds several heads of a group.
+    """One drawn line: an edge of the circuit, or its share where a port feeds several nodes.
 
-    ``head`` is the node that the line enters; ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, empty;
-    ``score`` is None where it is not known.
+    ``head`` is the node that the line enters; ``port`` is ``q``, ``k``, ``v``, ``in``, ``router`` or, at the logits,
+    empty; ``score`` is None where it is not known; ``says`` is the edge's sign or, of two circuits, whose it is.
     """
 
     writer: str
@@ -27,11 +30,17 @@ class Strand:
     head: str
     port: str
     score: float | None
+    says: str
+
+    @property
+    def dash(self) -> str:
+        """Line style: by the port, or by whose the edge is where two circuits are compared."""
+        return style.dash(self.port if self.says in style.SIGNS else self.says)
 
 
 @dataclass(frozen=True)
 class Row:
-    """Nodes at one height: the attention or the MLP of a layer (both, where they run in parallel), or an end."""
+    """Nodes at one height: parts of a layer that read the same stream, some of them if there are many, or an end."""
 
     layer: int | None
     nodes: tuple[str, ...]
@@ -39,10 +48,30 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows from bottom to top, and strands in the stream's order."""
+    """Rows from bottom to top, and strands in the stream's order.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+        From bottom to top.
+    strands : tuple of Strand
+        In the stream's order.
+    columns : tuple of str
+        Token spans, from left to right, that have nodes of their own; one empty name if there are none.
+    arrows : tuple of (str, str)
+        Between columns, from where a head reads keys or values to where it writes.
+    roles : dict
+        Role of a node, for those that have one.
+    sides : tuple of str
+        Names of the two circuits, where two are compared.
+    """
 
     rows: tuple[Row, ...]
     strands: tuple[Strand, ...]
+    columns: tuple[str, ...] = ("",)
+    arrows: tuple[tuple[str, str], ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    sides: tuple[str, ...] = ()
 
     @cached_property
     def strongest(self) -> float:
@@ -70,18 +99,23 @@ class Plan:
             ports[strand.writer, strand.head] = (*ports.get((strand.writer, strand.head), ()), strand.port)
         return ports
 
-    @property
-    def crowded(self) -> bool:
-        """Whether there are too many strands for each to have its own way past the rows between its ends."""
-        return len(self.strands) > CROWDED
+    @cached_property
+    def writing(self) -> frozenset[str]:
+        """Nodes that some strand leaves."""
+        return frozenset(strand.writer for strand in self.strands)
 
     @cached_property
     def shared(self) -> bool:
-        """Whether some edge is drawn more than once, because heads share its port."""
+        """Whether some edge is drawn more than once, because nodes share its port."""
         return len({(strand.writer, strand.reader) for strand in self.strands}) < len(self.strands)
 
+    @cached_property
+    def role_names(self) -> tuple[str, ...]:
+        """The roles that stand in the figure, in the order in which they come from the bottom."""
+        return tuple(dict.fromkeys(self.roles[name] for name in self.row_of if name in self.roles))
 
-def plan(circuit: Circuit) -> Plan:
+
+def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
     """Lay out what is to be drawn.
 
     Raises
@@ -98,36 +132,110 @@ def plan(circuit: Circuit) -> Plan:
     """
     if not len(circuit):
         raise InputError("there is nothing to draw: the circuit has no edges")
-    strands = tuple(_strands(circuit))
-    nodes = {strand.writer for strand in strands} | {strand.head for strand in strands}
+    edges = circuit.edges
+    strands = tuple(strand for edge in edges for strand in _strands(circuit, edge, {writer for writer, _ in edges}))
+    return assemble(circuit.graph, strands, roles or {})
+
+
+def check_size(circuit: Circuit, suffix: str) -> None:
+    """Raise an InputError if a page cannot hold a circuit; a DOT file is no page."""
+    if len(circuit) > MOST and suffix != "dot":
+        raise InputError(
+            f"{len(circuit):,} edges are too many for a page, which holds {MOST:,}: draw the strongest, as in"
+            " circuit.strongest(300) or --top 300, or write .dot, .graphml or .html for a program that zooms"
+        )
+
+
+def assemble(graph: Graph, strands: tuple[Strand, ...], roles: Mapping[str, str]) -> Plan:
+    """Order the nodes that strands touch into rows and columns."""
+    writing = {strand.writer for strand in strands}
+    arrows = tuple(dict.fromkeys(arrow for strand in strands for arrow in _arrows(graph, strand, writing)))
+    places = {name: place for strand in strands for name, place in _places(graph, strand)}
     rows: dict[tuple[float, int], list[str]] = {}
-    for name in (*circuit.graph.writers, LOGITS):
-        if name in nodes:
-            rows.setdefault(_height(name, circuit.graph.parallel), []).append(name)
-    return Plan(tuple(Row(layer_of(names[0]), tuple(names)) for _, names in sorted(rows.items())), strands)
+    for name in sorted(places, key=lambda name: places[name]):
+        rows.setdefault(places[name][:2], []).append(name)
+    spans = {name.partition("@")[2] for name in places}
+    columns = tuple(span for span in graph.spans if span in spans) or ("",)
+    known = {name: role for name in places if (role := roles.get(name) or roles.get(style.label(name)))}
+    drawn = tuple(Row(layer_of(names[0]), tuple(names)) for _, names in sorted(rows.items()))
+    return Plan(drawn, strands, columns, arrows, known)
 
 
 def layer_of(name: str) -> int | None:
-    """Layer of a head or MLP; None for the embedding and the logits."""
-    found = re.match(r"[am](\d+)", name)
+    """Layer of a head, an MLP or a mixer; None for the embedding and the logits."""
+    found = re.match(r"[ams](\d+)", name)
     return int(found[1]) if found else None
 
 
-def _height(name: str, parallel: bool) -> tuple[float, int]:
-    """Sort key of a node's row: its layer, then attention before the MLP unless they read the same stream."""
-    if name in (EMBED, LOGITS):
-        return (-1 if name == EMBED else math.inf), 0
-    return layer_of(name) or 0, int(name.startswith("m") and not parallel)
+def with_ends(figure: Plan) -> Plan:
+    """A plan in which each column that feeds the logits has its own end of them, so that it is placed alone."""
+    if figure.columns == ("",):
+        return figure
+    strands = tuple(
+        replace(strand, head=f"{LOGITS}@{strand.writer.partition('@')[2]}") if strand.head == LOGITS else strand
+        for strand in figure.strands
+    )
+    ends = [f"{LOGITS}@{span}" for span in figure.columns if any(s.head == f"{LOGITS}@{span}" for s in strands)]
+    rows = [replace(row, nodes=tuple(ends)) if row.nodes == (LOGITS,) else row for row in figure.rows]
+    return replace(figure, strands=strands, rows=tuple(rows))
 
 
-def _strands(circuit: Circuit) -> list[Strand]:
-    writes = {writer for writer, _ in circuit.edges}
-    strands = []
-    for writer, reader in circuit.edges:
-        fed = circuit.graph.components(reader) or [reader]
-        alive = [name for name in fed if name in writes]  # heads of a group that write nothing here would be dead ends
-        score = circuit.score(writer, reader)
-        known = None if score is None or not math.isfinite(score) else score
-        port = reader.partition("<")[2].rstrip(">")
-        strands += [Strand(writer, reader, head, port, known) for head in alive or fed]
-    return strands
+# ---- rows
+
+
+Place = tuple[float, int, int, int]  # layer, stage, and the order in the row: writers first, then what only reads
+
+
+def _places(graph: Graph, strand: Strand) -> Iterator[tuple[str, Place]]:
+    yield strand.writer, _place_of_writer(graph, strand.writer)
+    if strand.head in graph.writer_index:
+        yield strand.head, _place_of_writer(graph, strand.head)
+    elif strand.head == LOGITS:
+        yield LOGITS, (math.inf, 0, 0, 0)
+    else:  # keys and values of a group, at a span where none of its heads has a node
+        part = _part_of(graph, strand.reader)
+        yield strand.head, (part.layer, part.stage, 1, graph.reader_index[strand.reader])
+
+
+def _place_of_writer(graph: Graph, name: str) -> Place:
+    row = graph.writer_index[name]
+    part = next((part for part in graph.parts if part.rows.start <= row < part.rows.stop), None)
+    return (-1, 0, 0, row) if part is None else (part.layer, part.stage, 0, row)
+
+
+# ---- strands
+
+
+def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str]) -> Iterator[Strand]:
+    writer, reader = edge
+    score = circuit.score(writer, reader)
+    known = None if score is None or not math.isfinite(score) else score
+    owner, _, rest = reader.partition("<")
+    port = ROUTER if owner.endswith(f".{ROUTER}") else rest.partition(">")[0]
+    for head in _heads(circuit.graph, reader, writes):
+        yield Strand(writer, reader, head, port, known, style.sign(known))
+
+
+def _heads(graph: Graph, reader: str, writes: set[str]) -> list[str]:
+    """Nodes that an edge into a port is drawn to: those that it feeds and that write, or all if none does."""
+    if graph.spans and reader != LOGITS and _part_of(graph, reader).mixes:  # arrows tell where it goes from there
+        return ["@".join((reader.partition("<")[0], reader.partition("@")[2]))]
+    fed = graph.components(reader) or [reader]
+    alive = [name for name in fed if name in writes]  # heads of a group that write nothing here would be dead ends
+    return alive or fed
+
+
+def _part_of(graph: Graph, reader: str) -> Part:
+    column = graph.reader_index[reader]
+    return next(part for part in graph.parts if column < part.columns.stop)
+
+
+def _arrows(graph: Graph, strand: Strand, writing: set[str]) -> Iterator[tuple[str, str]]:
+    """From the node at which a strand enters keys, values or a mixer, to the nodes that write what is read there."""
+    if not graph.spans or strand.reader == LOGITS or strand.port == PORTS[0]:
+        return
+    if not _part_of(graph, strand.reader).mixes:
+        return
+    for name in graph.components(strand.reader):
+        if name in writing and name != strand.head:
+            yield strand.head, name

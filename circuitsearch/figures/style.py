@@ -1,41 +1,133 @@
-"""The look of a diagram: what a sign, a strength, a port and a kind of node look like.
+"""The look of a diagram: what a sign, a strength, a port and a kind of node look like, on light paper and on dark.
 
-Colours are told apart by hue in every common kind of colour blindness, and by lightness in grey: what supports is
-dark, what opposes is light.
+Colours are told apart by hue in every common kind of colour blindness, and by lightness in grey: what supports stands
+out from the paper, what opposes less so. ``tests/figures/test_style.py`` simulates it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from circuitsearch.errors import unknown
 from circuitsearch.graph import EMBED, LOGITS, PORTS
 
 SUPPORTS, OPPOSES, UNKNOWN = "#1b4f9c", "#f08a00", "#8a8a8a"
 INK, FAINT, RULE, BAND = "#1a1a1a", "#6b6b6b", "#cccccc", "#f4f4f4"
-FILL_ATTENTION, FILL_MLP, FILL_END = "#ffffff", "#dfe9dc", "#e4e4e4"
+FILL_ATTENTION, FILL_MLP, FILL_MIXER, FILL_END = "#ffffff", "#dfe9dc", "#e8e2f0", "#e4e4e4"
+
+# What a line says: of an edge of one circuit its sign, of one of two circuits whose it is.
+SIGNS = ("supports", "opposes", "unknown")
+SHARED, FIRST, SECOND = "shared", "first", "second"
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure.
+
+    Attributes
+    ----------
+    name : str
+        What a person calls it.
+    paper, ink, faint, rule, band : str
+        Background; text and frames; what is said quietly; thin lines; bands behind layers.
+    fills : dict
+        Of a node, by its kind: ``a``, ``m``, ``s`` (the first letter of its name), ``end``.
+    lines : dict
+        Of an edge, by what it says: :data:`SIGNS`, or :data:`SHARED`, :data:`FIRST`, :data:`SECOND`.
+    tints : tuple of str
+        Behind nodes of one role; a figure with more roles begins again.
+    heat : str
+        Full attention in an inset.
+    """
+
+    name: str
+    paper: str
+    ink: str
+    faint: str
+    rule: str
+    band: str
+    fills: dict[str, str]
+    lines: dict[str, str]
+    tints: tuple[str, ...]
+    heat: str
+
+
+LIGHT = Theme(
+    "light",
+    "#ffffff",
+    INK,
+    FAINT,
+    RULE,
+    BAND,
+    {"a": FILL_ATTENTION, "m": FILL_MLP, "s": FILL_MIXER, "end": FILL_END},
+    {
+        "supports": SUPPORTS,
+        "opposes": OPPOSES,
+        "unknown": UNKNOWN,
+        SHARED: "#3c3c3c",
+        FIRST: "#0a78c2",
+        SECOND: "#e07b00",
+    },
+    ("#cfe3fb", "#fbdcae", "#c9ecd0", "#e3d0f3", "#f6f0a6", "#e0dad4"),
+    "#1b4f9c",
+)
+DARK = Theme(
+    "dark",
+    "#15171c",
+    "#ececec",
+    "#a2a7b0",
+    "#3d424c",
+    "#1e2128",
+    {"a": "#2a2e37", "m": "#2c4032", "s": "#3b3350", "end": "#40444e"},
+    {
+        "supports": "#5c9dff",
+        "opposes": "#ffc46b",
+        "unknown": "#8d929c",
+        SHARED: "#e2e2e2",
+        FIRST: "#4aa8ff",
+        SECOND: "#ff9d2e",
+    },
+    ("#1d3a63", "#5e3d0c", "#1c4f31", "#4b2a66", "#55530f", "#4a4540"),
+    "#8fc1ff",
+)
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 # Sizes in points.
-NODE_WIDTH, NODE_HEIGHT, PORT_HEIGHT = 42, 15, 8
+NODE_WIDTH, NODE_HEIGHT, PORT_HEIGHT = 36.0, 13.0, 7.0
 ROW_HEIGHT = NODE_HEIGHT + PORT_HEIGHT
-NODE_ROOM, PORT_ROOM = 30.0, 9.0  # how wide strands that meet at a node or a port may spread
-LABEL_SIZE, PORT_SIZE, TEXT_SIZE = 8.0, 5.5, 7.5
-THINNEST, THICKEST, PLAIN = 0.5, 3.4, 0.9
+NODE_ROOM, PORT_ROOM = 26.0, 8.0  # how wide strands that meet at a node or a port may spread
+LABEL_SIZE, PORT_SIZE, TEXT_SIZE, ROLE_SIZE, TOKEN_SIZE = 7.0, 5.0, 6.5, 5.5, 5.0
+THINNEST, THICKEST, PLAIN, GATHERED = 0.5, 3.0, 0.9, 0.4
+FADE = 0.5  # how far a gathered line goes towards the paper
 
-DASHES = {"q": "dashed", "k": "dotted"}
-PATTERNS = {"dashed": (0, (3.2, 1.8)), "dotted": (0, (0.01, 2.0)), "solid": "solid"}  # in line widths; dots are round
+DASHES = {"q": "dashed", "k": "dotted", "router": "dash-dot", FIRST: "dashed", SECOND: "dotted"}
+PATTERNS = {  # in line widths; dots are round
+    "dashed": (0, (3.2, 1.8)),
+    "dotted": (0, (0.01, 2.0)),
+    "dash-dot": (0, (4.0, 1.6, 0.8, 1.6)),
+    "solid": "solid",
+}
 
 
-def colour(score: float | None) -> str:
-    """Blue where the edge supports the behaviour, orange where it opposes it, grey where nobody knows.
+def theme_named(name: str) -> Theme:
+    """Find a theme; an InputError lists the ones there are."""
+    if name not in THEMES:
+        raise unknown("theme", name, THEMES)
+    return THEMES[name]
+
+
+def sign(score: float | None) -> str:
+    """What a score says: the edge supports the behaviour, opposes it, or nobody knows.
 
     Examples
     --------
-    >>> colour(0.3) == SUPPORTS, colour(-0.3) == OPPOSES, colour(None) == UNKNOWN
-    (True, True, True)
+    >>> sign(0.3), sign(-0.3), sign(None)
+    ('supports', 'opposes', 'unknown')
     """
     if score is None:
-        return UNKNOWN
-    return SUPPORTS if score >= 0 else OPPOSES
+        return "unknown"
+    return "supports" if score >= 0 else "opposes"
 
 
 def width(score: float | None, strongest: float) -> float:
@@ -56,17 +148,31 @@ def dash(port: str) -> str:
     return DASHES.get(port, "solid")
 
 
-def line(score: float | None, strongest: float, port: str) -> dict[str, Any]:
-    """Colour, width and pattern of a line, as Matplotlib's keywords."""
-    pattern = {"linestyle": PATTERNS[dash(port)], "capstyle": "round" if dash(port) == "dotted" else "butt"}
-    return {"color": colour(score), "linewidth": width(score, strongest)} | pattern
+def pattern(name: str) -> dict[str, Any]:
+    """A line style as Matplotlib's keywords."""
+    return {"linestyle": PATTERNS[name], "capstyle": "round" if name == "dotted" else "butt"}
 
 
-def fill(name: str) -> str:
-    """Fill of a node by its kind."""
-    if name in (EMBED, LOGITS):
-        return FILL_END
-    return FILL_ATTENTION if name.startswith("a") else FILL_MLP
+def faded(colour: str, paper: str) -> str:
+    """A colour part of the way to the paper; no transparency, which printers and old viewers treat each in its way.
+
+    Examples
+    --------
+    >>> faded("#000000", "#ffffff")
+    '#808080'
+    """
+    pairs = [(int(colour[i : i + 2], 16), int(paper[i : i + 2], 16)) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(one + FADE * (other - one)):02x}" for one, other in pairs)
+
+
+def kind(name: str) -> str:
+    """Kind of a node, as :attr:`Theme.fills` names it."""
+    return "end" if label(name) in (EMBED, LOGITS) else name[0]
+
+
+def label(name: str) -> str:
+    """A node's name without its span, which its column tells."""
+    return name.partition("@")[0]
 
 
 def port_offset(port: str) -> float:
@@ -74,6 +180,6 @@ def port_offset(port: str) -> float:
     return (PORTS.index(port) - 1) * NODE_WIDTH / 3 if port in PORTS else 0.0
 
 
-def node_height(name: str) -> int:
+def node_height(name: str) -> float:
     """Height of a node: heads have a strip for their ports."""
     return ROW_HEIGHT if name.startswith("a") else NODE_HEIGHT

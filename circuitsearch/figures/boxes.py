@@ -1,0 +1,129 @@
+"""What is placed as one: a node, with what stands beside it, or the nodes of one role in a row, with their label."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from circuitsearch.figures import style
+from circuitsearch.figures.canvas import shortened, text_width
+from circuitsearch.figures.plan import Plan, Row
+
+NODE_GAP = 7.0
+ROLE_PAD = 3.0
+ROLE_LINES, ROLE_ROOM = 3, 44.0  # of a role's label: lines, and the widest one
+
+
+@dataclass(frozen=True)
+class Box:
+    """Nodes side by side that nothing else may come between.
+
+    Attributes
+    ----------
+    members : tuple of str
+        From left to right.
+    beside : tuple of float
+        Room right of each member, for its inset.
+    role : str
+        What its members do; empty if nobody said.
+    label : tuple of str
+        Lines of the role's label, left of the members; empty where the legend tells the role.
+    label_room : float
+        Width of the label.
+    """
+
+    members: tuple[str, ...]
+    beside: tuple[float, ...]
+    role: str = ""
+    label: tuple[str, ...] = ()
+    label_room: float = 0.0
+
+    @property
+    def width(self) -> float:
+        """All of it, with the gap to the next."""
+        pads = 2 * ROLE_PAD if self.role else 0.0
+        nodes = len(self.members) * (style.NODE_WIDTH + NODE_GAP) + sum(self.beside)
+        return nodes + pads + self.label_room
+
+    def middles(self) -> Iterable[tuple[str, float]]:
+        """Each member, and how far its middle is right of the box's middle."""
+        x = -self.width / 2 + NODE_GAP / 2 + (ROLE_PAD if self.role else 0.0) + self.label_room
+        for name, beside in zip(self.members, self.beside, strict=True):
+            yield name, x + style.NODE_WIDTH / 2
+            x += style.NODE_WIDTH + NODE_GAP + beside
+
+
+Insets = Mapping[str, tuple[float, float]]  # node -> width and height of what stands right of it
+
+
+def box(members: Iterable[str], role: str, insets: Insets, labelled: bool) -> Box:
+    """Put nodes into one box."""
+    names = tuple(members)
+    beside = tuple(insets[name][0] if name in insets else 0.0 for name in names)
+    lines = role_lines(role) if role and labelled else ()
+    room = max((text_width(line, style.ROLE_SIZE) for line in lines), default=-NODE_GAP / 2) + NODE_GAP / 2
+    return Box(names, beside, role, lines, room)
+
+
+def role_lines(role: str) -> tuple[str, ...]:
+    """A role's label in short lines; what does not fit is left out, with an ellipsis.
+
+    Examples
+    --------
+    >>> role_lines("duplicate token")
+    ('duplicate', 'token')
+    """
+    lines = textwrap.wrap(role, 11, break_long_words=False) or [role]
+    if len(lines) > ROLE_LINES:
+        lines = [*lines[: ROLE_LINES - 1], " ".join(lines[ROLE_LINES - 1 :])]
+    return tuple(shortened(line, style.ROLE_SIZE, ROLE_ROOM) for line in lines)
+
+
+def boxes_of(plan: Plan, row: Row, column: str, insets: Insets, labelled: bool) -> list[Box]:
+    """Boxes of a row in a column: nodes of one role together, every other node in one of its own."""
+    together: dict[str, list[str]] = {}
+    for name in row.nodes:
+        if name.partition("@")[2] == column:
+            together.setdefault(plan.roles.get(name) or f"@{name}", []).append(name)
+    return [box(names, plan.roles.get(names[0], ""), insets, labelled) for names in together.values()]
+
+
+def fold(plan: Plan, rooms: Mapping[str, float], insets: Insets, labelled: bool) -> Plan:
+    """Break rows that are too wide for their columns; what differs in its column alone stays on one line."""
+    rows = [part for row in plan.rows for part in _folded(plan, row, rooms, insets, labelled)]
+    return replace(plan, rows=tuple(rows))
+
+
+def _folded(plan: Plan, row: Row, rooms: Mapping[str, float], insets: Insets, labelled: bool) -> Iterable[Row]:
+    alike: dict[str, list[str]] = {}
+    for name in sorted(row.nodes, key=lambda name: _role_order(plan, name)):
+        alike.setdefault(style.label(name), []).append(name)
+
+    def fits(names: list[str], share: float) -> bool:
+        trial = Row(row.layer, tuple(names))
+        return all(
+            sum(box.width for box in boxes_of(plan, trial, column, insets, labelled)) <= share * room
+            for column, room in rooms.items()
+        )
+
+    def filled(share: float) -> list[list[str]]:
+        lines: list[list[str]] = [[]]
+        for names in alike.values():
+            if lines[-1] and not fits([*lines[-1], *names], share):
+                lines.append([])
+            lines[-1] += names
+        return lines
+
+    lines = filled(1.0)
+    for share in (0.5, 0.6, 0.7, 0.8, 0.9):  # as many lines as must be, each as long as the others
+        if len(lines) > 1 and len(trial := filled(share)) == len(lines):
+            lines = trial
+            break
+    order = {name: place for place, name in enumerate(row.nodes)}
+    return [Row(row.layer, tuple(sorted(names, key=order.__getitem__))) for names in lines]
+
+
+def _role_order(plan: Plan, name: str) -> int:
+    role = plan.roles.get(name)
+    return plan.role_names.index(role) if role else len(plan.role_names)

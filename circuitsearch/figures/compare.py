@@ -1,0 +1,111 @@
+"""Two circuits of one graph in one figure: what they share, and what only one of them has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.figures import style
+from circuitsearch.figures.canvas import FORMATS, plain_text, suffix_of
+from circuitsearch.figures.diagram import finish
+from circuitsearch.figures.page import POINTS, inches
+from circuitsearch.figures.paint import Look
+from circuitsearch.figures.plan import Plan, check_size, plan
+from circuitsearch.figures.roles import roles_of
+
+
+def draw_comparison(
+    first: Circuit,
+    second: Circuit,
+    path: str | Path,
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
+    caption: str | None = None,
+    highlight: Iterable[str] = (),
+    roles: Mapping[str, str] | str | Path | None = None,
+    insets: Mapping[str, Any] | None = None,
+    tokens: Sequence[str] = (),
+    theme: str = "light",
+    width: str | float | None = None,
+) -> None:
+    """Draw two circuits of one graph: shared edges solid, those of the first alone dashed, of the second alone dotted.
+
+    The legend counts them. An edge's width is its strength within its own circuit, the stronger of the two where it is
+    shared, for two methods' scores have no unit in common.
+
+    Parameters
+    ----------
+    first, second : Circuit
+        What to compare.
+    path : path
+        Where to; its suffix chooses SVG, PDF, PNG (300 dpi) or DOT.
+    names : (str, str)
+        What the legend calls them.
+    caption, highlight, roles, insets, tokens, theme, width
+        As in :func:`circuitsearch.draw`.
+
+    Raises
+    ------
+    InputError
+        If the circuits are of different graphs, or as in :func:`circuitsearch.draw`.
+    OSError
+        If the place cannot be written to.
+    """
+    suffix = suffix_of(path, (*FORMATS, "dot"))
+    if len(names) != 2:
+        raise InputError(f"names must be two, one a circuit, not {names!r}")
+    sides = tuple(plain_text(name) for name in names)
+    look = Look(style.theme_named(theme), None if width is None else POINTS * inches(width), "")
+    text = _caption(first, second, sides) if caption is None else plain_text(caption)
+    both, figure = compared(first, second, sides, roles)
+    check_size(both, suffix)
+    finish(figure, both, path, replace(look, caption=text), insets or {}, tokens, highlight)
+
+
+def compared(
+    first: Circuit, second: Circuit, sides: Sequence[str], roles: Mapping[str, str] | str | Path | None = None
+) -> tuple[Circuit, Plan]:
+    """The union of two circuits, and the plan in which each edge says whose it is.
+
+    Raises
+    ------
+    InputError
+        If the circuits are of different graphs.
+    """
+    if first.graph != second.graph:
+        raise InputError(
+            f"circuits can be compared only within one graph: these are of {first.graph} and {second.graph}"
+        )
+    both = Circuit(first.graph, first.mask | second.mask)
+    figure = plan(both, roles_of(both, roles))
+    strengths = [_strengths(first), _strengths(second)]
+    strands = []
+    for strand in figure.strands:
+        edge = (strand.writer, strand.reader)
+        known = [own[edge] for own in strengths if own.get(edge) is not None]
+        says = style.SHARED if all(edge in own for own in strengths) else style.FIRST
+        says = style.SECOND if edge not in strengths[0] else says
+        strands.append(replace(strand, says=says, score=max(known, default=None)))  # pyright: ignore[reportArgumentType]
+    return both, replace(figure, strands=tuple(strands), sides=tuple(sides))
+
+
+def _strengths(circuit: Circuit) -> dict[tuple[str, str], float | None]:
+    """Each edge's |score| as a share of the circuit's largest; None where no score is known."""
+    scores = {edge: circuit.score(*edge) for edge in circuit.edges}
+    known = {edge: abs(score) for edge, score in scores.items() if score is not None and math.isfinite(score)}
+    largest = max(known.values(), default=0.0) or 1.0
+    return {edge: known[edge] / largest if edge in known else None for edge in scores}
+
+
+def _caption(first: Circuit, second: Circuit, sides: Sequence[str]) -> str:
+    """Say which circuits these are, how large, and how much they have in common."""
+    shared, either = int((first.mask & second.mask).sum()), int((first.mask | second.mask).sum())
+    return (
+        f"{sides[0]} ({len(first):,} edges) and {sides[1]} ({len(second):,} edges) of {first.graph.n_edges:,}:"
+        f" {shared:,} shared, Jaccard index {shared / max(either, 1):.2f}."
+    )

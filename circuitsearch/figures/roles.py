@@ -1,0 +1,57 @@
+"""What nodes do, as somebody says it: a mapping or a small JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.figures.canvas import plain_text
+from circuitsearch.graph import LOGITS, Graph, canonical_name
+
+
+def roles_of(circuit: Circuit, roles: Mapping[str, str] | str | Path | None) -> dict[str, str]:
+    """Roles by node, ``{"a0.h0": "previous token"}``; names may be in any tool's spelling, with a span or without.
+
+    Nodes of the graph that the circuit lacks are passed over, so that one file serves many circuits.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a role is no text, or the graph has no such node.
+    """
+    if roles is None:
+        return {}
+    given = _read(Path(roles)) if isinstance(roles, str | Path) else roles
+    known = {name for writer in circuit.graph.writers for name in (writer, writer.partition("@")[0])} | {LOGITS}
+    found = {}
+    for name, role in given.items():
+        node = canonical_name(name)
+        if node not in known:
+            circuit.graph.find_writer(name)  # says which names come near
+        if not isinstance(role, str) or not plain_text(role):
+            raise InputError(f"the role of {name} must be a text, not {role!r}")
+        found[node] = plain_text(role)
+    return found
+
+
+def node_named(graph: Graph, nodes: Mapping[str, object], name: str) -> str:
+    """Canonical name of a node that a person called ``name``; an InputError says if the figure has none."""
+    canonical = canonical_name(name)
+    if canonical != LOGITS and canonical not in nodes:
+        canonical = graph.writers[graph.find_writer(name)]
+    if canonical not in nodes:
+        raise InputError(f"the circuit has no node {name!r}: it has {', '.join(list(nodes)[:8])} ...")
+    return canonical
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as roles: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path} must hold one JSON object, {{"a0.h0": "previous token"}}')
+    return content
