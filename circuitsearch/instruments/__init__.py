@@ -4,6 +4,8 @@ from circuitsearch.instruments.attribution import DirectLogit as DirectLogit
 from circuitsearch.instruments.attribution import direct_logit as direct_logit
 from circuitsearch.instruments.decomposition import Decomposition as Decomposition
 from circuitsearch.instruments.decomposition import decompose as decompose
+from circuitsearch.instruments.heads import HeadRoles as HeadRoles
+from circuitsearch.instruments.heads import head_roles as head_roles
 from circuitsearch.instruments.lens import LogitLens as LogitLens
 from circuitsearch.instruments.lens import TunedLens as TunedLens
 from circuitsearch.instruments.lens import logit_lens as logit_lens
