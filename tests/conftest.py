@@ -115,6 +115,11 @@ def exact(request) -> Iterator[None]:
         yield
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the battery write the page of families."""
+    parser.addoption("--models-page", help="write what the battery proves of each family to this file")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", "rounded: the models of this test are of a dtype narrower than float64")

@@ -7,7 +7,9 @@ here none does; should one, the slope would be off by orders of magnitude, and a
 
 from __future__ import annotations
 
-import pytest
+import re
+from pathlib import Path
+
 import torch
 
 from circuitsearch.ablation import Resample
@@ -16,7 +18,7 @@ from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.proof import proven
 from circuitsearch.methods import EAP, Exact
 from circuitsearch.models.describe import describe
-from circuitsearch.models.families import FAMILIES
+from circuitsearch.models.families import FAMILIES, REFUSED
 from circuitsearch.scores import score
 from tests.conftest import CONFIGS, granularity_of, mixed_task, random_task
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes
@@ -38,12 +40,19 @@ def test_every_row_has_a_tiny_model():
     assert {config.model_type for config in CONFIGS.values()} == set(FAMILIES)
 
 
-def test_writers_add_up_to_the_stream(every_model):
+def test_the_page_of_families_is_of_these_families():
+    """docs/models.md lists every family that is read and every one that is refused, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\S+)` \|", page, flags=re.MULTILINE)
+    assert listed == [*sorted(FAMILIES), *sorted(REFUSED)]
+
+
+def test_writers_add_up_to_the_stream(every_model, proved):
     """The plain sum of the writers, port by port, reproduces the model's own logits."""
     ids = random_task().clean[0]
     own = every_model(ids[None]).logits[0]
     plain = PlainRun(every_model, ids, graph_of(every_model).mask).logits
-    assert (plain - own).abs().max() < 1e-12
+    proved("writers", (plain - own).abs().max(), 1e-12)
 
 
 def test_proof_on_load_passes_and_leaves_the_model_alone(every_model):
@@ -68,7 +77,7 @@ def test_edge_count_is_the_closed_form(every_model):
     assert g.n_edges == expected + before == int(g.mask.sum())
 
 
-def test_full_circuit_is_clean_and_empty_is_corrupt(every_model):
+def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, proved):
     """Keeping every edge gives the clean run, cutting every edge the corrupt one."""
     task = mixed_task()
     evaluator = Evaluator(proven(every_model, task, granularity_of(every_model)), task)
@@ -80,12 +89,12 @@ def test_full_circuit_is_clean_and_empty_is_corrupt(every_model):
     direct = torch.stack(
         [logits[a[0]] - logits[w[0]] for logits, a, w in zip(own, task.answers, task.wrong, strict=True)]
     )
-    assert (clean - direct).abs().max() < 1e-12
-    assert (values[0] - clean).abs().max() < 1e-12
-    assert (values[1] - corrupt).abs().max() < 1e-12
+    proved("full", (clean - direct).abs().max(), 1e-12)
+    proved("full", (values[0] - clean).abs().max(), 1e-12)
+    proved("full", (values[1] - corrupt).abs().max(), 1e-12)
 
 
-def test_random_circuits_equal_the_plain_run(every_model):
+def test_random_circuits_equal_the_plain_run(every_model, proved):
     """Circuits in one joint batch after a shared prefix equal one plain run a prompt, port by port."""
     task = random_task(n=2, length=7)
     described = proven(every_model, task, granularity_of(every_model))
@@ -99,10 +108,10 @@ def test_random_circuits_equal_the_plain_run(every_model):
     (fast,) = Evaluator(described, task).circuits(masks)
     corrupt = [plain_writes(every_model, ids) for ids in task.corrupt]
     slow = torch.stack([plain_circuit(every_model, task, mask, corrupt.__getitem__) for mask in masks])
-    assert (fast - slow).abs().max() < 1e-10
+    proved("circuits", (fast - slow).abs().max(), 1e-10)
 
 
-def test_gradients_agree_with_finite_differences(every_model):
+def test_gradients_agree_with_finite_differences(every_model, proved):
     """EAP's score of an edge is the slope of the metric as the edge moves from clean towards corrupt."""
     task = random_task(n=1, length=6)
     graph = graph_of(every_model)
@@ -123,10 +132,11 @@ def test_gradients_agree_with_finite_differences(every_model):
             return float(plain_circuit(every_model, task, kept, lambda _: moved)[0])
 
         slope = (metric_at(-step) - metric_at(step)) / (2 * step)
-        assert scores.values[row, column] == pytest.approx(slope, rel=1e-5, abs=1e-7 * scale)
+        difference = abs(float(scores.values[row, column]) - slope)
+        proved("slope", difference / (abs(slope) + 1e-2 * scale), 1e-5)  # below a hundredth of the largest, absolute
 
 
-def test_exact_effects_equal_the_plain_run(every_model):
+def test_exact_effects_equal_the_plain_run(every_model, proved):
     """Cutting one edge alone by the engine equals the plain run without it."""
     task = random_task(n=2, length=6)
     graph = graph_of(every_model)
@@ -139,7 +149,7 @@ def test_exact_effects_equal_the_plain_run(every_model):
         kept = graph.mask.clone()
         kept[row, column] = False
         cut = plain_circuit(every_model, task, kept, corrupt.__getitem__).mean()
-        assert float(scores.values[row, column] - (clean - cut)) == pytest.approx(0, abs=1e-10)
+        proved("exact", (scores.values[row, column] - (clean - cut)).abs(), 1e-10)
     assert int(scores.scored.sum()) == len(set(edges))
 
 

@@ -1,0 +1,72 @@
+"""The page of families, written by the battery from what it measured."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+from dataclasses import dataclass, field
+
+from circuitsearch.models.families import FAMILIES, REFUSED
+
+CHECKS = {  # in the order of the page's columns
+    "writers": "the writers add up to the stream, port by port: the plain sum's logits are the model's own",
+    "full": "the full circuit is the clean run, the empty one the corrupt run",
+    "circuits": "random circuits in one joint batch after a shared prefix, against one plain run a prompt",
+    "exact": "exact effects by replay, against plain runs without the edge",
+    "slope": "EAP's scores, against finite differences, relative",
+}
+
+
+@dataclass
+class Proofs:
+    """Largest difference of each check on each family, and what was tried."""
+
+    largest: dict[tuple[str, str], float] = field(default_factory=dict)
+    variants: dict[str, set[str]] = field(default_factory=dict)
+    parts: dict[str, set[str]] = field(default_factory=dict)
+
+    def add(self, family: str, variant: str, kinds: set[str], check: str, difference: float) -> None:
+        """Take one measurement of a tiny model."""
+        self.largest[family, check] = max(difference, self.largest.get((family, check), 0.0))
+        self.variants.setdefault(family, set()).add(variant)
+        self.parts.setdefault(family, set()).update(kinds)
+
+    def page(self) -> str:
+        """The whole page as Markdown."""
+        versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("transformers", "torch"))
+        head = HEAD.format(n=len(self.variants), date=datetime.date.today().isoformat(), versions=versions)
+        checks = "\n".join(f"- **{name}**: {what}" for name, what in CHECKS.items())
+        columns = ["family", "read as", "tiny models tried", *CHECKS]
+        rows = [_row(columns), _row(["---"] * len(columns)), *map(self._family, sorted(self.variants))]
+        refused = [_row(["family", "why it is refused"]), _row(["---", "---"])]
+        refused += [_row([f"`{family}`", reason]) for family, reason in sorted(REFUSED.items())]
+        return "\n".join([head, checks, "", *rows, "", TAIL, *refused]) + "\n"
+
+    def _family(self, family: str) -> str:
+        kinds = " + ".join(sorted(self.parts[family]))
+        tried = ", ".join(sorted(self.variants[family]))
+        found = [self.largest.get((family, check)) for check in CHECKS]
+        return _row([f"`{family}`", kinds, tried, *("" if value is None else f"{value:.0e}" for value in found)])
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def complete(proofs: Proofs) -> bool:
+    """Whether every family was measured."""
+    return set(proofs.variants) == set(FAMILIES)
+
+
+HEAD = """# Model families
+
+{n} families are read as they are, each by a row that names its modules and nothing else. This page is written by the battery that
+proves them, on tiny random models in float64 (`pytest tests/engine/test_architectures.py --models-page docs/models.md`), last on {date}
+with {versions}. Numbers are the largest differences found over all models of a family:
+"""
+TAIL = """What a part is: **heads**, attention with a node a head, its keys and values at their own, native number; **mlp**, an MLP or a whole
+mixture of experts; **mixer**, what moves information between positions as one node: Mamba, RWKV, linear attention, and, with
+`Granularity(merged_heads=True)`, attention whose heads cannot be told apart. A model of a family proves itself again whenever it is loaded.
+
+Nothing is read that has not been proven. Refused by name, with the reason:
+"""
