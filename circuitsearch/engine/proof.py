@@ -66,7 +66,12 @@ def proven(model: Any, task: Task | None = None, granularity: Granularity = WHOL
         if granularity.positions:
             task.check_length(granularity.positions)
     ids = torch.arange(6, device=described.device)[None] * 7 % model.config.vocab_size
-    _prove(described, ids)
+    try:
+        _prove(described, ids)
+    except InputError as error:
+        if not granularity.experts:
+            raise
+        raise InputError(f"the experts of this model cannot be nodes, or it cannot be read at all: {error}") from None
     return described
 
 
@@ -85,7 +90,7 @@ def _prove(described: Described, ids: Tensor) -> None:
     taps = _Streams()
     position = torch.tensor([ids.shape[1] - 1], device=ids.device)
     with torch.no_grad():
-        plain = described.model(input_ids=ids, use_cache=False).logits[:, -1]
+        plain = _own_logits(described, ids)
         hooked = run(described, ids, position, taps)
         if not plain.isfinite().all():
             raise InputError("the model's logits are not finite (NaN or infinite): check its weights and dtype")
@@ -93,6 +98,17 @@ def _prove(described: Described, ids: Tensor) -> None:
         _writers_sum_to_stream(described, taps.activations, taps)
         _norms_as_described(described, taps)
         _parts_by_themselves(described, ids, taps)
+
+
+def _own_logits(described: Described, ids: Tensor) -> Tensor:
+    """The model's logits (1, vocabulary) at the last position, as it gives them itself."""
+    try:
+        return described.model(input_ids=ids, use_cache=False).logits[:, -1]
+    except RuntimeError as error:
+        raise InputError(
+            f"the model itself cannot be run in {str(described.dtype).removeprefix('torch.')} ({str(error).partition(chr(10))[0]}):"
+            " try another dtype, and for a mixture of experts model.set_experts_implementation('eager')"
+        ) from None
 
 
 def _writers_sum_to_stream(described: Described, activations: Activations, taps: _Streams) -> None:

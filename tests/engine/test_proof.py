@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
@@ -122,3 +123,12 @@ def test_a_model_that_learns_is_scored_and_goes_on_learning():
     scores = score(model, random_task(), EAPIG(steps=2))
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert torch.equal(scores.values, score(tiny_model("gpt2"), random_task(), EAPIG(steps=2)).values)
+
+
+def test_experts_that_know_no_float64_are_named():
+    """Hugging Face's fast product of experts raises in float64; the sentence says what to do."""
+    config = copy.deepcopy(TINY["mixtral"])
+    config._experts_implementation = None
+    model = AutoModelForCausalLM.from_config(config).eval().double()
+    with pytest.raises(InputError, match=r"float64 .*set_experts_implementation\('eager'\)"):
+        proven(model)
