@@ -40,7 +40,9 @@ class Granularity:
     neurons : tuple of int
         Blocks whose MLP is a node a neuron, ``m3.n17``; they share the MLP's port.
     experts : bool
-        In a mixture of experts each is a node, ``m3.e5``, with a port of its own; so has the router.
+        In a mixture of experts each is a node, ``m3.e5``, with a port of its own; so has the router, ``m3.router<in>``,
+        which feeds them all. What it gives is what it adds to the stream: its output, weighted as it is routed. An expert
+        that all tokens share is a node too, ``m3.shared``.
     spans : tuple of str
         Token spans that the task names (``"IO"``, ``"END"``), each of which has nodes of its own: ``a0.h1@IO``. Tokens in
         none of them are ``"rest"``.
@@ -93,8 +95,8 @@ class Part:
     ----------
     kind : str
         ``heads`` (attention, a writer a head and q, k and v ports), ``mlp``, ``neurons`` (an MLP, a writer a neuron),
-        ``experts`` (an MLP, a writer and a port an expert, and a port of their router), or ``mixer`` (what moves
-        information between positions without heads: Mamba, RWKV ...).
+        ``experts`` (an MLP, a writer and a port an expert, and a port of their router), ``shared`` (the expert beside them
+        that all tokens share), or ``mixer`` (what moves information between positions without heads: Mamba, RWKV ...).
     layer, stage : int
         Its block; and which of the block's stages, for parts of one stage read the same stream.
     size : int
@@ -119,7 +121,7 @@ class Part:
         return self.kind in ("heads", "mixer")
 
 
-_LETTERS = {"heads": "a", "mlp": "m", "neurons": "m", "experts": "m", "mixer": "s"}
+_LETTERS = {"heads": "a", "mlp": "m", "neurons": "m", "experts": "m", "shared": "m", "mixer": "s"}
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ class Graph:
 
     @cached_property
     def _of_layer(self) -> dict[tuple[str, int], Part]:
-        return {(_LETTERS[part.kind], part.layer): part for part in self.parts}
+        return {(_LETTERS[part.kind], part.layer): part for part in reversed(self.parts)}
 
     def attention(self, layer: int) -> Part:
         """A block's attention."""
@@ -261,12 +263,16 @@ class Graph:
         name = f"{_LETTERS[part.kind]}{part.layer}"
         if part.kind in ("mlp", "mixer") or (part.kind == "heads" and self.merged):
             return [name]
+        if part.kind == "shared":
+            return [f"{name}.shared"]
         each = {"heads": "h", "neurons": "n", "experts": "e"}[part.kind]
         return [f"{name}.{each}{index}" for index in range(part.size)]
 
     def _readers_of(self, part: Part) -> list[str]:
         if part.kind == "heads":
             return [f"{owner}<{port}>" for port in PORTS for owner in self._port_owners(part, port)]
+        if part.kind == "shared":
+            return [f"{name}<in>" for name in self._writers_of(part)]
         name = f"{_LETTERS[part.kind]}{part.layer}"
         experts = [f"{writer}<in>" for writer in self._writers_of(part)] if part.kind == "experts" else []
         return [*experts, f"{name}.router<in>" if experts else f"{name}<in>"]
@@ -398,7 +404,7 @@ class Graph:
     def find_reader(self, name: str) -> int:
         """Column of the reader that a person called ``name``; a head's k or v port finds its group's."""
         canonical, at, span = canonical_name(name).partition("@")
-        if re.fullmatch(r"[ms]\d+|m\d+\.e\d+", canonical):
+        if re.fullmatch(r"[ms]\d+|m\d+\.(e\d+|shared|router)", canonical):
             canonical += "<in>"
         head = re.fullmatch(r"a(\d+)\.h(\d+)<([kv])>", canonical)
         if head and self.key_heads < self.n_heads:

@@ -166,7 +166,7 @@ def granularity_from(text: str) -> Granularity:
         return WHOLE
     try:
         call = ast.parse(text, mode="eval").body
-        assert isinstance(call, ast.Call)
+        assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Granularity"
         return Granularity(**{str(knob.arg): ast.literal_eval(knob.value) for knob in call.keywords})
     except (AssertionError, SyntaxError, TypeError, ValueError) as error:
         raise InputError(f"the granularity {text!r} cannot be understood ({error}): write it as {WHOLE!r}") from None

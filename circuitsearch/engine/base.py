@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from circuitsearch.engine.components import Components
 from circuitsearch.engine.pair import Pair
 from circuitsearch.graph import Graph
-from circuitsearch.models.parts import AnyPart, Heads, Whole
+from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
 
 
 class Ground:
@@ -75,6 +75,8 @@ class Base:
         Boolean (U, V, S), the edges of the base graph that it keeps, in each span.
     outputs : dict
         Of each attention its projections by module: (B, T, features).
+    reads : dict
+        Of each mixture whose experts are nodes what its ports read, after the norm: (P, B, T, D).
     gave : list
         What each part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D).
     brought : Tensor
@@ -90,6 +92,7 @@ class Base:
     ground: Ground
     kept: Tensor
     outputs: dict[int, dict[nn.Module, Tensor]]
+    reads: dict[int, Tensor]
     gave: list[Tensor]
     brought: Tensor
     brought_read: Tensor
@@ -154,6 +157,7 @@ class _BaseRun(BlockPass):
         self.brought = self.early  # the one that is read now
         self.total = torch.zeros_like(embed)  # all that is brought so far
         self.outputs: dict[int, dict[nn.Module, Tensor]] = {}
+        self.reads: dict[int, Tensor] = {}
         self.gave: list[Tensor] = []
         self.full: list[Tensor] = []
         self._write(0, embed - self.ablated.embed)
@@ -162,7 +166,8 @@ class _BaseRun(BlockPass):
         self.run_blocks()
         self._arrive(len(self.parts))
         logits = self.ground.components.unembed(self._stream(len(self.graph.readers) - 1)[:, 0])
-        return Base(self.ground, self.kept, self.outputs, self.gave, self.early, self.late, self.full, logits)
+        found = self.outputs, self.reads, self.gave
+        return Base(self.ground, self.kept, *found, self.early, self.late, self.full, logits)
 
     def _write(self, writer: int, brought: Tensor) -> None:
         self.brought[writer] = brought
@@ -197,12 +202,22 @@ class _BaseRun(BlockPass):
 
     def read_whole(self, index: int, part: Whole) -> None:
         self._arrive(index)
-        gave = self.ground.components.run(index, part.norm(self._stream(self.graph.parts[index].columns.start)))
+        columns = self.graph.parts[index].columns
+        if isinstance(part, Experts):
+            streams = [self._stream(column) for column in range(columns.start, columns.stop)]
+            self.reads[index] = part.norm(torch.stack(streams))
+            gave = part.run_ports(list(self.reads[index]))
+        else:
+            gave = self.ground.components.run(index, part.norm(self._stream(columns.start)))
         self.gave.append(self.ground.at_last(index, gave) if index <= self.ground.last else gave)
 
     def write(self, index: int, part: AnyPart) -> None:
         change = self.gave[index] - self.ground.at_last(index, self.ablated.parts[index])
         first = self.graph.parts[index].rows.start
+        if isinstance(part, Experts):
+            for expert in range(part.size):
+                self._write(first + expert, change[..., expert, :])
+            return
         if part.output_weight is None:
             self._write(first, change)
             return

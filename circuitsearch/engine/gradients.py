@@ -15,12 +15,13 @@ from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
-from circuitsearch.models.parts import Heads
+from circuitsearch.models.parts import Experts, Heads, Whole
 from circuitsearch.task import Batch
 
 # (part's place, or EMBED; what it gives) -> what it gives instead, or None
 Override = Callable[[int, Tensor], Tensor | None]
 EMBED = -1
+ALL = -1  # what all ports of a part read
 
 
 def _as_it_is(index: int, value: Tensor) -> Tensor | None:
@@ -35,7 +36,7 @@ class GradientTaps(Record):
     streams: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) before the norm
     outputs: dict[tuple[int, tuple[str, ...]], Tensor] = field(default_factory=dict)  # projections' (B, T, features)
     values: dict[int, Tensor] = field(default_factory=dict)  # (B, T, H, K) as they enter the output projection
-    inputs: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) after the norm, of parts without heads
+    inputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # (B, T, D) after the norm, by part and port
     final_input: list[Tensor] = field(default_factory=list)  # (B, T, D) before the norm
 
     def embed(self, stream: Tensor) -> Tensor:
@@ -54,8 +55,11 @@ class GradientTaps(Record):
         return values  # handed on, or the gradient would not pass through it
 
     def entered(self, index: int, normed: Tensor) -> Tensor:
-        self.inputs[index] = normed.view_as(normed)  # a node of its own, for attention may read the same norm
-        return self.inputs[index]
+        return self.entered_port(index, ALL, normed)
+
+    def entered_port(self, index: int, port: int, normed: Tensor) -> Tensor:
+        self.inputs[index, port] = normed.view_as(normed)  # a node of its own, for other ports may read the same norm
+        return self.inputs[index, port]
 
     def gave(self, index: int, value: Tensor) -> Tensor | None:
         super().gave(index, value)
@@ -71,7 +75,7 @@ class PortGradients:
     """The metric's gradient at every port and at every head's value, of one run or summed over runs."""
 
     described: Described
-    parts: tuple[HeadGradients | Tensor, ...]  # of attention, or (B, T, D) at the port of any other part
+    parts: tuple[HeadGradients | Tensor, ...]  # of attention, or (P, B, T, D) at the ports of any other part
     heads: dict[int, Tensor]  # (B, T, H, K) at the values of an attention's heads, as they enter the output projection
     final: Tensor  # (B, T, D) at the final norm's input
     spans: Tensor | None = None  # (B, T), where spans have nodes of their own
@@ -102,7 +106,7 @@ class PortGradients:
         scores = to_logits.new_zeros(len(graph.writers), len(graph.readers), to_logits.shape[-1])
         scores[:, -1:] = to_logits
         for place, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
-            grads_PND = grads[None] if isinstance(grads, Tensor) else grads.at_ports(part)  # pyright: ignore[reportArgumentType]
+            grads_PND = grads if isinstance(grads, Tensor) else grads.at_ports(part)  # pyright: ignore[reportArgumentType]
             scores[: place.seen, place.columns] = inner_products(writes_UBTD[: place.seen], grads_PND, *spans)
         return scores / self.runs
 
@@ -154,11 +158,19 @@ def port_gradients(
                 part, taps.streams[index], heads[index], head_grads[index], fixed_scale=rules.fixed_scales
             )
             if isinstance(part, Heads)
-            else part.norm.pull_back(input_grads[index], taps.streams[index], fixed_scale=rules.fixed_scales)
+            else _at_ports(part, index, input_grads, taps.streams[index], rules.fixed_scales)
             for index, part in enumerate(described.parts)
         )
         ports = PortGradients(described, parts, value_grads, next(found), spans)
     return GradientRun(logits.detach(), taps.activations, ports)
+
+
+def _at_ports(
+    part: Whole, index: int, grads: dict[tuple[int, int], Tensor], stream: Tensor, fixed_scale: bool
+) -> Tensor:
+    """Pull the gradients after a part's norm back to its ports: (P, B, T, D)."""
+    ports = range(part.size + 1) if isinstance(part, Experts) else (ALL,)
+    return torch.stack([part.norm.pull_back(grads[index, port], stream, fixed_scale=fixed_scale) for port in ports])
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 from circuitsearch.engine.trace import Activations
 from circuitsearch.models.describe import Described
 from circuitsearch.models.norm import NoNorm
-from circuitsearch.models.parts import Heads
+from circuitsearch.models.parts import Experts, Heads
 
 
 @torch.no_grad()
@@ -28,7 +28,9 @@ def writes(described: Described, activations: Activations) -> Tensor:
     out = activations.embed.new_empty(len(graph.writers), b, t, d)
     out[0] = activations.embed
     for place, part, gave in zip(graph.parts, described.parts, activations.parts, strict=True):
-        if part.output_weight is None:
+        if isinstance(part, Experts):
+            out[place.rows] = rearrange(gave, "b t e d -> e b t d")
+        elif part.output_weight is None:
             out[place.rows.start] = gave
         else:
             values_HNK = rearrange(gave, "b t h k -> h (b t) k")

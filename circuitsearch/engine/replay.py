@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from circuitsearch.engine.base import Base, BlockPass, grouped, project
 from circuitsearch.metrics import Metric
-from circuitsearch.models.parts import AnyPart, Heads, Whole
+from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
 
 STREAMS_AT_ONCE = 12  # readers of one place whose streams stand in memory together
 WORK_STREAMS = 24  # what a block of the model holds at once, in tensors as wide as the stream
@@ -162,6 +162,18 @@ class Replay(BlockPass):
         late = index >= self.ground.first_late
         self.gave[index] = part.ready(self.ground.read(values, prompts=1) if late else values)
 
+    def _reads(self, index: int, part: Experts, columns: list[int]) -> Tensor:
+        """What the ports of a mixture read in the interventions that change it: (P, C', B, T, D)."""
+        own, first = self.rows[index], self.graph.parts[index].columns.start
+        reads = self.base.reads[index][:, None].repeat(1, len(own), 1, 1, 1)
+        for rows, groups in self._by_rows(columns):
+            local = torch.searchsorted(own, rows)
+            for group in groups:
+                normed = part.norm(self._streams(index, group[:1], rows)[0])
+                for column in group:
+                    reads[column - first, local] = normed
+        return reads
+
     def _outputs(self, index: int, part: Heads, columns: list[int]) -> dict[nn.Module, Tensor]:
         """What an attention's projections put out for the interventions that change it: (C', B, T, features) a module."""
         own = self.rows[index]
@@ -193,11 +205,16 @@ class Replay(BlockPass):
         self.delta = None if self.delta is None else self.ground.read(self.delta, prompts=1)
 
     def read_whole(self, index: int, part: Whole) -> None:
-        column = self.graph.parts[index].columns.start
-        self.rows[index] = rows = self._rows([column])
+        own = self.graph.parts[index].columns
+        columns = [column for column in range(own.start, own.stop) if self.changed[:, column].any()]
+        self.rows[index] = rows = self._rows(columns)
         if len(rows):
-            stream = self._streams(index, [column], rows)[0].flatten(0, 1)
-            gave = self.ground.components.run(index, part.norm(stream)).unflatten(0, (len(rows), -1))
+            if isinstance(part, Experts):
+                gave = part.run_ports(list(self._reads(index, part, columns).flatten(1, 2)))
+            else:
+                stream = self._streams(index, columns, rows)[0].flatten(0, 1)
+                gave = self.ground.components.run(index, part.norm(stream))
+            gave = gave.unflatten(0, (len(rows), -1))
             late = self.ground.first_late <= index <= self.ground.last
             self.gave[index] = self.ground.read(gave, prompts=1) if late else gave
 
@@ -207,6 +224,13 @@ class Replay(BlockPass):
             return
         first, gave, before = self.graph.parts[index].rows.start, self.gave.pop(index), self.base.gave[index]
         ablated = self.ground.at_last(index, self.ablated.parts[index])
+        if isinstance(part, Experts):
+            if self.needs_delta:
+                self._add(rows, (gave - before).sum(-2))
+            for expert in range(part.size):
+                if first + expert in self.slot_of:
+                    self._keep(first + expert, rows, gave[..., expert, :] - ablated[..., expert, :])
+            return
         if part.output_weight is None:
             if self.needs_delta:
                 self._add(rows, gave - before)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from circuitsearch.models.describe import Described
-from circuitsearch.models.parts import Heads, Neurons, Whole, tensor_of
+from circuitsearch.models.parts import Experts, Heads, Neurons, Shared, Whole, tensor_of
 
 
 class Taps:
@@ -40,6 +40,9 @@ class Taps:
 
     def entered(self, index: int, normed: Tensor) -> Tensor | None:
         """The normalised stream (B, T, D) that enters a part which is no attention."""
+
+    def entered_port(self, index: int, port: int, normed: Tensor) -> Tensor | None:
+        """What enters one port of a mixture of experts (B, T, D): those of its experts, and the router's as the last."""
 
     def gave(self, index: int, value: Tensor) -> Tensor | None:
         """What a part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D)."""
@@ -133,6 +136,10 @@ def _hang(described: Described, taps: Taps) -> Iterator[Any]:
             yield from _hang_heads(index, part, taps, described.in_place)
         elif isinstance(part, Neurons):
             yield from _hang_neurons(index, part, taps, lay_out)
+        elif isinstance(part, Experts):
+            yield from _hang_experts(index, part, taps, lay_out)
+        elif isinstance(part, Shared):
+            yield from _hang_shared(index, part, taps, lay_out)
         else:
             yield from _hang_whole(index, part, taps, described.in_place, lay_out)
     ended: list[bool] = []  # some models run the final norm on the embeddings too
@@ -150,6 +157,10 @@ class _LayOut:
         """Tap the stream at its beginning, which has the shape that all else is to have."""
         self._prompts = stream.shape[:2]
         return self._embed(stream)
+
+    def unflattened(self, values: Tensor) -> Tensor:
+        """Give each prompt a row: (B * T, ...) -> (B, T, ...)."""
+        return values.unflatten(0, self._prompts)
 
     def __call__(self, tap: Tap) -> Tap:
         def laid_out(value: Tensor) -> Tensor | None:
@@ -201,6 +212,43 @@ def _hang_neurons(index: int, part: Neurons, taps: Taps, lay_out: _LayOut) -> It
     assert part.down is not None
     yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
     yield _before(part.down, lay_out(gave))
+
+
+def _hang_experts(index: int, part: Experts, taps: Taps, lay_out: _LayOut) -> Iterator[Any]:
+    def read(port: int, normed: Tensor) -> Tensor:
+        changed = lay_out(partial(taps.entered_port, index, port))(normed)
+        return normed if changed is None else changed
+
+    def ran(_: nn.Module, args: tuple[Tensor, ...], __: Tensor) -> Tensor:
+        tokens, chosen, weights = args
+        values = part.values([read(expert, tokens) for expert in range(part.size)], chosen, weights)  # (N, E, D)
+        changed = taps.gave(index, lay_out.unflattened(values if part.factor == 1 else values * part.factor))
+        if changed is not None:
+            values = (changed if part.factor == 1 else changed / part.factor).flatten(0, 1)
+        return values.sum(1)
+
+    yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
+    yield _before(part.router, partial(read, part.size))
+    yield part.experts.register_forward_hook(ran)
+
+
+def _hang_shared(index: int, part: Shared, taps: Taps, lay_out: _LayOut) -> Iterator[Any]:
+    shared = _Beside(lay_out(partial(taps.entered, index)))
+
+    def gated(gate: Tensor) -> None:
+        shared.other = torch.sigmoid(gate) * shared.other
+
+    def gave(whole: Tensor) -> Tensor | None:
+        own = shared.other.view(whole.shape)
+        changed = taps.gave(index, own if part.factor == 1 else own * part.factor)
+        return None if changed is None else whole - own + (changed if part.factor == 1 else changed / part.factor)
+
+    yield _before(part.chain[0], shared.entered)
+    yield _after(part.chain[0], shared.gave)
+    if part.gate is not None:
+        yield _before(part.gate, shared.read_too)
+        yield _after(part.gate, gated)
+    yield _after(part.mixture, lay_out(gave))
 
 
 def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool, lay_out: _LayOut) -> Iterator[Any]:

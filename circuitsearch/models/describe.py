@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.models.arch import Block
 from circuitsearch.models.families import family
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm
-from circuitsearch.models.parts import AnyPart, Heads, Neurons, Projection, Whole, output_by_input
+from circuitsearch.models.parts import AnyPart, Experts, Heads, Neurons, Projection, Shared, Whole, output_by_input
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,13 @@ def _graph(config: Any, rows: list[Block], blocks: tuple[nn.Module, ...], granul
             )
         neurons = f"neurons:{_n_neurons(rows[layer], blocks[layer], layer)}"
         stages = (*stages[:layer], stages[layer].replace("mlp", neurons), *stages[layer + 1 :])
+    if granularity.experts:
+        divided = [_divided(row, block, layer) for layer, (row, block) in enumerate(zip(rows, blocks, strict=True))]
+        if not any(divided):
+            raise InputError("this model has no mixture of experts that could be nodes")
+        stages = tuple(
+            stage.replace("mlp", word) if word else stage for stage, word in zip(stages, divided, strict=True)
+        )
     if set(stages) <= {"heads>mlp"} or set(stages) <= {"heads+mlp"}:
         return Graph(len(rows), heads, kv_heads, set(stages) == {"heads+mlp"}, granularity=granularity)
     return Graph(len(rows), heads, kv_heads, blocks=stages, granularity=granularity)
@@ -159,6 +167,44 @@ def _n_neurons(row: Block, block: nn.Module, layer: int) -> int:
     if reason or row.down is None:
         raise InputError(f"the neurons of block {layer} cannot be nodes: {reason}")
     return output_by_input(block.get_submodule(row.down)).shape[1]
+
+
+_SHARED = ("shared_expert", "shared_experts", "shared_mlp")  # what mixtures call the expert that all tokens share
+
+
+def _divided(row: Block, block: nn.Module, layer: int) -> str | None:
+    """How a block's mixture stands in the graph when its experts are nodes; None if it has none."""
+    mixture = block.get_submodule(row.mlp[0]) if "mlp" in row.parts else None
+    experts = getattr(mixture, "experts", None)
+    if mixture is None or experts is None:
+        return None
+    size = getattr(experts, "num_experts", None)
+    # (tokens, experts of each, their weights): so Hugging Face calls its experts, but for a few families
+    called_as_usual = hasattr(experts, "down_proj") and len(signature(experts.forward).parameters) == 3
+    added_up = len(row.mlp) == 1 and not row.mlp_post_norm and not row.beside
+    if not added_up or not called_as_usual or size is None or _router(mixture) is None:
+        raise InputError(f"the experts of block {layer} cannot be nodes: they are not run apart, or not just added up")
+    return f"experts:{size}" + ("+shared" if _child(mixture, _SHARED) is not None else "")
+
+
+def _router(mixture: nn.Module) -> nn.Module | None:
+    return _child(mixture, ("gate", "router"))
+
+
+def _child(module: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
+    return next((child for name, child in module.named_children() if name in names), None)
+
+
+def _experts(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
+    mixture: Any = block.get_submodule(row.mlp[0])
+    shared: Any = _child(mixture, _SHARED)
+    router: Any = _router(mixture)
+    whole = {"norm": _norm(row.mlp_norm, block, config), "factor": row.mlp_factor(config), "activation": None}
+    if kind == "shared":
+        gate = _child(mixture, ("shared_expert_gate",))
+        return Shared(kind, chain=(shared,), mixture=mixture, gate=gate, **whole)
+    experts = mixture.experts
+    return Experts(kind, chain=(mixture,), experts=experts, router=router, size=experts.num_experts, **whole)
 
 
 def _sizes(row: Block, block: nn.Module, config: Any) -> tuple[int, int, int]:
@@ -248,6 +294,8 @@ _PARTS: dict[str, Callable[[Block, nn.Module, Any, str], AnyPart]] = {
     "heads": _attention,
     "mlp": _mlp,
     "neurons": _mlp,
+    "experts": _experts,
+    "shared": _experts,
     "mixer": _mixer,
 }
 

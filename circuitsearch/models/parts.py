@@ -8,9 +8,9 @@ Legend of shapes: T positions, D stream width, H heads, K head width, P ports (q
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -339,6 +339,97 @@ class Neurons(Whole):
         """What neurons (..., F, 1) add to the stream together: (..., D)."""
         assert self.down is not None
         out = self.down.forward(values.flatten(-2))
+        return out if self.factor == 1 else out * self.factor
+
+
+@dataclass(frozen=True)
+class Experts(Whole):
+    """A mixture, a node an expert: it gives what each adds to the stream (..., E, D), weighted as the router says.
+
+    Attributes
+    ----------
+    experts : Module
+        Takes tokens (N, D), the experts that each goes to (N, k), and their weights (N, k).
+    router : Module
+        Its input is what the router reads.
+    size : int
+        How many experts.
+    """
+
+    experts: nn.Module = field(kw_only=True)
+    router: nn.Module = field(kw_only=True)
+    size: int = field(kw_only=True)
+
+    def run(self, normed: Tensor) -> Tensor:
+        """What each expert adds (..., E, D) when all ports read ``normed`` (..., D)."""
+        return self.run_ports([normed] * (self.size + 1))
+
+    def run_ports(self, normed: Sequence[Tensor]) -> Tensor:
+        """What each expert adds (..., E, D) when it reads its own of ``normed`` (..., D), and the router the last of them."""
+        *own, routed = normed
+        _, index, weights = self._routing(routed)
+        values = self.values([each.flatten(0, -2) for each in own], index, weights)
+        values = values.view(*routed.shape[:-1], *values.shape[1:])
+        return values if self.factor == 1 else values * self.factor
+
+    def _routing(self, normed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the block hands to its experts: the run ends there."""
+        handed: list[tuple[Tensor, Tensor, Tensor]] = []
+
+        def stop(_: nn.Module, args: Any) -> None:
+            handed.append(args)
+            raise _Handed
+
+        hook = self.experts.register_forward_pre_hook(stop)
+        try:
+            self.chain[0].forward(normed)
+        except _Handed:
+            return handed[0]
+        finally:
+            hook.remove()
+        raise AssertionError("a mixture ran no experts")
+
+    def values(self, tokens: Sequence[Tensor], index: Tensor, weights: Tensor) -> Tensor:
+        """What each expert gives (N, E, D), of its own ``tokens`` (N, D), weighted; nothing where none is routed to it."""
+        each = []
+        for expert, own in enumerate(tokens):
+            token, rank = torch.where(index == expert)
+            out = torch.zeros_like(own)
+            if len(token):
+                alone = torch.full_like(token, expert)[:, None]
+                given = self.experts.forward(own[token], alone, weights[token, rank, None].to(weights.dtype))
+                out = out.index_copy(0, token, given.to(out.dtype))
+            each.append(out)
+        return torch.stack(each, 1)
+
+    def write(self, values: Tensor) -> Tensor:
+        """What experts' values (..., E, D) add to the stream together: (..., D)."""
+        return values.sum(-2)
+
+
+class _Handed(Exception):
+    """Ends a run that was made only to see what the experts are handed."""
+
+
+@dataclass(frozen=True)
+class Shared(Whole):
+    """The expert beside a mixture that all tokens share.
+
+    Attributes
+    ----------
+    mixture : Module
+        Adds what it gives to what the experts give.
+    gate : Module, optional
+        One number a token (..., 1), whose sigmoid multiplies what it gives.
+    """
+
+    mixture: nn.Module = field(kw_only=True)
+    gate: nn.Module | None = field(kw_only=True, default=None)
+
+    def run(self, normed: Tensor) -> Tensor:
+        """What it adds to the stream (..., D) when it and its gate read ``normed`` (..., D)."""
+        out = tensor_of(self.chain[0].forward(normed))
+        out = out if self.gate is None else torch.sigmoid(self.gate.forward(normed)) * out
         return out if self.factor == 1 else out * self.factor
 
 

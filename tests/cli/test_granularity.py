@@ -38,17 +38,17 @@ def test_score_takes_it(command: Any, spanned: Path, tiny: Path, options: tuple[
 def test_a_run_of_spans_is_found_validated_and_found_again(command: Any, spanned: Path, tiny: Path):
     """The manifest keeps it; validate and --from read it from there."""
     said = command(
-        "find", spanned, "--model", tiny, "--recheck", 1, "--spans", "S,END", "--faithfulness", 0.8, "-o", "run"
+        "find", spanned, "--model", tiny, "--recheck", 1, "--spans", "S,END", "--faithfulness", 0.8, "--out", "run"
     )
     assert said.code == 0, said.err
     circuit = json.loads(Path("run/circuit.json").read_text())
     assert all("@" in edge for edge in circuit["edges"])
     assert json.loads(Path("run/manifest.json").read_text())["choices"]["granularity"].startswith("Granularity(spans=")
     assert command("validate", "run", spanned, "--model", tiny).code == 0
-    again = command("find", "--from", "run/manifest.json", "-o", "again")
+    again = command("find", "--from", "run/manifest.json", "--out", "again")
     assert again.code == 0 and "the same circuit" in again.out
-    other = command("find", spanned, "--model", tiny, "--recheck", 0, "-o", "run")
-    assert other.code == 1 and "granularity" in other.err
+    other = command("find", spanned, "--model", tiny, "--recheck", 0, "--out", "run")
+    assert other.code == 2 and "granularity" in other.err
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_run_of_spans_is_found_validated_and_found_again(command: Any, spanned
 def test_what_does_not_fit_is_said(command: Any, spanned: Path, tiny: Path, options: tuple[Any, ...], problem: str):
     """One sentence, no traceback."""
     said = command("score", spanned, "--model", tiny, *options)
-    assert said.code == 1 and problem in " ".join(said.err.split()) and "Traceback" not in said.err
+    assert said.code == 2 and problem in " ".join(said.err.split()) and "Traceback" not in said.err
 
 
 def test_a_manifests_words_are_read_and_nothing_else_is():

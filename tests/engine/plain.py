@@ -16,7 +16,7 @@ from torch import Tensor
 
 from circuitsearch.graph import LOGITS
 from circuitsearch.models.describe import describe
-from circuitsearch.models.parts import Heads, Neurons, Whole
+from circuitsearch.models.parts import Experts, Heads, Neurons, Shared, Whole
 from tests.conftest import granularity_of
 
 
@@ -74,6 +74,10 @@ class PlainRun:
                 elif isinstance(part, Neurons):
                     writes += self._written_by_neurons(index, part, constant)
                     after = after + _constant(part.down, part.factor)
+                elif isinstance(part, Experts):
+                    writes += self._written_by_experts(index, part, constant)
+                elif isinstance(part, Shared):
+                    writes.append(self._written_by_shared(index, part, constant))
                 else:
                     writes.append(self._written_by(index, part, constant))
             self.writes += writes
@@ -126,6 +130,24 @@ class PlainRun:
             torch.zeros_like(neurons).index_copy(1, torch.tensor([n]), neurons[:, [n]]) for n in range(neurons.shape[1])
         ]
         return [(part.down(each) - nothing) * part.factor for each in alone]
+
+    def _written_by_experts(self, index: int, part: Any, constant: Tensor) -> list[Tensor]:
+        """What each expert adds to the stream (T, D): it reads its own port, and the router's sees who is to run."""
+        columns = self.graph.parts[index].columns
+        normed = [part.norm.module(self._input(column, constant)) for column in range(columns.start, columns.stop)]
+        handed: list[Any] = []
+        handle = part.experts.register_forward_pre_hook(lambda _, args: handed.append(args))
+        part.chain[0](normed[-1])
+        handle.remove()
+        _, chosen, weights = handed[0]
+        own = [torch.where(chosen == expert, weights, 0) for expert in range(part.size)]  # all others weigh nothing
+        return [part.experts(h[0], chosen, weight) * part.factor for h, weight in zip(normed, own, strict=False)]
+
+    def _written_by_shared(self, index: int, part: Any, constant: Tensor) -> Tensor:
+        """What the expert that all tokens share adds to the stream: (T, D)."""
+        normed = part.norm.module(self._input(self.graph.parts[index].columns.start, constant))[0]
+        gate = 1 if part.gate is None else torch.sigmoid(part.gate(normed))
+        return part.chain[0](normed) * gate * part.factor
 
     def _mixed(self, part: Whole, normed: Tensor) -> Tensor:
         """What a mixer gives in the model when it reads ``normed`` (1, T, D)."""

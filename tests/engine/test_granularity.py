@@ -408,13 +408,105 @@ def test_neurons_that_no_node_can_be_are_refused(name, layer, problem):
         describe(tiny_model(name), Granularity(neurons=(layer,)))
 
 
-@pytest.mark.parametrize("granularity", [Granularity(neurons=(0,)), QUERY_HEADS], ids=repr)
+@pytest.mark.parametrize("granularity", [Granularity(neurons=(0,)), QUERY_HEADS, Granularity(experts=True)], ids=repr)
 def test_every_family_is_proven_or_refused(every_model, granularity):
-    """Neurons and query heads of any family pass the proof, unless a sentence says why they cannot be nodes."""
+    """Neurons, query heads and experts of any family pass the proof, unless a sentence says why they cannot be nodes."""
     own = granularity_of(every_model)
     try:
         graph = proven(every_model, granularity=replace(granularity, merged_heads=own.merged_heads)).graph
     except InputError as error:
-        assert re.search(r"cannot be nodes: |leave query_heads out", str(error)), error
+        assert re.search(r"cannot be nodes|leave query_heads out|no mixture", str(error)), error
         return
-    assert "m0.n0" in graph.writers or graph.granularity.query_heads
+    assert "m0.n0" in graph.writers or graph.granularity.query_heads or any(".e1" in name for name in graph.writers)
+
+
+EXPERTS = Granularity(experts=True)
+MIXTURES = ["mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v3"]
+
+
+@pytest.mark.parametrize("granularity", [EXPERTS, Granularity(experts=True, spans=("S", "END"))], ids=repr)
+@pytest.mark.parametrize("name", MIXTURES[:3])
+def test_experts_equal_the_plain_run(name, granularity):
+    """Circuits in which each expert and the router read streams of their own equal one plain run a prompt."""
+    model, task = tiny_model(name), named_task()
+    evaluator = Evaluator(proven(model, task, granularity), task)
+    graph = evaluator.described.graph
+    masks = torch.cat([random_masks(graph), without_one(graph, 6)])
+    slow = torch.stack([plain_circuit(model, task, mask, granularity=granularity) for mask in masks])
+    for near in (None, graph.mask, masks[1]):
+        assert (evaluator.circuits(masks, near=near)[0] - slow).abs().max() < 1e-10
+
+
+def without_one(graph, count: int):
+    """The full graph without one random edge into an expert or a router."""
+    places = graph.mask.nonzero()
+    places = places[[".e" in graph.readers[v] or "router" in graph.readers[v] for v in places[:, 1].tolist()]]
+    places = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[:count]]
+    kept = graph.mask.repeat(len(places), 1, 1)
+    kept[torch.arange(len(places)), places[:, 0], places[:, 1]] = False
+    return kept
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+@pytest.mark.parametrize("name", MIXTURES)
+def test_experts_add_up_to_their_mixture(name, method):
+    """What a gradient makes of a mixture's edges is the sum over experts, the shared one, and the router."""
+    model, task = tiny_model(name), named_task(3)
+    own = granularity_of(model)
+    whole = score(model, task, method, granularity=own)
+    fine = score(model, task, method, granularity=replace(own, experts=True))
+    if isinstance(method, EAPIGActivations) and any("shared" in name for name in fine.graph.writers):
+        pytest.skip("its paths run through groups of writers, and the shared expert is a group of its own")
+    assert {name.partition(".")[2][:1] for name in fine.graph.writers if name.startswith("m1.")} >= {"e"}
+    rows, columns = (
+        torch.tensor([find(re.sub(r"^(m\d+)\..*", r"\1", name)) for name in names])
+        for find, names in (
+            (whole.graph.find_writer, fine.graph.writers),
+            (whole.graph.find_reader, fine.graph.readers),
+        )
+    )
+    place = rows[:, None] * len(whole.graph.readers) + columns
+    summed = torch.zeros_like(whole.values).view(-1).index_add_(0, place.flatten(), fine.values.flatten())
+    assert (summed.view_as(whole.values) - whole.values).abs().max() < 1e-12 * float(whole.values.abs().max() + 1)
+
+
+def test_experts_gradients_agree_with_finite_differences():
+    """An edge into one expert, into the router and from an expert: the slope of the metric along it."""
+    model, task = tiny_model("qwen2_moe"), named_task(1, 6)
+    graph = describe(model, EXPERTS).graph
+    scores = score(model, task, EAP(), granularity=EXPERTS)
+    clean, corrupt = (plain_writes(model, ids[0], EXPERTS) for ids in (task.clean, task.corrupt))
+    edges = [("embed", "m0.e1<in>"), ("a0.h2", "m0.router<in>"), ("m0.e2", "m1.router<in>"), ("m0.shared", "logits")]
+    edges += [("embed", "m1.shared<in>"), ("m0.e0", "a1.kv1<v>"), ("m0.e3", "m1.e3<in>"), ("embed", "m1.e0<in>")]
+    scale = float(scores.values.abs().max())
+    for row, column in map(graph.find_edge, edges):
+        kept, step = graph.mask.clone(), 1e-4
+        kept[row, column] = False
+
+        def metric_at(share: float, row=row, kept=kept) -> float:
+            moved = clean.clone()
+            moved[row] = clean[row] + share * (corrupt[row] - clean[row])
+            return float(plain_circuit(model, task, kept, lambda _: moved, EXPERTS)[0])
+
+        slope = (metric_at(-step) - metric_at(step)) / (2 * step)
+        assert scores.values[row, column] == pytest.approx(slope, rel=1e-5, abs=1e-7 * scale)
+
+
+def test_experts_the_whole_way():
+    """Names as a person types them, exact effects, and the minimal search."""
+    model, task = tiny_model("mixtral"), named_task(6)
+    scores = score(model, task, Recheck(EAP(), k=20), granularity=EXPERTS)
+    graph = scores.graph
+    assert graph.readers[graph.find_reader("m1.e2")] == "m1.e2<in>"
+    assert graph.components("m1.router<in>") == [f"m1.e{expert}" for expert in range(4)]
+    row, column = scores.ranking()[0].tolist()
+    kept = graph.mask.clone()
+    kept[row, column] = False
+    clean, cut = (plain_circuit(model, task, mask, granularity=EXPERTS).mean() for mask in (graph.mask, kept))
+    assert float(scores.values[row, column]) == pytest.approx(float(clean - cut), abs=1e-10)
+    if clean < plain_circuit(model, task, torch.zeros_like(kept), granularity=EXPERTS).mean():
+        task = Task.from_ids(task.clean, task.corrupt, task.wrong, task.answers)
+        scores = score(model, task, Recheck(EAP(), k=20), granularity=EXPERTS)
+    circuit = minimal(model, task, scores, 0.8)
+    assert circuit.graph.granularity == EXPERTS and len(circuit) < graph.n_edges
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
