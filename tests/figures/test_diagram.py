@@ -141,7 +141,7 @@ def test_bad_input_is_one_sentence_and_no_file(random_circuit, tmp_path):
     graph = Graph(2, 4, 4)
     with pytest.raises(InputError, match="nothing to draw"):
         draw(Circuit(graph, torch.zeros_like(graph.mask)), tmp_path / "c.svg")
-    with pytest.raises(InputError, match=r"\.svg, \.pdf, \.png, \.dot"):
+    with pytest.raises(InputError, match=r"\.svg, \.pdf, \.png, \.tex, \.dot"):
         draw(random_circuit(5), tmp_path / "c.jpeg")
     with pytest.raises(OSError, match="missing"):
         draw(random_circuit(5), tmp_path / "missing" / "c.svg")
