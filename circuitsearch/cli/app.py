@@ -167,6 +167,60 @@ def draw(
 
 
 @app.command()
+def inspect(
+    context: typer.Context,
+    instrument: options.InstrumentArgument,
+    task: options.TaskOption = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The folder; by default runs/inspect-TASK-MODEL.")
+    ] = None,
+    model: options.Model = "pico",
+    prompt: Annotated[str | None, typer.Option(help="One prompt instead of a task.")] = None,
+    corrupt: Annotated[str | None, typer.Option(help="Its counterfactual, of as many tokens.")] = None,
+    answer: Annotated[str | None, typer.Option(help="Its answer, with the leading space.")] = None,
+    wrong: Annotated[str | None, typer.Option(help="The counterfactual's answer.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Words of the prompt; of a task, the span (trace).")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Prompts: 64, or all of a file.")] = None,
+    seed: options.Seed = 0,
+    metric: options.Metric = None,
+    spans: Annotated[
+        str | None, typer.Option(help="Token spans as columns, as in IO,S1,S2,END (logit-lens, residual, patch).")
+    ] = None,
+    site: Annotated[
+        str, typer.Option(help="stream, attention, mlp (patch, trace), head, q, k, v, pattern (patch).")
+    ] = "stream",
+    noising: Annotated[
+        bool, typer.Option("--noising", help="Corrupt into clean, not clean into corrupt (patch).")
+    ] = False,
+    heads: Annotated[str | None, typer.Option(help="As in a1.h2,a1.h3 (attention).")] = None,
+    said_twice: Annotated[
+        bool, typer.Option("--said-twice", help="Random tokens said twice instead of a task (attention).")
+    ] = False,
+    translator: Annotated[Path | None, typer.Option(help="A tuned lens as safetensors (logit-lens).")] = None,
+    logit_alone: Annotated[bool, typer.Option("--logit-alone", help="The right answers alone (dla).")] = False,
+    noise: Annotated[
+        float | None, typer.Option(help="Its deviation; by default three of the stream's (trace).")
+    ] = None,
+    window: Annotated[int | None, typer.Option(help="Blocks restored together (trace).")] = None,
+    seeds: Annotated[int, typer.Option(help="How many noises (trace).")] = 10,
+    shuffles: Annotated[int, typer.Option(help="How often prompts are shuffled for the null (heads).")] = 4,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Look at a model with one instrument: numbers and a figure go into a folder.
+
+    The instruments: logit-lens, dla (direct logit attribution), residual, patch, trace (causal tracing), attention,
+    heads (which head plays which role).
+    """
+    from circuitsearch.cli.instruments import Look, inspect
+
+    asked = {name: value for name, value in context.params.items() if name not in ("out", "json")}
+    inspect(Look(**asked, given=frozenset(_given(context))), out, Terminal(json))
+
+
+@app.command()
 def tasks(json: options.Json = False) -> None:
     """List the tasks that have a name."""
     from circuitsearch.cli.lists import tasks

@@ -9,6 +9,10 @@ import typer
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")]
 OptionalTask = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name, or a file of JSON lines.")]
+TaskOption = Annotated[str | None, typer.Option("--task", help="A task's name, or a file of JSON lines.")]
+InstrumentArgument = Annotated[
+    str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
+]
 CircuitArgument = Annotated[Path, typer.Argument(metavar="CIRCUIT", help="A circuit.json, or a run's folder.")]
 Model = Annotated[str, typer.Option(help="A bundled model, a folder, or a name on the Hugging Face hub.")]
 N = Annotated[int | None, typer.Option("--n", help="Prompts: 256, or the first n rows of a file (all by default).")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CELL, WIDE_CELL = 0.2, 0.55  # inches; wide where a cell holds text
+CELL, WIDE_CELL = 0.2, 0.55  # inches; wider where a cell holds text
 LEAST, MOST = 1.3, 14.0  # inches: of a map's side
 TICKS = 48  # at most so many labels on an axis
 LABEL = 14  # letters of a label
@@ -57,8 +57,8 @@ class Map:
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in inches of the cells alone."""
-        cell = WIDE_CELL if self.texts else CELL
-        width = min(max(LEAST, cell * len(self.columns)), MOST)
+        cell = max(CELL, 0.1 + 0.055 * max((len(text) for row in self.texts for text in row), default=0))
+        width = min(max(LEAST, min(cell, WIDE_CELL) * len(self.columns)), MOST)
         return width, min(max(LEAST * 0.6, CELL * len(self.rows)), MOST)
 
 

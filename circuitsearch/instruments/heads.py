@@ -14,7 +14,7 @@ from circuitsearch.figures.maps import Map, draw_maps
 from circuitsearch.instruments.attribution import answer_weights
 from circuitsearch.instruments.detectors import DETECTORS, Detector, Looked, NameMover, inhibition, usable
 from circuitsearch.instruments.passes import Progress, batches, record, silent, subject
-from circuitsearch.instruments.prompts import said_twice, shuffled
+from circuitsearch.instruments.prompts import drawn_twice, shuffled
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
@@ -110,7 +110,7 @@ class HeadRoles(Result):
         )
 
     def _marks(self, role: int) -> list[list[str]]:
-        return [["o" if given else "" for given in row] for row in self.given[role].tolist()]
+        return [["○" if given else "" for given in row] for row in self.given[role].tolist()]
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows = []
@@ -180,7 +180,7 @@ def _prompts(
     described: Described, task: Task | None, tokenizer: Any, shuffles: int, seed: int
 ) -> tuple[Looked, list[Looked]]:
     """What is looked at, and its shuffled copies."""
-    twice, start, half = said_twice(described, SAID_TWICE, tokenizer, seed)
+    twice, start, half = drawn_twice(described, SAID_TWICE, tokenizer, seed)
     in_place = tuple(torch.arange(len(ids)) for ids in twice.clean)
     difference = None if task is None else _difference(described, task)
     nulls = []

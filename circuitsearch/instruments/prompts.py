@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError
-from circuitsearch.models.describe import Described
+from circuitsearch.graph import Granularity
+from circuitsearch.metrics import logit_diff
+from circuitsearch.models.describe import Described, describe
 from circuitsearch.task import Example, Task
 from circuitsearch.text import encode
 
@@ -55,20 +57,48 @@ def prompt_pair(
     return task
 
 
-def said_twice(described: Described, n: int, tokenizer: Any = None, seed: int = 0) -> tuple[Task, int, int]:
+def said_twice(model: Any, n: int, tokenizer: Any = None, *, seed: int = 0) -> Task:
+    """Prompts of random tokens said twice (Olsson et al. 2209.11895): an induction head's stripe stands out in them.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model: its vocabulary and positions set the prompts' size.
+    n : int
+        How many prompts, 1 or more.
+    tokenizer
+        Its special tokens are not drawn, and what it puts before a prompt is put there.
+    seed : int
+        Of the draw.
+
+    Raises
+    ------
+    InputError
+        If the vocabulary or the positions are too few, or no prompt is asked for.
+    """
+    if n < 1:
+        raise InputError(f"there must be at least one prompt, not {n}")
+    return drawn_twice(describe(model, Granularity(merged_heads=True)), n, tokenizer, seed)[0]
+
+
+def drawn_twice(described: Described, n: int, tokenizer: Any = None, seed: int = 0) -> tuple[Task, int, int]:
     """Prompts of random tokens said twice; with how many tokens stand before them, and how many are said twice."""
     start = [] if tokenizer is None else encode(tokenizer, "")
     special = set() if tokenizer is None else set(tokenizer.all_special_ids)
-    size = described.model.config.vocab_size if tokenizer is None else len(tokenizer)
+    size = min(described.model.config.vocab_size, 10**9 if tokenizer is None else len(tokenizer))
     pool = torch.tensor([token for token in range(size) if token not in special])
-    half = min(MOST_REPEATED, len(pool), ((described.n_positions or 2 * MOST_REPEATED + len(start)) - len(start)) // 2)
+    room = described.n_positions or 2 * MOST_REPEATED + len(start)
+    half = min(MOST_REPEATED, len(pool), (room - len(start)) // 2)
     if half < 3:
         raise InputError("this model's vocabulary or positions are too few for three random tokens said twice")
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([pool[torch.randperm(len(pool), generator=generator)[:half]] for _ in range(n)])
     ids = torch.cat([torch.tensor(start, dtype=torch.long).expand(n, -1), drawn, drawn], 1)
-    answers, wrong = drawn[:, 0], drawn[:, 1]  # nothing reads them
-    return Task.from_ids(ids, ids, answers, wrong, name="random tokens said twice"), len(start), half
+    name = f"{half} random tokens said twice"
+    task = Task.from_ids(
+        ids, ids, drawn[:, 0], drawn[:, 1], name=name, metric=logit_diff
+    )  # the first token comes again
+    return task, len(start), half
 
 
 def shuffled(task: Task, seed: int, keep: int = 0, last: bool = False) -> tuple[Task, tuple[Tensor, ...]]:

@@ -1,0 +1,236 @@
+"""The verb inspect: one instrument on one task, its numbers and its figure in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from circuitsearch import instruments
+from circuitsearch.cli.inputs import Question, _from_file, _named, device_named
+from circuitsearch.cli.terminal import Terminal
+from circuitsearch.errors import InputError, unknown
+from circuitsearch.instruments.patching import site_named
+from circuitsearch.instruments.result import Result
+from circuitsearch.loading import load
+from circuitsearch.models.load import BUNDLED, find
+from circuitsearch.run import write_whole
+from circuitsearch.task import Task
+
+N_PROMPTS = 64
+MOST_HEADS = 16  # patterns in one figure
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was asked, in the words it was asked in; ``given`` names the options that stand on the command line."""
+
+    instrument: str
+    task: str | None = None
+    prompt: str | None = None
+    corrupt: str | None = None
+    answer: str | None = None
+    wrong: str | None = None
+    subject: str | None = None
+    model: str = "pico"
+    n: int | None = None
+    seed: int = 0
+    metric: str | None = None
+    spans: str | None = None
+    site: str = "stream"
+    noising: bool = False
+    heads: str | None = None
+    said_twice: bool = False
+    translator: Path | None = None
+    logit_alone: bool = False
+    noise: float | None = None
+    window: int | None = None
+    seeds: int = 10
+    shuffles: int = 4
+    device: str = "auto"
+    dtype: str | None = None
+    given: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.instrument not in INSTRUMENTS:
+            raise unknown("instrument", self.instrument, INSTRUMENTS)
+        extra = sorted((self.given & _KNOBS) - INSTRUMENTS[self.instrument].knobs)
+        if extra:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
+            raise InputError(f"inspect {self.instrument} has no use for {names}: leave it out")
+        pair = (self.prompt, self.corrupt, self.answer, self.wrong)
+        if (self.task is None) == (self.prompt is None):
+            raise InputError(
+                "inspect needs --task, a name or a file, or else one --prompt with --corrupt, --answer, --wrong"
+            )
+        if self.prompt is not None and None in pair:
+            raise InputError(
+                "a --prompt needs its counterfactual and two answers: give --corrupt, --answer and --wrong too"
+            )
+        site_named(self.site)
+        self.question.read_as()
+
+    @property
+    def question(self) -> Question:
+        """The part of it that other verbs ask too; a prompt of one's own stands in no task."""
+        n = self.n or N_PROMPTS if self.task is not None and not Path(self.task).is_file() else self.n
+        asked = Question("ioi" if self.task is None else self.task, self.model, n, self.seed, metric=self.metric)
+        return replace(asked, device=self.device, dtype=self.dtype)
+
+    def named_spans(self, task: Task) -> tuple[str, ...]:
+        """Spans that columns are: those asked for, or, where prompts differ in length, all that every prompt names."""
+        if self.spans is not None:
+            return tuple(name.strip() for name in self.spans.split(","))
+        if len({len(ids) for ids in task.clean}) == 1:
+            return ()
+        return tuple(name for name in task.span_names if all(spans.get(name) for spans in task.spans))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A question with its model and prompts at hand."""
+
+    look: Look
+    model: Any
+    tokenizer: Any
+    task: Task
+    progress: Callable[[int, int], None]
+
+
+def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
+    """Look, print the most telling numbers, and write all of them, with a figure, into a folder."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: give the name of a folder with --out")
+    model, tokenizer = load(look.model, dtype=look.dtype, device=device_named(look.device))
+    task = _task(look, model, tokenizer)
+    with terminal.progress(look.instrument) as bar:
+        result = INSTRUMENTS[look.instrument].use(Seen(look, model, tokenizer, task, bar))
+    name = find(look.model)
+    where = out or Path("runs") / f"inspect-{task.name}-{name.name if name.name in BUNDLED else Path(name.place).name}"
+    where.mkdir(parents=True, exist_ok=True)
+    numbers, figure = where / f"{look.instrument}.json", where / f"{look.instrument}.svg"
+    write_whole(numbers, result.save)
+    write_whole(figure, result.plot)
+    header, rows = result.table()
+    terminal.table(f"{look.instrument} on {task.name}, {len(task)} prompt{'s' * (len(task) != 1)}", header, rows)
+    for line in _remarks(result):
+        terminal.say("", line)
+    terminal.say("numbers", str(numbers))
+    terminal.say("figure", str(figure))
+    terminal.result({"numbers": str(numbers), "figure": str(figure), "result": result.to_dict()})
+
+
+def _task(look: Look, model: Any, tokenizer: Any) -> Task:
+    if look.said_twice:
+        return instruments.said_twice(model, look.n or N_PROMPTS, tokenizer, seed=look.seed)
+    if look.prompt is None:
+        question = look.question
+        task = (
+            _named(question, tokenizer)
+            if question.task_file is None
+            else _from_file(question.task_file, tokenizer, look.n)
+        )
+    elif tokenizer is None:
+        raise InputError(f"a --prompt needs a tokenizer, and the model folder {look.model} has none")
+    else:
+        texts = (look.prompt, look.corrupt or "", look.answer or "", look.wrong or "")
+        task = instruments.prompt_pair(tokenizer, *texts, subject=look.subject or "")
+    metric = look.question.read_as()[2]
+    return task if metric is None else replace(task, metric=metric)
+
+
+def _remarks(result: Result) -> list[str]:
+    """What must be said beside the numbers."""
+    if isinstance(result, instruments.CausalTrace):
+        return [result.verdict]
+    if isinstance(result, instruments.DirectLogit):
+        capped = (
+            ["this model caps its logits softly: the attribution is to the logit before that"] if result.capped else []
+        )
+        return [f"the parts miss the {result.target} by {result.error:.1e} at most", *capped]
+    if isinstance(result, instruments.Decomposition):
+        return [f"the parts miss the stream's end by {result.error:.1e} of it at most"]
+    return list(result.left_out) if isinstance(result, instruments.HeadRoles) else []
+
+
+# ---- the instruments
+
+
+def _lens(seen: Seen) -> Result:
+    path = seen.look.translator
+    translator = None if path is None else instruments.TunedLens.load(path)
+    spans = seen.look.named_spans(seen.task)
+    return instruments.logit_lens(seen.model, seen.task, spans=spans, translator=translator, tokenizer=seen.tokenizer)
+
+
+def _dla(seen: Seen) -> Result:
+    return instruments.direct_logit(seen.model, seen.task, against_wrong=not seen.look.logit_alone)
+
+
+def _residual(seen: Seen) -> Result:
+    return instruments.decompose(
+        seen.model, seen.task, spans=seen.look.named_spans(seen.task), tokenizer=seen.tokenizer
+    )
+
+
+def _patch(seen: Seen) -> Result:
+    look, site = seen.look, site_named(seen.look.site)
+    if site.by_head and look.spans is not None:
+        raise InputError(f"{site.name} is patched by head, at all tokens: leave out --spans")
+    spans = () if site.by_head else look.named_spans(seen.task)
+    told: dict[str, Any] = {"spans": spans, "tokenizer": seen.tokenizer, "progress": seen.progress}
+    return instruments.activation_patching(seen.model, seen.task, site, noising=look.noising, **told)
+
+
+def _trace(seen: Seen) -> Result:
+    look, names = seen.look, seen.task.span_names
+    subject = (
+        look.subject
+        if look.prompt is None and look.subject
+        else next((n for n in ("subject", "country") if n in names), "")
+    )
+    if not subject:
+        there = f": it has {', '.join(names)}" if names else ""
+        raise InputError(f"trace needs to know which span of the task is the subject: give --subject{there}")
+    told: dict[str, Any] = {"seeds": look.seeds, "by_role": len(seen.task) > 1, "tokenizer": seen.tokenizer}
+    told |= {"noise": look.noise, "window": look.window, "progress": seen.progress}
+    return instruments.causal_trace(seen.model, seen.task, subject, site=site_named(look.site), **told)
+
+
+def _attention(seen: Seen) -> Result:
+    lengths = [len(ids) for ids in seen.task.clean]
+    task = seen.task.of_length(max(set(lengths), key=lambda length: (lengths.count(length), -length)))
+    asked = seen.look.heads
+    heads = () if asked is None else tuple(name.strip() for name in asked.split(","))
+    found = instruments.attention(seen.model, task, heads, tokenizer=seen.tokenizer)
+    if len(found.heads) > MOST_HEADS:
+        raise InputError(
+            f"{len(found.heads)} heads are too many for one figure: name up to {MOST_HEADS} with --heads a1.h2,a1.h3"
+        )
+    return found
+
+
+def _heads(seen: Seen) -> Result:
+    told: dict[str, Any] = {"shuffles": seen.look.shuffles, "seed": seen.look.seed, "progress": seen.progress}
+    return instruments.head_roles(seen.model, seen.task, tokenizer=seen.tokenizer, **told)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """An instrument by its name on the command line, and the options that it alone, or few others, take."""
+
+    use: Callable[[Seen], Result]
+    knobs: frozenset[str] = frozenset()
+
+
+INSTRUMENTS = {
+    "logit-lens": Instrument(_lens, frozenset({"spans", "translator"})),
+    "dla": Instrument(_dla, frozenset({"logit_alone"})),
+    "residual": Instrument(_residual, frozenset({"spans"})),
+    "patch": Instrument(_patch, frozenset({"spans", "site", "noising", "metric"})),
+    "trace": Instrument(_trace, frozenset({"site", "noise", "window", "seeds", "subject"})),
+    "attention": Instrument(_attention, frozenset({"heads", "said_twice"})),
+    "heads": Instrument(_heads, frozenset({"shuffles"})),
+}
+_KNOBS = frozenset().union(*(each.knobs for each in INSTRUMENTS.values()))
