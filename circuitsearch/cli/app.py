@@ -155,7 +155,7 @@ def validate(
 @app.command()
 def draw(
     circuit: options.CircuitArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png or .dot.")] = Path(
+    out: Annotated[Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png, .tex or .dot.")] = Path(
         "circuit.svg"
     ),
     json: options.Json = False,
@@ -164,6 +164,19 @@ def draw(
     from circuitsearch.cli.verbs import draw
 
     draw(circuit, out, Terminal(json))
+
+
+@app.command()
+def convert(
+    circuit: options.CircuitArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A file that ends in .graphml, .gexf, .cyjs or .mmd.")],
+    roles: Annotated[Path | None, typer.Option(help="What nodes do: a JSON file of names and texts.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Write a circuit as a graph for another program: Gephi, yEd, Cytoscape, Mermaid, NetworkX."""
+    from circuitsearch.cli.verbs import convert
+
+    convert(circuit, out, roles, Terminal(json))
 
 
 @app.command()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from circuitsearch import figures
+from circuitsearch import figures, formats
 from circuitsearch.cli import say
 from circuitsearch.cli.inputs import Question, circuit_at, setting
 from circuitsearch.cli.terminal import Terminal
@@ -75,6 +75,15 @@ def draw(circuit: Path, out: Path, terminal: Terminal) -> None:
     suffix_of(out, (*FORMATS, "dot"))
     write_whole(out, lambda path: figures.draw(found, path, caption=figures.caption_for(found, **beside)))
     terminal.say("figure", f"{len(found)} of {found.graph.n_edges} edges drawn in {out}")
+    terminal.result({"out": str(out), "n_edges": len(found)})
+
+
+def convert(circuit: Path, out: Path, roles: Path | None, terminal: Terminal) -> None:
+    """Write a circuit as a graph for another program; its caption is the graph's title."""
+    found, beside = circuit_at(circuit), _beside(circuit)
+    _check_writable(out)
+    formats.export(found, out, title=figures.caption_for(found, **beside), roles=roles)
+    terminal.say("graph", f"{len(found)} of {found.graph.n_edges} edges in {out}")
     terminal.result({"out": str(out), "n_edges": len(found)})
 
 
