@@ -46,8 +46,8 @@ def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles 
         Where to.
     title : str
         What the file calls the circuit.
-    roles : mapping, optional
-        What nodes are taken for, by node, in any tool's spelling: ``{"a1.h3": "induction"}``.
+    roles : mapping or path, optional
+        What nodes do, in any tool's spelling: ``{"a1.h3": "induction"}``, or a JSON file of it.
 
     Raises
     ------

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -14,9 +15,10 @@ import networkx as nx
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import plain_text
+from circuitsearch.figures.roles import roles_of
 from circuitsearch.graph import LOGITS
 
-Roles = Mapping[str, str | Sequence[str]]
+Roles = Mapping[str, str] | str | Path  # a mapping, or a JSON file of one
 
 _KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "expert", "s": "mixer"}
 
@@ -111,19 +113,9 @@ def elements(circuit: Circuit, title: str = "", roles: Roles | None = None) -> E
         raise InputError(
             "two nodes have the same name but for characters that no file can hold: rename the token spans"
         )
-    named = _by_node(circuit, roles or {})
-    nodes = tuple(_node(plain[name], named.get(name, "")) for name in names)
+    known = roles_of(circuit, roles)
+    nodes = tuple(_node(plain[name], known.get(name) or known.get(name.partition("@")[0], "")) for name in names)
     return Elements(plain_text(title), nodes, tuple(_plain(link, plain) for link in links))
-
-
-def _by_node(circuit: Circuit, roles: Roles) -> dict[str, str]:
-    """Each node's role as one plain text, whatever spelling it was given under."""
-    graph = circuit.graph
-    texts = {name: role if isinstance(role, str) else ", ".join(role) for name, role in roles.items()}
-    return {
-        name if name == LOGITS else graph.writers[graph.find_writer(name)]: plain_text(text)
-        for name, text in texts.items()
-    }
 
 
 def _node(name: str, role: str) -> Node:

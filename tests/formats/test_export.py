@@ -25,7 +25,6 @@ GRAPHS = {
     "mixed": Graph(2, 4, 4, blocks=("mixer>mlp", "heads+mixer>experts:4")),
     "merged": Graph(3, 4, 4, granularity=Granularity(merged_heads=True, neurons=(1,))),
 }
-ROLES = {"a1.h2": "induction", "logits": "the end"}
 
 
 def circuit_of(graph: Graph, share: float = 0.3) -> Circuit:
@@ -69,7 +68,7 @@ def test_everything_is_read_back(tmp_path: Path, suffix: str, name: str):
 def test_nodes_say_what_they_are(tmp_path: Path, suffix: str):
     """Kind, layer, head and role."""
     circuit = Circuit.from_edges(Graph(2, 4, 4), [("embed", "a1.h2<q>"), ("a1.h2", "logits"), ("m1", "logits")])
-    export(circuit, tmp_path / f"c.{suffix}", roles={"L1H2": ["induction", "copying"], "logits": "the end"})
+    export(circuit, tmp_path / f"c.{suffix}", roles={"L1H2": "induction, copying", "logits": "the end"})
     assert READERS[suffix](tmp_path / f"c.{suffix}").nodes == {
         "embed": {"kind": "embed"},
         "a1.h2": {"kind": "head", "layer": 1, "head": 2, "role": "induction, copying"},
