@@ -155,9 +155,9 @@ def validate(
 @app.command()
 def draw(
     circuit: options.CircuitArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png, .tex or .dot.")] = Path(
-        "circuit.svg"
-    ),
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png, .tex or .dot.")
+    ] = Path("circuit.svg"),
     json: options.Json = False,
 ) -> None:
     """Draw a circuit as a figure for a paper."""
@@ -231,6 +231,24 @@ def inspect(
 
     asked = {name: value for name, value in context.params.items() if name not in ("out", "json")}
     inspect(Look(**asked, given=frozenset(_given(context))), out, Terminal(json))
+
+
+@app.command()
+def view(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs' folders; a circuit.json does as well.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the comparison of several runs goes.")] = Path(
+        "circuits.html"
+    ),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Say where the page is, and open nothing.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Open a run's page in the browser, or several with a comparison.
+
+    The page works from disk: it needs no server and no network.
+    """
+    from circuitsearch.cli.view import view
+
+    view(runs, out, not (no_open or json), Terminal(json))
 
 
 @app.command()

@@ -12,13 +12,16 @@ from circuitsearch.cli.inputs import TRAIN_FRACTION, Question, Setting, granular
 from circuitsearch.cli.page import page
 from circuitsearch.cli.steps import Steps
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.cli.view import PAGE, page_evidence
 from circuitsearch.errors import InputError
 from circuitsearch.figures import caption_for, draw
+from circuitsearch.figures.viewer import draw_page
 from circuitsearch.methods import Exact, Recheck, method_from
 from circuitsearch.methods.recheck import edges_in_time
 from circuitsearch.run import MANIFEST, Choices, Manifest, RunFolder
 from circuitsearch.scores import Method, Rechecking, Scores, score
 from circuitsearch.search import minimal
+from circuitsearch.task import Task
 from circuitsearch.validation import Report, behaviour, validate
 
 FIGURES = ("circuit.svg", "circuit.pdf", "circuit.png", "circuit.dot")
@@ -141,6 +144,7 @@ def _go(asked: Setting, out: Path, recheck: float, terminal: Terminal) -> Findin
         caption = caption_for(circuit, report, model=asked.model_name, method=choices.method)
         for name in FIGURES:
             folder.write(name, lambda path: draw(circuit, path, report=report, caption=caption))
+        _write_page(asked, folder, circuit, report, held_out)
         folder.write(
             "report.md", lambda path: path.write_text(page(choices, scores, circuit, report), encoding="utf-8")
         )
@@ -148,6 +152,16 @@ def _go(asked: Setting, out: Path, recheck: float, terminal: Terminal) -> Findin
     say.edges(terminal, circuit)
     say.folder(terminal, folder.path)
     return Finding(asked, scores, circuit, report, folder)
+
+
+def _write_page(asked: Setting, folder: RunFolder, circuit: Circuit, report: Report, held_out: Task) -> None:
+    """The page to look around in, with what it takes a few more runs to say."""
+
+    def draw(path: Path) -> None:
+        found = page_evidence(asked.model, circuit, held_out, asked.tokenizer, asked.ablation)
+        draw_page(circuit, path, report=report, evidence=found, model=asked.model_name, method=asked.choices.method)
+
+    folder.write(PAGE, draw)
 
 
 def question_of(choices: Choices, model: str | None, device: str | None) -> Question:

@@ -88,6 +88,7 @@ class Setting:
     ablation: Ablation
     device: str
     file: Path | None = None
+    tokenizer: Any = None
 
     @property
     def model_name(self) -> str:
@@ -180,7 +181,7 @@ def setting(question: Question) -> Setting:
     task = task if metric is None else replace(task, metric=metric)
     positions = question.granularity.positions
     task = task.of_length(positions) if positions else task
-    return Setting(question, model, task, method, ablation, device, file)
+    return Setting(question, model, task, method, ablation, device, file, tokenizer)
 
 
 def _named(question: Question, tokenizer: Any) -> Task:

@@ -97,7 +97,10 @@ def edges(terminal: Terminal, circuit: Circuit) -> None:
 
 def folder(terminal: Terminal, path: Path) -> None:
     """Where everything lies."""
-    terminal.say("folder", f"{path}/ (figure: circuit.svg, report: report.md, to run it again: manifest.json)")
+    terminal.say(
+        "folder",
+        f"{path}/ (figure: circuit.svg, page: circuit.html, report: report.md, to run it again: manifest.json)",
+    )
 
 
 def comparison(terminal: Terminal, earlier: Path, circuit: Circuit) -> None:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.figures.canvas import write
-from circuitsearch.figures.viewer.data import NOTHING, Evidence, page_data
+from circuitsearch.figures.viewer.data import NOTHING, page_data
+from circuitsearch.figures.viewer.data import Evidence as Evidence
+from circuitsearch.figures.viewer.index import Shown as Shown
+from circuitsearch.figures.viewer.index import index_page as index_page
 from circuitsearch.figures.viewer.measure import evidence as evidence
 from circuitsearch.figures.viewer.page import html_page
 

@@ -65,9 +65,9 @@ def html_page(data: dict[str, Any]) -> str:
     """Write a page that shows what :func:`circuitsearch.figures.viewer.data.page_data` gathered."""
     about = data["about"]
     heading = " in ".join(word for word in (about.get("task"), about["model"]) if word) or "circuit"
-    sheet, script = _style(), _script()
-    return _filled(
-        _asset("page.html"),
+    sheet, script = palette_style() + asset("page.css"), _script()
+    return filled(
+        asset("page.html"),
         policy=policy(script, sheet),
         title=escaped(f"{heading} \u00b7 circuit"),
         heading=escaped(heading),
@@ -102,18 +102,14 @@ def json_in_html(data: Any) -> str:
 
 
 def palette_style() -> str:
-    """The two palettes, as they stand in a style sheet."""
-    return _filled(_asset("page.css"), light=_properties(LIGHT), dark=_properties(DARK))
-
-
-def _style() -> str:
-    return palette_style()
+    """What all pages share: the two palettes, and the look of words and tables."""
+    return filled(asset("base.css"), light=_properties(LIGHT), dark=_properties(DARK))
 
 
 @cache
 def _script() -> str:
     """The modules joined into one: their imports and the word ``export`` go, for all of them share one scope."""
-    return "\n".join(_bare(_asset(f"{name}.js")) for name in MODULES)
+    return "\n".join(_bare(asset(f"{name}.js")) for name in MODULES)
 
 
 def _bare(source: str) -> str:
@@ -121,15 +117,16 @@ def _bare(source: str) -> str:
     return re.sub(r"^export (?=const|function|class|async)", "", without_imports, flags=re.MULTILINE)
 
 
-def _asset(name: str) -> str:
-    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+def asset(name: str) -> str:
+    """Text of one of the files in ``assets/``."""
+    return (files("circuitsearch.figures.viewer") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _properties(palette: dict[str, str]) -> str:
     return " ".join(f"--{name}: {value};" for name, value in palette.items())
 
 
-def _filled(template: str, **words: str) -> str:
+def filled(template: str, **words: str) -> str:
     """Put words in the places of a template, in one pass, so that no word is read as a place."""
     return re.sub(r"\{\{(\w+)\}\}", lambda place: words[place[1]], template)
 

@@ -47,6 +47,8 @@ export class GraphView {
     this.bundles = [];
     /** @type {import("./paint.js").Bundle[]} */
     this.lit = [];
+    this.seated = "";
+    this.sides = { width: 1, height: 1 }; // of the view; to ask the browser in mid-change would have it lay out the page
     this.drawing = 0;
     this.moved = false; // whether the person has moved the view since it was last fitted
     this.listen();
@@ -72,8 +74,6 @@ export class GraphView {
    * @param {Scene} scene
    */
   placeButtons(scene) {
-    const present = new Set(scene.nodes);
-    for (const [node, button] of this.buttons) button.hidden = !present.has(node);
     const entered = portsOf(scene);
     for (const node of scene.nodes) {
       const button = this.buttonOf(node);
@@ -81,8 +81,18 @@ export class GraphView {
       button.style.transform = `translate(${x}px, ${y}px)`;
       for (const port of ["q", "k", "v"]) button.classList.toggle(`enters-${port}`, entered.has(`${node}${port}`));
     }
-    this.layer.replaceChildren(...scene.nodes.map((node) => this.buttonOf(node)));
+    this.seat(scene.nodes);
     this.rove(this.selected ?? scene.nodes[0] ?? null);
+  }
+
+  /**
+   * Hold the buttons of these nodes and no others, in this order, which is that of the model.
+   * @param {number[]} nodes
+   */
+  seat(nodes) {
+    const key = nodes.join();
+    if (key !== this.seated) this.layer.replaceChildren(...nodes.map((node) => this.buttonOf(node)));
+    this.seated = key;
   }
 
   /**
@@ -110,26 +120,26 @@ export class GraphView {
       this.shown(index) && (scene.strands[index].from === focus || scene.strands[index].to === focus);
     this.lit = focus === null ? [] : bundlesOf(scene, mine);
     const near = new Set(focus === null ? [] : [focus]);
-    const used = new Set();
-    const counts = new Map();
+    const into = new Uint32Array(this.page.nodes.length);
+    const out = new Uint32Array(this.page.nodes.length);
     scene.strands.forEach(({ from, to }, index) => {
       if (!this.shown(index)) return;
-      used.add(from).add(to);
-      counts.set(from, [counts.get(from)?.[0] ?? 0, (counts.get(from)?.[1] ?? 0) + 1]);
-      counts.set(to, [(counts.get(to)?.[0] ?? 0) + 1, counts.get(to)?.[1] ?? 0]);
+      into[to] += 1;
+      out[from] += 1;
       if (from === focus) near.add(to);
       if (to === focus) near.add(from);
     });
-    for (const node of scene.nodes) this.mark(node, focus === null ? used.has(node) : near.has(node), counts.get(node) ?? [0, 0]);
+    for (const node of scene.nodes) this.mark(node, focus === null ? into[node] + out[node] > 0 : near.has(node), into[node], out[node]);
     this.draw();
   }
 
   /**
    * @param {number} node
    * @param {boolean} bright
-   * @param {[number, number]} counts of its edges in and out
+   * @param {number} into how many edges enter it
+   * @param {number} out
    */
-  mark(node, bright, [into, out]) {
+  mark(node, bright, into, out) {
     const button = this.buttonOf(node);
     button.classList.toggle("dim", !bright);
     button.setAttribute("aria-pressed", String(node === this.selected));
@@ -162,7 +172,7 @@ export class GraphView {
   fit() {
     if (!this.scene) return;
     const { left, right, top, bottom } = this.scene.layout.box;
-    const { width, height } = this.size();
+    const { width, height } = this.sides;
     const margin = 52; // for the layers' names
     const scale = Math.min((width - margin - 12) / (right - left), (height - 24) / (bottom - top), 1.3);
     this.camera = {
@@ -174,17 +184,12 @@ export class GraphView {
     this.draw();
   }
 
-  /** @returns {{ width: number, height: number }} */
-  size() {
-    return { width: this.root.clientWidth || 1, height: this.root.clientHeight || 1 };
-  }
-
   /**
    * @param {number} factor
    * @param {number} [x] the point that stays where it is; the view's middle by default
    * @param {number} [y]
    */
-  zoom(factor, x = this.size().width / 2, y = this.size().height / 2) {
+  zoom(factor, x = this.sides.width / 2, y = this.sides.height / 2) {
     const scale = Math.min(LARGEST, Math.max(SMALLEST, this.camera.scale * factor));
     const grown = scale / this.camera.scale;
     this.camera = { scale, x: x - (x - this.camera.x) * grown, y: y - (y - this.camera.y) * grown };
@@ -209,7 +214,7 @@ export class GraphView {
   reveal(node) {
     if (!this.scene?.nodes.includes(node)) return;
     const { layout } = this.scene;
-    const { width, height } = this.size();
+    const { width, height } = this.sides;
     const x = layout.x[node] * this.camera.scale + this.camera.x;
     const y = layout.y[node] * this.camera.scale + this.camera.y;
     const inside = x > 60 && x < width - 40 && y > 20 && y < height - 20;
@@ -233,7 +238,8 @@ export class GraphView {
 
   measure() {
     const dots = devicePixelRatio || 1;
-    const { width, height } = this.size();
+    this.sides = { width: this.root.clientWidth || 1, height: this.root.clientHeight || 1 };
+    const { width, height } = this.sides;
     [this.canvas.width, this.canvas.height] = [Math.round(width * dots), Math.round(height * dots)];
     if (this.moved) this.paint();
     else {

@@ -9,6 +9,7 @@ const NODE_GAP = 18;
 const CLEAR = 5; // between a strand and a node that it passes
 const LOWEST_GAP = 34;
 const HIGHEST_GAP = 92;
+const WIDEST_SPREAD = 2;
 const WIDEST_ROW = 32; // nodes; longer rows are broken
 const PORT_SHIFT = { q: -17, k: 0, v: 17 };
 const ROOM = 34; // how wide strands that meet at a node may spread
@@ -20,13 +21,17 @@ const PORT_ROOM = 10;
  * @param {Strand[]} strands
  * @param {number[]} nodes
  * @param {Float64Array} rank
+ * @param {number} shape of the view, its width over its height: a drawing that is narrower is spread
  * @returns {Layout}
  */
-export function layOut(page, strands, nodes, rank) {
+export function layOut(page, strands, nodes, rank, shape) {
   const rows = rowsOf(page, nodes, rank);
   const x = columns(page, strands, rows);
   const rowOf = new Map(rows.flatMap((row, index) => row.nodes.map((node) => [node, index])));
   setHeights(rows, strands, x, rowOf);
+  const { left, right, top, bottom } = boxOf(rows, x);
+  const wider = Math.min(WIDEST_SPREAD, Math.max(1, ((bottom - top) * shape * 0.8) / (right - left)));
+  for (const node of nodes) x[node] *= wider;
   const y = new Float64Array(page.nodes.length).fill(NaN);
   for (const row of rows) for (const node of row.nodes) y[node] = row.y;
   const routes = routesOf(strands, rows, rowOf, x);
@@ -207,8 +212,8 @@ function boxOf(rows, x) {
  * @returns {Float32Array[]}
  */
 function routesOf(strands, rows, rowOf, x) {
-  const exits = spread(strands, x, (strand) => [strand.from, strand.to], () => ROOM);
-  const entries = spread(strands, x, (strand) => [strand.to * 4 + portPlace(strand.port), strand.from], portRoom);
+  const exits = spread(strands, (strand) => strand.from, (strand) => x[strand.to], () => ROOM);
+  const entries = spread(strands, (strand) => strand.to * 4 + portPlace(strand.port), (strand) => x[strand.from], portRoom);
   const taken = rows.map((row) => row.nodes.map((node) => x[node]).sort((a, b) => a - b));
   return strands.map(({ from, to, port }, index) => {
     const [low, high] = [rowOf.get(from) ?? 0, rowOf.get(to) ?? 0];
@@ -241,23 +246,23 @@ function portRoom(strand) {
 /**
  * How far each strand is moved aside where it meets others, in the order in which they come from left to right.
  * @param {Strand[]} strands
- * @param {Float64Array} x
- * @param {(strand: Strand) => [number, number]} ends the meeting's key, and the node at the other end
+ * @param {(strand: Strand) => number} meeting a key
+ * @param {(strand: Strand) => number} origin x at the strand's other end
  * @param {(strand: Strand) => number} room
  * @returns {Float64Array}
  */
-function spread(strands, x, ends, room) {
+function spread(strands, meeting, origin, room) {
   /** @type {Map<number, number[]>} */
   const meetings = new Map();
+  const origins = Float64Array.from(strands, origin);
   strands.forEach((strand, index) => {
-    const [key] = ends(strand);
-    const members = meetings.get(key);
+    const members = meetings.get(meeting(strand));
     if (members) members.push(index);
-    else meetings.set(key, [index]);
+    else meetings.set(meeting(strand), [index]);
   });
   const shifts = new Float64Array(strands.length);
   for (const members of meetings.values()) {
-    members.sort((a, b) => x[ends(strands[a])[1]] - x[ends(strands[b])[1]] || a - b);
+    members.sort((a, b) => origins[a] - origins[b] || a - b);
     const pitch = Math.min(4, room(strands[members[0]]) / Math.max(members.length - 1, 1));
     members.forEach((index, place) => (shifts[index] = (place - (members.length - 1) / 2) * pitch));
   }
@@ -276,7 +281,8 @@ function spread(strands, x, ends, room) {
  * @param {number} aside keeps strands in one gap apart
  */
 function pass(corners, goal, low, high, rows, taken, aside) {
-  const [x0, y0] = corners.slice(-2);
+  const x0 = corners[corners.length - 2];
+  const y0 = corners[corners.length - 1];
   for (let row = low + 1; row < high; row += 1) {
     const here = xAt(x0, y0, goal[0], goal[1], rows[row].y);
     const gap = nearestGap(taken[row], here, aside);
@@ -297,10 +303,10 @@ function pass(corners, goal, low, high, rows, taken, aside) {
  */
 function nearestGap(taken, x, aside) {
   const half = NODE_WIDTH / 2 + CLEAR;
-  let next = 0;
-  while (next < taken.length && taken[next] < x) next += 1;
-  const hit = [next - 1, next].find((index) => Math.abs((taken[index] ?? Infinity) - x) < half);
-  if (hit === undefined) return x;
+  let hit = 0;
+  while (hit < taken.length && taken[hit] <= x - half) hit += 1;
+  if (hit === taken.length || taken[hit] >= x + half) return x;
+  if (x - taken[hit] > half - 2 * CLEAR && taken[hit + 1] < x + half) hit += 1;
   const side = (/** @type {number} */ index, /** @type {number} */ sign) => {
     const own = taken[index] + sign * half;
     const neighbour = taken[index + sign];

@@ -24,6 +24,8 @@ class Viewer {
     const all = strandsOf(page, edgesOf(page, page.stops.length ? page.stops.length - 1 : "circuit"));
     const own = strandsOf(page, page.circuit);
     this.rank = ranks(page, own.length && own.length < 400 ? [...own, ...own, ...all] : all);
+    const room = byId("graph").getBoundingClientRect();
+    this.shape = (room.width || 1) / (room.height || 1);
     /** @type {Scene} */
     this.scene = this.sceneOf(this.state.size);
     this.shown = (/** @type {number} */ _index) => true;
@@ -48,7 +50,7 @@ class Viewer {
     const strands = strandsOf(this.page, edges);
     const nodes = nodesOf(strands);
     const strongest = strands.reduce((most, { score }) => Math.max(most, Math.abs(score ?? 0)), 0);
-    return { edges, strands, nodes, strongest, layout: layOut(this.page, strands, nodes, this.rank) };
+    return { edges, strands, nodes, strongest, layout: layOut(this.page, strands, nodes, this.rank, this.shape) };
   }
 
   // ---- changes
@@ -168,7 +170,7 @@ class Viewer {
     const lines = [make("b", {}, name), make("span", {}, `score ${signed(strand.score)}`)];
     if (typeof without === "number") lines.push(make("span", {}, `circuit without it: ${without.toFixed(3)}`));
     tip.replaceChildren(...lines);
-    const { width, height } = this.graph.size();
+    const { width, height } = this.graph.sides;
     tip.style.left = `${Math.min(x + 14, width - tip.offsetWidth - 8)}px`;
     tip.style.top = `${Math.min(y + 14, height - tip.offsetHeight - 8)}px`;
   }

@@ -32,6 +32,7 @@ export class SizeControl {
     byId("sizes").hidden = !stops.length;
     /** @type {State["size"]} */
     this.size = "circuit";
+    this.width = 0;
     new ResizeObserver(() => this.draw()).observe(byId("sizes"));
   }
 
@@ -54,7 +55,7 @@ export class SizeControl {
    * @returns {number} pixels from the left
    */
   across(edges) {
-    return THUMB + ((this.plot.clientWidth - 2 * THUMB) * this.placeOf(edges)) / this.last;
+    return THUMB + ((this.width - 2 * THUMB) * this.placeOf(edges)) / this.last;
   }
 
   /**
@@ -67,7 +68,8 @@ export class SizeControl {
 
   draw() {
     const { curve, about, stops } = this.page;
-    const width = this.plot.clientWidth;
+    this.width = this.plot.clientWidth;
+    const { width } = this;
     this.plot.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.plot.replaceChildren();
     this.slider.style.width = `${2 * THUMB + ((width - 2 * THUMB) * (stops.length - 1)) / this.last}px`;

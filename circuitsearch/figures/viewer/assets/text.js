@@ -4,6 +4,7 @@
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
 
 const LONGEST = 48;
+const GROUPED = new Intl.NumberFormat("en-US");
 
 /**
  * A token as it can be seen: spaces are kept, what has no shape is spelt out.
@@ -54,7 +55,7 @@ export function share(value) {
  * @returns {string}
  */
 export function thousands(count) {
-  return count.toLocaleString("en-US");
+  return GROUPED.format(count);
 }
 
 /**

@@ -1,0 +1,119 @@
+"""Several runs on one page: their evidence side by side, and which edges they share. It needs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.figures.viewer.page import asset, escaped, filled, palette_style, policy
+
+if TYPE_CHECKING:
+    from circuitsearch.validation.report import Report
+
+LISTED = 40  # edges of one list
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One run: a name to call it by, where its own page lies as seen from this one, and what came of it."""
+
+    name: str
+    page: str
+    circuit: Circuit
+    report: Report | None = None
+    model: str = ""
+    method: str = ""
+
+    @cached_property
+    def edges(self) -> dict[str, float | None]:
+        """Edges with their scores, strongest first."""
+        scored = {f"{writer}->{reader}": self.circuit.score(writer, reader) for writer, reader in self.circuit.edges}
+        return dict(sorted(scored.items(), key=lambda edge: -abs(edge[1] or 0.0)))
+
+
+def index_page(runs: Sequence[Shown]) -> str:
+    """Write the page of two runs or more."""
+    sheet = palette_style() + asset("index.css")
+    return filled(
+        asset("index.html"),
+        policy=policy(None, sheet),
+        style=sheet,
+        title=f"{len(runs)} circuits",
+        runs=_runs(runs),
+        overlap=_overlap(runs),
+        lists=_lists(runs),
+    )
+
+
+def _runs(runs: Sequence[Shown]) -> str:
+    heads = ("run", "task", "model", "edges", "faithfulness, held out", "random circuits", "scores")
+    return _table("The runs", heads, [_run(run) for run in runs])
+
+
+def _run(run: Shown) -> list[str]:
+    total, report = run.circuit.graph.n_edges, run.report
+    size = f"{len(run.circuit):,} of {total:,} ({100 * len(run.circuit) / total:.2g}%)"
+    link = f'<a href="{escaped(quote(run.page))}">{escaped(run.name)}</a>'
+    task = faithful = controls = "\u2013"
+    if report is not None:
+        task, faithful = escaped(report.task), _bar(report.faithfulness.value) + escaped(str(report.faithfulness))
+    if report is not None and report.controls:
+        controls = f"{sum(report.controls) / len(report.controls):.3f}"
+    return [link, task, escaped(run.model) or "\u2013", size, faithful, controls, escaped(run.method) or "\u2013"]
+
+
+def _bar(value: float) -> str:
+    """A bar from 0 to 1, whose number stands beside it."""
+    return f'<meter min="0" max="1" value="{min(max(value, 0.0), 1.0):.3f}" aria-hidden="true"></meter> '
+
+
+def _overlap(runs: Sequence[Shown]) -> str:
+    """How many edges each two runs share, and what share of those in either that is."""
+    rows = []
+    for one in runs:
+        cells = [f'<th scope="row">{escaped(one.name)}</th>']
+        for other in runs:
+            both, either = one.edges.keys() & other.edges.keys(), one.edges.keys() | other.edges.keys()
+            share = f" ({len(both) / len(either):.0%})" if either else ""
+            cells.append(f"{len(both):,}{share}" if one is not other else f"{len(both):,}")
+        rows.append(cells)
+    caption = "Edges that two runs share, and their part of the edges in either"
+    return _table(caption, ("", *(run.name for run in runs)), rows)
+
+
+def _lists(runs: Sequence[Shown]) -> str:
+    shared = [edge for edge in runs[0].edges if all(edge in run.edges for run in runs[1:])]
+    parts = [_list("In all of them", shared, runs)]
+    for run in runs:
+        others = {edge for other in runs if other is not run for edge in other.edges}
+        parts.append(_list(f"Only in {run.name}", [edge for edge in run.edges if edge not in others], [run]))
+    return "\n".join(parts)
+
+
+def _list(title: str, edges: Sequence[str], runs: Sequence[Shown]) -> str:
+    rows = [[escaped(edge), *(_score(run.edges[edge]) for run in runs)] for edge in edges[:LISTED]]
+    more = f", the {LISTED} strongest here" if len(edges) > LISTED else ""
+    return _table(
+        f"{title}: {len(edges):,} edge{'' if len(edges) == 1 else 's'}{more}",
+        ("edge", *(run.name for run in runs)),
+        rows,
+    )
+
+
+def _score(score: float | None) -> str:
+    if score is None:
+        return "\u2013"
+    return f'<span class="number {"supports" if score > 0 else "opposes"}">{score:+.4f}</span>'
+
+
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already; caption and heads are text."""
+    head = "".join(f'<th scope="col">{escaped(text)}</th>' if text else "<td></td>" for text in heads)
+    lines = ["".join(cell if cell.startswith("<th") else f"<td>{cell}</td>" for cell in row) for row in rows]
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>" if rows else ""
+    return f'<section><h2>{escaped(caption)}</h2><div class="wide" tabindex="0" role="region" aria-label="{escaped(caption)}">{table}</div></section>'
