@@ -536,11 +536,19 @@ class Graph:
         return feeds, torch.full((len(feeds),), part.mixes)
 
     def touched(self, mask: Tensor) -> Tensor:
-        """Which writers (U,) an edge of a mask (U, V) leaves, or is fed by a port that one enters."""
+        """Which writers (U,) an edge of a mask (U, V) leaves, or is fed by a port that one enters.
+
+        A key or value feeds its head in all spans that may come after it: those count in which the head writes, if any.
+        """
         written, entered = mask.any(1), mask.any(0)
+        touched = written.clone()
         for part in self.parts:
-            written[part.rows] |= (self.feeds(part) & entered[part.columns, None]).any(0)
-        return written
+            fed = self.feeds(part) & entered[part.columns, None]  # (readers, writers)
+            if self.spans:
+                writing = fed & written[part.rows]
+                fed = torch.where(writing.any(1, keepdim=True), writing, fed)
+            touched[part.rows] |= fed.any(0)
+        return touched
 
     def prune(self, mask: Tensor) -> Tensor:
         """Keep only the edges that lie on a path from ``embed`` to ``logits``; a new (U, V) mask.

@@ -9,7 +9,7 @@ import torch
 
 from circuitsearch.circuit import Certificate, Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Graph
+from circuitsearch.graph import Granularity, Graph
 
 EDGES = [("embed", "a0.kv0<v>"), ("a0.h1", "m1<in>"), ("m1", "logits")]
 
@@ -67,3 +67,10 @@ def test_pruning_gives_a_new_circuit(circuit):
     """An edge that leads nowhere goes from the copy, not from the original."""
     longer = Circuit(circuit.graph, circuit.mask | circuit.graph.edge_mask([("embed", "a1.h0<q>")]), circuit.scores)
     assert len(longer.pruned()) == 3 and len(longer) == 4
+
+
+def test_a_span_in_which_a_head_writes_nothing_is_no_node():
+    """A value feeds its head in every span, but only where the head writes is it a part of the circuit."""
+    graph = Graph(1, 2, 2, granularity=Granularity(spans=("S", "END")))
+    edges = [("embed@S", "a0.h1<v>@S"), ("a0.h1@END", "logits")]
+    assert Circuit.from_edges(graph, edges).nodes == ["embed@S", "a0.h1@END", "logits"]
