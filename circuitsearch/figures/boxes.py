@@ -96,23 +96,23 @@ def fold(plan: Plan, rooms: Mapping[str, float], insets: Insets, labelled: bool)
 
 
 def _folded(plan: Plan, row: Row, rooms: Mapping[str, float], insets: Insets, labelled: bool) -> Iterable[Row]:
-    alike: dict[str, list[str]] = {}
-    for name in sorted(row.nodes, key=lambda name: _role_order(plan, name)):
-        alike.setdefault(style.label(name), []).append(name)
+    units = _units(plan, row)
 
     def fits(names: list[str], share: float) -> bool:
         trial = Row(row.layer, tuple(names))
         return all(
-            sum(box.width for box in boxes_of(plan, trial, column, insets, labelled)) <= share * room
+            sum(each.width for each in boxes_of(plan, trial, column, insets, labelled)) <= share * room
             for column, room in rooms.items()
         )
 
     def filled(share: float) -> list[list[str]]:
         lines: list[list[str]] = [[]]
-        for names in alike.values():
-            if lines[-1] and not fits([*lines[-1], *names], share):
-                lines.append([])
-            lines[-1] += names
+        for unit in units:
+            whole = [name for names in unit for name in names]
+            for names in [whole] if fits(whole, share) else unit:
+                if lines[-1] and not fits([*lines[-1], *names], share):
+                    lines.append([])
+                lines[-1] += names
         return lines
 
     lines = filled(1.0)
@@ -124,6 +124,10 @@ def _folded(plan: Plan, row: Row, rooms: Mapping[str, float], insets: Insets, la
     return [Row(row.layer, tuple(sorted(names, key=order.__getitem__))) for names in lines]
 
 
-def _role_order(plan: Plan, name: str) -> int:
-    role = plan.roles.get(name)
-    return plan.role_names.index(role) if role else len(plan.role_names)
+def _units(plan: Plan, row: Row) -> list[list[list[str]]]:
+    """What best stays on one line: the nodes of a role, each with what differs from it in its column alone."""
+    units: dict[str, dict[str, list[str]]] = {}
+    for name in row.nodes:
+        label = style.label(name)
+        units.setdefault(plan.roles.get(name) or f"@{label}", {}).setdefault(label, []).append(name)
+    return [list(unit.values()) for unit in units.values()]

@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 from circuitsearch.errors import InputError
+from circuitsearch.figures.fonts import FAMILY, with_fonts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,15 +21,11 @@ FORMATS = ("svg", "pdf", "png", "tex")
 PNG_DPI = 300
 LONGEST = 200  # characters of a label that are looked at
 
-# DejaVu Sans comes with matplotlib, so that measures, and with them the bytes, are the same on every machine.
-_FONT = "DejaVu Sans"
-_SVG_FONTS = "Helvetica, Arial, 'DejaVu Sans', sans-serif"  # what a viewer may choose from; narrower ones fit as well
-
 _STYLE = {
-    "font.family": _FONT,
+    "font.family": FAMILY,
     "svg.fonttype": "none",
     "svg.hashsalt": "circuitsearch",
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 42,  # TrueType, embedded: what venues ask for
     "text.parse_math": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -54,11 +51,11 @@ def suffix_of(path: str | Path, formats: tuple[str, ...] = FORMATS) -> str:
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Matplotlib's defaults with ours on top, whatever the caller has set; restored afterwards."""
+def house_style(more: dict[str, Any] | None = None) -> Iterator[None]:
+    """Matplotlib's defaults with ours and any more on top, whatever the caller has set; restored afterwards."""
     from matplotlib import style
 
-    with style.context(_STYLE, after_reset=True), warnings.catch_warnings():
+    with style.context(_STYLE | (more or {}), after_reset=True), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the SVG's viewer has fonts of its own
         yield
 
@@ -72,7 +69,7 @@ def encode(figure: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix, dpi=PNG_DPI if suffix == "png" else 72, metadata=_METADATA[suffix])
     content = buffer.getvalue()
-    return content.replace(f"'{_FONT}'".encode(), _SVG_FONTS.encode()) if suffix == "svg" else content
+    return with_fonts(content.decode()).encode() if suffix == "svg" else content
 
 
 def write(path: str | Path, content: bytes) -> None:

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from circuitsearch.figures import style
-from circuitsearch.figures.boxes import ROLE_PAD
 from circuitsearch.figures.canvas import plain_text, shortened, text_width
 from circuitsearch.figures.insets import Inset, paint_inset
 from circuitsearch.figures.legend import Entry, groups, tint
@@ -139,11 +138,10 @@ def _tints(page: Page) -> None:
     for each in page.placed.tints:
         line = page.placed.lines[each.row]
         x, middle = page.at((each.left, line.middle))
-        height = style.ROW_HEIGHT + 2 * ROLE_PAD
         patch = FancyBboxPatch(
-            (x, middle - height / 2),
+            (x, middle - each.height / 2),
             each.right - each.left,
-            height,
+            each.height,
             boxstyle="round,pad=0,rounding_size=4",
             facecolor=tint(plan, each.role, page.theme),
             edgecolor="none",
@@ -180,7 +178,8 @@ def _line(page: Page, strand: Strand, index: int) -> dict[str, Any]:
     look = style.pattern(strand.dash)
     if gathered:
         return look | {"color": style.faded(colour, page.theme.paper), "linewidth": style.GATHERED}
-    return look | {"color": colour, "linewidth": style.width(strand.score, placed.plan.strongest)}
+    width = style.width(strand.score, placed.plan.strongest)
+    return look | {"color": colour, "linewidth": max(width, style.PLAIN) if placed.plan.sides else width}
 
 
 def _path(corners: list[Point]) -> Path:

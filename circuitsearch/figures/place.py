@@ -7,6 +7,7 @@ allow. All units are points.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -25,9 +26,10 @@ Point = tuple[float, float]
 
 EXIT_PITCH = 2.4
 LOWEST_GAP, HIGHEST_GAP, GAP_PER_SHIFT = 16.0, 44.0, 0.1
-NODES_SHARE = 0.82  # of a row's room that nodes may take; the rest is for lanes
+TALLEST, LEAST_GAPS = 580.0, 0.5  # a drawing that leaves a page room for its caption; how far gaps may shrink for it
+NODES_SHARE, NODES_SHARE_IN_COLUMNS = 0.82, 0.76  # of a row's room that nodes may take; the rest is for lanes
 ROOMIEST = 1.35  # how far apart a wide page may draw what Graphviz placed
-COLUMN_GAP, LANES_ROOM = 12.0, 18.0
+COLUMN_GAP, LANES_ROOM = 12.0, 1.6  # between columns; in one, for each of its strands
 CHANNEL_GAP, CHANNEL_PITCH, CORNER = 5.0, 3.0, 4.0  # of arrows: above the nodes, between them, from a node's side
 
 
@@ -42,12 +44,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Tint:
-    """A role's box: the row, left and right end, and its label."""
+    """A role's box: its row, left and right end, height, and label."""
 
     role: str
     row: int
     left: float
     right: float
+    height: float
     label: tuple[str, ...]
 
 
@@ -86,7 +89,9 @@ class _Column:
     width: float
 
 
-def place(plan: Plan, room: float = POINTS * WIDTHS["two-column"], insets: Insets | None = None, *, fill: bool = False) -> Placed:
+def place(
+    plan: Plan, room: float = POINTS * WIDTHS["two-column"], insets: Insets | None = None, *, fill: bool = False
+) -> Placed:
     """Place the nodes and strands of a plan in a room of a width in points; with ``fill``, use all of it.
 
     Raises
@@ -98,7 +103,8 @@ def place(plan: Plan, room: float = POINTS * WIDTHS["two-column"], insets: Inset
     plan = with_ends(plan)
     rooms = column_rooms(plan, room, insets)
     labelled = _labels_fit(plan, rooms, insets)
-    plan = fold(plan, {name: NODES_SHARE * width for name, width in rooms.items()}, insets, labelled)
+    share = NODES_SHARE if len(rooms) == 1 else NODES_SHARE_IN_COLUMNS
+    plan = fold(plan, {name: share * width for name, width in rooms.items()}, insets, labelled)
     columns = [_column(plan, name, rooms[name], insets, labelled, fill) for name in plan.columns]
     return _assembled(plan, columns, insets, labelled)
 
@@ -112,10 +118,16 @@ def column_rooms(plan: Plan, room: float, insets: Insets) -> dict[str, float]:
         return {plan.columns[0]: room}
     left = room - COLUMN_GAP * (len(plan.columns) - 1)
     needs = {}
+    strands = Counter(_column_of(plan, strand.writer) for strand in plan.strands)
     for column in plan.columns:
         rows = [boxes_of(plan, row, column, insets, False) for row in plan.rows]
-        needs[column] = [max((each.width for row in rows for each in row), default=0.0) / NODES_SHARE]
-        needs[column].append(max(sum(each.width for each in row) for row in rows) + LANES_ROOM - needs[column][0])
+        single = [
+            box([name], plan.roles.get(name, ""), insets, False) for row in rows for one in row for name in one.members
+        ]
+        needs[column] = [max((each.width for each in single), default=0.0) / NODES_SHARE_IN_COLUMNS]
+        needs[column].append(
+            max(sum(each.width for each in row) for row in rows) + LANES_ROOM * strands[column] - needs[column][0]
+        )
     least, more = (sum(need[which] for need in needs.values()) for which in (0, 1))
     if least > left:
         holds = int((room + COLUMN_GAP) / (least / len(needs) + COLUMN_GAP))
@@ -292,7 +304,7 @@ def _assembled(plan: Plan, columns: Sequence[_Column], insets: Insets, labelled:
         gathered,
         lines,
         tuple((column.name, starts[column.name], starts[column.name] + column.width) for column in columns),
-        tuple(tint for column in columns for tint in _tints(column, starts[column.name])),
+        tuple(tint for column in columns for tint in _tints(column, starts[column.name], insets)),
         tuple(_arrow(nodes, lines, plan, arrow, channels) for arrow in plan.arrows),
         labelled,
     )
@@ -339,6 +351,18 @@ def _lines(
     for track in tracks:
         for (below, x0), (_, x1) in pairwise(track):
             shift[below] = max(shift[below], abs(x1 - x0))
+    gaps = [min(LOWEST_GAP + GAP_PER_SHIFT * widest, HIGHEST_GAP) for widest in shift]
+    lines = _stacked(plan, gaps, insets, channels)
+    excess = lines[-1].top - TALLEST
+    if excess > 0:  # rather close together than over the page's end
+        share = max(1 - excess / sum(gaps[:-1]), LEAST_GAPS)
+        lines = _stacked(plan, [share * gap for gap in gaps], insets, channels)
+    return lines
+
+
+def _stacked(
+    plan: Plan, gaps: Sequence[float], insets: Insets, channels: Mapping[tuple[str, str], int]
+) -> tuple[Line, ...]:
     lines: list[Line] = []
     bottom = 0.0
     for index, row in enumerate(plan.rows):
@@ -347,7 +371,7 @@ def _lines(
         levels = [channels[arrow] for arrow in plan.arrows if plan.row_of[arrow[1]] == index]
         above = CHANNEL_GAP + CHANNEL_PITCH * (max(levels) + 1) if levels else 0.0
         lines.append(Line(bottom, bottom + half, bottom + 2 * half + above))
-        bottom = lines[-1].top + min(LOWEST_GAP + GAP_PER_SHIFT * shift[index], HIGHEST_GAP)
+        bottom = lines[-1].top + gaps[index]
     return tuple(lines)
 
 
@@ -382,12 +406,14 @@ def _spread(ends: list[tuple[str, float]]) -> dict[int, float]:
 # ---- roles and arrows
 
 
-def _tints(column: _Column, start: float) -> Iterable[Tint]:
+def _tints(column: _Column, start: float, insets: Insets) -> Iterable[Tint]:
     for index, row in enumerate(column.boxes):
         for each in row:
             if each.role:
                 middle, half = start + column.x[_key(each)], each.width / 2 - 1.0
-                yield Tint(each.role, index, middle - half, middle + half, each.label)
+                heights = [style.ROW_HEIGHT, *(insets[name][1] for name in each.members if name in insets)]
+                height = max(heights) + 2 * ROLE_PAD
+                yield Tint(each.role, index, middle - half, middle + half, height, each.label)
 
 
 def _channels(plan: Plan, x: Mapping[str, float]) -> dict[tuple[str, str], int]:

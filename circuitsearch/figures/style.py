@@ -14,7 +14,7 @@ from circuitsearch.graph import EMBED, LOGITS, PORTS
 
 SUPPORTS, OPPOSES, UNKNOWN = "#1b4f9c", "#f08a00", "#8a8a8a"
 INK, FAINT, RULE, BAND = "#1a1a1a", "#6b6b6b", "#cccccc", "#f4f4f4"
-FILL_ATTENTION, FILL_MLP, FILL_MIXER, FILL_END = "#ffffff", "#dfe9dc", "#e8e2f0", "#e4e4e4"
+FILL_ATTENTION, FILL_MLP, FILL_MIXER, FILL_END = "#ffffff", "#dfe9dc", "#f6e0c0", "#e4e4e4"
 
 # What a line says: of an edge of one circuit its sign, of one of two circuits whose it is.
 SIGNS = ("supports", "opposes", "unknown")
@@ -69,7 +69,7 @@ LIGHT = Theme(
         FIRST: "#0a78c2",
         SECOND: "#e07b00",
     },
-    ("#cfe3fb", "#fbdcae", "#c9ecd0", "#e3d0f3", "#f6f0a6", "#e0dad4"),
+    ("#dad0ff", "#f8caa9", "#d7f7d2", "#bdd6df", "#faf3b8", "#afe6ce"),
     "#1b4f9c",
 )
 DARK = Theme(
@@ -88,7 +88,7 @@ DARK = Theme(
         FIRST: "#4aa8ff",
         SECOND: "#ff9d2e",
     },
-    ("#1d3a63", "#5e3d0c", "#1c4f31", "#4b2a66", "#55530f", "#4a4540"),
+    ("#25384a", "#4a2915", "#1d624d", "#4b2a66", "#645024", "#4c5869"),
     "#8fc1ff",
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

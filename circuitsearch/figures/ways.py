@@ -17,6 +17,7 @@ from circuitsearch.figures.plan import Plan
 LANE_GAP, LANE_PITCH = 2.0, 2.4
 TRUNK_GAP, TRUNK_PITCH, BROADEST = 3.0, 0.7, 13.0
 FOLLOWED = 90  # strands; nobody follows more of them with the eye
+CLOSEST = 0.65  # how far lanes may be drawn together
 STEPS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 
 
@@ -56,7 +57,7 @@ def weakest_gathered(plan: Plan, boxes: Sequence[Sequence[Box]], members: Sequen
     for share in STEPS:
         own = _strongest(plan, ranking, round(share * most))
         found = _ways(plan, members, own)
-        widths = (needs[row] + sum(lanes.values()) for row, lanes in found.by_row.items())
+        widths = (needs[row] + CLOSEST * sum(lanes.values()) for row, lanes in found.by_row.items())
         if max(widths, default=0.0) <= room:
             return found
     return _ways(plan, members, frozenset())
