@@ -156,7 +156,7 @@ def validate(
 def draw(
     circuit: options.CircuitArgument,
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png, .tex or .dot.")
+        Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png, .tex, .dot or .html.")
     ] = Path("circuit.svg"),
     json: options.Json = False,
 ) -> None:

@@ -12,6 +12,7 @@ from circuitsearch.cli.inputs import Question, circuit_at, setting
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import FORMATS, suffix_of
+from circuitsearch.figures.viewer import draw_page
 from circuitsearch.methods import Exact
 from circuitsearch.run import MANIFEST, Manifest, write_whole
 from circuitsearch.scores import Rechecking
@@ -72,8 +73,10 @@ def draw(circuit: Path, out: Path, terminal: Terminal) -> None:
     """Draw a circuit; the report and the manifest of its run, where they lie beside it, give the caption."""
     found, beside = circuit_at(circuit), _beside(circuit)
     _check_writable(out)
-    suffix_of(out, (*FORMATS, "dot"))
-    write_whole(out, lambda path: figures.draw(found, path, caption=figures.caption_for(found, **beside)))
+    if suffix_of(out, (*FORMATS, "dot", "html")) == "html":
+        write_whole(out, lambda path: draw_page(found, path, **beside))
+    else:
+        write_whole(out, lambda path: figures.draw(found, path, caption=figures.caption_for(found, **beside)))
     terminal.say("figure", f"{len(found)} of {found.graph.n_edges} edges drawn in {out}")
     terminal.result({"out": str(out), "n_edges": len(found)})
 

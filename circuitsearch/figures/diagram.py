@@ -51,7 +51,8 @@ def draw(
     circuit : Circuit
         What to draw; edges without a score are grey, of one width.
     path : path
-        Where to; its suffix chooses SVG, PDF, PNG (300 dpi) or DOT.
+        Where to; its suffix chooses SVG, PDF, PNG (300 dpi), DOT, or HTML: a page to look around in, which takes
+        the report alone of what follows.
     report : Report, optional
         Its numbers make the caption, if none is given.
     caption : str, optional
@@ -78,7 +79,13 @@ def draw(
     OSError
         If the place cannot be written to.
     """
-    check_size(circuit, suffix_of(path, (*FORMATS, "dot")))
+    suffix = suffix_of(path, (*FORMATS, "dot", "html"))
+    if suffix == "html":
+        from circuitsearch.figures.viewer import draw_page
+
+        draw_page(circuit, path, report=report)
+        return
+    check_size(circuit, suffix)
     text = caption_for(circuit, report) if caption is None else caption
     look = Look(theme_named(theme), None if width is None else POINTS * inches(width), plain_text(text))
     figure = plan(circuit, roles_of(circuit, roles))

@@ -20,7 +20,7 @@ from circuitsearch.methods import method_from
 from circuitsearch.run import Manifest
 
 FILES = {"manifest.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
-    f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot")
+    f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot", "html")
 }
 
 

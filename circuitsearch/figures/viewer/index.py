@@ -62,7 +62,7 @@ def _run(run: Shown) -> list[str]:
     if report is not None:
         task, faithful = escaped(report.task), _bar(report.faithfulness.value) + escaped(str(report.faithfulness))
     if report is not None and report.controls:
-        controls = f"{sum(report.controls) / len(report.controls):.3f}"
+        controls = _minus(f"{sum(report.controls) / len(report.controls):z.3f}")
     return [link, task, escaped(run.model) or "\u2013", size, faithful, controls, escaped(run.method) or "\u2013"]
 
 
@@ -107,7 +107,12 @@ def _list(title: str, edges: Sequence[str], runs: Sequence[Shown]) -> str:
 def _score(score: float | None) -> str:
     if score is None:
         return "\u2013"
-    return f'<span class="number {"supports" if score > 0 else "opposes"}">{score:+.4f}</span>'
+    return f'<span class="number {"supports" if score > 0 else "opposes"}">{_minus(f"{score:+.4f}")}</span>'
+
+
+def _minus(number: str) -> str:
+    """A number with the sign that is as wide as a plus."""
+    return number.replace("-", "\u2212")
 
 
 def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
