@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from circuitsearch.circuit import Circuit as Circuit
     from circuitsearch.errors import InputError as InputError
     from circuitsearch.figures import draw as draw
+    from circuitsearch.figures import draw_agreement as draw_agreement
+    from circuitsearch.figures import draw_comparison as draw_comparison
+    from circuitsearch.figures import draw_curve as draw_curve
     from circuitsearch.figures import draw_heatmap as draw_heatmap
+    from circuitsearch.figures import draw_leave_one_out as draw_leave_one_out
     from circuitsearch.formats import export as export
     from circuitsearch.graph import Granularity as Granularity
     from circuitsearch.graph import Graph as Graph
@@ -61,7 +65,14 @@ _HOMES = {
     "circuitsearch.ablation": ("Mean", "Resample", "Zero"),
     "circuitsearch.circuit": ("Circuit",),
     "circuitsearch.errors": ("InputError",),
-    "circuitsearch.figures": ("draw", "draw_heatmap"),
+    "circuitsearch.figures": (
+        "draw",
+        "draw_agreement",
+        "draw_comparison",
+        "draw_curve",
+        "draw_heatmap",
+        "draw_leave_one_out",
+    ),
     "circuitsearch.formats": ("export",),
     "circuitsearch.graph": ("Granularity", "Graph"),
     "circuitsearch.loading": ("load",),
@@ -117,12 +128,16 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "validate",
     "behaviour",
     "draw",
+    "draw_comparison",
     "export",
     "path_effect",
     "direct_effect",
     "direct_sweep",
     "sender_effect",
     "sender_sweep",
+    "draw_curve",
+    "draw_agreement",
+    "draw_leave_one_out",
     "draw_heatmap",
     "instruments",
     "Scores",

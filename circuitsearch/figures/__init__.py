@@ -1,5 +1,7 @@
 """Figures for papers: a circuit's diagram, its curve of faithfulness against size, and maps of path effects."""
 
+from circuitsearch.figures.agreement import draw_agreement as draw_agreement
+from circuitsearch.figures.bars import draw_leave_one_out as draw_leave_one_out
 from circuitsearch.figures.compare import draw_comparison as draw_comparison
 from circuitsearch.figures.curves import draw_curve as draw_curve
 from circuitsearch.figures.diagram import caption_for as caption_for

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import encode, house_style, plain_text, suffix_of, write
+from circuitsearch.figures.plot import panel, title, write_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,58 +14,77 @@ if TYPE_CHECKING:
 
     from circuitsearch.validation.report import Report
 
-SIZE = (3.4, 2.5)  # inches: one column of a two-column page
+SHAPE = 0.72  # height over width
 
 
-def draw_curve(report: Report, path: str | Path) -> None:
-    """Draw a report's faithfulness against the number of edges kept, as SVG, PDF or PNG by the path's suffix.
+def draw_curve(report: Report, path: str | Path, *, theme: str = "light", width: str | float | None = None) -> None:
+    """Draw a report's faithfulness against the number of edges kept, as SVG, PDF, PNG or TikZ by the path's suffix.
 
-    The curve is the strongest edges at each size; the dot, with its interval, is the circuit; the crosses are random
-    circuits of its size. The same report gives the same bytes.
+    The curve is the strongest edges at each size, its band the interval over prompts; the dot, with its interval, is the
+    circuit; the crosses are random circuits of its size. The same report gives the same bytes.
+
+    Parameters
+    ----------
+    report : Report
+        What :func:`circuitsearch.validate` found.
+    path : path
+        Where to.
+    theme : str
+        ``"light"`` or ``"dark"``.
+    width : str or float, optional
+        A venue's, as :func:`circuitsearch.draw` knows them, or inches; one column by default.
 
     Raises
     ------
     InputError
-        If the suffix is another.
+        If the suffix, the theme or the width is unknown.
     OSError
         If the place cannot be written to.
     """
-    suffix = suffix_of(path)
-    with house_style():
-        write(path, encode(_figure(report), suffix))
+    write_plot(path, lambda look, across: _figure(report, look, across), theme, width)
 
 
-def _figure(report: Report) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.add_subplot()
+def _figure(report: Report, theme: style.Theme, width: float) -> Figure:
+    figure, axes = panel(width, SHAPE * width)
     for height in (0, 1):
-        axes.axhline(height, color=style.RULE, linewidth=0.7, zorder=0)
-    if report.curve:
-        sizes, values = zip(*((point.n_edges, point.faithfulness) for point in report.curve), strict=True)
-        axes.plot(sizes, values, color=style.INK, linewidth=1.1, marker=".", markersize=4, label="strongest edges")
-    _circuit(axes, report)
+        axes.axhline(height, color=theme.rule, linewidth=0.7, zorder=0)
+    _curve(axes, report, theme)
+    _circuit(axes, report, theme)
     if report.controls:
         sizes = [report.n_edges] * len(report.controls)
-        axes.plot(sizes, report.controls, "x", color=style.FAINT, markersize=4, label="random circuits", zorder=3)
-    _labels(axes, report)
+        label = f"{len(report.controls)} random circuits"
+        axes.plot(sizes, report.controls, "x", color=theme.faint, markersize=4, label=label, zorder=3)
+    _labels(axes, report, width)
     return figure
 
 
-def _circuit(axes: Axes, report: Report) -> None:
+def _curve(axes: Axes, report: Report, theme: style.Theme) -> None:
+    if not report.curve:
+        return
+    sizes, values = zip(*((point.n_edges, point.faithfulness) for point in report.curve), strict=True)
+    axes.plot(sizes, values, color=theme.ink, linewidth=1.1, marker=".", markersize=4, label="strongest edges")
+    known = [point for point in report.curve if point.low is not None and point.high is not None]
+    if known:
+        sizes, lows, highs = zip(*((point.n_edges, point.low, point.high) for point in known), strict=True)
+        shade = style.faded(style.faded(theme.ink, theme.paper), theme.paper)
+        label = f"its {report.confidence:.0%} interval"
+        axes.fill_between(sizes, lows, highs, color=shade, linewidth=0, zorder=0.5, label=label)
+
+
+def _circuit(axes: Axes, report: Report, theme: style.Theme) -> None:
     value, low, high = report.faithfulness.value, report.faithfulness.low, report.faithfulness.high
-    axes.plot([report.n_edges] * 2, [low, high], color=style.SUPPORTS, linewidth=1.3, zorder=4)
-    axes.plot(report.n_edges, value, "o", color=style.SUPPORTS, markersize=5, label="circuit", zorder=5)
+    colour = theme.lines["supports"]
+    axes.plot([report.n_edges] * 2, [low, high], color=colour, linewidth=1.3, zorder=4)
+    label = f"circuit: {value:.2f} [{low:.2f}, {high:.2f}]"
+    axes.plot(report.n_edges, value, "o", color=colour, markersize=5, label=label, zorder=5)
 
 
-def _labels(axes: Axes, report: Report) -> None:
+def _labels(axes: Axes, report: Report, width: float) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xlim(right=report.n_edges_total * 1.15)
-    axes.tick_params(labelsize=style.TEXT_SIZE)
-    axes.set_xlabel(f"edges kept, of {report.n_edges_total:,}", fontsize=style.LABEL_SIZE)
-    axes.set_ylabel("faithfulness", fontsize=style.LABEL_SIZE)
-    title = plain_text(f"{report.task}, {report.n:,} held-out prompts")
-    axes.set_title(title, fontsize=style.LABEL_SIZE, loc="left")
-    axes.legend(fontsize=style.TEXT_SIZE, frameon=False)
+    smallest = min([max(1, report.n_edges), *(max(1, point.n_edges) for point in report.curve)])
+    axes.set_xlim(smallest * 0.8, report.n_edges_total * 1.15)
+    axes.set_xlabel(f"edges kept, of {report.n_edges_total:,}")
+    axes.set_ylabel("faithfulness (share of the behaviour)")
+    title(axes, f"{report.task}, {report.n:,} held-out prompts", width)
+    axes.legend()

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
-from circuitsearch.validation.faithfulness import Faithfulness
-from circuitsearch.validation.report import CurvePoint
+from circuitsearch.validation.faithfulness import Faithfulness, ratio_of_means
+from circuitsearch.validation.report import CurvePoint, Interval
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # those of the MIB benchmark (2504.13151)
 
 
 def size_curve(
-    circuit: Circuit, faithfulness: Faithfulness, shares: Sequence[float] = SHARES
+    circuit: Circuit,
+    faithfulness: Faithfulness,
+    shares: Sequence[float] = SHARES,
+    interval_of: Callable[[Tensor], Interval] | None = None,
 ) -> tuple[CurvePoint, ...]:
     """Measure the strongest 0.1%, 0.2%, 0.5%, 1% ... of the edges by the circuit's scores, each pruned.
 
-    Sizes beyond the edges that have a score are left out, so a circuit without scores has no curve.
+    Sizes beyond the edges that have a score are left out, so a circuit without scores has no curve. ``interval_of`` gives
+    the interval of the faithfulness from a circuit's metric (N,).
     """
     if circuit.scores is None:
         return ()
@@ -32,9 +37,14 @@ def size_curve(
     if not sizes:
         return ()
     masks = torch.stack([strongest(graph, places, size) for _, size in sizes])
-    values = faithfulness(masks).tolist()
+    (metrics,) = faithfulness.evaluator.circuits(masks)  # (C, N)
+    values = ratio_of_means(metrics, faithfulness.clean, faithfulness.ablated).tolist()
+    ends: list[tuple[float, ...]] = [()] * len(masks)
+    if interval_of is not None:
+        ends = [(found.low, found.high) for found in map(interval_of, metrics)]
     return tuple(
-        CurvePoint(int(mask.sum()), share, value) for (share, _), mask, value in zip(sizes, masks, values, strict=True)
+        CurvePoint(int(mask.sum()), share, value, *band)
+        for (share, _), mask, value, band in zip(sizes, masks, values, ends, strict=True)
     )
 
 

@@ -30,11 +30,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Faithfulness of the strongest edges, pruned, at one size."""
+    """Faithfulness of the strongest edges, pruned, at one size, and its interval over prompts, if that is known."""
 
     n_edges: int
     share: float
     faithfulness: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,13 @@ def validate(
     progress(1, 3)
     controls = _controls(faithfulness, len(circuit), n_controls, seed)
     progress(2, 3)
-    curve = size_curve(circuit, faithfulness)
-    progress(3, 3)
+    clean, ablated = faithfulness.clean, faithfulness.ablated
 
     def over_prompts(statistic: Statistic, *columns: Tensor) -> Interval:
         return interval(statistic, *columns, confidence=confidence, n_resamples=n_resamples, seed=seed)
 
-    clean, ablated = faithfulness.clean, faithfulness.ablated
+    curve = size_curve(circuit, faithfulness, interval_of=lambda values: over_prompts(_ratio, values, clean, ablated))
+    progress(3, 3)
     return Report(
         task=held_out.name,
         n=len(held_out),

@@ -43,7 +43,7 @@ def test_what_is_drawn_is_said(effects, tmp_path):
     for text in (
         "<b>$x$ & co, into a2.h0<q>",
         "direct edges, 64 prompts",
-        "fall of logit_diff",
+        "fall of the logit difference",
         "layer",
         "head",
         "MLP",
@@ -53,7 +53,7 @@ def test_what_is_drawn_is_said(effects, tmp_path):
 
 def test_colours_go_by_sign_and_white_is_nought(effects):
     """Blue supports, orange opposes, on one scale for heads and MLPs; what no path leads from is grey."""
-    figure = heatmap._figure(effects)
+    figure = heatmap._figure(heatmap._grid_of(effects, None, "", ""), style.LIGHT)
     figure.draw_without_rendering()
     axes = figure.axes[0]
     mlps, heads = (np.asarray(mesh.get_facecolor()).reshape(3, -1, 4) for mesh in axes.collections)  # (L, columns, 4)
@@ -80,3 +80,21 @@ def test_dot_is_no_format_of_a_map(effects, tmp_path):
     """A suffix that is not drawn is refused with the list."""
     with pytest.raises(InputError, match=r"\.svg, \.pdf, \.png"):
         draw_heatmap(effects, tmp_path / "c.dot")
+
+
+def test_any_number_of_each_head_is_drawn(tmp_path):
+    """A tensor (L, H), with MLPs beside it or without, in either theme; what has no number is grey."""
+    values = torch.tensor([[1.0, torch.nan, -2.0], [0.0, torch.inf, 0.5]])
+    for theme in ("light", "dark"):
+        draw_heatmap(
+            values, tmp_path / f"{theme}.svg", title="<i>prefix</i> score", unit="share of attention", theme=theme
+        )
+        draw_heatmap(values, tmp_path / f"{theme}-mlps.svg", mlps=torch.ones(2), theme=theme)
+    words = " ".join(ElementTree.fromstring((tmp_path / "dark.svg").read_bytes()).itertext())
+    assert "<i>prefix</i> score" in words and "share of attention" in words and "MLP" not in words
+    assert (
+        "MLP" in (tmp_path / "light-mlps.svg").read_text() and style.DARK.paper in (tmp_path / "dark.svg").read_text()
+    )
+    for wrong, beside in ((torch.ones(3), None), (torch.ones(0, 2), None), (torch.ones(2, 2), torch.ones(3))):
+        with pytest.raises(InputError, match=r"\(L, H\)"):
+            draw_heatmap(wrong, tmp_path / "x.svg", mlps=beside)

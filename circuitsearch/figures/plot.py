@@ -1,0 +1,83 @@
+"""What all plots share: colours of a theme, size in inches, words for what is measured."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from circuitsearch.figures import style
+from circuitsearch.figures.canvas import encode, house_style, plain_text, suffix_of, write
+from circuitsearch.figures.page import inches
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN = 3.25  # inches: one column of a two-column page
+LETTERS = 17  # of the title to an inch
+LONGEST = 300  # letters of a title that are looked at
+
+
+def write_plot(
+    path: str | Path,
+    make: Callable[[style.Theme, float], Figure],
+    theme: str = "light",
+    width: str | float | None = None,
+) -> None:
+    """Make a figure in a theme's colours and of a width in inches, and write it as the path's suffix says.
+
+    Raises
+    ------
+    InputError
+        If the suffix, the theme or the width is unknown.
+    OSError
+        If the place cannot be written to.
+    """
+    suffix, chosen = suffix_of(path), style.theme_named(theme)
+    across = COLUMN if width is None else inches(width)
+    with house_style(colours(chosen)):
+        write(path, encode(make(chosen, across), suffix))
+
+
+def colours(theme: style.Theme) -> dict[str, Any]:
+    """A theme and its sizes as Matplotlib's settings."""
+    ink = ("axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "text.color", "xtick.color", "ytick.color")
+    paper = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "hatch.color")
+    sizes = {"axes.labelsize": style.LABEL_SIZE, "axes.titlesize": style.LABEL_SIZE, "axes.linewidth": 0.6}
+    small = dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), style.TEXT_SIZE)
+    ticks = {f"{axis}tick.{which}.width": 0.6 for axis in "xy" for which in ("major", "minor")}
+    ticks |= {f"{axis}tick.major.size": 2.5 for axis in "xy"} | {f"{axis}tick.minor.size": 1.5 for axis in "xy"}
+    looks = {"legend.frameon": False, "axes.titlelocation": "left"}
+    return dict.fromkeys(ink, theme.ink) | dict.fromkeys(paper, theme.paper) | sizes | small | ticks | looks
+
+
+def panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """One set of axes that fills a figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def title(axes: Axes, text: str, width: float) -> None:
+    """A title that is wrapped to the figure's width."""
+    lines = textwrap.wrap(plain_text(text[:LONGEST]), int(LETTERS * width))
+    axes.set_title("\n".join(lines))
+
+
+def words(metric: str) -> str:
+    """A metric's name as words.
+
+    Examples
+    --------
+    >>> words("logit_diff")
+    'logit difference'
+    """
+    known = {
+        "logit_diff": "logit difference",
+        "prob_diff": "probability difference",
+        "neg_kl": "negative KL divergence",
+    }
+    return plain_text(known.get(metric, metric.replace("_", " ")))
