@@ -102,6 +102,23 @@ class Circuit:
         """The circuit without the edges that lie on no path from ``embed`` to ``logits``."""
         return Circuit(self.graph, self.graph.prune(self.mask), self.scores)
 
+    def strongest(self, n: int) -> Circuit:
+        """The n edges with the largest |score|, of equal ones the earlier in the stream; edges without a score come last.
+
+        Raises
+        ------
+        InputError
+            If n is below 1.
+        """
+        if n < 1:
+            raise InputError(f"the number of edges must be 1 or more, not {n}")
+        scores = torch.zeros(self.mask.shape) if self.scores is None else self.scores.detach().abs().cpu()
+        strengths = torch.where(self.mask & ~scores.isnan(), scores, torch.where(self.mask, -1.0, -2.0))
+        chosen = strengths.T.flatten().argsort(descending=True, stable=True)[: min(n, len(self))]
+        mask = torch.zeros(self.mask.numel(), dtype=torch.bool)
+        mask[chosen] = True
+        return Circuit(self.graph, mask.view(self.mask.T.shape).T.contiguous(), self.scores)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types; ``edges`` and ``scores`` are in the same order."""
         return {

@@ -74,3 +74,20 @@ def test_a_span_in_which_a_head_writes_nothing_is_no_node():
     graph = Graph(1, 2, 2, granularity=Granularity(spans=("S", "END")))
     edges = [("embed@S", "a0.h1<v>@S"), ("a0.h1@END", "logits")]
     assert Circuit.from_edges(graph, edges).nodes == ["embed@S", "a0.h1@END", "logits"]
+
+
+def test_the_strongest_edges():
+    """By |score|, of equal ones the earlier; edges without a score come last, and more than there are is all."""
+    graph = Graph(2, 2, 2)
+    edges = [("embed", "a0.h0<q>"), ("a0.h0", "logits"), ("embed", "m0<in>"), ("m0", "logits")]
+    scores = torch.full(graph.mask.shape, torch.nan, dtype=torch.float64)
+    for edge, value in zip(edges, (0.5, -2.0, 0.5), strict=False):
+        scores[graph.find_edge(edge)] = value
+    circuit = Circuit.from_edges(graph, edges, scores)
+    assert circuit.strongest(1).edges == [edges[1]]
+    assert set(circuit.strongest(2).edges) == {edges[1], edges[0]}
+    assert set(circuit.strongest(3).edges) == set(edges[:3])
+    assert set(circuit.strongest(9).edges) == set(edges)
+    assert Circuit(graph, circuit.mask).strongest(2).edges == circuit.edges[:2]
+    with pytest.raises(InputError, match="1 or more"):
+        circuit.strongest(0)

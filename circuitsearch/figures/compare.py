@@ -61,9 +61,9 @@ def draw_comparison(
         raise InputError(f"names must be two, one a circuit, not {names!r}")
     sides = tuple(plain_text(name) for name in names)
     look = Look(style.theme_named(theme), None if width is None else POINTS * inches(width), "")
-    text = _caption(first, second, sides) if caption is None else plain_text(caption)
     both, figure = compared(first, second, sides, roles)
     check_size(both, suffix)
+    text = _caption(first, second, sides) if caption is None else plain_text(caption)
     finish(figure, both, path, replace(look, caption=text), insets or {}, tokens, highlight)
 
 

@@ -69,7 +69,7 @@ LIGHT = Theme(
         FIRST: "#0a78c2",
         SECOND: "#e07b00",
     },
-    ("#dad0ff", "#f8caa9", "#d7f7d2", "#bdd6df", "#faf3b8", "#afe6ce"),
+    ("#dad0ff", "#f8caa9", "#d7f7d2", "#bdd6df", "#faf3b8", "#aee6d2"),
     "#1b4f9c",
 )
 DARK = Theme(
