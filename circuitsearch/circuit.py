@@ -12,6 +12,7 @@ import networkx as nx
 import torch
 from torch import Tensor
 
+from circuitsearch import show
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 
@@ -168,6 +169,9 @@ class Circuit:
             raise InputError(
                 f"{path} is not a circuit file ({error!r}): give a circuit.json that a run wrote"
             ) from None
+
+    def _repr_svg_(self) -> str | None:
+        return show.as_svg(self)
 
     def __repr__(self) -> str:
         return f"Circuit({len(self)} of {self.graph.n_edges} edges, {len(self.nodes)} nodes)"

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import DEFAULT_BUDGET, NO_JOURNAL, Pair, pairs
 from circuitsearch.engine.proof import proven
@@ -166,6 +167,9 @@ class Scores:
         agreement = about.pop("agreement", None)
         agreement = None if agreement is None else Agreement(**agreement)
         return cls(Graph(**about.pop("graph")), values, estimate=estimate, agreement=agreement, **about)
+
+    def _repr_html_(self) -> str:
+        return show.as_html(self)
 
     def __repr__(self) -> str:
         return f"Scores({self.task!r}, {self.method}, {int(self.scored.sum())} edges, {self.metric}, n={self.n})"

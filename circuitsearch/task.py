@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from circuitsearch import show
 from circuitsearch.errors import InputError
 from circuitsearch.metrics import Metric, logit_diff
 from circuitsearch.text import Tokenizer, answer_token
@@ -365,6 +366,9 @@ class Task:
         if spans:
             content.append([{name: list(places[name]) for name in spans} for places in self.spans])
         return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+    def _repr_html_(self) -> str:
+        return show.as_html(self)
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {len(self)} examples, metric={self.metric.__name__})"

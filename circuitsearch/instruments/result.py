@@ -52,6 +52,11 @@ class Result:
                 write(path, encode(figure, suffix))
         return figure
 
+    def _repr_svg_(self) -> str:
+        """The figure, for a notebook."""
+        with house_style():
+            return encode(self._figure(), "svg").decode()
+
     def _figure(self) -> Figure:
         raise NotImplementedError
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.pair import DEFAULT_BUDGET, pairs
@@ -104,6 +105,9 @@ class PathEffects:
     def to_dict(self) -> dict[str, float]:
         """Effects of all writers that stand before a receiver, as ``{"a0.h1": 0.12, ...}``."""
         return {self.graph.writers[row]: float(self.values[row]) for row in self.connected.nonzero().flatten().tolist()}
+
+    def _repr_html_(self) -> str:
+        return show.as_html(self)
 
     def __repr__(self) -> str:
         return f"PathEffects({self.task!r}, into {', '.join(self.receivers)}, {self.paths}, {self.metric}, n={self.n})"

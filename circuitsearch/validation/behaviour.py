@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from circuitsearch import show
 from circuitsearch.ablation import Ablation
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.proof import proven
@@ -41,6 +42,9 @@ class Behaviour:
     ablated: float
     accuracy: float
     top1: float
+
+    def _repr_html_(self) -> str:
+        return show.as_html(self)
 
     def check(self) -> None:
         """Raise an InputError with the figures if the model does not do the task."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from circuitsearch import show
 from circuitsearch.errors import InputError
 
 
@@ -111,10 +112,17 @@ class Report:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not a report ({error!r}): give a report.json that a run wrote") from None
 
+    def _repr_html_(self) -> str:
+        return show.as_html(self)
+
     def __str__(self) -> str:
-        percent = f"{self.confidence:.0%}"
+        *rows, (_, note) = self.rows()
+        return "\n".join([*(f"{name:<16} {value}" for name, value in rows), note])
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The numbers as (name, text); the last row, without a name, says what the intervals are."""
         above = " (above 1: more strongly than the model itself)" if self.faithfulness.value > 1 else ""
-        rows = [
+        return [
             ("task", f"{self.task}, {self.n} held-out prompts"),
             ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
             (self.metric, f"model {self.clean:.3f}, all cut {self.ablated:.3f}, circuit {self.circuit:.3f}"),
@@ -124,9 +132,8 @@ class Report:
             ("accuracy", f"model {self.model_accuracy:.1%}, circuit {self.circuit_accuracy:.1%}"),
             ("accuracy kept", f"{self.accuracy_kept}"),
             ("random circuits", self._controls_line()),
+            ("", f"intervals are {self.confidence:.0%} BCa bootstraps over prompts, {self.n_resamples} resamples"),
         ]
-        lines = [f"{name:<16} {value}" for name, value in rows]
-        return "\n".join([*lines, f"intervals are {percent} BCa bootstraps over prompts, {self.n_resamples} resamples"])
 
     def _controls_line(self) -> str:
         if not self.controls:
