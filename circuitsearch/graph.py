@@ -97,6 +97,8 @@ class Part:
         ``heads`` (attention, a writer a head and q, k and v ports), ``mlp``, ``neurons`` (an MLP, a writer a neuron),
         ``experts`` (an MLP, a writer and a port an expert, and a port of their router), ``shared`` (the expert beside them
         that all tokens share), or ``mixer`` (what moves information between positions without heads: Mamba, RWKV ...).
+    letter : str
+        What its nodes' names begin with: ``a`` attention, ``m`` MLP, ``s`` any other mixer.
     layer, stage : int
         Its block; and which of the block's stages, for parts of one stage read the same stream.
     size : int
@@ -108,6 +110,7 @@ class Part:
     """
 
     kind: str
+    letter: str
     layer: int
     stage: int
     size: int
@@ -121,7 +124,7 @@ class Part:
         return self.kind in ("heads", "mixer")
 
 
-_LETTERS = {"heads": "a", "mlp": "m", "neurons": "m", "experts": "m", "shared": "m", "mixer": "s"}
+_LETTERS = {"heads": "a", "mlp": "m", "neurons": "m", "experts": "m", "shared": "m", "mixer": "s", "shifted": "m"}
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Graph:
     blocks : tuple of str
         What each block holds, where that is not attention heads and an MLP: its stages in the order in which they read
         the stream, ``"heads>mlp"``, ``"heads+mlp"`` where parts stand side by side, ``"mixer>mlp"``,
-        ``"heads+mixer>experts:8"``.
+        ``"heads+mixer>experts:8"``; ``"shifted"`` is an MLP that reads the position before as well, and so a mixer.
     granularity : Granularity
         What counts as a node.
 
@@ -201,7 +204,8 @@ class Graph:
                     rows, columns = (self._per_node * n for n in self._width(kind, size))
                     parts.append(
                         Part(
-                            kind,
+                            "mixer" if kind == "shifted" else kind,
+                            _LETTERS[kind],
                             layer,
                             stage,
                             size,
@@ -234,7 +238,7 @@ class Graph:
 
     @cached_property
     def _of_layer(self) -> dict[tuple[str, int], Part]:
-        return {(_LETTERS[part.kind], part.layer): part for part in reversed(self.parts)}
+        return {(part.letter, part.layer): part for part in reversed(self.parts)}
 
     def attention(self, layer: int) -> Part:
         """A block's attention."""
@@ -260,7 +264,7 @@ class Graph:
         return tuple(f"{name}@{span}" for name in names for span in self.spans) if self.spans else tuple(names)
 
     def _writers_of(self, part: Part) -> list[str]:
-        name = f"{_LETTERS[part.kind]}{part.layer}"
+        name = f"{part.letter}{part.layer}"
         if part.kind in ("mlp", "mixer") or (part.kind == "heads" and self.merged):
             return [name]
         if part.kind == "shared":
@@ -273,7 +277,7 @@ class Graph:
             return [f"{owner}<{port}>" for port in PORTS for owner in self._port_owners(part, port)]
         if part.kind == "shared":
             return [f"{name}<in>" for name in self._writers_of(part)]
-        name = f"{_LETTERS[part.kind]}{part.layer}"
+        name = f"{part.letter}{part.layer}"
         experts = [f"{writer}<in>" for writer in self._writers_of(part)] if part.kind == "experts" else []
         return [*experts, f"{name}.router<in>" if experts else f"{name}<in>"]
 

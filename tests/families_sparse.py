@@ -210,8 +210,7 @@ RECURRENT: dict[str, PreTrainedConfig] = {
     "mamba": AutoConfig.for_model("mamba", **_MAMBA),
     "falcon_mamba": AutoConfig.for_model("falcon_mamba", **_MAMBA),
     "mamba2": AutoConfig.for_model("mamba2", **_MAMBA, num_heads=4, head_dim=16, n_groups=2, chunk_size=4),
-    "rwkv": AutoConfig.for_model("rwkv", **_HEADLESS, context_length=32),
-    "rwkv-rescaled": AutoConfig.for_model("rwkv", **_HEADLESS, context_length=32, rescale_every=1),
+    "rwkv": AutoConfig.for_model("rwkv", **_HEADLESS, context_length=32, rescale_every=0),
     "jamba": _tiny(
         "jamba",
         num_experts=4,

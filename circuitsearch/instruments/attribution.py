@@ -192,6 +192,9 @@ class Way:
         return torch.einsum("wrd,rd->rw", written, pulled)
 
 
+_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")  # whatever a family calls it
+
+
 def _factor(described: Described, raw: Tensor, made: Tensor) -> tuple[float, bool]:
     """What the model does to its unembedding's output (R, vocabulary): multiply it, or squeeze it under a soft cap."""
     scale = float(made.abs().max().clamp(min=1e-6))
@@ -202,7 +205,7 @@ def _factor(described: Described, raw: Tensor, made: Tensor) -> tuple[float, boo
     factor = 1.0 if abs(factor - 1) < 64 * torch.finfo(made.dtype).eps else factor
     if float((raw * factor - made).abs().max()) <= near:
         return factor, False
-    cap = getattr(described.model.config, "final_logit_softcapping", None)
+    cap = next((cap for name in _CAPS if (cap := getattr(described.model.config, name, None))), None)
     if cap and float((torch.tanh(raw / cap) * cap - made).abs().max()) <= 64 * near:
         return 1.0, True
     raise InputError(
@@ -252,12 +255,12 @@ def _constant(run: Recording, way: Way, direction: Tensor) -> Tensor:
 
 def by_layer(graph: Graph, values: Tensor) -> tuple[list[str], Tensor]:
     """Values of the writers (U,) as a map (L, columns): heads, then MLPs and mixers where there are any; NaN elsewhere."""
-    kinds = [kind for kind in ("mlp", "mixer") if any(place.kind == kind for place in graph.parts)]
+    kinds = [letter for letter in ("m", "s") if any(place.letter == letter for place in graph.parts)]
     heads = graph.n_heads if any(place.kind == "heads" for place in graph.parts) else 0
     out = values.new_full((graph.n_layers, heads + len(kinds)), torch.nan)
     for place in graph.parts:
         if place.kind == "heads":
             out[place.layer, :heads] = values[place.rows]
         else:
-            out[place.layer, heads + kinds.index(place.kind)] = values[place.rows.start]
-    return [*map(str, range(heads)), *({"mlp": "MLP", "mixer": "mixer"}[kind] for kind in kinds)], out
+            out[place.layer, heads + kinds.index(place.letter)] = values[place.rows.start]
+    return [*map(str, range(heads)), *({"m": "MLP", "s": "mixer"}[kind] for kind in kinds)], out

@@ -6,8 +6,8 @@ Hugging Face's own code. To add a family, add a row to one of the ``families_*.p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -115,12 +115,15 @@ class Family:
         The parts of a block, or how to tell them from the configuration and the block itself.
     embedding : str, optional
         The module whose output is the stream's beginning, where that is not what enters the first block.
+    options : mapping
+        What to load its models with, so that they can be read.
     """
 
     blocks: str
     final_norm: str
     block: Block | Callable[[Any, nn.Module], Block]
     embedding: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, config: Any, block: nn.Module) -> Block:
         """The row of one block."""

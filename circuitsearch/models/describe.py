@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from circuitsearch.errors import InputError
-from circuitsearch.graph import WHOLE, Granularity, Graph
+from circuitsearch.graph import WHOLE, Granularity, Graph, Part
 from circuitsearch.models.arch import Block
 from circuitsearch.models.families import family
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm
@@ -108,9 +108,7 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     rows = [row.of(config, block) for block in blocks]
     _check_divided(config, rows, granularity)
     graph = _graph(config, rows, blocks, granularity)
-    parts = tuple(
-        _PARTS[place.kind](rows[place.layer], blocks[place.layer], config, place.kind) for place in graph.base.parts
-    )
+    parts = tuple(_named(place, rows[place.layer], blocks[place.layer], config) for place in graph.base.parts)
     if granularity.query_heads:
         parts = tuple(_apart(part, graph) if isinstance(part, Heads) else part for part in parts)
     final_norm = describe_norm(model.get_submodule(row.final_norm), config.hidden_size)
@@ -288,6 +286,12 @@ def _mixer(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
         factor=row.mixer_factor(config),
         activation=None,
     )
+
+
+def _named(place: Part, row: Block, block: nn.Module, config: Any) -> AnyPart:
+    """Name one part's modules."""
+    shifted = place.kind == "mixer" and place.letter == "m"
+    return (_mlp if shifted else _PARTS[place.kind])(row, block, config, place.kind)
 
 
 _PARTS: dict[str, Callable[[Block, nn.Module, Any, str], AnyPart]] = {

@@ -33,7 +33,6 @@ REFUSED: dict[str, str] = {
     "inkling": "a convolution over positions follows each attention and MLP, so that heads write to later positions",
     "inkling2": "its blocks attend to earlier blocks, beside the stream",
     "hrm_text": "its blocks are run several times over",
-    "rwkv": "its second part reads the position before, and by default it halves the stream every six blocks",
     "diffllama": "its heads work in pairs of which one is subtracted from the other",
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "dots3_note"), _CHOOSES_KEYS),
     **dict.fromkeys(("blt", "mllama", "git", "musicgen", "whisper", "trocr", "prophetnet"), _OTHER_INPUT),

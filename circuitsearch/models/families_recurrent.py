@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from circuitsearch.errors import InputError
 from circuitsearch.models.arch import Block, Family
 from circuitsearch.models.families_dense import LLAMA_BLOCK, llama_like, projections, residual_multiplier
 from circuitsearch.models.families_experts import GATED, LATENT, sparse_or_dense, undivided
@@ -141,6 +142,22 @@ def _delta_or_latent(config: Any, block: nn.Module) -> Block:
     return row if _has(block.self_attn, "kv_b_proj") else _with_mixer(row, "self_attn")
 
 
+def _rwkv(config: Any, block: nn.Module) -> Block:
+    if config.rescale_every > 0:
+        raise InputError(
+            f"an RWKV that halves its stream every {config.rescale_every} blocks cannot be read: load it with rescale_every=0, as"
+            " circuitsearch.load does, or set model.config.rescale_every = 0 before its first run"
+        )
+    return Block(
+        parts="mixer>shifted",
+        mixer_norm="ln1",
+        mixer=("attention",),
+        mlp_norm="ln2",
+        mlp=("feed_forward",),
+        activation=None,
+    )
+
+
 _QWEN3_NEXT = llama_like(_delta_net)
 _KIMI = llama_like(_delta_or_latent)
 _LFM2 = Family("model.layers", "model.embedding_norm", _lfm2)
@@ -157,6 +174,7 @@ RECURRENT: dict[str, Family] = {
     **dict.fromkeys(("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"), _QWEN3_NEXT),
     "olmo_hybrid": llama_like(_olmo_hybrid),
     **dict.fromkeys(("kimi_linear", "bailing_hybrid"), _KIMI),
+    "rwkv": Family("rwkv.blocks", "rwkv.ln_out", _rwkv, embedding="rwkv.blocks.0.pre_ln", options={"rescale_every": 0}),
     "xlstm": Family(
         "backbone.blocks",
         "backbone.out_norm",

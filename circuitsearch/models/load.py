@@ -94,7 +94,7 @@ def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    family(_model_type(source))
+    row = family(_model_type(source))
     if source.folder is not None:
         _check_weight_files(source.folder)
     try:
@@ -104,6 +104,7 @@ def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
+            **row.options,
             **source.files,
         )
     except (OSError, SafetensorError) as error:

@@ -87,11 +87,15 @@ class PlainRun:
         return self._logits(end)
 
     def _embedded(self) -> Tensor:
-        """The stream (T, D) as it enters the first block."""
+        """The stream (T, D) as it enters the first block, or as a module there makes it."""
         embedded: list[Tensor] = []
-        handle = self.described.blocks[0].register_forward_pre_hook(
-            lambda _, args, kwargs: embedded.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
-        )
+        own = self.described.embedding
+        if own is not None:
+            handle = own.register_forward_hook(lambda _, __, output: embedded.append(output))
+        else:
+            handle = self.described.blocks[0].register_forward_pre_hook(
+                lambda _, args, kwargs: embedded.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
+            )
         self.model(self.ids)
         handle.remove()
         return embedded[0][0]

@@ -13,6 +13,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Granularity
+from circuitsearch.loading import load
 from circuitsearch.methods import EAPIG
 from circuitsearch.models.families import FAMILIES, REFUSED
 from circuitsearch.scores import score
@@ -132,3 +133,14 @@ def test_experts_that_know_no_float64_are_named():
     model = AutoModelForCausalLM.from_config(config).eval().double()
     with pytest.raises(InputError, match=r"float64 .*set_experts_implementation\('eager'\)"):
         proven(model)
+
+
+def test_a_stream_that_is_halved_is_refused_and_loaded_without(tmp_path):
+    """RWKV halves its stream every few blocks unless it is told not to, as load does."""
+    config = copy.deepcopy(TINY["rwkv"])
+    config.rescale_every = 1
+    model = AutoModelForCausalLM.from_config(config).eval().double()
+    with pytest.raises(InputError, match=r"set model\.config\.rescale_every = 0"):
+        proven(model)
+    model.save_pretrained(tmp_path)
+    assert load(tmp_path)[0].config.rescale_every == 0
