@@ -62,7 +62,10 @@ _OPT_BLOCK = Block(
     activation="activation_fn",
     down="fc2",
 )
-_NORMS_AFTER: dict[str, Any] = {"attn_post_norm": "post_attention_layernorm", "mlp_post_norm": "post_feedforward_layernorm"}
+_NORMS_AFTER: dict[str, Any] = {
+    "attn_post_norm": "post_attention_layernorm",
+    "mlp_post_norm": "post_feedforward_layernorm",
+}
 
 
 def llama_like(block: Block | Callable[[Any, nn.Module], Block] = LLAMA_BLOCK, **changes: Any) -> Family:
