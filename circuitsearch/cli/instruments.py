@@ -60,7 +60,7 @@ class Look:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
             raise InputError(f"inspect {self.instrument} has no use for {names}: leave it out")
         pair = (self.prompt, self.corrupt, self.answer, self.wrong)
-        if (self.task is None) == (self.prompt is None):
+        if (self.task is not None) + (self.prompt is not None) + self.said_twice != 1:
             raise InputError(
                 "inspect needs --task, a name or a file, or else one --prompt with --corrupt, --answer, --wrong"
             )

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL, WIDE_CELL = 0.2, 0.55  # inches; wider where a cell holds text
-LEAST, MOST = 1.3, 14.0  # inches: of a map's side
-TICKS = 48  # at most so many labels on an axis
+LEAST, MOST = 1.3, 6.5  # inches: of a map's side
+PAGE = 11.0  # inches: maps side by side are no wider together
+TICK = 0.13  # inches of a label beside another
+RULED = 48  # columns up to which cells are ruled
 LABEL = 14  # letters of a label
 LETTER = 0.065  # inches of a letter at the size of a tick
 
@@ -63,21 +65,21 @@ class Map:
 
 
 def label(text: str) -> str:
-    r"""A token as a label: spaces seen, control characters and what turns the direction of writing escaped, long ones cut.
+    r"""A token as a label: spaces at its ends seen, control characters and what turns the direction of writing escaped, long ones cut.
 
     Examples
     --------
     >>> label(" Paris"), label("\n"), label("\u202eevil"), label("$x$")
     ('·Paris', '\\n', '\\u202eevil', '$x$')
     """
-    shown = "".join(_seen(char) for char in text)
+    inner = text.strip(" ")
+    before, after = text.partition(inner)[::2] if inner else (text, "")
+    shown = "·" * len(before) + one_line(inner) + "·" * len(after)
     return shown if len(shown) <= LABEL else shown[: LABEL - 1] + "…"
 
 
 def _seen(char: str) -> str:
-    if char == " ":
-        return "·"
-    hidden = category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs")
+    hidden = category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     return char.encode("unicode_escape").decode() if hidden or bidirectional(char) in _TURNS else char
 
 
@@ -88,7 +90,7 @@ def draw_maps(maps: Sequence[Map], title: str, across: int = 4) -> Figure:
     """Draw maps side by side, ``across`` of them in a row. Call within :func:`circuitsearch.figures.canvas.house_style`."""
     from matplotlib.figure import Figure
 
-    across = min(across, len(maps))
+    across = max(1, min(across, len(maps), int(PAGE / max(_space(each)[0] for each in maps))))
     down = -(-len(maps) // across)
     width = sum(max(_space(each)[0] for each in maps[column::across]) for column in range(across))
     lines = textwrap.wrap(one_line(title), max(20, int(width / LETTER)))
@@ -149,7 +151,7 @@ def _draw(figure: Figure, axes: Axes, each: Map) -> None:
     finite = [abs(value) for row in each.values for value in row if isfinite(value)]
     most = max(finite, default=0.0) or 1.0
     shown = [[value if isfinite(value) else float("nan") for value in row] for row in each.values]
-    rule = {"edgecolors": style.RULE, "linewidth": 0.2} if len(each.columns) <= TICKS else {}
+    rule = {"edgecolors": style.RULE, "linewidth": 0.2} if len(each.columns) <= RULED else {}
     mesh = axes.pcolormesh(shown, cmap=colours, vmin=-most if each.signed else 0.0, vmax=most, **rule)
     _ticks(axes, each)
     _texts(axes, each, most)
@@ -160,8 +162,10 @@ def _draw(figure: Figure, axes: Axes, each: Map) -> None:
 
 
 def _ticks(axes: Axes, each: Map) -> None:
-    across = range(0, len(each.columns), 1 + (len(each.columns) - 1) // TICKS)
-    down = range(0, len(each.rows), 1 + (len(each.rows) - 1) // TICKS)
+    across, down = (
+        range(0, count, 1 + int((count - 1) * TICK / side))
+        for count, side in zip((len(each.columns), len(each.rows)), each.size, strict=True)
+    )
     axes.set_xticks(
         [at + 0.5 for at in across], [label(each.columns[at]) for at in across], rotation=90 if _steep(each) else 0
     )

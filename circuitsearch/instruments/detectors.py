@@ -60,7 +60,7 @@ class Looked:
         for batch in batches(self.described, self.twice):  # one length, so the rows come in order
             run = record(self.described, batch.clean, batch.position, patterns=True)
             for place, (index, _) in enumerate(self.described.heads):
-                seen = run.patterns[index].cpu()
+                seen = patterns_of(run, index).cpu()
                 kept[place] = torch.cat([kept[place], seen]) if len(kept[place]) else seen
         return kept
 
@@ -245,8 +245,8 @@ def _written(
 ) -> Tensor:
     """What each head writes at ``here`` (B,), from the token ``there`` (B,) alone, along a direction of logits (B, D): (B, H)."""
     part, each = heads_of(run.described, index), torch.arange(len(batch), device=here.device)
-    looks = patterns_of(run.described, run, index)[each, :, here, there]  # (B, H)
-    values = run.ports[index, "v"][each, there].repeat_interleave(part.n_heads // len(part.v.features), 1)  # (B, H, K)
+    looks = patterns_of(run, index)[each, :, here, there]  # (B, H)
+    values = run.read_values(index)[each, there].repeat_interleave(part.n_heads // len(part.v.features), 1)  # (B, H, K)
     scale = _post_scale(run, index)[each, here]  # (B, 1)
     written = torch.einsum("bh,bhk,hkd->hbd", looks.to(values) * scale, values, part.output_weight)
     return way.effect(written, direction)
@@ -384,7 +384,7 @@ def looks_between(described: Described, task: Task, source: str, target: str) ->
         here, there = last_of(batch, source), last_of(batch, target)
         each = torch.arange(len(batch), device=here.device)
         total.append(
-            torch.stack([run.patterns[i][each, :, here, there].double().sum(0).cpu() for i, _ in described.heads])
+            torch.stack([patterns_of(run, i)[each, :, here, there].double().sum(0).cpu() for i, _ in described.heads])
         )
     return torch.stack(total).sum(0) / len(task)
 

@@ -70,6 +70,8 @@ class Recording(StreamTaps):
 
     Attributes
     ----------
+    start : Tensor
+        (B, T, D), what ``embed`` writes: not in every family what enters the first block.
     streams : list
         L + 1 tensors (B, T, D): as each block begins, and the end.
     gives : dict
@@ -84,11 +86,15 @@ class Recording(StreamTaps):
 
     described: Described
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    start: Tensor = field(default_factory=lambda: torch.empty(0))
     streams: list[Tensor] = field(default_factory=list)
     gives: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
     ports: dict[tuple[int, str], Tensor] = field(default_factory=dict)
     patterns: dict[int, Tensor] = field(default_factory=dict)
+
+    def embed(self, stream: Tensor) -> None:
+        self.start = stream.clone()
 
     def block(self, layer: int, stream: Tensor) -> None:
         self.streams.append(stream.clone())  # some blocks add to it in place
@@ -106,6 +112,10 @@ class Recording(StreamTaps):
 
     def gave(self, index: int, value: Tensor) -> None:
         self.gives[index] = value.clone()
+
+    def read_values(self, index: int) -> Tensor:
+        """The values (B, T, G, K) that an attention's patterns weigh."""
+        return clipped(self.described, self.ports[index, "v"])
 
     def write(self, index: int) -> Tensor:
         """What a part adds to the stream (B, T, D), biases and all."""
@@ -173,36 +183,52 @@ def _asked_for_attentions(base: Any) -> Iterator[None]:
         handle.remove()
 
 
-def patterns_of(described: Described, recording: Recording, index: int) -> Tensor:
+def patterns_of(recording: Recording, index: int) -> Tensor:
     """The patterns (B, H, T, S) of an attention, checked: pattern times value is what the heads give.
+
+    Where a sink scales what a head gives afterwards (Granite's sliding windows), its rows are scaled likewise.
 
     Raises
     ------
     InputError
         If it is not, or the model's code hands no pattern out.
     """
+    layer = recording.described.graph.base.parts[index].layer
     if index not in recording.patterns:
-        raise InputError(f"the attention of block {_layer(described, index)} hands out no pattern: it cannot be shown")
-    pattern = recording.patterns[index]
-    mixed = mix(pattern, recording.ports[index, "v"])
-    off = float((mixed - recording.values[index]).abs().max())
-    scale = max(float(recording.values[index].abs().max()), 1e-6)
-    if not off <= 1e3 * max(torch.finfo(mixed.dtype).eps, torch.finfo(torch.float32).eps) * scale:
+        raise InputError(f"the attention of block {layer} hands out no pattern: it cannot be shown")
+    pattern, values = recording.patterns[index], recording.values[index]
+    mixed = mix(pattern, recording.read_values(index))
+    if not _close(mixed, values):
+        scale = (mixed * values).sum(-1, keepdim=True) / mixed.square().sum(-1, keepdim=True).clamp(
+            min=1e-30
+        )  # (B, T, H, 1)
+        mixed, pattern = mixed * scale, pattern * scale.transpose(1, 2)
+    if not _close(mixed, values):
         raise InputError(
-            f"the heads of block {_layer(described, index)} do more to a value than weigh it by the pattern (they differ by"
-            f" {off:.1e} of {scale:.1e}): patterns cannot be patched, nor a write traced to the token it comes from"
+            f"the heads of block {layer} do more to a value than weigh it by the pattern (they differ by"
+            f" {float((mixed - values).abs().max()):.1e} of {float(values.abs().max()):.1e}): patterns cannot be patched,"
+            " nor a write traced to the token it comes from"
         )
     return pattern
+
+
+def _close(mixed: Tensor, values: Tensor) -> bool:
+    """Whether two tensors differ by rounding alone; softmaxes are often of float32."""
+    rounding = max(torch.finfo(mixed.dtype).eps, torch.finfo(torch.float32).eps)
+    return float((mixed - values).abs().max()) <= 1e3 * rounding * max(float(values.abs().max()), 1e-6)
+
+
+def clipped(described: Described, values: Tensor) -> Tensor:
+    """Values as projected, after the clipping that some families (MPT, DBRX, OLMo) do between projection and attention."""
+    config = described.model.config
+    clip = getattr(config, "clip_qkv", None) or getattr(getattr(config, "attn_config", None), "clip_qkv", None)
+    return values.clamp(-clip, clip) if clip else values
 
 
 def mix(pattern: Tensor, values: Tensor) -> Tensor:
     """Values (B, S, G, K) weighed by patterns (B, H, T, S): (B, T, H, K)."""
     shared = pattern.shape[1] // values.shape[2]
     return torch.einsum("bhts,bshk->bthk", pattern.to(values.dtype), values.repeat_interleave(shared, 2))
-
-
-def _layer(described: Described, index: int) -> int:
-    return described.graph.base.parts[index].layer
 
 
 # ---- swapping
@@ -284,7 +310,8 @@ class SwapPattern(Swap):
 
     def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
         if "v" in ports and index in self.sources:
-            self.values[index] = heads_of(self.described, index).projection("v").take(output)
+            values = heads_of(self.described, index).projection("v").take(output)
+            self.values[index] = clipped(self.described, values)
 
     def attended(self, index: int, values: Tensor) -> Tensor | None:
         if index not in self.sources:

@@ -153,7 +153,7 @@ class Pattern(HeadOut):
     name, patterns = "pattern", True
 
     def sources(self, run: Recording, rows: Sequence[int]) -> dict[int, Tensor]:
-        return {row: patterns_of(run.described, run, row).transpose(1, 2) for row in rows}
+        return {row: patterns_of(run, row).transpose(1, 2) for row in rows}
 
     def swap(
         self, described: Described, sources: dict[int, Tensor], inside: Tensor, noise: Tensor | None = None

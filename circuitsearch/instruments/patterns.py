@@ -12,7 +12,7 @@ from torch import Tensor
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.instruments.columns import columns_of
-from circuitsearch.instruments.passes import batches, record, subject
+from circuitsearch.instruments.passes import batches, patterns_of, record, subject
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
@@ -103,8 +103,9 @@ def attention(model: Any, task: Task, heads: Sequence[str] = (), *, tokenizer: A
     total = torch.zeros(len(chosen), len(columns), len(columns), dtype=torch.float64)
     for batch in batches(described, task):
         run = record(described, batch.clean, batch.position, patterns=True)
+        patterns = {index: patterns_of(run, index) for _, index, _ in chosen}
         for place, (_, index, head) in enumerate(chosen):
-            total[place] += run.patterns[index][:, head].double().sum(0).cpu()
+            total[place] += patterns[index][:, head].double().sum(0).cpu()
     return Attention(tuple(name for name, _, _ in chosen), total / len(task), columns.names, task.name, len(task))
 
 

@@ -37,7 +37,7 @@ def induction_model(dtype: torch.dtype = torch.float64) -> GPT2LMHeadModel:
     model.transformer.wte.weight.copy_(token)
     model.transformer.wpe.weight.copy_(position)
     model.lm_head.weight.copy_(following)
-    earlier = torch.roll(position, 1, dims=0)  # row t holds position t - 1
+    earlier = torch.roll(position, -1, dims=0)  # row t holds position t + 1, so that it looks for t
     _set_head(model, 0, 0, query=earlier, key=position, value=token, output=previous, sharpness=3.0)
     _set_head(model, 1, 1, query=token, key=previous, value=token, output=following, sharpness=1.0)
     return model

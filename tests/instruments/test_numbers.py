@@ -1,0 +1,175 @@
+"""Each instrument's numbers against what a plain run of the Hugging Face model gives, in every kind of architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import circuitsearch as cs
+from circuitsearch.instruments import passes
+from circuitsearch.instruments.attribution import _CAPS
+from circuitsearch.instruments.lens import TunedLens
+from tests.conftest import mixed_task, random_task, tiny_model
+
+LENS = cs.instruments
+
+
+def clean_logits(model: Any, task: cs.Task) -> Tensor:
+    """(N, vocabulary) where the metric reads, of the model itself."""
+    rows = [
+        model(input_ids=ids[None], use_cache=False).logits[0, at]
+        for ids, at in zip(task.clean, task.position, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+# ---- residual decomposition
+
+
+def test_the_parts_add_up_to_the_stream(any_model):
+    """x0 and what all parts add is the stream's end, and their shares of it add up to 1."""
+    found = LENS.decompose(any_model, random_task())
+    assert found.error < 1e-12
+    assert float((found.shares.sum(0) - 1).abs().max()) < 1e-9
+
+
+def test_stream_lengths_are_the_models_own(grouped):
+    """The stream after each block is as long as Hugging Face's hidden state."""
+    task = random_task()
+    found = LENS.decompose(grouped, task)
+    states = grouped(torch.stack(task.clean), output_hidden_states=True).hidden_states
+    assert torch.allclose(found.streams[0], states[0].norm(dim=-1).mean(0))
+    assert torch.allclose(found.streams[found.parts.index("m0")], states[1].norm(dim=-1).mean(0))
+
+
+# ---- direct logit attribution
+
+
+def test_attributions_sum_to_the_logit(every_model):
+    """In every family all writers and constants sum to the logit difference, and to the logit alone, to 1e-9."""
+    task = mixed_task()
+    logits = clean_logits(every_model, task)
+    cap = next((cap for name in _CAPS if (cap := getattr(every_model.config, name, None))), None)
+    logits = logits if not cap else torch.atanh(logits / cap) * cap
+    answers, wrong = torch.cat(task.answers), torch.cat(task.wrong)
+    right = logits.gather(1, answers[:, None])[:, 0]
+    for against, expected in ((True, right - logits.gather(1, wrong[:, None])[:, 0]), (False, right)):
+        found = LENS.direct_logit(every_model, task, against_wrong=against)
+        assert found.capped == bool(cap)
+        assert float((found.per_prompt.sum(1) - expected).abs().max()) < 1e-9
+        assert found.error < 1e-9
+
+
+def test_one_heads_attribution(gpt2):
+    """A head's share is its own slice of the output projection through the frozen final norm, computed by hand."""
+    task, kept = random_task(1), {}
+    block = gpt2.transformer.h[1].attn
+    hooks = [
+        block.c_proj.register_forward_pre_hook(lambda _, args: kept.update(z=args[0])),
+        gpt2.transformer.ln_f.register_forward_pre_hook(lambda _, args: kept.update(end=args[0])),
+    ]
+    gpt2(task.clean[0][None])
+    for hook in hooks:
+        hook.remove()
+    written = kept["z"][0, -1, 16:24] @ block.c_proj.weight[16:24]
+    end, norm = kept["end"][0, -1], gpt2.transformer.ln_f
+    pulled = (written - written.mean()) / (end.var(unbiased=False) + norm.eps).sqrt() * norm.weight
+    direction = gpt2.lm_head.weight[task.answers[0][0]] - gpt2.lm_head.weight[task.wrong[0][0]]
+    assert abs(LENS.direct_logit(gpt2, task)["a1.h2"] - float(pulled @ direction)) < 1e-12
+
+
+# ---- lenses
+
+
+def test_the_lens_at_the_end_is_the_model(any_model):
+    """Probability, rank and entropy at the last place are those of the model's output; there is no divergence from it."""
+    task = random_task()
+    found = LENS.logit_lens(any_model, task)
+    logits = any_model(input_ids=torch.stack(task.clean), use_cache=False).logits.log_softmax(-1)
+    answers = torch.cat(task.answers)[:, None, None].expand(-1, logits.shape[1], 1)
+    at = logits.gather(-1, answers)
+    assert torch.allclose(found.probability[-1], at.exp()[..., 0].mean(0))
+    assert torch.equal(found.rank[-1], (logits > at).sum(-1).double().mean(0))
+    assert torch.allclose(found.entropy[-1], -(logits.exp() * logits).sum(-1).mean(0))
+    assert float(found.kl[-1].abs().max()) == 0
+    best = logits.exp().mean(0).argmax(-1).tolist()
+    assert [cell[0][0] for cell in found.top[-1]] == [f"[{token}]" for token in best]
+
+
+def test_the_lens_in_between(grouped):
+    """At block 1 it is the final norm and unembedding of the hidden state there."""
+    task = random_task()
+    state = grouped(torch.stack(task.clean), output_hidden_states=True).hidden_states[1]
+    expected = grouped.lm_head(grouped.model.norm(state)).softmax(-1)
+    answers = torch.cat(task.answers)[:, None, None].expand(-1, state.shape[1], 1)
+    found = LENS.logit_lens(grouped, task).probability[1]
+    assert torch.allclose(found, expected.gather(-1, answers)[..., 0].mean(0))
+
+
+def test_a_tuned_lens_translates(grouped):
+    """A translator of noughts changes nothing; one that adds the rest of the stream makes the lens the model"""
+    task, layers, width = random_task(1), 2, grouped.config.hidden_size
+    plain = LENS.logit_lens(grouped, task)
+    still = LENS.logit_lens(
+        grouped, task, translator=TunedLens(torch.zeros(layers, width, width), torch.zeros(layers, width))
+    )
+    assert still.tuned and torch.equal(still.probability, plain.probability)
+    streams = passes.record(passes.subject(grouped, task), torch.stack(task.clean)).streams
+    perfect = LENS.logit_lens(grouped, task, translator=lambda layer, stream: stream + (streams[-1] - streams[layer]))
+    assert float(perfect.kl.abs().max()) < 1e-12
+    with pytest.raises(cs.InputError, match="tuned lens"):
+        LENS.logit_lens(grouped, task, translator=TunedLens(torch.zeros(1, width, width), torch.zeros(1, width)))
+
+
+@pytest.mark.rounded
+def test_a_tuned_lens_is_kept_in_a_file(tmp_path):
+    """It is read back as it was; a file that is none is refused."""
+    lens = TunedLens(torch.randn(2, 8, 8), torch.randn(2, 8))
+    lens.save(tmp_path / "lens.safetensors")
+    assert torch.equal(TunedLens.load(tmp_path / "lens.safetensors").weight, lens.weight)
+    with pytest.raises(cs.InputError, match="no tuned lens"):
+        TunedLens.load(tmp_path / "nowhere.safetensors")
+
+
+# ---- attention patterns
+
+
+def test_patterns_are_the_models_own(grouped):
+    """Patterns are those that the model's plain code gives, and its setting is as it was afterwards."""
+    task, own = random_task(), grouped.config._attn_implementation
+    found = LENS.attention(grouped, task)
+    assert grouped.config._attn_implementation == own != "eager"
+    plain = tiny_model("llama-grouped")
+    plain.set_attn_implementation("eager")
+    expected = torch.cat(plain(torch.stack(task.clean), output_attentions=True).attentions, 1).mean(0)
+    assert found.heads == tuple(f"a{layer}.h{head}" for layer in range(2) for head in range(4))
+    assert torch.allclose(found.patterns, expected)
+
+
+def test_patterns_weigh_values_in_every_family(every_model):
+    """In every family that has heads, pattern times value is what a head gives, and rows look at nothing that comes later."""
+    task = random_task(2, 7)
+    described = passes.subject(every_model, task)
+    run = passes.record(described, torch.stack(task.clean), patterns=True)
+    for index, _ in described.heads:
+        pattern = passes.patterns_of(run, index)
+        assert float(pattern.triu(1).abs().max()) == 0
+        assert float(pattern.sum(-1).max()) < 1 + 1e-9
+
+
+def test_numbers_do_not_depend_on_batches(grouped, monkeypatch):
+    """One prompt at a time gives what all at once give."""
+    task = random_task()
+    sites = [LENS.Stream(), LENS.Pattern()]
+
+    def look() -> list[Tensor]:
+        patched = [LENS.activation_patching(grouped, task, site).effects for site in sites]
+        return [*patched, LENS.direct_logit(grouped, task).values, LENS.logit_lens(grouped, task).entropy]
+
+    whole = look()
+    for module in ("passes", "patching", "tracing"):
+        monkeypatch.setattr(f"circuitsearch.instruments.{module}.rows_at_once", lambda *_: 2)
+    assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(whole, look(), strict=True))
