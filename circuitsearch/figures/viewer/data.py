@@ -104,7 +104,7 @@ def page_data(
         "edges": _edges(circuit, places),
         "circuit": _members(circuit, places),
         "stops": stops,
-        "curve": [] if report is None else [[p.n_edges, _short(p.faithfulness)] for p in report.curve if p.n_edges],
+        "curve": [] if report is None else _curve(report),
     }
     return content | _evidence(evidence)
 
@@ -206,6 +206,12 @@ def _readers(graph: Graph, places: Tensor) -> list[list[Any]]:
 
 
 # ---- words and numbers
+
+
+def _curve(report: Report) -> list[list[float | None]]:
+    """Edges, faithfulness and its interval at each measured size; pruned to nothing, a size says nothing."""
+    points = [point for point in report.curve if point.n_edges]
+    return [[each.n_edges, _short(each.faithfulness), _short(each.low), _short(each.high)] for each in points]
 
 
 def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> dict[str, Any]:

@@ -97,21 +97,24 @@ export function faithfulnessAt(page, edges) {
   if (exact) return { value: exact[1], measured: true };
   const above = page.curve.findIndex(([size]) => size > edges);
   if (above < 1) return null;
-  const [[low, from], [high, to]] = [page.curve[above - 1], page.curve[above]];
+  const [low, from] = page.curve[above - 1];
+  const [high, to] = page.curve[above];
   const part = Math.log(edges / low) / Math.log(high / low);
   return { value: from + (to - from) * part, measured: false };
 }
 
 /**
- * The smallest of the slider's sizes that holds an edge of a node, if one does.
+ * The smallest of the slider's sizes that holds a node, if one does. An edge into a shared port does not bring in all of
+ * its heads, but those that write.
  * @param {Page} page
  * @param {number} node
  * @returns {number | null}
  */
 export function firstSizeWith(page, node) {
-  const edge = page.edges.writer.findIndex(
-    (writer, index) => writer === node || page.readers[page.edges.reader[index]][2].includes(node),
-  );
+  const edge = page.edges.writer.findIndex((writer, index) => {
+    const fed = page.readers[page.edges.reader[index]][2];
+    return writer === node || (fed.length === 1 && fed[0] === node);
+  });
   const stop = page.stops.findIndex((size) => size > edge);
   return edge < 0 || stop < 0 ? null : stop;
 }

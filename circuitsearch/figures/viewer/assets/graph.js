@@ -91,8 +91,13 @@ export class GraphView {
    */
   seat(nodes) {
     const key = nodes.join();
-    if (key !== this.seated) this.layer.replaceChildren(...nodes.map((node) => this.buttonOf(node)));
+    if (key === this.seated) return;
+    const focused = nodeOf(document.activeElement);
+    this.layer.replaceChildren(...nodes.map((node) => this.buttonOf(node)));
     this.seated = key;
+    if (focused === null) return;
+    if (nodes.includes(focused)) this.buttonOf(focused).focus({ preventScroll: true });
+    else this.root.focus({ preventScroll: true });
   }
 
   /**

@@ -1,7 +1,7 @@
 // Strands on a canvas, and which of them lies under a point. These loops run at every step of the slider, over
 // thousands of strands: they take numbers out of arrays one by one, for destructuring costs ten times as much.
 
-/** @import { Camera, Layout, Scene, Strand } from "./types" */
+/** @import { Camera, Layout, Scene } from "./types" */
 import { NODE_HEIGHT, xAt } from "./layout.js";
 
 const THINNEST = 0.7;

@@ -21,7 +21,7 @@ export class SizeControl {
     this.plot = byId("curve");
     this.mark = shape("circle", { r: 5, class: "here" });
     const { about, stops, curve } = page;
-    const heights = [0, 1, ...curve.map(([, value]) => value), about.faithfulness?.[2] ?? 1];
+    const heights = [0, 1, ...curve.flatMap(([, ...values]) => values.map((value) => value ?? 0)), about.faithfulness?.[2] ?? 1];
     this.low = heights.reduce((a, b) => Math.min(a, b));
     this.high = heights.reduce((a, b) => Math.max(a, b)) + 0.06;
     this.most = Math.max(about.n_edges, curve.at(-1)?.[0] ?? 0, 2);
@@ -68,6 +68,7 @@ export class SizeControl {
 
   draw() {
     const { curve, about, stops } = this.page;
+    if (!stops.length) return;
     this.width = this.plot.clientWidth;
     const { width } = this;
     this.plot.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -80,12 +81,22 @@ export class SizeControl {
     for (let size = 10; size <= this.most; size *= 10) {
       this.plot.append(shape("text", { x: this.across(size), y: HEIGHT - 2, class: "tick" }, thousands(size)));
     }
+    this.drawBand();
     const points = curve.map(([size, value]) => `${this.across(size)},${this.up(value)}`);
     this.plot.append(shape("polyline", { points: points.join(" "), class: "line" }));
     for (const [size, value] of curve) this.plot.append(shape("circle", { cx: this.across(size), cy: this.up(value), r: 2, class: "dot" }));
     if (about.faithfulness) this.drawCircuit(about.faithfulness);
     this.plot.append(this.mark);
     this.show({ size: this.size });
+  }
+
+  /** The curve's interval over prompts, as far as it is known. */
+  drawBand() {
+    const known = this.page.curve.filter(([, , low, high]) => low !== null && high !== null);
+    const at = (/** @type {number} */ size, /** @type {number | null} */ value) => `${this.across(size)},${this.up(value ?? 0)}`;
+    const over = known.map(([size, , , high]) => at(size, high));
+    const under = known.map(([size, , low]) => at(size, low)).reverse();
+    if (known.length > 1) this.plot.append(shape("polygon", { points: [...over, ...under].join(" "), class: "spread" }));
   }
 
   /** @param {[number, number, number]} faithfulness */
@@ -100,6 +111,7 @@ export class SizeControl {
   /** @param {Pick<State, "size">} state */
   show({ size }) {
     const { page } = this;
+    if (!page.stops.length) return;
     this.size = size;
     const whole = size === "circuit";
     this.whole.setAttribute("aria-pressed", String(whole));

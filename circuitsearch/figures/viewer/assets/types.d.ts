@@ -45,7 +45,8 @@ export interface Page {
   edges: { writer: number[]; reader: number[]; score: (number | null)[]; without: (number | null)[] };
   circuit: number[];
   stops: number[];
-  curve: [number, number][];
+  /** Edges, faithfulness, and its interval where it is known. */
+  curve: [number, number, number | null, number | null][];
   prompts: Prompt[];
   n_prompts: number;
   without: Record<string, number>;

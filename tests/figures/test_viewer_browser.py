@@ -1,0 +1,361 @@
+"""The page in headless Chromium: what a person clicks, types and drags, what a screen reader is told, and how long it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import circuitsearch as cs
+from circuitsearch.circuit import Circuit
+from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
+from circuitsearch.figures.viewer.data import Prompt
+from circuitsearch.graph import Graph
+from circuitsearch.validation.report import CurvePoint, Report
+from tests.figures.browser import Browser, browser, browser_path
+
+Maker = Callable[..., Circuit]
+AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
+HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
+
+pytestmark = [
+    pytest.mark.skipif(browser_path() is None, reason="no Chromium: install Debian's package chromium"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Browser]:
+    """One browser for all tests of the module."""
+    path = browser_path()
+    assert path is not None
+    with browser(path) as started:
+        yield started
+
+
+@pytest.fixture
+def page(tab: Browser, tmp_path: Path, random_circuit: Maker, report: Report) -> Iterator[Path]:
+    """A page with everything in it, opened; afterwards nothing may have gone wrong, nor anything been asked of a network."""
+    circuit = random_circuit(40, Graph(4, 8, 4))
+    assert circuit.scores is not None
+    prompts = [
+        Prompt((" a", " b"), (" a", " c"), (" d",), (" e",), 3.0, 2.5, -1.0),
+        Prompt(
+            (HOSTILE, "\u05e9\u05dc\u05d5\u05dd\u202e", "\x00\n", "\U0001f469\u200d\U0001f4bb", "x" * 9000),
+            ("a",) * 5,
+            ("b",),
+            ("c",),
+            2,
+            1,
+            0,
+        ),
+    ]
+    head = next(name for name in circuit.nodes if name.startswith("a1"))
+    patterns = {head: [torch.tensor([[1.0, 0.0], [0.25, 0.75]])]}
+    shown = Evidence(prompts, 50, {head: 0.5}, {head: (HOSTILE, "induction")}, {head: 0.125}, patterns)
+    measured = tuple(CurvePoint(n, n / circuit.graph.n_edges, n / 1000) for n in (10, 100, 900))
+    told = replace(report, task=HOSTILE, curve=measured, n_edges=len(circuit), n_edges_total=circuit.graph.n_edges)
+    path = tmp_path / "circuit.html"
+    draw_page(circuit, path, report=told, evidence=shown, model=HOSTILE, method="EAP()")
+    tab.size(1280, 800)
+    tab.open(path)
+    yield path
+    tab.run("0")
+    assert tab.console == []
+    assert {url.split(":")[0] for url in tab.requests} <= {"file", "data", "blob", "about"}, tab.requests
+    assert tab.run("window.hacked") is None
+
+
+def text(tab: Browser, selector: str) -> str:
+    return tab.run(f"document.querySelector({json.dumps(selector)}).textContent")
+
+
+def nodes(tab: Browser) -> list[str]:
+    return tab.run("[...document.querySelectorAll('.node')].map((each) => each.firstChild.textContent)")
+
+
+def type_in(tab: Browser, word: str) -> None:
+    """Search for a word, from wherever the focus is."""
+    tab.press("/")
+    tab.run("document.activeElement.value = ''")
+    tab.call("Input.insertText", text=word)
+    tab.press("Enter")
+
+
+# ---- nodes
+
+
+def test_a_click_on_a_node_tells_all_about_it(tab: Browser, page: Path):
+    """Kind, roles, what is left without it, its direct effect, its edges and where it looks."""
+    head = next(name for name in nodes(tab) if name.startswith("a1"))
+    place = nodes(tab).index(head)
+    tab.run(f"document.querySelectorAll('.node')[{place}].id = 'chosen'")
+    tab.click("#chosen")
+    told = text(tab, "#node-panel")
+    assert (
+        head in told
+        and "attention head in layer 1" in told
+        and "induction" in told
+        and "0.500" in told
+        and "+0.125" in told
+    )
+    assert "Strongest edges in" in told and "75%" in told
+    assert tab.run("document.querySelector('#chosen').getAttribute('aria-pressed')") == "true"
+    assert tab.run("document.querySelectorAll('.node.dim').length") > 0
+    tab.wait("location.hash.includes('node=')")
+    tab.press("Escape")
+    assert tab.run("document.querySelectorAll('[aria-pressed=true].node').length") == 0
+
+
+def test_pointing_at_a_node_lights_its_edges_and_at_an_edge_names_it(tab: Browser, page: Path):
+    """Without a click."""
+    tab.move(*tab.middle(".node.logits"))
+    assert tab.run("document.querySelectorAll('.node.dim').length") > 0
+    x, y = tab.middle(".node.logits")
+    for step in range(-24, 25, 2):  # strands enter below the logits
+        tab.move(x + step, y + 26)
+        if not tab.run("document.querySelector('#tip').hidden"):
+            break
+    assert "logits" in text(tab, "#tip") and "score" in text(tab, "#tip")
+
+
+def test_a_head_is_found_by_any_of_its_names(tab: Browser, page: Path):
+    """Ours, TransformerLens's, the papers'; an unknown one is said to be."""
+    head = next(name for name in nodes(tab) if name.startswith("a1"))
+    layer, index = head[1:].split(".h")
+    for name in (
+        head,
+        f"{layer}.{index}",
+        f"L{layer}H{index}",
+        f"blocks.{layer}.attn.hook_z[:, :, {index}]",
+        f"{head}<q>",
+    ):
+        tab.press("Escape")
+        type_in(tab, name)
+        assert text(tab, "#node-panel h2") == head, name
+    type_in(tab, "a99.h1")
+    assert "no node" in text(tab, "#answer")
+
+
+def test_a_node_outside_the_circuit_is_offered(tab: Browser, page: Path):
+    """With the size at which it comes in."""
+    absent = tab.run(
+        "(() => { const here = new Set([...document.querySelectorAll('.node')].map((e) => e.firstChild.textContent));"
+        "return JSON.parse(document.querySelector('#data').textContent).nodes.map((n) => n[0]).find((n) => !here.has(n)) })()"
+    )
+    assert absent
+    type_in(tab, absent)
+    assert "comes in with" in text(tab, "#answer")
+    tab.click("#answer button")
+    assert text(tab, "#node-panel h2") == absent and absent in nodes(tab)
+
+
+# ---- sizes and filters
+
+
+def test_the_slider_leads_to_nested_circuits(tab: Browser, page: Path):
+    """Sizes grow with it; faithfulness is said, and how it is known; the button leads back."""
+    sizes = []
+    for stop in (0, 10, 10_000):
+        tab.run(
+            f"(() => {{ const s = document.querySelector('#size'); s.value = {stop}; s.dispatchEvent(new Event('input')); }})()"
+        )
+        tab.frames()
+        sizes.append(int(text(tab, "#status").split()[0].replace(",", "")))
+    assert sizes == sorted(set(sizes)) and sizes[-1] == Graph(4, 8, 4).n_edges
+    assert "strongest edges" in tab.run("document.querySelector('#size').getAttribute('aria-valuetext')")
+    tab.run("document.querySelector('#size').focus()")
+    tab.press("ArrowLeft", "ArrowLeft")
+    assert int(text(tab, "#status").split()[0].replace(",", "")) < sizes[-1]
+    tab.click("#whole")
+    assert "the circuit" in text(tab, "#reading") and "0.912" in text(tab, "#reading")
+
+
+def test_filters_hide_edges(tab: Browser, page: Path):
+    """By sign, port, layer and strength; the rest is counted, and one button brings all back."""
+    whole = text(tab, "#status")
+    total = int(whole.split()[0])
+
+    def left() -> int:
+        return int(text(tab, "#status").split()[0])
+
+    tab.click("#sign-opposes")
+    opposing = left()
+    tab.click("#sign-supports")
+    assert opposing + left() == total and 0 < opposing < total
+    tab.click("#reset")
+    assert text(tab, "#status") == whole
+    tab.click("#port-logits")
+    assert left() < total
+    tab.run(
+        "(() => { const f = document.querySelector('#from'); f.value = '2'; f.dispatchEvent(new Event('change')); })()"
+    )
+    tab.run(
+        "(() => { const f = document.querySelector('#least'); f.value = '40'; f.dispatchEvent(new Event('input')); })()"
+    )
+    assert left() <= 1
+    tab.wait("['ports=', 'from=2', 'least=40'].every((word) => location.hash.includes(word))")
+    tab.click("#reset")
+    assert text(tab, "#status") == whole
+
+
+def test_the_address_opens_the_same_view_again(tab: Browser, page: Path):
+    """Size, node, filters and page of the panel; nonsense is passed over."""
+    tab.open(page, "#size=100&node=L1H0&sign=supports&theme=dark&tab=node")
+    assert text(tab, "#node-panel h2") == "a1.h0" and "strongest edges" in text(tab, "#reading")
+    assert (
+        tab.run("document.querySelector('#sign-supports').checked && document.documentElement.dataset.theme") == "dark"
+    )
+    tab.open(page, "#size=x&node=%3Cimg%3E&sign=1&ports=&least=-4&prompt=99&tab=__proto__")
+    assert "the circuit" in text(tab, "#reading")
+
+
+# ---- prompts
+
+
+def test_prompts_show_tokens_as_text(tab: Browser, page: Path):
+    """Differing tokens are marked; markup, control characters and long tokens neither run nor break the line."""
+    tab.click("#tab-prompts")
+    assert tab.run("[...document.querySelectorAll('#prompts-panel mark')].slice(0, 2).map((e) => e.textContent)") == [
+        " b",
+        " c",
+    ]
+    tab.click("[aria-label='Next prompt']")
+    first = tab.run("document.querySelector('#prompts-panel .token').textContent")
+    assert first.startswith("</script><script>")
+    told = text(tab, "#prompts-panel")
+    assert "\\u202e" in told and "\\u0000\u21b5" in told and "\u202e" not in told
+    assert tab.run(
+        "(() => { const p = document.querySelector('#prompts-panel'); return p.scrollWidth <= p.clientWidth })()"
+    )
+    assert tab.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+# ---- keys
+
+
+def test_keys_alone_reach_everything(tab: Browser, page: Path):
+    """From the page's top by Tab into the drawing, by arrows along it, by Enter and Escape in and out, by [ and ] over sizes."""
+    for _ in range(40):
+        tab.press("Tab")
+        if tab.run("document.activeElement.matches('.node')"):
+            break
+    first = tab.run("document.activeElement.firstChild.textContent")
+    assert first == "embed"
+    tab.press("ArrowUp")
+    second = tab.run("document.activeElement.firstChild.textContent")
+    assert second != first
+    tab.press("Enter")
+    assert text(tab, "#node-panel h2") == second
+    before = text(tab, "#reading")
+    tab.press("]")
+    assert text(tab, "#reading") != before and tab.run("document.activeElement.matches('.node')")
+    tab.press("Escape")
+    tab.run("document.querySelector('#tab-about').focus()")
+    tab.press("ArrowRight", "ArrowRight")
+    assert tab.run("document.querySelector('#tab-edges').getAttribute('aria-selected')") == "true"
+    assert tab.run("document.querySelectorAll('#edges-panel tbody tr').length") > 0
+
+
+# ---- files
+
+
+def test_the_view_is_saved_as_svg_and_png(tab: Browser, page: Path, tmp_path: Path):
+    """An SVG that parses and holds what is shown, a PNG of the same shape."""
+    import xml.etree.ElementTree as xml
+
+    tab.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    edges = int(text(tab, "#status").split()[0])
+    tab.click("#as-svg")
+    drawing = waited(tab, tmp_path / "circuit.svg").decode()
+    tree = xml.fromstring(drawing)
+    name = "{http://www.w3.org/2000/svg}"
+    assert len(tree.findall(f"{name}path")) >= edges and len(tree.findall(f"{name}g")) == len(nodes(tab))
+    assert "<script" not in drawing
+    tab.click("#as-png")
+    assert waited(tab, tmp_path / "circuit.png").startswith(b"\x89PNG")
+
+
+def waited(tab: Browser, file: Path) -> bytes:
+    for _ in range(200):
+        if file.is_file() and file.stat().st_size:
+            return file.read_bytes()
+        tab.frames()
+    raise AssertionError(f"{file.name} was not saved: {text(tab, '#answer')}")
+
+
+# ---- sizes of circuits
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "has no edges"), (1, "1 edge")])
+def test_tiny_circuits_are_drawn(tab: Browser, tmp_path: Path, count: int, said: str):
+    """An empty one says what that means."""
+    draw_page(Circuit.from_edges(Graph(2, 4, 4), [("embed", "logits")][:count]), tmp_path / "x.html")
+    tab.open(tmp_path / "x.html")
+    assert said in text(tab, "#status") + text(tab, "#empty") and len(nodes(tab)) == 2 * count
+    assert tab.console == []
+
+
+@pytest.mark.parametrize("count", [5_000, 30_000])
+def test_large_circuits_are_drawn_in_time(tab: Browser, tmp_path: Path, random_circuit: Maker, count: int):
+    """Bounds an order of magnitude above what one free core takes; docs/page.md has the figures measured."""
+    graph = Graph(12, 12, 12)
+    values = torch.randn(graph.mask.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 3
+    values[0], values[:, -1] = 9 * values[0], 9 * values[:, -1]
+    values = torch.where(graph.mask, values, 0.0)
+    draw_page(cs.top(cs.Scores(graph, values, "", "", "", "", 1), count), tmp_path / "x.html")
+    tab.size(1280, 800)
+    tab.open(tmp_path / "x.html")
+    tab.wait("performance.getEntriesByName('first-contentful-paint').length")
+    assert tab.run("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 5000
+    step = tab.run(
+        "(async () => { const s = document.querySelector('#size'), times = [];"
+        "const frame = () => new Promise((done) => requestAnimationFrame(done));"
+        "for (let i = 0; i < 10; i += 1) { await frame(); const began = performance.now(); s.value = String(s.max - (i % 5));"
+        "s.dispatchEvent(new Event('input')); await frame(); times.push(performance.now() - began); }"
+        "return times.sort((a, b) => a - b)[5] })()"
+    )
+    assert step < 500 and tab.console == []
+
+
+# ---- for everyone
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_no_serious_fault(tab: Browser, page: Path, width: int, dark: bool):
+    """On every page of the panel, with a node selected."""
+    if not AXE.is_file():
+        pytest.skip("no axe-core: run `npm install --prefix tests/figures`")
+    tab.size(width, 800, dark=dark)
+    for view in ("tab=about", "tab=node&node=embed", "tab=edges&size=100", "tab=prompts"):
+        tab.open(page, f"#{view}")
+        assert faults(tab) == [], view
+        assert tab.run("document.documentElement.scrollWidth <= innerWidth"), f"{view} is wider than the screen"
+
+
+def faults(tab: Browser) -> list[Any]:
+    tab.run(AXE.read_text(encoding="utf-8"))
+    found = tab.run(
+        "axe.run().then((all) => all.violations.map((v) => [v.id, v.impact, v.nodes.map((n) => n.html.slice(0, 200))]))"
+    )
+    return [fault for fault in found if fault[1] in ("serious", "critical")]
+
+
+def test_the_index_works(tab: Browser, tmp_path: Path, random_circuit: Maker, report: Report):
+    """It leads to the runs' pages, without a script, and without a serious fault."""
+    circuit = random_circuit(20)
+    draw_page(circuit, tmp_path / "circuit.html", report=report)
+    runs = [Shown(f"run {i} {HOSTILE}", "circuit.html", random_circuit(20 + 9 * i), report, HOSTILE) for i in range(2)]
+    (tmp_path / "index.html").write_text(index_page(runs), encoding="utf-8")
+    tab.size(1280, 800)
+    tab.open(tmp_path / "index.html")
+    assert AXE.is_file() is False or faults(tab) == []
+    assert tab.console == [] and tab.run("window.hacked") is None
+    tab.click("a")
+    tab.wait("document.querySelector('.node')")
