@@ -158,12 +158,28 @@ def draw(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="A file that ends in .svg, .pdf, .png, .tex, .dot or .html.")
     ] = Path("circuit.svg"),
+    against: Annotated[
+        Path | None, typer.Option(help="Another circuit of the same graph, to compare it with.", show_default=False)
+    ] = None,
+    roles: Annotated[
+        Path | None, typer.Option(help="What nodes do: a JSON file of names and texts.", show_default=False)
+    ] = None,
+    top: Annotated[int | None, typer.Option(help="Only so many edges, the strongest.", show_default=False)] = None,
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    width: Annotated[
+        str | None,
+        typer.Option(help="one-column, two-column, neurips, iclr, icml, acl ... or inches.", show_default=False),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Draw a circuit as a figure for a paper."""
-    from circuitsearch.cli.verbs import draw
+    from circuitsearch.cli.verbs import Drawing, draw, draw_against
 
-    draw(circuit, out, Terminal(json))
+    drawing = Drawing(out, roles, top, theme, width)
+    if against is None:
+        draw(circuit, drawing, Terminal(json))
+    else:
+        draw_against(circuit, against, drawing, Terminal(json))
 
 
 @app.command()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from circuitsearch import figures, formats
+from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
 from circuitsearch.cli.inputs import Question, circuit_at, setting
 from circuitsearch.cli.terminal import Terminal
@@ -69,16 +70,56 @@ def validate(circuit: Path, question: Question, out: Path | None, terminal: Term
     terminal.result(report.to_dict())
 
 
-def draw(circuit: Path, out: Path, terminal: Terminal) -> None:
+@dataclass(frozen=True)
+class Drawing:
+    """Where a figure goes, and how it is to look."""
+
+    out: Path
+    roles: Path | None = None
+    top: int | None = None
+    theme: str = "light"
+    width: str | None = None
+
+    def read(self, path: Path) -> Circuit:
+        """The circuit at a path, or its strongest edges."""
+        found = circuit_at(path)
+        return found if self.top is None else found.strongest(self.top)
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """What the figure's functions take."""
+        return {"roles": self.roles, "theme": self.theme, "width": self.width}
+
+
+def draw(circuit: Path, drawing: Drawing, terminal: Terminal) -> None:
     """Draw a circuit; the report and the manifest of its run, where they lie beside it, give the caption."""
-    found, beside = circuit_at(circuit), _beside(circuit)
+    found, beside, out = drawing.read(circuit), _beside(circuit), drawing.out
     _check_writable(out)
     if suffix_of(out, (*FORMATS, "dot", "html")) == "html":
         write_whole(out, lambda path: draw_page(found, path, **beside))
     else:
-        write_whole(out, lambda path: figures.draw(found, path, caption=figures.caption_for(found, **beside)))
+        caption = _caption(found, circuit_at(circuit), beside)
+        write_whole(out, lambda path: figures.draw(found, path, caption=caption, **drawing.look))
     terminal.say("figure", f"{len(found)} of {found.graph.n_edges} edges drawn in {out}")
     terminal.result({"out": str(out), "n_edges": len(found)})
+
+
+def draw_against(circuit: Path, other: Path, drawing: Drawing, terminal: Terminal) -> None:
+    """Draw two circuits in one figure; they are called by their methods, or else by their places."""
+    first, second, out = drawing.read(circuit), drawing.read(other), drawing.out
+    _check_writable(out)
+    one, two = (str(_beside(path).get("method", "")).partition("(")[0] for path in (circuit, other))
+    names = (one, two) if one and two and one != two else (str(circuit), str(other))
+    write_whole(out, lambda path: figures.draw_comparison(first, second, path, names=names, **drawing.look))
+    shared = int((first.mask & second.mask).sum())
+    terminal.say("figure", f"{len(first)} and {len(second)} edges, {shared} of them shared, drawn in {out}")
+    terminal.result({"out": str(out), "n_edges": [len(first), len(second)], "n_shared": shared})
+
+
+def _caption(drawn: Circuit, whole: Circuit, beside: dict[str, Any]) -> str:
+    """What stands below the figure; evidence is of the whole circuit, whatever part of it is drawn."""
+    caption = figures.caption_for(whole, **beside)
+    return caption if len(drawn) == len(whole) else f"The {len(drawn):,} strongest edges. {caption}"
 
 
 def convert(circuit: Path, out: Path, roles: Path | None, terminal: Terminal) -> None:

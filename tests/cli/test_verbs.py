@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import circuitsearch as cs
 from circuitsearch import __version__
@@ -62,6 +63,24 @@ def test_draw_a_circuit_from_elsewhere(command: Command):
     circuit.save("mine.json")
     assert command("draw", "mine.json", "-o", "mine.svg", "--json").out == '{"out": "mine.svg", "n_edges": 2}\n'
     xml.parse("mine.svg")
+
+
+def test_a_figure_is_drawn_as_asked(command: Command):
+    """Roles from a file, a width, dark paper, the strongest edges; and a comparison with its counts."""
+    graph = cs.Graph(1, 1, 1)
+    scores = torch.arange(graph.mask.numel()).view(graph.mask.shape) / 7
+    cs.Circuit.from_edges(graph, [("embed", "m0<in>"), ("m0", "logits")], scores).save("mine.json")
+    cs.Circuit.from_edges(graph, [("embed", "m0<in>")], scores).save("other.json")
+    Path("roles.json").write_text('{"m0": "gate"}')
+    said = command(
+        "draw", "mine.json", "--roles", "roles.json", "--width", "acl-column", "--theme", "dark", "--top", "1", "--json"
+    )
+    figure = Path("circuit.svg").read_text()
+    assert json.loads(said.out)["n_edges"] == 1 and "gate" in figure and "The 1 strongest edges" in figure
+    assert xml.fromstring(figure).attrib["width"] == "218.16pt" and "#15171c" in figure
+    said = command("draw", "mine.json", "--against", "other.json", "-o", "both.svg", "--json")
+    assert json.loads(said.out) == {"out": "both.svg", "n_edges": [2, 1], "n_shared": 1}
+    assert "only mine.json (1)" in Path("both.svg").read_text()
 
 
 def test_tasks_are_listed(command: Command):

@@ -25,7 +25,7 @@ def pair() -> tuple[Circuit, Circuit]:
 
 def test_each_edge_says_whose_it_is(pair):
     """Shared, only the first's, only the second's; each with a line style of its own."""
-    both, figure = compared(*pair, ("one", "other"))
+    both, figure = compared(pair[0], pair[1], ("one", "other"))
     says = {(strand.writer, strand.reader): strand.says for strand in figure.strands}
     assert says == {BOTH: style.SHARED, LEFT: style.FIRST, RIGHT: style.SECOND} and len(both) == 3
     assert len({strand.dash for strand in figure.strands}) == 3
@@ -36,7 +36,9 @@ def test_the_legend_counts(pair, tmp_path, theme):
     """Names and counts stand in the figure, whatever the names are; the same circuits give the same bytes."""
     assert cs.draw_comparison is draw_comparison
     for name in ("one.svg", "two.svg"):
-        draw_comparison(*pair, tmp_path / name, names=("EAP-IG", "<b>exact</b>"), theme=theme, width="one-column")
+        draw_comparison(
+            pair[0], pair[1], tmp_path / name, names=("EAP-IG", "<b>exact</b>"), theme=theme, width="one-column"
+        )
     svg = ElementTree.fromstring((tmp_path / "one.svg").read_bytes())
     words = " ".join("".join(node.itertext()) for node in svg.iter("{http://www.w3.org/2000/svg}text"))
     for expected in ("in both (1)", "only EAP-IG (1)", "only <b>exact</b> (1)", "1 shared"):
@@ -58,7 +60,7 @@ def test_equal_and_disjoint_circuits_are_drawn(pair, tmp_path):
     """Counts of nought are said, not left out."""
     draw_comparison(pair[0], pair[0], tmp_path / "same.svg")
     assert "(0)" in (tmp_path / "same.svg").read_text()
-    draw_comparison(*pair, tmp_path / "c.dot")
+    draw_comparison(pair[0], pair[1], tmp_path / "c.dot")
     assert (tmp_path / "c.dot").read_text().startswith("digraph")
 
 
