@@ -1,0 +1,70 @@
+"""The notebooks run from top to bottom, show what they promise, and are kept without what a run leaves in them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "docs/notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+ONE_CORE = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+SECONDS = 60
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_stripped(path: Path):
+    """Outputs are made anew by whoever runs a notebook; kept, they would grow stale and large."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert code and all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert all(cell["metadata"] == {} for cell in notebook["cells"])
+    assert notebook["metadata"].keys() <= {"kernelspec", "language_info"} and path.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In an empty folder, on one core, without the network; every shown value has its figure or its table."""
+    notebook = _executed(path, tmp_path, monkeypatch)
+    shown = [
+        output.data
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "data" in output
+    ]
+    assert len(shown) >= 5
+    assert any("image/svg+xml" in data for data in shown) and any("text/html" in data for data in shown)
+    assert not [data for data in shown if data.get("text/plain", "").startswith("<circuitsearch")]
+
+
+def _executed(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    nbformat = pytest.importorskip("nbformat", reason="notebooks are not installed: pip install -e '.[notebooks]'")
+    nbclient = pytest.importorskip("nbclient", reason="notebooks are not installed: pip install -e '.[notebooks]'")
+    pytest.importorskip("ipykernel", reason="notebooks are not installed: pip install -e '.[notebooks]'")
+    for name, value in (
+        ONE_CORE | {"IPYTHONDIR": str(folder / ".ipython"), "JUPYTER_RUNTIME_DIR": str(folder / ".run")}
+    ).items():
+        monkeypatch.setenv(name, value)
+    # the kernel of this very interpreter, whatever kernels are installed beside it
+    monkeypatch.setenv("JUPYTER_PATH", str(_kernel(folder)))
+    notebook = nbformat.read(path, as_version=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Jupyter's own parts say of one another
+        client = nbclient.NotebookClient(
+            notebook, timeout=SECONDS, kernel_name="here", resources={"metadata": {"path": str(folder)}}
+        )
+        client.execute()
+    return notebook
+
+
+def _kernel(folder: Path) -> Path:
+    place = folder / ".jupyter/kernels/here"
+    place.mkdir(parents=True)
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (place / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "here", "language": "python"}))
+    return folder / ".jupyter"
