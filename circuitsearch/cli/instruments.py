@@ -74,7 +74,8 @@ class Look:
     @property
     def question(self) -> Question:
         """The part of it that other verbs ask too; a prompt of one's own stands in no task."""
-        n = self.n or N_PROMPTS if self.task is not None and not Path(self.task).is_file() else self.n
+        named = self.task is not None and not Path(self.task).is_file()
+        n = N_PROMPTS if self.n is None and named else self.n
         asked = Question("ioi" if self.task is None else self.task, self.model, n, self.seed, metric=self.metric)
         return replace(asked, device=self.device, dtype=self.dtype)
 

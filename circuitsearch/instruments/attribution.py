@@ -234,7 +234,7 @@ def _means(like: Tensor, tokens: Tensor) -> Tensor:
 
 def _written(run: Recording, batch: Batch, way: Way, direction: Tensor) -> Tensor:
     """What each writer of the graph adds: (B, U)."""
-    effects = [way.effect(at_position(run.streams[0], batch)[None], direction)]
+    effects = [way.effect(at_position(run.start, batch)[None], direction)]
     for index, part in enumerate(run.described.parts):
         gave = at_position(run.gives[index], batch)
         if part.output_weight is None:

@@ -91,7 +91,7 @@ def decompose(model: Any, task: Task, *, spans: Sequence[str] = (), tokenizer: A
     missed = largest = 0.0
     for batch in batches(described, task):
         run = record(described, batch.clean, batch.position)
-        embed, writes, end = run.streams[0], [run.write(at) for at in range(len(described.parts))], run.streams[-1]
+        embed, writes, end = run.start, [run.write(at) for at in range(len(described.parts))], run.streams[-1]
         numbers, reached = _numbers(embed, writes, end)
         kept.append((batch.rows, columns.average(numbers, batch)))
         missed = max(missed, float((reached - end).abs().max()))

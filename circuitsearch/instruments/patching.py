@@ -97,7 +97,7 @@ class AttentionOut(Site):
     name = "attention"
 
     def rows(self, described: Described) -> list[int]:
-        return [index for index, place in enumerate(described.graph.base.parts) if place.mixes]
+        return [index for index, place in enumerate(described.graph.base.parts) if place.letter != "m"]
 
 
 class MLPOut(Site):
@@ -106,7 +106,7 @@ class MLPOut(Site):
     name = "mlp"
 
     def rows(self, described: Described) -> list[int]:
-        return [index for index, place in enumerate(described.graph.base.parts) if not place.mixes]
+        return [index for index, place in enumerate(described.graph.base.parts) if place.letter == "m"]
 
 
 class HeadOut(Site):

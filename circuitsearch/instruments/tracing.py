@@ -183,7 +183,7 @@ def causal_trace(
     if site.by_head:
         raise InputError(f"causal tracing restores the stream, mlp or attention at a token, not {site.name!r} by head")
     window = window or (1 if isinstance(site, Stream) else max(1, min(WINDOW, round(len(described.blocks) / 5))))
-    if seeds < 1 or window < 1 or (noise is not None and noise < 0):
+    if seeds < 1 or window < 1 or (noise is not None and not 0 <= noise < torch.inf):
         raise InputError(
             f"there must be at least one noise, a window of 1 or more, and noise of 0 or more: {seeds}, {window}, {noise}"
         )

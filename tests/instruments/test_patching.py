@@ -118,16 +118,20 @@ def test_heads_by_hand(grouped):
         assert abs(found["a0", column] - by_hand(grouped, task, module, before, features(first, 8))) < 1e-12, site.name
 
 
-def test_a_pattern_is_queries_and_keys(gpt2):
-    """All heads of one block patched at once by q and k give what patching the pattern gives, in a model of one head."""
-    model = tiny_model("gpt2")
-    task = random_task()
-    patterns = LOOK.activation_patching(model, task, LOOK.Pattern())
-    values, heads = (LOOK.activation_patching(model, task, site) for site in (LOOK.Value(), LOOK.HeadOut()))
-    # In the first block keys and values differ at one position alone, which every later query shares out by its pattern:
-    assert patterns.effects.shape == heads.effects.shape == values.effects.shape
-    same = replace(task, corrupt=tuple(ids.clone() for ids in task.clean))
-    assert float(LOOK.activation_patching(model, same, LOOK.Pattern()).effects.abs().max()) < 1e-12
+def test_patterns_by_hand(gpt2):
+    """The clean pattern of one head weighs the corrupt run's values, in GPT-2's own plain code."""
+    task, plain = random_task(), tiny_model("gpt2")
+    plain.set_attn_implementation("eager")
+    clean = plain(torch.stack(task.clean), output_attentions=True).attentions[0][:, 1]  # (B, T, T)
+    block, values = gpt2.transformer.h[0].attn, {}
+    handle = block.c_attn.register_forward_hook(lambda _, __, output: values.update(v=output[..., 64 + 8 : 64 + 16]))
+
+    def cut(own: Tensor, other: Tensor) -> Tensor:
+        return torch.cat([own[..., :8], clean @ values["v"], own[..., 16:]], -1)
+
+    expected = by_hand(gpt2, task, block.c_proj, True, cut)
+    handle.remove()
+    assert abs(LOOK.activation_patching(gpt2, task, LOOK.Pattern())["a0", "1"] - expected) < 1e-12
 
 
 @pytest.mark.rounded
@@ -218,9 +222,8 @@ def test_windows_restore_neighbours(gpt2):
     """A window over all blocks restores what restoring each MLP together does, whatever block it stands at."""
     found = LOOK.causal_trace(gpt2, with_subject(), "subject", site=LOOK.MLPOut(), window=8, seeds=1)
     assert torch.allclose(found.effects[0], found.effects[1])
-    assert not torch.allclose(
-        *LOOK.causal_trace(gpt2, with_subject(), "subject", site=LOOK.MLPOut(), window=1, seeds=1).effects
-    )
+    alone = LOOK.causal_trace(gpt2, with_subject(), "subject", site=LOOK.MLPOut(), window=1, seeds=1)
+    assert not torch.allclose(alone.effects[0], alone.effects[1])
 
 
 @pytest.mark.rounded
@@ -239,6 +242,7 @@ def test_country_facts_say_where_they_are(pico):
 
 def test_tracing_refuses_what_makes_no_sense(gpt2):
     """Heads are no state at a token, a span must be there, noise cannot be negative."""
+    wrong: dict[str, Any]
     for wrong in ({"site": LOOK.HeadOut()}, {"noise": -1.0}, {"seeds": 0}):
         with pytest.raises(cs.InputError):
             LOOK.causal_trace(gpt2, with_subject(), "subject", **wrong)
