@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
-from circuitsearch.engine.kernels import HeadGradients, inner_products
+from circuitsearch.engine.kernels import HeadGradients, inner_products, writes
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.metrics import Metric
@@ -79,6 +80,7 @@ class PortGradients:
     heads: dict[int, Tensor]  # (B, T, H, K) at the values of an attention's heads, as they enter the output projection
     final: Tensor  # (B, T, D) at the final norm's input
     spans: Tensor | None = None  # (B, T), where spans have nodes of their own
+    budget: int = sys.maxsize  # bytes of working memory
     runs: int = 1
 
     def __add__(self, other: PortGradients) -> PortGradients:
@@ -90,25 +92,44 @@ class PortGradients:
             runs=self.runs + other.runs,
         )
 
-    def scores(self, writes_UBTD: Tensor) -> Tensor:
+    def scores(self, differences: Activations) -> Tensor:
         """Inner product of each write with the gradient at each port, over positions and prompts: (U, V), the mean over runs.
 
         Where the graph has no edge the score is zero.
         """
-        return self.described.graph.collapse(self.atom_scores(writes_UBTD))
+        return self.described.graph.collapse(self.atom_scores(differences))
 
     @torch.no_grad()
-    def atom_scores(self, writes_UBTD: Tensor) -> Tensor:
-        """The same between the nodes in which the model is run, in each span: (U', V', S)."""
+    def atom_scores(self, differences: Activations) -> Tensor:
+        """The same between the nodes in which the model is run, in each span: (U', V', S).
+
+        Writes and gradients as wide as the stream exist for some positions at a time only.
+        """
         graph = self.described.graph.base
-        spans = self.spans, max(1, len(self.described.graph.spans))
-        to_logits = inner_products(writes_UBTD, self.final[None], *spans)  # (U', 1, S)
-        scores = to_logits.new_zeros(len(graph.writers), len(graph.readers), to_logits.shape[-1])
-        scores[:, -1:] = to_logits
-        for place, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
-            grads_PND = grads if isinstance(grads, Tensor) else grads.at_ports(part)  # pyright: ignore[reportArgumentType]
-            scores[: place.seen, place.columns] = inner_products(writes_UBTD[: place.seen], grads_PND, *spans)
+        n_spans = max(1, len(self.described.graph.spans))
+        wide = torch.promote_types(self.final.dtype, torch.float32)
+        scores = self.final.new_zeros(len(graph.writers), len(graph.readers), n_spans, dtype=wide)
+        for some in self._positions():
+            spans = None if self.spans is None else self.spans.flatten()[some], n_spans
+            some_differences = differences.map(lambda value, some=some: value.flatten(0, 1)[None, some])
+            writes_UND = writes(self.described, some_differences).flatten(1, 2).to(wide)
+            scores[:, -1:] += inner_products(writes_UND, self.final.flatten(0, 1)[None, some], *spans)
+            for place, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
+                if isinstance(grads, Tensor):
+                    grads_PND = grads.flatten(1, 2)[:, some]
+                else:
+                    grads_PND = grads.at_ports(part, some)  # pyright: ignore[reportArgumentType]
+                scores[: place.seen, place.columns] += inner_products(writes_UND[: place.seen], grads_PND, *spans)
         return scores / self.runs
+
+    def _positions(self) -> Iterator[slice]:
+        """Positions of all prompts, one after another, as many together as a quarter of the budget holds."""
+        graph = self.described.graph.base
+        ports = max((part.columns.stop - part.columns.start for part in graph.parts), default=0)
+        width = self.final.shape[-1] * (self.final.element_size() if self.final.element_size() > 2 else 6)
+        at_once = max(1, self.budget // (4 * (len(graph.writers) + 2 * ports) * width))
+        n = self.final[..., 0].numel()
+        yield from (slice(first, min(first + at_once, n)) for first in range(0, n, at_once))
 
 
 @dataclass(frozen=True)
@@ -129,12 +150,14 @@ def port_gradients(
     override: Override = _as_it_is,
     rules: Rules = PLAIN,
     spans: Tensor | None = None,
+    budget: int = sys.maxsize,
 ) -> GradientRun:
     """Run ``ids`` (B, T), after the prefix that ``cache`` holds, forward and backward.
 
     The metric is summed over prompts, so that each prompt's gradient is its own. A batch that does not know its
     clean logits yet is taken to be on its clean run. Under ``rules`` the run is the same, and the gradient is theirs.
-    ``spans`` (B, T) numbers the span of each position, where spans have nodes of their own.
+    ``spans`` (B, T) numbers the span of each position, where spans have nodes of their own. ``budget`` is what scoring
+    by these gradients may take of memory, in bytes.
     """
     taps = GradientTaps(override=override)
     with torch.enable_grad(), frozen(described.model), rules.on(described):
@@ -161,7 +184,7 @@ def port_gradients(
             else _at_ports(part, index, input_grads, taps.streams[index], rules.fixed_scales)
             for index, part in enumerate(described.parts)
         )
-        ports = PortGradients(described, parts, value_grads, next(found), spans)
+        ports = PortGradients(described, parts, value_grads, next(found), spans, budget)
     return GradientRun(logits.detach(), taps.activations, ports)
 
 

@@ -38,16 +38,15 @@ def writes(described: Described, activations: Activations) -> Tensor:
     return out
 
 
-def inner_products(writes_UBTD: Tensor, grads_PND: Tensor, spans_BT: Tensor | None = None, n_spans: int = 1) -> Tensor:
+def inner_products(writes_UND: Tensor, grads_PND: Tensor, spans_N: Tensor | None = None, n_spans: int = 1) -> Tensor:
     """Inner product of each write with the gradient at each port, over prompts and the positions of each span: (U, P, S).
 
-    ``spans_BT`` numbers the span of each position; without it there is one. Weights in half precision keep float32 sums.
+    ``spans_N`` numbers the span of each position; without it there is one. Weights in half precision keep float32 sums.
     """
-    wide = torch.promote_types(writes_UBTD.dtype, torch.float32)
-    if spans_BT is None:
-        return (writes_UBTD.flatten(1).to(wide) @ grads_PND.flatten(1).to(wide).T)[..., None]
-    writes_UND, grads_PND = writes_UBTD.flatten(1, 2), grads_PND.flatten(1, -2)
-    inside = [(spans_BT.flatten() == span).nonzero().flatten() for span in range(n_spans)]
+    wide = torch.promote_types(writes_UND.dtype, torch.float32)
+    if spans_N is None:
+        return (writes_UND.flatten(1).to(wide) @ grads_PND.flatten(1).to(wide).T)[..., None]
+    inside = [(spans_N == span).nonzero().flatten() for span in range(n_spans)]
     products = [writes_UND[:, at].flatten(1).to(wide) @ grads_PND[:, at].flatten(1).to(wide).T for at in inside]
     return torch.stack(products, -1)
 
@@ -92,15 +91,15 @@ class HeadGradients:
             self.scaled_PNK + other.scaled_PNK, self.along_PN + other.along_PN, self.normal_ND + other.normal_ND
         )
 
-    def at_ports(self, part: Heads) -> Tensor:
-        """The gradient at each port, summed over runs: (P, N, D)."""
+    def at_ports(self, part: Heads, some: slice = slice(None)) -> Tensor:
+        """The gradient at each port, of ``some`` positions, summed over runs: (P, N, D)."""
         weight_PKD = part.port_weight()
         if part.norm.centred:
             weight_PKD -= weight_PKD.mean(-1, keepdim=True)
-        grad_PND = torch.bmm(self.scaled_PNK, weight_PKD)
+        grad_PND = torch.bmm(self.scaled_PNK[:, some], weight_PKD)
         if not self.along_PN:
             return grad_PND
-        along_NPR = torch.stack(self.along_PN, -1).transpose(0, 1)
-        normal_NRD = torch.stack(self.normal_ND, 1)
+        along_NPR = torch.stack([along[:, some] for along in self.along_PN], -1).transpose(0, 1)
+        normal_NRD = torch.stack([normal[some] for normal in self.normal_ND], 1)
         grad_PND.transpose(0, 1).baddbmm_(along_NPR, normal_NRD, alpha=-1 / weight_PKD.shape[-1])
         return grad_PND

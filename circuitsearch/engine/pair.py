@@ -12,7 +12,6 @@ from transformers import Cache
 
 from circuitsearch.ablation import Ablation, Fitted
 from circuitsearch.engine.gradients import GradientRun, Override, _as_it_is, port_gradients
-from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
@@ -106,12 +105,12 @@ class Pair:
         """
         batch = self.known if override is not _as_it_is else self.batch
         return port_gradients(
-            self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules, self.spans
+            self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules, self.spans, self.budget
         )
 
-    def differences(self, clean: Activations) -> Tensor:
-        """What cutting takes from each write, clean minus ablated: (U, B, T, D)."""
-        return writes(self.described, clean - self.ablated)
+    def differences(self, clean: Activations) -> Activations:
+        """What cutting takes from what each part gives, clean minus ablated."""
+        return clean - self.ablated
 
 
 def pairs(

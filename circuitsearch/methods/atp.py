@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.recompute import CleanAttention
 from circuitsearch.errors import InputError
@@ -48,11 +49,11 @@ class QKFix:
         ports, clean = self.first.gradients(pair)
         differences = pair.differences(clean)
         graph, attention = pair.described.graph, CleanAttention(pair)
-        scores = ports.atom_scores(differences)
+        scores, differences_UBTD = ports.atom_scores(differences), writes(pair.described, differences)
         for index, gradient in ports.heads.items():
             place = graph.base.parts[index]
             for port in ("q", "k"):
                 columns = graph.base.port_readers(place.layer, port)
-                effects = attention.effects(index, port, differences[: place.seen], gradient)
+                effects = attention.effects(index, port, differences_UBTD[: place.seen], gradient)
                 scores[: place.seen, columns] = effects / ports.runs
         return graph.collapse(scores)
