@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def load(
-    name: str | Path, *, dtype: str | torch.dtype | None = None, device: str | torch.device | None = None
+    name: str | Path,
+    *,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    device_map: str | dict[str, Any] | None = None,
 ) -> tuple[Any, Any]:
     """Load a causal language model and its tokenizer, ready to be explained.
 
@@ -28,6 +32,10 @@ def load(
         the one they are stored in.
     device
         Where to put the model; by default the CPU.
+    device_map
+        Where to put its parts, in place of ``device``, as ``from_pretrained`` takes it: ``"auto"``, or a dictionary. What
+        does not fit the accelerator stays on the CPU or on disk and is brought when it runs. Needs the package
+        accelerate (``pip install 'circuitsearch[device-map]'``).
 
     Returns
     -------
@@ -48,6 +56,6 @@ def load(
     >>> model.config.model_type, model.training
     ('gpt2', False)
     """
-    model, tokenizer = read(name, dtype, device)
+    model, tokenizer = read(name, dtype, device, device_map)
     proven(model, granularity=Granularity(merged_heads=True))  # whether or not its heads can be told apart
     return model, tokenizer

@@ -115,11 +115,8 @@ class PortGradients:
             writes_UND = writes(self.described, some_differences).flatten(1, 2).to(wide)
             scores[:, -1:] += inner_products(writes_UND, self.final.flatten(0, 1)[None, some], *spans)
             for place, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
-                if isinstance(grads, Tensor):
-                    grads_PND = grads.flatten(1, 2)[:, some]
-                else:
-                    grads_PND = grads.at_ports(part, some)  # pyright: ignore[reportArgumentType]
-                scores[: place.seen, place.columns] += inner_products(writes_UND[: place.seen], grads_PND, *spans)
+                wide_grads = grads.flatten(1, 2)[:, some] if isinstance(grads, Tensor) else grads.at_ports(part, some)  # pyright: ignore[reportArgumentType]
+                scores[: place.seen, place.columns] += inner_products(writes_UND[: place.seen], wide_grads, *spans)
         return scores / self.runs
 
     def _positions(self) -> Iterator[slice]:

@@ -98,6 +98,7 @@ def _prove(described: Described, ids: Tensor) -> None:
         _writers_sum_to_stream(described, taps.activations, taps)
         _norms_as_described(described, taps)
         _parts_by_themselves(described, ids, taps)
+        _weights_as_read(described, taps)
 
 
 def _own_logits(described: Described, ids: Tensor) -> Tensor:
@@ -144,6 +145,21 @@ def _parts_by_themselves(described: Described, ids: Tensor, taps: _Streams) -> N
         else:
             problem = f"the {place.kind} of block {place.layer} gives something else by itself than in the model"
             _agree(problem, components.run(index, taps.inputs[index]), gave[index])
+
+
+def _weights_as_read(described: Described, taps: _Streams) -> None:
+    """A projection must give what the weight that is read of it gives: one that is quantised, say, may do otherwise."""
+    places = described.graph.base.parts
+    for index, part in described.heads:
+        normed = part.norm(taps.streams[index])
+        for module, ports in part.projections.items():
+            for port in ports:
+                projection = part.projection(port)
+                gives = torch.einsum("btd,hkd->bthk", normed, projection.weight.to(normed)) + projection.bias
+                problem = (
+                    f"the {port} projection of block {places[index].layer} ({type(module).__name__}) is not its weight"
+                )
+                _agree(problem, gives, projection.take(taps.outputs[index][ports]))
 
 
 def _agree(problem: str, value: Tensor, expected: Tensor, additions: int = 1, least: float = 0.0) -> None:

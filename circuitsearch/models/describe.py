@@ -16,6 +16,7 @@ from circuitsearch.models.arch import Block
 from circuitsearch.models.families import family
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Neurons, Projection, Shared, Whole, output_by_input
+from circuitsearch.models.weights import runs_on
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Described:
     @property
     def device(self) -> torch.device:
         """Where the input goes."""
-        return self.model.get_input_embeddings().weight.device
+        return runs_on(self.model.get_input_embeddings())
 
     @property
     def n_positions(self) -> int | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.models.families import family
+from circuitsearch.models.weights import all_weights
 
 BUNDLED: dict[str, Path] = {"pico": Path(__file__).parent / "pico"}
 DTYPES: dict[str, torch.dtype] = {
@@ -22,6 +24,8 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+DeviceMap = str | dict[str, Any]
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "spiece.model")
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -45,14 +49,43 @@ class Source:
         return {"local_files_only": self.folder is not None, "trust_remote_code": False}
 
 
-def read(name: str | Path, dtype: str | torch.dtype | None, device: str | torch.device | None) -> tuple[Any, Any]:
+def read(
+    name: str | Path,
+    dtype: str | torch.dtype | None,
+    device: str | torch.device | None,
+    device_map: DeviceMap | None = None,
+) -> tuple[Any, Any]:
     """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also proves the model."""
     source = find(name)
+    _check_device_map(device, device_map)
     with _quiet():
-        model = _read_model(source, dtype_named(dtype))
+        model = _read_model(source, dtype_named(dtype), device_map)
         tokenizer = _read_tokenizer(source)
     _check_finite(source, model)
-    return model.to(device or "cpu").eval().requires_grad_(False), tokenizer
+    if device_map is None:
+        model.to(device or "cpu")
+    else:
+        _check_one_device(source, model)
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def _check_device_map(device: Any, device_map: DeviceMap | None) -> None:
+    if device_map is None:
+        return
+    if device is not None:
+        raise InputError("a device and a device map cannot both say where the model goes: give one of them")
+    if find_spec("accelerate") is None:
+        raise InputError("a device map needs the package accelerate: pip install 'circuitsearch[device-map]'")
+
+
+def _check_one_device(source: Source, model: Any) -> None:
+    """Parts that run on several devices would have their writes on several; what is only kept elsewhere is brought."""
+    devices = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()} - {"cpu", "disk"}
+    if len(devices) > 1:
+        raise InputError(
+            f"the device map puts {source.name} on several devices, {', '.join(sorted(devices))}: its blocks must run on"
+            " one; give a map that keeps the rest on 'cpu' or 'disk', from where it is brought when it runs"
+        )
 
 
 def find(name: str | Path) -> Source:
@@ -90,7 +123,7 @@ def dtype_named(dtype: str | torch.dtype | None) -> torch.dtype | None:
     return DTYPES[dtype]
 
 
-def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
+def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap | None) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
@@ -105,6 +138,7 @@ def _read_model(source: Source, dtype: torch.dtype | None) -> Any:
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             **row.options,
+            **({} if device_map is None else {"device_map": device_map}),
             **source.files,
         )
     except (OSError, SafetensorError) as error:
@@ -177,7 +211,7 @@ def _check_complete(source: Source, info: dict[str, Any]) -> None:
 
 
 def _check_finite(source: Source, model: Any) -> None:
-    for name, weight in model.state_dict().items():
+    for name, weight in all_weights(model):
         if weight.is_floating_point() and not bool(weight.isfinite().all()):
             raise InputError(
                 f"the weights of {source.name} hold NaN or infinite values, in {name}: fetch or train it again"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from circuitsearch.errors import InputError
+from circuitsearch.models.weights import read_bias, read_weight
 
 _EPS_NAMES = ("eps", "variance_epsilon", "epsilon", "norm_eps")
 
@@ -43,14 +44,14 @@ class Norm:
         """(D,), or a number."""
         if self.offset is None:
             return self.factor
-        weight: Any = self.module.weight
+        weight = read_weight(self.module)
         gain = weight + self.offset if self.offset else weight
         return gain if self.factor == 1 else gain * self.factor
 
     @property
     def shift(self) -> Tensor | None:
         """(D,), or None."""
-        bias: Any = getattr(self.module, "bias", None)
+        bias = read_bias(self.module)
         return bias if bias is None or self.factor == 1 else bias * self.factor
 
     def __call__(self, stream: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ def describe_norm(module: Any, width: int) -> Norm | NoNorm:
         return NoNorm(module)
     weight: Tensor | None = getattr(module, "weight", None)
     shape = (width,) if weight is None else tuple(weight.shape)
-    like = weight if weight is not None else torch.empty(0)
+    like = read_weight(module) if weight is not None else torch.empty(0)
     probe = torch.linspace(-1, 2, 2 * torch.Size(shape).numel(), device=like.device).sin().view(2, *shape)
     probe = (probe + 0.3) * torch.tensor([1.0, 0.01], device=like.device).view(2, *[1] * len(shape))
     probe = probe.to(like.dtype)

@@ -19,6 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from circuitsearch.models.norm import NoNorm, Norm
+from circuitsearch.models.weights import read_bias, read_weight
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Projection:
     @property
     def bias(self) -> Tensor:
         """(H, K); zeros where the module has none."""
-        bias: Any = getattr(self.module, "bias", None)
-        weight: Any = self.module.weight
-        return weight.new_zeros(self.features.shape) if bias is None else self.take(self.laid_out(bias))
+        bias = read_bias(self.module)
+        if bias is None:
+            return read_weight(self.module).new_zeros(self.features.shape)
+        return self.take(self.laid_out(bias))
 
     def laid_out(self, own: Tensor) -> Tensor:
         """From the module's own features (..., F) to those that its output is taken to hold."""
@@ -66,7 +68,9 @@ class Projection:
     def take(self, output: Tensor) -> Tensor:
         """Read the heads (..., H, K) off the module's output (..., features); a view where they stand evenly."""
         if self._layout is None:
-            return output.index_select(-1, self.features.flatten()).unflatten(-1, tuple(self.features.shape))
+            return output.index_select(-1, self.features.flatten().to(output.device)).unflatten(
+                -1, tuple(self.features.shape)
+            )
         first, step, width = self._layout
         span = (len(self.features) - 1) * step + width
         return output.narrow(-1, first, span).unfold(-1, width, step)
@@ -77,7 +81,7 @@ class Projection:
 
     def put(self, output: Tensor, heads: Tensor) -> Tensor:
         """Return a copy of the module's output (..., features) with these heads (..., H, K) in it."""
-        return output.index_copy(-1, self.features.flatten(), heads.flatten(-2))
+        return output.index_copy(-1, self.features.flatten().to(output.device), heads.flatten(-2))
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ class Heads:
     @property
     def output_bias(self) -> Tensor | None:
         """(D,), the constant that belongs to no head, or None."""
-        bias: Any = getattr(self.o, "bias", None)
+        bias = read_bias(self.o)
         return bias if bias is None or self.factor == 1 else bias * self.factor
 
     def ready(self, values: Tensor) -> Tensor:
@@ -442,7 +446,8 @@ def _lay_out(projection: Projection, _: nn.Module, __: Any, output: Tensor) -> T
 
 def output_by_input(module: Any) -> Tensor:
     """Weight as (output, input): GPT-2's Conv1D keeps it the other way round."""
-    return module.weight.T if type(module).__name__ == "Conv1D" else module.weight
+    weight = read_weight(module)
+    return weight.T if type(module).__name__ == "Conv1D" else weight
 
 
 def tensor_of(output: Any) -> Tensor:

@@ -1,0 +1,101 @@
+"""Reading a module's weights wherever they lie and however they are stored.
+
+Accelerate may keep them on the CPU or on disk until the module runs; quantised modules keep them in fewer bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from circuitsearch.errors import InputError
+
+
+def read_weight(module: Any) -> Tensor:
+    """A module's weight as plain floating-point numbers, where the module runs.
+
+    Raises
+    ------
+    InputError
+        If it is quantised in a way that cannot be read.
+    """
+    with _at_hand(module):
+        return plain(module, module.weight)
+
+
+def read_bias(module: Any) -> Tensor | None:
+    """A module's bias where the module runs, or None if it has none."""
+    if getattr(module, "bias", None) is None:
+        return None
+    with _at_hand(module):
+        return module.bias
+
+
+def runs_on(module: Any) -> torch.device:
+    """Where a module's input goes."""
+    hook = _offloading(module)
+    return module.weight.device if hook is None else torch.device(hook.execution_device)
+
+
+def all_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a model's state, in the order of their names, each where its module runs."""
+    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
+        owner, _, own = name.rpartition(".")
+        if not isinstance(tensor, Tensor):  # what a quantised module keeps beside its weight
+            continue
+        if tensor.device.type != "meta":
+            yield name, _unpacked(tensor)
+            continue
+        module = model.get_submodule(owner)
+        with _at_hand(module):
+            yield name, getattr(module, own)
+
+
+def plain(module: Any, weight: Any) -> Tensor:
+    """The weight of a module as plain floating-point numbers."""
+    if type(weight) in (Tensor, nn.Parameter) and weight.is_floating_point():
+        return weight
+    kind = type(module).__name__
+    if kind == "Linear4bit" and getattr(weight, "quant_state", None) is not None:
+        from bitsandbytes.functional import dequantize_4bit  # pyright: ignore[reportMissingImports]
+
+        return dequantize_4bit(weight.data, weight.quant_state)
+    if kind == "Linear8bitLt":
+        scale = getattr(weight, "SCB", None)
+        scale = module.state.SCB if scale is None else scale
+        if scale is not None and weight.shape[0] == len(scale):
+            return (weight.data.float() * (scale.float()[:, None] / 127)).to(torch.float16)
+    unpacked = _unpacked(weight)
+    if type(unpacked) in (Tensor, nn.Parameter) and unpacked.is_floating_point():
+        return unpacked
+    raise InputError(
+        f"the weights of a {kind} ({type(weight).__name__}, {weight.dtype}) are quantised in a way that cannot be read:"
+        " load the model in bfloat16, or quantised by torchao or bitsandbytes"
+    )
+
+
+def _unpacked(weight: Tensor) -> Tensor:
+    """A torchao tensor as plain numbers; any other as it is."""
+    if type(weight) in (Tensor, nn.Parameter) or "torchao" not in type(weight).__module__:
+        return weight
+    return weight.dequantize()
+
+
+def _offloading(module: Any) -> Any:
+    """The hook by which accelerate brings a module's weights when it runs, or None."""
+    hook = getattr(module, "_hf_hook", None)
+    hooks = getattr(hook, "hooks", (hook,))  # several may stand in one
+    return next((each for each in hooks if getattr(each, "offload", False)), None)
+
+
+def _at_hand(module: Any) -> AbstractContextManager[None]:
+    """Bring the module's weights to where it runs, for the length of a ``with`` block."""
+    if _offloading(module) is None:
+        return nullcontext()
+    from accelerate.utils import align_module_device  # pyright: ignore[reportMissingImports]
+
+    return align_module_device(module)
