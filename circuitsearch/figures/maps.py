@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL, WIDE_CELL = 0.2, 0.55  # inches; wider where a cell holds text
-LEAST, MOST = 1.3, 6.5  # inches: of a map's side
+LEAST, MOST, SEVERAL = 1.3, 6.5, 3.8  # inches: of a map's side, and where there are several
 PAGE = 11.0  # inches: maps side by side are no wider together
 TICK = 0.13  # inches of a label beside another
 RULED = 48  # columns up to which cells are ruled
@@ -43,6 +43,8 @@ class Map:
         Whether the first row is on top.
     texts : rows of str
         What stands in the cells, if anything.
+    most : float
+        Inches that a side may measure.
     """
 
     values: Sequence[Sequence[float]]
@@ -55,13 +57,14 @@ class Map:
     signed: bool = True
     downwards: bool = False
     texts: Sequence[Sequence[str]] = ()
+    most: float = MOST
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in inches of the cells alone."""
         cell = max(CELL, 0.1 + 0.055 * max((len(text) for row in self.texts for text in row), default=0))
-        width = min(max(LEAST, min(cell, WIDE_CELL) * len(self.columns)), MOST)
-        return width, min(max(LEAST * 0.6, CELL * len(self.rows)), MOST)
+        width = min(max(LEAST, min(cell, WIDE_CELL) * len(self.columns)), self.most)
+        return width, min(max(LEAST * 0.6, CELL * len(self.rows)), self.most)
 
 
 def label(text: str) -> str:
@@ -90,6 +93,7 @@ def draw_maps(maps: Sequence[Map], title: str, across: int = 4) -> Figure:
     """Draw maps side by side, ``across`` of them in a row. Call within :func:`circuitsearch.figures.canvas.house_style`."""
     from matplotlib.figure import Figure
 
+    maps = maps if len(maps) == 1 else [replace(each, most=min(each.most, SEVERAL)) for each in maps]
     across = max(1, min(across, len(maps), int(PAGE / max(_space(each)[0] for each in maps))))
     down = -(-len(maps) // across)
     width = sum(max(_space(each)[0] for each in maps[column::across]) for column in range(across))
