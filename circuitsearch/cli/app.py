@@ -284,14 +284,26 @@ def models(json: options.Json = False) -> None:
 
 
 @app.command()
-def doctor(json: options.Json = False) -> None:
+def doctor(
+    model: Annotated[
+        str | None, typer.Option(help="Say what this one would take, before any weight of it is read.")
+    ] = None,
+    length: Annotated[int, typer.Option(min=1, help="Tokens a prompt, for that.")] = 32,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
     """Say what is here, and whether it works.
 
-    Versions, device, threads and memory; then a figure is drawn, and the bundled model proves itself.
+    Versions, device, threads and memory; then a figure is drawn, and the bundled model proves itself. With --model:
+    what that model takes, said from its configuration.
     """
-    from circuitsearch.cli.doctor import doctor
+    from circuitsearch.cli.doctor import doctor, sizes
 
-    doctor(Terminal(json))
+    if model is None:
+        doctor(Terminal(json))
+    else:
+        sizes(model, length, device, dtype, Terminal(json))
 
 
 def _given(context: typer.Context) -> set[str]:

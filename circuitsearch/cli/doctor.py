@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,7 @@ import torch
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.inputs import device_named
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.engine.estimate import estimate
 from circuitsearch.errors import InputError
 from circuitsearch.figures import draw
 from circuitsearch.graph import Graph
@@ -39,6 +41,13 @@ def doctor(terminal: Terminal) -> None:
         raise InputError(f"something does not work here: {', '.join(troubles)} (see above)")
 
 
+def sizes(model: str, length: int, device: str, dtype: str | None, terminal: Terminal) -> None:
+    """Say what a model would take, from its configuration alone."""
+    found = estimate(model, device_named(device), dtype, length)
+    terminal.say("size", str(found))
+    terminal.result(asdict(found) | {"fits": found.fits})
+
+
 def _trouble(check: Callable[[], object]) -> str:
     try:
         check()
@@ -59,6 +68,8 @@ def _device() -> str:
     device = device_named("auto")
     if device == "cpu":
         return "cpu"
+    if device == "mps":
+        return f"mps: {torch.mps.recommended_max_memory() / 2**30:.1f} GiB"
     return (
         f"{device}: {torch.cuda.get_device_name()}, {torch.cuda.get_device_properties(0).total_memory / 2**30:.1f} GiB"
     )

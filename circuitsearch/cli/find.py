@@ -8,11 +8,12 @@ from typing import Any
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
-from circuitsearch.cli.inputs import TRAIN_FRACTION, Question, Setting, granularity_from, setting
+from circuitsearch.cli.inputs import TRAIN_FRACTION, Question, Setting, device_named, granularity_from, setting
 from circuitsearch.cli.page import page
 from circuitsearch.cli.steps import Steps
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.cli.view import PAGE, page_evidence
+from circuitsearch.engine.estimate import estimate
 from circuitsearch.errors import InputError
 from circuitsearch.figures import caption_for, draw
 from circuitsearch.figures.viewer import draw_page
@@ -32,6 +33,7 @@ def find(question: Question, out: Path | None, recheck: float, terminal: Termina
 
     About ``recheck`` seconds go into exact effects of the strongest edges.
     """
+    terminal.say("size", str(estimate(question.model, device_named(question.device), question.dtype)))
     asked = setting(question)
     out = out or Path("runs") / asked.name
     finding = _go(asked, out, recheck, terminal)

@@ -201,7 +201,7 @@ def _from_file(file: Path, tokenizer: Any, n: int | None) -> Task:
 
 
 def device_named(name: str) -> str:
-    """Choose the device: ``auto`` is CUDA where there is one, else the CPU.
+    """Choose the device: ``auto`` is CUDA where there is one, else MPS where that is, else the CPU.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def device_named(name: str) -> str:
         If the device is unknown or not there.
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, number = name.partition(":")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if kind not in there or not (number == "" or number.isdecimal()):

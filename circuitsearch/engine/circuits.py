@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import torch
@@ -9,11 +10,13 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.base import Base, Ground, run_base
-from circuitsearch.engine.pair import DEFAULT_BUDGET, pairs
+from circuitsearch.engine.pair import DEFAULT_BUDGET, bytes_per_prompt, pairs
 from circuitsearch.engine.replay import measure
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
+
+KEPT_BUDGETS = 4  # what is kept between calls may take so many times the working memory
 
 
 class Evaluator:
@@ -39,26 +42,41 @@ class Evaluator:
         self._near: tuple[Tensor, list[Base]] | None = None  # the last circuit that others were run near to
 
     @cached_property
-    def _grounds(self) -> list[Ground]:
-        return [Ground(pair) for pair in pairs(self.described, self.task, self.ablation, self.budget)]
+    def _all_kept(self) -> bool:
+        """Whether what all runs share of all batches fits the memory for what is kept; else each is made anew for each call."""
+        each = bytes_per_prompt(self.described, self.task.max_length)
+        return len(self.task) * each <= KEPT_BUDGETS * self.budget
+
+    def _made(self) -> Iterator[Ground]:
+        return map(Ground, pairs(self.described, self.task, self.ablation, self.budget))
+
+    @cached_property
+    def _kept_grounds(self) -> list[Ground]:
+        return list(self._made())
+
+    def _grounds(self) -> Iterable[Ground]:
+        return self._kept_grounds if self._all_kept else self._made()
 
     @cached_property
     def _nothing_kept(self) -> list[Base]:
         nothing = torch.zeros_like(self.described.graph.mask)
-        return [run_base(ground, nothing) for ground in self._grounds]
+        return [run_base(ground, nothing) for ground in self._grounds()]
 
-    def _bases(self, near: Tensor | None) -> list[Base]:
+    def _bases(self, near: Tensor | None) -> Iterable[Base]:
+        if not self._all_kept:
+            start = torch.zeros_like(self.described.graph.mask) if near is None else near
+            return (run_base(ground, start) for ground in self._made())
         if near is None:
             return self._nothing_kept
         if self._near is None or not torch.equal(self._near[0], near):
-            self._near = near, [run_base(ground, near) for ground in self._grounds]
+            self._near = near, [run_base(ground, near) for ground in self._grounds()]
         return self._near[1]
 
     def clean(self, *metrics: Metric) -> list[Tensor]:
         """Each metric of the model itself on every prompt: a (N,) tensor a metric; the task's own if none is given."""
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(self.task), dtype=torch.float64) for _ in metrics]
-        for pair in (ground.pair for ground in self._grounds):
+        for pair in (ground.pair for ground in self._grounds()):
             for metric, out in zip(metrics, values, strict=True):
                 out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
         return values

@@ -80,6 +80,7 @@ class Components:
 
         with ExitStack() as stack:
             for module, output in outputs.items():
+                output = output.clone() if self.described.in_place else output
                 stack.enter_context(standing_aside(module, lambda _, output=output: output))
             stack.enter_context(standing_aside(part.o, output_projection))
             stack.enter_context(part.apart(copy=False))

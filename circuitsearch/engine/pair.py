@@ -15,7 +15,7 @@ from circuitsearch.engine.gradients import GradientRun, Override, _as_it_is, por
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
-from circuitsearch.graph import REST
+from circuitsearch.graph import REST, Graph
 from circuitsearch.journal import Journal
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
@@ -135,12 +135,17 @@ def _batches(described: Described, task: Task, budget: int, share_prefix: bool) 
 
 
 def bytes_per_prompt(described: Described, length: int) -> int:
-    """Roughly what scoring one prompt of ``length`` tokens holds in memory at once.
+    """About what scoring one prompt of ``length`` tokens holds in memory at once, beside the model."""
+    return bytes_needed(described.graph, length, described.d_model, described.dtype.itemsize)
 
-    Every writer's difference and one block's port gradients are as wide as the stream; autograd keeps some twenty
-    such tensors a block, four of them four times as wide.
+
+def bytes_needed(graph: Graph, length: int, d_model: int, itemsize: int) -> int:
+    """The same of a graph and a width alone.
+
+    Every writer's difference and one block's port gradients are as wide as the stream, in float32 beside where weights
+    have half of that; autograd keeps some twenty such tensors a block, four of them four times as wide.
     """
-    graph = described.graph.base
-    ports = max(part.columns.stop - part.columns.start for part in graph.parts)
-    streams = len(graph.writers) + 2 * ports + 40 * graph.n_layers
-    return streams * length * described.d_model * described.dtype.itemsize
+    base = graph.base
+    ports = max(part.columns.stop - part.columns.start for part in base.parts)
+    contracted = (len(base.writers) + 2 * ports) * (itemsize if itemsize > 2 else 6)
+    return (contracted + 40 * base.n_layers * itemsize) * length * d_model

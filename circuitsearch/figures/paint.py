@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -337,8 +336,13 @@ def _entry_width(entry: Entry) -> float:
 
 
 def _wrap(text: str, width: float) -> list[str]:
-    """Lines of a caption; one that would fill pages ends in an ellipsis."""
-    if not text:
-        return []
-    columns = int(width / (text_width(text[:2000], style.TEXT_SIZE) / len(text[:2000])) * 0.97)
-    return textwrap.wrap(text, max(columns, 10), max_lines=CAPTION_LINES, placeholder=" …")
+    """Lines of a caption, by their measured widths; one that would fill pages ends in an ellipsis."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}", style.TEXT_SIZE) <= width:
+            lines[-1] += f" {word}"
+        elif len(lines) == CAPTION_LINES:
+            return [*lines[:-1], shortened(f"{lines[-1]} …{word}", style.TEXT_SIZE, width)]
+        else:
+            lines.append(shortened(word, style.TEXT_SIZE, width))
+    return lines

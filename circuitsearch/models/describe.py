@@ -118,6 +118,13 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     return Described(model, base, blocks, parts, embedding, final_norm, any(each.in_place for each in rows), graph)
 
 
+def graph_of(model: Any, granularity: Granularity = WHOLE) -> Graph:
+    """The graph of a model, whose weights may be on the meta device: nothing of them is read but their shapes."""
+    row = family(model.config.model_type)
+    blocks = tuple(model.get_submodule(row.blocks))
+    return _graph(model.config, [row.of(model.config, block) for block in blocks], blocks, granularity)
+
+
 def _check_divided(config: Any, rows: list[Block], granularity: Granularity) -> None:
     reason = next((row.undivided for row in rows if row.undivided), None)
     if reason and not granularity.merged_heads:

@@ -148,6 +148,20 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
     return model
 
 
+def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:
+    """The model that a name's configuration says, on the meta device: shapes, and no weights. Nothing large is read."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    source = find(name)
+    family(_model_type(source))
+    with _quiet(), torch.device("meta"):
+        config = AutoConfig.from_pretrained(source.place, **source.files)
+        chosen = dtype_named(dtype) or getattr(config, "dtype", None) or torch.float32
+        model = AutoModelForCausalLM.from_config(config, dtype=chosen)
+    model.tie_weights()
+    return model
+
+
 def _model_type(source: Source) -> str:
     """The family that config.json names, read before anything large is."""
     from transformers import PreTrainedConfig

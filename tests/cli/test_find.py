@@ -43,10 +43,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_it_says_each_step(found: Any):
-    """Model, task, behaviour, scores, circuit, held-out faithfulness, control, edges, folder: in this order."""
-    labels = ["model", "task", "behaviour", "scores", "circuit", "held out", "control", "strongest edges", "folder"]
+    """Size, model, task, behaviour, scores, circuit, held-out faithfulness, control, edges, folder: in this order."""
+    labels = ["size", "model", "task", "behaviour", "scores", "circuit", "held out", "control", "strongest edges", "folder"]
     places = [found.out.find(f"\n{label}") for label in labels[1:]]
-    assert found.out.startswith("model") and places == sorted(places) and -1 not in places
+    assert found.out.startswith("size") and places == sorted(places) and -1 not in places
     assert found.err == ""
     assert "runs/mine-tiny/" in found.out and "95% interval" in found.out and "20 random circuits" in found.out
 

@@ -1,0 +1,123 @@
+"""What a run will take, said from a model's configuration before any weight is read."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from circuitsearch.engine.pair import DEFAULT_BUDGET, bytes_needed
+from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.models.describe import graph_of
+from circuitsearch.models.load import outline
+
+TYPICAL_LENGTH = 32
+RATE_SIZE = 1024  # of the square matrices whose product shows the device's rate
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Memory and time of scoring with one gradient (EAP); more gradients take as many times the time, not the memory.
+
+    Attributes
+    ----------
+    parameters, weight_bytes, edges : int
+        Of the model and its graph.
+    length : int
+        Tokens a prompt.
+    bytes_a_prompt, prompts_at_once, working_bytes : int
+        Working memory of one prompt, how many fit the budget together, and what these take.
+    free_bytes : int, optional
+        Free on the device now; None where that is not known.
+    seconds_a_prompt : float
+        About.
+    """
+
+    parameters: int
+    weight_bytes: int
+    edges: int
+    length: int
+    bytes_a_prompt: int
+    prompts_at_once: int
+    working_bytes: int
+    free_bytes: int | None
+    seconds_a_prompt: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether weights and working memory fit what is free; True where that is not known."""
+        return self.free_bytes is None or self.weight_bytes + self.working_bytes <= self.free_bytes
+
+    def __str__(self) -> str:
+        free = "" if self.free_bytes is None else f" of {_gib(self.free_bytes)} free"
+        return (
+            f"{self.parameters:,} parameters, {self.edges:,} edges; weights {_gib(self.weight_bytes)}, working memory about"
+            f" {_gib(self.working_bytes)} for {self.prompts_at_once} prompts of {self.length} tokens at once:"
+            f" {'fits' if self.fits else 'DOES NOT FIT'}{free}; EAP about {self.seconds_a_prompt:.2g} s a prompt"
+        )
+
+
+def estimate(
+    name: str | Path,
+    device: str,
+    dtype: str | torch.dtype | None = None,
+    length: int = TYPICAL_LENGTH,
+    granularity: Granularity = WHOLE,
+    budget: int = DEFAULT_BUDGET,
+) -> Estimate:
+    """Say what scoring a model takes, from its configuration alone."""
+    model: Any = outline(name, dtype)
+    graph, d_model = graph_of(model, granularity), model.config.hidden_size
+    weights = dict.fromkeys(model.parameters())
+    parameters = sum(weight.numel() for weight in weights)
+    each = bytes_needed(graph, length, d_model, model.dtype.itemsize)
+    at_once = max(1, budget // each)
+    # two forwards and a backward to the activations, 2 a parameter and token each, and the contraction
+    operations = 6 * parameters + 2 * graph.n_edges * d_model
+    return Estimate(
+        parameters=parameters,
+        weight_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
+        edges=graph.n_edges,
+        length=length,
+        bytes_a_prompt=each,
+        prompts_at_once=at_once,
+        working_bytes=at_once * each,
+        free_bytes=free_memory(device),
+        seconds_a_prompt=operations * length / _rate(device, model.dtype),
+    )
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes free on a device, those that caches would give back among them; None where that is not known."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if kind == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        if "MemAvailable" in lines:
+            return int(lines["MemAvailable"].split()[0]) * 1024
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return None
+
+
+def _rate(device: str, dtype: torch.dtype) -> float:
+    """Operations a second that a matrix product on the device does."""
+    matrix = torch.ones(RATE_SIZE, RATE_SIZE, device=device, dtype=dtype)
+    taken: list[float] = []
+    for _ in range(3):
+        began = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits until the device has finished it
+        taken.append(time.perf_counter() - began)
+    return 2 * RATE_SIZE**3 / min(taken)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
