@@ -38,23 +38,21 @@ class Components:
         (B, T) prompts after the prefix; no value depends on them, only masks and positions do, which all rows share.
     prefix : Prefix, optional
         Keys and values of the prefix (B, G, T0, K).
+    calls : dict, optional
+        How the model calls each part that mixes positions, where a run of one row has shown it already.
     """
 
     described: Described
     ids: Tensor
     prefix: Prefix | None
+    calls: dict[nn.Module, Call] | None = None
 
     @cached_property
     def _calls(self) -> dict[nn.Module, Call]:
         """How the model calls each part that mixes positions: taken from a run of one row, so that it holds for any number."""
-        calls: dict[nn.Module, Call] = {}
-
-        def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            calls[module] = args, kwargs
-
-        with ExitStack() as stack:
-            for module in map(_caller, self.described.parts):
-                stack.callback(module.register_forward_pre_hook(keep, with_kwargs=True).remove)
+        if self.calls is not None:
+            return self.calls
+        with recorded_calls(self.described) as calls, ExitStack() as stack:
             for _, part in self.described.heads:
                 stack.enter_context(part.apart())
             cache = None if self.prefix is None else self.prefix.first_row().cache()
@@ -110,6 +108,20 @@ class Components:
         result = _LastHiddenState((self.described.final_norm(stream[:, None]),))
         with standing_aside(self.described.base, lambda *_, **__: result):
             return self.described.model(input_ids=self.ids[:1], use_cache=False).logits[:, 0]
+
+
+@contextmanager
+def recorded_calls(described: Described) -> Iterator[dict[nn.Module, Call]]:
+    """Fill a dictionary with how the model calls each part in what runs in a ``with`` block."""
+    calls: dict[nn.Module, Call] = {}
+
+    def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls[module] = args, kwargs
+
+    with ExitStack() as stack:
+        for module in map(_caller, described.parts):
+            stack.callback(module.register_forward_pre_hook(keep, with_kwargs=True).remove)
+        yield calls
 
 
 class _LastHiddenState(tuple[Tensor]):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuitsearch.engine.components import Components
+from circuitsearch.engine.components import Components, recorded_calls
 from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.errors import InputError
@@ -91,13 +91,14 @@ def _prove(described: Described, ids: Tensor) -> None:
     position = torch.tensor([ids.shape[1] - 1], device=ids.device)
     with torch.no_grad():
         plain = _own_logits(described, ids)
-        hooked = run(described, ids, position, taps)
+        with recorded_calls(described) as calls:
+            hooked = run(described, ids, position, taps)
         if not plain.isfinite().all():
             raise InputError("the model's logits are not finite (NaN or infinite): check its weights and dtype")
         _agree("the logits of the hooked run differ from the model's own", hooked, plain)
         _writers_sum_to_stream(described, taps.activations, taps)
         _norms_as_described(described, taps)
-        _parts_by_themselves(described, ids, taps)
+        _parts_by_themselves(Components(described, ids, None, calls), taps)
         _weights_as_read(described, taps)
 
 
@@ -135,8 +136,8 @@ def _norms_as_described(described: Described, taps: _Streams) -> None:
         _agree(problem, part.norm.described(taps.streams[index]), taps.inputs[index], least=least)
 
 
-def _parts_by_themselves(described: Described, ids: Tensor, taps: _Streams) -> None:
-    components, gave = Components(described, ids, None), taps.activations.parts
+def _parts_by_themselves(components: Components, taps: _Streams) -> None:
+    described, gave = components.described, taps.activations.parts
     for index, (place, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
         if isinstance(part, Heads):
             outputs = {module: taps.outputs[index][ports] for module, ports in part.projections.items()}
