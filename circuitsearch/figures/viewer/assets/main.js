@@ -185,6 +185,7 @@ class Viewer {
       const box = make("input", { type: "checkbox", value: port, id: `port-${port}` });
       byId("ports").append(make("label", { class: "chip" }, box, PORT_WORDS[/** @type {keyof typeof PORT_WORDS} */ (port)]));
     }
+    byId("ports").hidden = here.size < 2;
     const layers = [...new Set(page.nodes.map(([, , layer]) => layer))].filter((layer) => layer !== null);
     byId("layers").hidden = layers.length < 2;
     for (const layer of layers) {
