@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from circuitsearch.errors import InputError
 from circuitsearch.figures import style
 from circuitsearch.figures.canvas import plain_text
-from circuitsearch.figures.plot import LETTERS, LONGEST, words, write_plot
+from circuitsearch.figures.plot import LETTERS, LONGEST, axis_label, words, write_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +104,7 @@ def _figure(grid: Grid, theme: style.Theme) -> Figure:
     _labels(axes, grid)
     bar = figure.colorbar(mesh, ax=axes, fraction=0.05, pad=0.02)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    bar.set_label(plain_text(grid.unit[:LONGEST]), fontsize=style.TEXT_SIZE)
+    bar.set_label(axis_label(grid.unit, int(LETTERS * height)), fontsize=style.TEXT_SIZE)
     return figure
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COLUMN = 3.25  # inches: one column of a two-column page
 LETTERS = 17  # of the title to an inch
 LONGEST = 300  # letters of a title that are looked at
+LABEL = 40  # letters of an axis's label
 
 
 def write_plot(
@@ -80,4 +81,10 @@ def words(metric: str) -> str:
         "prob_diff": "probability difference",
         "neg_kl": "negative KL divergence",
     }
-    return plain_text(known.get(metric, metric.replace("_", " ")))
+    return axis_label(known.get(metric, metric.replace("_", " ")))
+
+
+def axis_label(text: str, letters: int = LABEL) -> str:
+    """Text that fits beside an axis, cut if need be."""
+    shown = plain_text(text[:LONGEST])
+    return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Callable
@@ -87,7 +86,7 @@ def mermaid(path: Path) -> Read:
 
 def _shown(label: str) -> list[str]:
     """A label's lines as they are drawn, when its numbers are signs again."""
-    return [html.unescape(re.sub(r"#(\d+);", r"&#\1;", line)) for line in label.split("<br/>")]
+    return [re.sub(r"#(\d+);", lambda found: chr(int(found[1])), line) for line in label.split("<br/>")]
 
 
 READERS: dict[str, Callable[[Path], Read]] = {"graphml": graphml, "gexf": gexf, "cyjs": cytoscape, "mmd": mermaid}
