@@ -22,7 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from circuitsearch.ablation import Resample
 from circuitsearch.engine.pair import pairs
 from circuitsearch.methods import EAP, EAPIG
-from circuitsearch.models.arch import Described, describe
+from circuitsearch.models.describe import Described, describe
 from circuitsearch.scores import Method
 from circuitsearch.task import Task
 

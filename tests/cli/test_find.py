@@ -44,7 +44,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_it_says_each_step(found: Any):
     """Size, model, task, behaviour, scores, circuit, held-out faithfulness, control, edges, folder: in this order."""
-    labels = ["size", "model", "task", "behaviour", "scores", "circuit", "held out", "control", "strongest edges", "folder"]
+    labels = [
+        "size",
+        "model",
+        "task",
+        "behaviour",
+        "scores",
+        "circuit",
+        "held out",
+        "control",
+        "strongest edges",
+        "folder",
+    ]
     places = [found.out.find(f"\n{label}") for label in labels[1:]]
     assert found.out.startswith("size") and places == sorted(places) and -1 not in places
     assert found.err == ""

@@ -88,7 +88,7 @@ class PlainRun:
 
     def _embedded(self) -> Tensor:
         """The stream (T, D) as it enters the first block, or as a module there makes it."""
-        embedded: list[Tensor] = []
+        embedded: list[Any] = []
         own = self.described.embedding
         if own is not None:
             handle = own.register_forward_hook(lambda _, __, output: embedded.append(output))
