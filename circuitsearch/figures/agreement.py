@@ -84,7 +84,7 @@ def _figure(scores: Scores, estimate: Tensor, truth: Tensor, theme: style.Theme,
         )  # fmt: skip
     axes.set_xlabel(f"measured: fall of the {words(scores.metric)} when the edge is cut")
     axes.set_ylabel("estimated fall")
-    title(axes, f"{scores.task}: estimate against exact effects", width)
+    title(figure, f"{scores.task}: estimate against exact effects")
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 2}
     place = {"transform": axes.transAxes, "ha": "left", "va": "top", "fontsize": style.TEXT_SIZE, "bbox": box}
     axes.text(0.03, 0.97, _told(Agreement.between(estimate, truth), len(order)), zorder=4, **place)

@@ -73,7 +73,7 @@ def _figure(circuit: Circuit, certificate: Certificate, most: int, theme: style.
     axes.set_xlabel("faithfulness lost without the edge")
     shown = "" if len(order) == len(losses) else f" (the {len(order)} that matter most)"
     head = f"{len(losses):,} edges{shown}; together {certificate.faithfulness:.3f} of the behaviour"
-    title(axes, head, width)
+    title(figure, head)
     return figure
 
 

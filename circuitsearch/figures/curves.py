@@ -54,7 +54,7 @@ def _figure(report: Report, theme: style.Theme, width: float) -> Figure:
         sizes = [report.n_edges] * len(report.controls)
         label = f"{len(report.controls)} random circuits"
         axes.plot(sizes, report.controls, "x", color=theme.faint, markersize=4, label=label, zorder=3)
-    _labels(axes, report, width)
+    _labels(figure, axes, report)
     return figure
 
 
@@ -79,12 +79,12 @@ def _circuit(axes: Axes, report: Report, theme: style.Theme) -> None:
     axes.plot(report.n_edges, value, "o", color=colour, markersize=5, label=label, zorder=5)
 
 
-def _labels(axes: Axes, report: Report, width: float) -> None:
+def _labels(figure: Figure, axes: Axes, report: Report) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     smallest = min([max(1, report.n_edges), *(max(1, point.n_edges) for point in report.curve)])
     axes.set_xlim(smallest * 0.8, report.n_edges_total * 1.15)
     axes.set_xlabel(f"edges kept, of {report.n_edges_total:,}")
     axes.set_ylabel("faithfulness (share of the behaviour)")
-    title(axes, f"{report.task}, {report.n:,} held-out prompts", width)
+    title(figure, f"{report.task}, {report.n:,} held-out prompts")
     axes.legend()

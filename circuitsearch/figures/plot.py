@@ -62,10 +62,10 @@ def panel(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def title(axes: Axes, text: str, width: float) -> None:
-    """A title that is wrapped to the figure's width."""
-    lines = textwrap.wrap(plain_text(text[:LONGEST]), int(LETTERS * width))
-    axes.set_title("\n".join(lines))
+def title(figure: Figure, text: str) -> None:
+    """A title above everything, wrapped to the figure's width."""
+    lines = textwrap.wrap(plain_text(text[:LONGEST]), int(LETTERS * figure.get_figwidth()))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=style.LABEL_SIZE)
 
 
 def words(metric: str) -> str:

@@ -11,4 +11,5 @@ for task in ioi induction; do
     circuitsearch draw "$room/$task" --theme dark --out "$here/$task-pico-dark.svg"
 done
 python "$here/gallery.py" "$here"
+python "$here/plots.py" "$here"
 python "$here/../../benchmarks/speed_figure.py" "$here/speed.svg"

@@ -1,0 +1,39 @@
+"""Draws the gallery's plots and the instruments' figures: ``python docs/figures/plots.py FOLDER``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import circuitsearch as cs
+
+
+def plots(folder: Path) -> None:
+    """The evidence for a circuit: its curve, its estimate beside exact effects, what is lost without each edge."""
+    model, tokenizer = cs.load("pico")
+    train, held_out = cs.tasks.ioi(tokenizer, n=128).split(0.5)
+    scores = cs.score(model, train, cs.Recheck(cs.EAPIG(), k=200))
+    circuit = cs.minimal(model, train, scores, faithfulness=0.9)
+    report = cs.validate(model, circuit, held_out)
+    for theme, mark in (("light", ""), ("dark", "-dark")):
+        cs.draw_curve(report, folder / f"curve{mark}.svg", theme=theme)
+        cs.draw_agreement(scores, folder / f"agreement{mark}.svg", theme=theme)
+        cs.draw_leave_one_out(circuit, folder / f"leave-one-out{mark}.svg", most=25, theme=theme)
+
+
+def instruments(folder: Path) -> None:
+    """What the instruments draw, of induction."""
+    model, tokenizer = cs.load("pico")
+    task = cs.tasks.induction(tokenizer, n=64)
+    effects = cs.sender_sweep(model, task, ["a1.h2<k>", "a1.h3<k>", "a1.h6<k>"])
+    for theme, mark in (("light", ""), ("dark", "-dark")):
+        cs.draw_heatmap(effects, folder / f"senders{mark}.svg", theme=theme)
+    tools = cs.instruments
+    tools.head_roles(model, task, tokenizer=tokenizer).plot(folder / "head-roles.svg")
+    tools.direct_logit(model, task).plot(folder / "direct-logit.svg")
+    tools.logit_lens(model, task.subset([0]), tokenizer=tokenizer).plot(folder / "logit-lens.svg")
+
+
+if __name__ == "__main__":
+    plots(Path(sys.argv[1]))
+    instruments(Path(sys.argv[1]))
