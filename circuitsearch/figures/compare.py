@@ -16,7 +16,7 @@ from circuitsearch.figures.diagram import finish
 from circuitsearch.figures.page import POINTS, inches
 from circuitsearch.figures.paint import Look
 from circuitsearch.figures.plan import Plan, check_size, plan
-from circuitsearch.figures.roles import roles_of
+from circuitsearch.figures.roles import Roles, roles_of
 
 
 def draw_comparison(
@@ -27,7 +27,7 @@ def draw_comparison(
     names: tuple[str, str] = ("the first", "the second"),
     caption: str | None = None,
     highlight: Iterable[str] = (),
-    roles: Mapping[str, str] | str | Path | None = None,
+    roles: Roles | None = None,
     insets: Mapping[str, Any] | None = None,
     tokens: Sequence[str] = (),
     theme: str = "light",
@@ -68,7 +68,7 @@ def draw_comparison(
 
 
 def compared(
-    first: Circuit, second: Circuit, sides: Sequence[str], roles: Mapping[str, str] | str | Path | None = None
+    first: Circuit, second: Circuit, sides: Sequence[str], roles: Roles | None = None
 ) -> tuple[Circuit, Plan]:
     """The union of two circuits, and the plan in which each edge says whose it is.
 

@@ -15,7 +15,7 @@ from circuitsearch.figures.page import POINTS, WIDTHS, inches
 from circuitsearch.figures.paint import Look, paint, room_for_drawing
 from circuitsearch.figures.place import place
 from circuitsearch.figures.plan import Plan, check_size, plan
-from circuitsearch.figures.roles import node_named, roles_of
+from circuitsearch.figures.roles import Roles, node_named, roles_of
 from circuitsearch.figures.style import NODE_WIDTH, theme_named
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def draw(
     report: Report | None = None,
     caption: str | None = None,
     highlight: Iterable[str] = (),
-    roles: Mapping[str, str] | str | Path | None = None,
+    roles: Roles | None = None,
     insets: Mapping[str, Any] | None = None,
     tokens: Sequence[str] = (),
     theme: str = "light",
@@ -61,6 +61,7 @@ def draw(
         Nodes to emphasise with a thick frame, in any tool's spelling.
     roles : mapping or path, optional
         What nodes do, ``{"a0.h0": "previous token"}``, or a JSON file of it: nodes of one role stand in a labelled box.
+        What ``cs.instruments.head_roles(...).by_head`` gives will do.
     insets : mapping, optional
         Attention patterns, (T, T) from query to key, to draw beside heads: ``{"a1.h2": pattern}``.
     tokens : sequence of str

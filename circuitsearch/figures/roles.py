@@ -11,10 +11,13 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import plain_text
 from circuitsearch.graph import LOGITS, Graph, canonical_name
 
+Roles = Mapping[str, str] | Mapping[str, tuple[str, ...]] | str | Path
 
-def roles_of(circuit: Circuit, roles: Mapping[str, str] | str | Path | None) -> dict[str, str]:
+
+def roles_of(circuit: Circuit, roles: Roles | None) -> dict[str, str]:
     """Roles by node, ``{"a0.h0": "previous token"}``; names may be in any tool's spelling, with a span or without.
 
+    Of a node with several, as the detectors of heads give them, the first counts; one with none is passed over.
     Nodes of the graph that the circuit lacks are passed over, so that one file serves many circuits.
 
     Raises
@@ -27,7 +30,10 @@ def roles_of(circuit: Circuit, roles: Mapping[str, str] | str | Path | None) -> 
     given = _read(Path(roles)) if isinstance(roles, str | Path) else roles
     known = {name for writer in circuit.graph.writers for name in (writer, writer.partition("@")[0])} | {LOGITS}
     found = {}
-    for name, role in given.items():
+    for name, each in given.items():
+        if isinstance(each, list | tuple) and not each:
+            continue
+        role = each[0] if isinstance(each, list | tuple) else each
         node = canonical_name(name)
         if node not in known:
             circuit.graph.find_writer(name)  # says which names come near

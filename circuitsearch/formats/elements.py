@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -15,10 +13,8 @@ import networkx as nx
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import plain_text
-from circuitsearch.figures.roles import roles_of
+from circuitsearch.figures.roles import Roles, roles_of
 from circuitsearch.graph import LOGITS
-
-Roles = Mapping[str, str] | str | Path  # a mapping, or a JSON file of one
 
 _KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "expert", "s": "mixer"}
 

@@ -122,3 +122,11 @@ def test_what_is_no_pattern_is_refused(circuit, tmp_path, pattern, tokens, match
         draw(circuit, tmp_path / "c.svg", insets={"a1.h2": pattern}, tokens=tokens)
     with pytest.raises(InputError, match="no node"):
         draw(circuit, tmp_path / "c.svg", insets={"a1.h3": torch.eye(2)})
+
+
+def test_what_detectors_give_will_do(circuit, tmp_path):
+    """Of several roles of a head the first counts; a head with none is passed over."""
+    one, several = tmp_path / "one.svg", tmp_path / "several.svg"
+    draw(circuit, one, roles={"a0.h0": "mover"})
+    draw(circuit, several, roles={"a0.h0": ("mover", "copying"), "a0.h1": ()})
+    assert one.read_bytes() == several.read_bytes()
