@@ -177,14 +177,14 @@ def setting(question: Question) -> Setting:
     """Load the model and make the task."""
     method, ablation, metric, device, file = question.read_as()
     model, tokenizer = load(question.model, dtype=question.dtype, device=device)
-    task = _named(question, tokenizer) if file is None else _from_file(file, tokenizer, question.n)
+    task = named_task(question, tokenizer) if file is None else task_from_file(file, tokenizer, question.n)
     task = task if metric is None else replace(task, metric=metric)
     positions = question.granularity.positions
     task = task.of_length(positions) if positions else task
     return Setting(question, model, task, method, ablation, device, file, tokenizer)
 
 
-def _named(question: Question, tokenizer: Any) -> Task:
+def named_task(question: Question, tokenizer: Any) -> Task:
     if tokenizer is None:
         raise InputError(
             f"the task {question.task!r} needs a tokenizer, and the model folder {question.model} has none:"
@@ -193,7 +193,7 @@ def _named(question: Question, tokenizer: Any) -> Task:
     return TASKS[question.task](tokenizer, n=question.n or N_PROMPTS, seed=question.seed)
 
 
-def _from_file(file: Path, tokenizer: Any, n: int | None) -> Task:
+def task_from_file(file: Path, tokenizer: Any, n: int | None) -> Task:
     task = Task.from_file(file, tokenizer)
     if n is not None and n > len(task):
         raise InputError(f"{file} has {len(task)} rows, fewer than the {n} that --n asks for")

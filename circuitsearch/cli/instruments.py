@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import instruments
-from circuitsearch.cli.inputs import Question, _from_file, _named, device_named
+from circuitsearch.cli.inputs import Question, device_named, named_task, task_from_file
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.instruments.patching import site_named
@@ -128,9 +128,9 @@ def _task(look: Look, model: Any, tokenizer: Any) -> Task:
     if look.prompt is None:
         question = look.question
         task = (
-            _named(question, tokenizer)
+            named_task(question, tokenizer)
             if question.task_file is None
-            else _from_file(question.task_file, tokenizer, look.n)
+            else task_from_file(question.task_file, tokenizer, look.n)
         )
     elif tokenizer is None:
         raise InputError(f"a --prompt needs a tokenizer, and the model folder {look.model} has none")

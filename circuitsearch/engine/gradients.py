@@ -25,7 +25,7 @@ EMBED = -1
 ALL = -1  # what all ports of a part read
 
 
-def _as_it_is(index: int, value: Tensor) -> Tensor | None:
+def as_it_is(index: int, value: Tensor) -> Tensor | None:
     return None
 
 
@@ -33,7 +33,7 @@ def _as_it_is(index: int, value: Tensor) -> Tensor | None:
 class GradientTaps(Record):
     """Record a pass and keep what the pull-back to each port needs."""
 
-    override: Override = _as_it_is
+    override: Override = as_it_is
     streams: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) before the norm
     outputs: dict[tuple[int, tuple[str, ...]], Tensor] = field(default_factory=dict)  # projections' (B, T, features)
     values: dict[int, Tensor] = field(default_factory=dict)  # (B, T, H, K) as they enter the output projection
@@ -144,7 +144,7 @@ def port_gradients(
     ids: Tensor,
     metric: Metric,
     cache: Cache | None,
-    override: Override = _as_it_is,
+    override: Override = as_it_is,
     rules: Rules = PLAIN,
     spans: Tensor | None = None,
     budget: int = sys.maxsize,

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import Cache
 
 from circuitsearch.ablation import Ablation, Fitted
-from circuitsearch.engine.gradients import GradientRun, Override, _as_it_is, port_gradients
+from circuitsearch.engine.gradients import GradientRun, Override, as_it_is, port_gradients
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
@@ -98,12 +98,12 @@ class Pair:
         """The batch with its clean logits."""
         return replace(self.batch, clean_logits=self.clean[1])
 
-    def gradients(self, override: Override = _as_it_is, rules: Rules = PLAIN) -> GradientRun:
+    def gradients(self, override: Override = as_it_is, rules: Rules = PLAIN) -> GradientRun:
         """The metric's gradient at every port on the clean run, or on the run that ``override`` makes of it.
 
         ``rules`` may propagate something else than the derivative.
         """
-        batch = self.known if override is not _as_it_is else self.batch
+        batch = self.known if override is not as_it_is else self.batch
         return port_gradients(
             self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules, self.spans, self.budget
         )

@@ -129,9 +129,13 @@ def tapped(described: Described, taps: Taps) -> Iterator[None]:
 def _hang(described: Described, taps: Taps) -> Iterator[Any]:
     start, end = described.blocks[0], described.blocks[-1]
     lay_out = _LayOut(taps.embed)
-    yield _before(start, lay_out.embed) if described.embedding is None else _after(described.embedding, lay_out.embed)
+    yield (
+        tap_before(start, lay_out.embed)
+        if described.embedding is None
+        else tap_after(described.embedding, lay_out.embed)
+    )
     for index, part in enumerate(described.parts):
-        yield _before(part.entry, lay_out(partial(taps.stream, index)))
+        yield tap_before(part.entry, lay_out(partial(taps.stream, index)))
         if isinstance(part, Heads):
             yield from _hang_heads(index, part, taps, described.in_place)
         elif isinstance(part, Neurons):
@@ -144,7 +148,7 @@ def _hang(described: Described, taps: Taps) -> Iterator[Any]:
             yield from _hang_whole(index, part, taps, described.in_place, lay_out)
     ended: list[bool] = []  # some models run the final norm on the embeddings too
     yield end.register_forward_hook(lambda *_: ended.append(True))
-    yield _before(described.last, lambda stream: taps.final(stream) if ended else None)
+    yield tap_before(described.last, lambda stream: taps.final(stream) if ended else None)
 
 
 class _LayOut:
@@ -174,9 +178,9 @@ class _LayOut:
 
 def _hang_heads(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator[Any]:
     for module, ports in part.projections.items():
-        yield _after(module, partial(taps.projected, index, ports), in_place)
+        yield tap_after(module, partial(taps.projected, index, ports), in_place)
     if part.post is None:
-        yield _before(part.o, partial(_heads_tap, index, part, taps))
+        yield tap_before(part.o, partial(_heads_tap, index, part, taps))
         return
     ready: list[Tensor] = []
 
@@ -191,8 +195,8 @@ def _hang_heads(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator
         changed = taps.gave(index, ready.pop())
         return None if changed is None else part.write(changed) / part.factor
 
-    yield _before(part.o, before)
-    yield _after(part.post.module, after)
+    yield tap_before(part.o, before)
+    yield tap_after(part.post.module, after)
 
 
 def _heads_tap(index: int, part: Heads, taps: Taps, joined: Tensor) -> Tensor | None:
@@ -210,8 +214,8 @@ def _hang_neurons(index: int, part: Neurons, taps: Taps, lay_out: _LayOut) -> It
         return None if changed is None else changed.flatten(-2)
 
     assert part.down is not None
-    yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
-    yield _before(part.down, lay_out(gave))
+    yield tap_before(part.chain[0], lay_out(partial(taps.entered, index)))
+    yield tap_before(part.down, lay_out(gave))
 
 
 def _hang_experts(index: int, part: Experts, taps: Taps, lay_out: _LayOut) -> Iterator[Any]:
@@ -227,8 +231,8 @@ def _hang_experts(index: int, part: Experts, taps: Taps, lay_out: _LayOut) -> It
             values = (changed if part.factor == 1 else changed / part.factor).flatten(0, 1)
         return values.sum(1)
 
-    yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
-    yield _before(part.router, partial(read, part.size))
+    yield tap_before(part.chain[0], lay_out(partial(taps.entered, index)))
+    yield tap_before(part.router, partial(read, part.size))
     yield part.experts.register_forward_hook(ran)
 
 
@@ -243,22 +247,22 @@ def _hang_shared(index: int, part: Shared, taps: Taps, lay_out: _LayOut) -> Iter
         changed = taps.gave(index, own if part.factor == 1 else own * part.factor)
         return None if changed is None else whole - own + (changed if part.factor == 1 else changed / part.factor)
 
-    yield _before(part.chain[0], shared.entered)
-    yield _after(part.chain[0], shared.gave)
+    yield tap_before(part.chain[0], shared.entered)
+    yield tap_after(part.chain[0], shared.gave)
     if part.gate is not None:
-        yield _before(part.gate, shared.read_too)
-        yield _after(part.gate, gated)
-    yield _after(part.mixture, lay_out(gave))
+        yield tap_before(part.gate, shared.read_too)
+        yield tap_after(part.gate, gated)
+    yield tap_after(part.mixture, lay_out(gave))
 
 
 def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool, lay_out: _LayOut) -> Iterator[Any]:
     if part.beside is None:
-        yield _before(part.chain[0], lay_out(partial(taps.entered, index)))
+        yield tap_before(part.chain[0], lay_out(partial(taps.entered, index)))
     else:
         beside = _Beside(partial(taps.entered, index))
-        yield _before(part.beside, beside.entered)
-        yield _after(part.beside, beside.gave)
-        yield _before(part.chain[0], beside.read_too)
+        yield tap_before(part.beside, beside.entered)
+        yield tap_after(part.beside, beside.gave)
+        yield tap_before(part.chain[0], beside.read_too)
 
     def gave(output: Tensor) -> Tensor | None:
         whole = output if part.beside is None else output + beside.other
@@ -268,7 +272,7 @@ def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool, lay_out: _L
         changed = changed if part.factor == 1 else changed / part.factor
         return changed if part.beside is None else changed - beside.other
 
-    yield _after(part.chain[-1], lay_out(gave), in_place)
+    yield tap_after(part.chain[-1], lay_out(gave), in_place)
 
 
 class _Beside:
@@ -292,7 +296,7 @@ class _Beside:
         return self._read
 
 
-def _before(module: nn.Module, tap: Tap) -> Any:
+def tap_before(module: nn.Module, tap: Tap) -> Any:
     """Tap the first argument of ``module``, by place or as ``hidden_states``."""
 
     def hook(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
@@ -305,7 +309,7 @@ def _before(module: nn.Module, tap: Tap) -> Any:
     return module.register_forward_pre_hook(hook, with_kwargs=True)
 
 
-def _after(module: nn.Module, tap: Tap, in_place: bool = False) -> Any:
+def tap_after(module: nn.Module, tap: Tap, in_place: bool = False) -> Any:
     """Tap the output of ``module``; a copy is handed on if what comes next changes it ``in_place``."""
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:

@@ -67,9 +67,7 @@ def draw_comparison(
     finish(figure, both, path, replace(look, caption=text), insets or {}, tokens, highlight)
 
 
-def compared(
-    first: Circuit, second: Circuit, sides: Sequence[str], roles: Roles | None = None
-) -> tuple[Circuit, Plan]:
+def compared(first: Circuit, second: Circuit, sides: Sequence[str], roles: Roles | None = None) -> tuple[Circuit, Plan]:
     """The union of two circuits, and the plan in which each edge says whose it is.
 
     Raises

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.engine.proof import proven
-from circuitsearch.engine.trace import Taps, _before, run
+from circuitsearch.engine.trace import Taps, run, tap_before
 from circuitsearch.errors import InputError
 from circuitsearch.graph import PORTS, Granularity
 from circuitsearch.models.describe import Described
@@ -57,7 +57,7 @@ def run_tapped(described: Described, ids: Tensor, position: Tensor, taps: Stream
     """Run ``ids`` (B, T) through the engine's hooked pass; logits (B, vocabulary) at ``position`` (B,)."""
     with ExitStack() as hung:
         for layer, block in enumerate(described.blocks):
-            hung.callback(_before(block, partial(taps.block, layer)).remove)
+            hung.callback(tap_before(block, partial(taps.block, layer)).remove)
         return run(described, ids, position, taps)
 
 
