@@ -185,6 +185,7 @@ def setting(question: Question) -> Setting:
 
 
 def named_task(question: Question, tokenizer: Any) -> Task:
+    """Make a task of the package; an InputError says so if there is no tokenizer to make it with."""
     if tokenizer is None:
         raise InputError(
             f"the task {question.task!r} needs a tokenizer, and the model folder {question.model} has none:"
@@ -194,6 +195,7 @@ def named_task(question: Question, tokenizer: Any) -> Task:
 
 
 def task_from_file(file: Path, tokenizer: Any, n: int | None) -> Task:
+    """Read a task's file, or its first ``n`` rows."""
     task = Task.from_file(file, tokenizer)
     if n is not None and n > len(task):
         raise InputError(f"{file} has {len(task)} rows, fewer than the {n} that --n asks for")
