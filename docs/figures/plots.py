@@ -32,8 +32,20 @@ def instruments(folder: Path) -> None:
     tools.head_roles(model, task, tokenizer=tokenizer).plot(folder / "head-roles.svg")
     tools.direct_logit(model, task).plot(folder / "direct-logit.svg")
     tools.logit_lens(model, task.subset([0]), tokenizer=tokenizer).plot(folder / "logit-lens.svg")
+    tools.activation_patching(model, task.subset(range(16)), tools.HeadOut()).plot(folder / "patching.svg")
+    twice = tools.said_twice(model, 8, tokenizer)  # random tokens, in which induction shows as a stripe
+    tools.attention(model, twice, ["a0.h0", "a1.h3"], tokenizer=tokenizer).plot(folder / "attention.svg")
+
+
+def facts(folder: Path) -> None:
+    """What the instruments draw by token span, of the country facts."""
+    model, tokenizer = cs.load("pico")
+    tools, task = cs.instruments, cs.tasks.country_facts(tokenizer, n=16, seed=0)
+    tools.causal_trace(model, task, "country", site=tools.Stream(), seeds=2).plot(folder / "causal-trace.svg")
+    tools.decompose(model, task, spans=list(task.span_names)).plot(folder / "decomposition.svg")
 
 
 if __name__ == "__main__":
     plots(Path(sys.argv[1]))
     instruments(Path(sys.argv[1]))
+    facts(Path(sys.argv[1]))
