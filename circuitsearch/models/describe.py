@@ -105,8 +105,7 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     if config is None:
         raise InputError(f"a {type(model).__name__} is not a Hugging Face causal language model: it has no config")
     row = family(config.model_type)
-    blocks = tuple(model.get_submodule(row.blocks))
-    rows = [row.of(config, block) for block in blocks]
+    blocks, rows = _blocks(model)
     _check_divided(config, rows, granularity)
     graph = _graph(config, rows, blocks, granularity)
     parts = tuple(_named(place, rows[place.layer], blocks[place.layer], config) for place in graph.base.parts)
@@ -120,9 +119,15 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
 
 def graph_of(model: Any, granularity: Granularity = WHOLE) -> Graph:
     """The graph of a model, whose weights may be on the meta device: nothing of them is read but their shapes."""
+    blocks, rows = _blocks(model)
+    return _graph(model.config, rows, blocks, granularity)
+
+
+def _blocks(model: Any) -> tuple[tuple[nn.Module, ...], list[Block]]:
+    """A model's blocks, each with its row."""
     row = family(model.config.model_type)
     blocks = tuple(model.get_submodule(row.blocks))
-    return _graph(model.config, [row.of(model.config, block) for block in blocks], blocks, granularity)
+    return blocks, [row.of(model.config, block) for block in blocks]
 
 
 def _check_divided(config: Any, rows: list[Block], granularity: Granularity) -> None:

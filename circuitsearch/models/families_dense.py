@@ -62,7 +62,7 @@ _OPT_BLOCK = Block(
     activation="activation_fn",
     down="fc2",
 )
-_NORMS_AFTER: dict[str, Any] = {
+NORMS_AFTER: dict[str, Any] = {
     "attn_post_norm": "post_attention_layernorm",
     "mlp_post_norm": "post_feedforward_layernorm",
 }
@@ -82,8 +82,9 @@ def residual_multiplier(config: Any) -> float:
     return config.residual_multiplier
 
 
-_OLMO2 = llama_like(attn_norm=None, mlp_norm=None, **_NORMS_AFTER)
-_GEMMA2 = llama_like(mlp_norm="pre_feedforward_layernorm", **_NORMS_AFTER)
+ONLY_NORMS_AFTER = replace(LLAMA_BLOCK, attn_norm=None, mlp_norm=None, **NORMS_AFTER)
+_OLMO2 = llama_like(ONLY_NORMS_AFTER)
+_GEMMA2 = llama_like(mlp_norm="pre_feedforward_layernorm", **NORMS_AFTER)
 _COHERE = llama_like(parts="heads+mlp", mlp_norm="input_layernorm")
 _GRANITE = llama_like(attn_factor=residual_multiplier, mlp_factor=residual_multiplier)
 

@@ -9,7 +9,13 @@ from typing import Any
 from torch import nn
 
 from circuitsearch.models.arch import Block, Family, one_after_another
-from circuitsearch.models.families_dense import LLAMA_BLOCK, llama_like, residual_multiplier
+from circuitsearch.models.families_dense import (
+    LLAMA_BLOCK,
+    ONLY_NORMS_AFTER,
+    fused,
+    llama_like,
+    residual_multiplier,
+)
 
 LATENT = "keys and values are read from the stream through one latent, and a part of the key is shared by all heads"
 GATED = "a gate that reads the stream multiplies what each head gives"
@@ -75,17 +81,7 @@ EXPERTS: dict[str, Family] = {
     ),
     **dict.fromkeys(("granitemoe", "granitemoeshared", "granitemoe_swa"), _GRANITE),
     "olmoe": llama_like(_olmoe),
-    "flex_olmo": llama_like(
-        sparse_or_dense(
-            replace(
-                LLAMA_BLOCK,
-                attn_norm=None,
-                mlp_norm=None,
-                attn_post_norm="post_attention_layernorm",
-                mlp_post_norm="post_feedforward_layernorm",
-            )
-        )
-    ),
+    "flex_olmo": llama_like(sparse_or_dense(ONLY_NORMS_AFTER)),
     "cohere2_moe": llama_like(sparse_or_dense(replace(LLAMA_BLOCK, parts="heads+mlp", mlp_norm="input_layernorm"))),
     "llama4_text": llama_like(
         sparse_or_dense(
@@ -103,9 +99,7 @@ EXPERTS: dict[str, Family] = {
         Block(
             attn_norm="norm_attn_norm.norm_1",
             mlp_norm="norm_attn_norm.norm_2",
-            q="norm_attn_norm.attn.Wqkv",
-            k="norm_attn_norm.attn.Wqkv",
-            v="norm_attn_norm.attn.Wqkv",
+            **fused("norm_attn_norm.attn.Wqkv"),
             o="norm_attn_norm.attn.out_proj",
             layout=one_after_another,
             mlp=("ffn",),

@@ -12,7 +12,13 @@ from torch import nn
 
 from circuitsearch.errors import InputError
 from circuitsearch.models.arch import Block, Family
-from circuitsearch.models.families_dense import LLAMA_BLOCK, llama_like, projections, residual_multiplier
+from circuitsearch.models.families_dense import (
+    LLAMA_BLOCK,
+    ONLY_NORMS_AFTER,
+    llama_like,
+    projections,
+    residual_multiplier,
+)
 from circuitsearch.models.families_experts import GATED, LATENT, sparse_or_dense, undivided
 
 _ONLY_MIXER = Block(parts="mixer", mixer_norm="norm", mixer=("mixer",))
@@ -128,13 +134,7 @@ def _olmo_hybrid(config: Any, block: nn.Module) -> Block:
     """Blocks with attention norm what parts write, the others what they read."""
     if _has(block, "linear_attn"):
         return _with_mixer(LLAMA_BLOCK, "linear_attn")
-    return replace(
-        LLAMA_BLOCK,
-        attn_norm=None,
-        mlp_norm=None,
-        attn_post_norm="post_attention_layernorm",
-        mlp_post_norm="post_feedforward_layernorm",
-    )
+    return ONLY_NORMS_AFTER
 
 
 def _delta_or_latent(config: Any, block: nn.Module) -> Block:

@@ -323,7 +323,7 @@ class Neurons(Whole):
     @property
     def output_bias(self) -> Tensor | None:
         """(D,), the constant that belongs to no neuron, or None."""
-        bias: Any = getattr(self.down, "bias", None)
+        bias = read_bias(self.down)
         return bias if bias is None or self.factor == 1 else bias * self.factor
 
     def run(self, normed: Tensor) -> Tensor:
