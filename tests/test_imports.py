@@ -23,7 +23,7 @@ FLOORS = [
     {"metrics", "circuit", "task", "task_file"},
     {"models", "ablation"},
     {"engine"},
-    {"scores", "loading"},
+    {"scores", "loading", "faithfulness"},
     {"methods"},
     {"search", "validation"},
     {"figures", "formats", "run"},

@@ -11,12 +11,12 @@ from transformers import AutoModelForCausalLM
 
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.proof import proven
+from circuitsearch.faithfulness import ratio_of_means
 from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, EAPIGActivations, Exact
 from circuitsearch.scores import Scores, score
 from circuitsearch.search import greedy, top
 from circuitsearch.task import Task
 from circuitsearch.validation.curve import area_from_model, area_under
-from circuitsearch.validation.faithfulness import ratio_of_means
 from circuitsearch.validation.report import CurvePoint
 
 FOLDER = Path(__file__).parent / "reference"

@@ -13,11 +13,11 @@ from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Certificate, Circuit
 from circuitsearch.engine.pair import DEFAULT_BUDGET
 from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.scores import Progress, Scores
 from circuitsearch.search.ranked import strongest
 from circuitsearch.task import Task
-from circuitsearch.validation.faithfulness import Faithfulness
 
 Edge = tuple[int, int]  # row and column
 

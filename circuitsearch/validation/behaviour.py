@@ -11,10 +11,10 @@ from circuitsearch import show
 from circuitsearch.ablation import Ablation
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.proof import proven
+from circuitsearch.faithfulness import check_done
 from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.metrics import accuracy, top1
 from circuitsearch.task import Task
-from circuitsearch.validation.faithfulness import check_done
 
 
 @dataclass(frozen=True)

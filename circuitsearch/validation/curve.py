@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from circuitsearch.circuit import Circuit
+from circuitsearch.faithfulness import Faithfulness, ratio_of_means
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
-from circuitsearch.validation.faithfulness import Faithfulness, ratio_of_means
 from circuitsearch.validation.report import CurvePoint, Interval
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # those of the MIB benchmark (2504.13151)

@@ -10,13 +10,13 @@ from torch import Tensor
 from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import Faithfulness, bounded
 from circuitsearch.metrics import accuracy, neg_kl
 from circuitsearch.scores import Progress
 from circuitsearch.task import Task
 from circuitsearch.validation.bootstrap import Statistic, interval
 from circuitsearch.validation.controls import random_circuits
 from circuitsearch.validation.curve import size_curve
-from circuitsearch.validation.faithfulness import Faithfulness, bounded
 from circuitsearch.validation.report import Interval, Report
 
 

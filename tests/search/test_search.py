@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.methods import EAPIG, Exact
 from circuitsearch.scores import Scores, score
 from circuitsearch.search import greedy, minimal, threshold, top
 from circuitsearch.task import Task
-from circuitsearch.validation.faithfulness import Faithfulness
 from tests.conftest import random_task
 
 

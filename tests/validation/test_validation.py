@@ -9,6 +9,7 @@ from scipy import stats
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import bounded, ratio_of_means
 from circuitsearch.graph import Graph
 from circuitsearch.methods import EAPIG
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
@@ -18,7 +19,6 @@ from circuitsearch.validation import Interval, Report, behaviour, validate
 from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.controls import random_circuits
 from circuitsearch.validation.curve import area_from_model, area_under
-from circuitsearch.validation.faithfulness import bounded, ratio_of_means
 from circuitsearch.validation.report import CurvePoint
 
 

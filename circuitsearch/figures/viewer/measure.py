@@ -10,9 +10,9 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Circuit
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.figures.viewer.data import Evidence, Prompt
 from circuitsearch.task import Task
-from circuitsearch.validation.faithfulness import Faithfulness
 
 N_PROMPTS = 32  # examples shown
 N_MEASURED = 64  # prompts that a node's worth is measured on
