@@ -5,12 +5,35 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 300  # characters of a message
+_LONGEST_NAME = 60  # characters of a value inside a message
+_COMPARED = 100_000  # letters of known names that a misspelt one is compared with, at most
+
 
 class InputError(ValueError):
     """What was given cannot be used: one sentence says what is wrong, where, and what to do.
 
-    The command line prints the sentence and exits with code 2; from Python it is a ``ValueError``.
+    The command line prints the sentence and exits with code 2; from Python it is a ``ValueError``. It is one line of at most
+    300 characters: of a longer one the middle is left out, which names what is wrong less exactly, but keeps what to do.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(shortened(" ".join(sentence.splitlines()), LONGEST))
+
+
+def shortened(text: object, longest: int = _LONGEST_NAME) -> str:
+    """Leave out the middle of a text that is too long for a message.
+
+    Examples
+    --------
+    >>> shortened("abcdefghijklmnopqrstuvwxyz", 11)
+    'abcd...wxyz'
+    """
+    text = str(text)
+    if len(text) <= longest:
+        return text
+    before = (longest - 2) // 2
+    return f"{text[:before]}...{text[len(text) - (longest - 3 - before) :]}"
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
@@ -22,6 +45,15 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
     unknown task 'io': did you mean 'ioi'? Known: ioi, induction.
     """
     known = list(known)
-    near = difflib.get_close_matches(given, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(given, known[: _COMPARED // (len(given) + 1)], n=3, cutoff=0.5)
     hint = f" did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return InputError(f"unknown {kind} {given!r}:{hint} Known: {', '.join(known)}.")
+    start = f"unknown {kind} {shortened(repr(given))}:{hint} Known: "
+    return InputError(start + _listed(known, LONGEST - len(start)) + ".")
+
+
+def _listed(names: list[str], room: int) -> str:
+    """As many of the names as fit."""
+    whole = ", ".join(names)
+    if len(whole) < room:
+        return whole
+    return whole[: max(0, whole.rfind(", ", 0, room - 6))] + ", ..."

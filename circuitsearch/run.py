@@ -7,11 +7,9 @@ none is ever half there.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import platform
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from typing import Any, Protocol, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from circuitsearch.errors import InputError
+from circuitsearch.files import write_whole
 
 MANIFEST = "manifest.json"
 
@@ -170,24 +169,6 @@ class RunFolder:
     def _write_manifest(self) -> None:
         text = self.manifest.model_dump_json(indent=1) + "\n"
         write_whole(self.path / MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then move it there: the file is there whole, or as it was before."""
-    from safetensors import SafetensorError
-
-    part = path.with_name(f".part-{path.name}")  # the suffix stays last: it chooses a figure's format
-    part.touch()
-    mode = part.stat().st_mode  # as the umask has it; safetensors writes for the owner's eyes only
-    try:
-        write(part)
-        part.chmod(mode)
-        part.replace(path)
-    except SafetensorError as error:  # what that library makes of an OSError
-        code = re.search(r"os error (\d+)", str(error))
-        raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _check_writable(path: Path) -> None:

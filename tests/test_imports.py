@@ -18,6 +18,7 @@ PACKAGE = Path(cs.__file__).parent
 # From the ground up: a room may import those below its floor and beside it, none above.
 FLOORS = [
     {"errors"},
+    {"files"},
     {"text", "journal", "show"},
     {"graph"},
     {"metrics", "circuit", "task", "task_file"},

@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.files import write_whole
 from circuitsearch.graph import Graph
 from circuitsearch.models.digest import weights_sha256
-from circuitsearch.run import Choices, Manifest, RunFolder, write_whole
+from circuitsearch.run import Choices, Manifest, RunFolder
 
 CHOICES = Choices(
     model="pico",

@@ -11,11 +11,11 @@ from circuitsearch import instruments
 from circuitsearch.cli.inputs import Question, device_named, named_task, task_from_file
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, unknown
+from circuitsearch.files import write_whole
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
 from circuitsearch.loading import load
 from circuitsearch.models.load import BUNDLED, find
-from circuitsearch.run import write_whole
 from circuitsearch.task import Task
 
 N_PROMPTS = 64

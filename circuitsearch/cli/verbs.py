@@ -14,8 +14,9 @@ from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import FORMATS, suffix_of
 from circuitsearch.figures.viewer import draw_page
+from circuitsearch.files import write_whole
 from circuitsearch.methods import Exact
-from circuitsearch.run import MANIFEST, Manifest, write_whole
+from circuitsearch.run import MANIFEST, Manifest
 from circuitsearch.scores import Rechecking
 from circuitsearch.scores import score as score_edges
 from circuitsearch.validation import Report, behaviour

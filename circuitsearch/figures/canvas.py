@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from unicodedata import category
 
 from circuitsearch.errors import InputError
 from circuitsearch.figures.fonts import FAMILY, with_fonts
+from circuitsearch.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,13 +76,7 @@ def encode(figure: Figure, suffix: str) -> bytes:
 
 def write(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all; an OSError says why not."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, lambda part: part.write_bytes(content))
 
 
 def plain_text(text: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from circuitsearch.figures.canvas import encode, house_style, suffix_of, write
+from circuitsearch.files import plain, to_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +20,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as JSON has them: tensors as nested lists, what is not a number as None."""
-        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]
+        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]
 
     def save(self, path: str | Path) -> None:
         """Write the numbers as JSON.
@@ -31,7 +30,7 @@ class Result:
         OSError
             If the place cannot be written to.
         """
-        write(path, (json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n").encode())
+        write(path, (to_json(self.to_dict()) + "\n").encode())
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """Draw the numbers, and write the figure if a path is given, as SVG, PDF or PNG by its suffix.
@@ -63,18 +62,6 @@ class Result:
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """The most telling numbers as a header and rows of text."""
         raise NotImplementedError
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value
 
 
 def strongest(

@@ -1,0 +1,343 @@
+"""Reading and writing files: sizes are bounded, content is checked by a schema, and what is written is valid JSON.
+
+Readers raise :class:`InputError` with the file and the place in it. Writers fill a file beside the one that is asked for
+and move it there when it is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+
+from circuitsearch.errors import InputError, shortened
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+    from torch import Tensor
+
+Schema = TypeVar("Schema")
+
+MOST_BYTES = 1 << 26  # of a file, where its kind needs no more
+_MOST_HEADER_BYTES = 1 << 24  # of a safetensors file's header
+_INTEGERS = range(-(2**63), 2**64)  # what 64 bits hold, with a sign or without
+_AT_ONCE = 1 << 16  # items of a list that are encoded together
+_SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
+
+
+# ---- text and JSON
+
+
+def read_text(path: str | Path, what: str, limit: int = MOST_BYTES) -> str:
+    """Read a text file in UTF-8, or in UTF-16 or UTF-32 as some editors save it, with a byte order mark or without.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    what : str
+        What it should be, for messages: ``"a file of roles"``.
+    limit : int
+        Bytes above which it is not read.
+
+    Raises
+    ------
+    InputError
+        If it is not there, is no regular file, is larger, or is not text.
+    """
+    content = _read_bytes(path, what, limit)
+    try:
+        return content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{_name(path)} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+
+
+def read_json(path: str | Path, what: str, schema: type[Schema], limit: int = MOST_BYTES) -> Schema:
+    """Read a JSON file as a value of ``schema``: whatever type pydantic can check, read strictly.
+
+    Parameters
+    ----------
+    path, what, limit
+        As for :func:`read_text`.
+    schema : type
+        A pydantic model, a dataclass, ``dict[str, float]`` ...
+
+    Raises
+    ------
+    InputError
+        If :func:`read_text` or :func:`parse_json` refuses it.
+    """
+    try:
+        return parse_json(read_text(path, what, limit), schema)
+    except Malformed as problem:
+        raise InputError(f"{_name(path)} is not {what} ({problem}): give another file") from None
+
+
+class Malformed(InputError):
+    """What is wrong with a text, in a few words, for a reader that knows where the text comes from."""
+
+
+def parse_json(text: str, schema: type[Schema]) -> Schema:
+    """Read a JSON text as a value of ``schema``, strictly: a number in quotes is no number.
+
+    Raises
+    ------
+    Malformed
+        If it is not JSON (NaN and Infinity are not), repeats a key, holds a number beyond 64 bits, half a surrogate pair,
+        or more levels than can be read, or if the schema does not fit.
+
+    Examples
+    --------
+    >>> parse_json('{"a": 1}', dict[str, int])
+    {'a': 1}
+    >>> parse_json('{"a": "1"}', dict[str, int])
+    Traceback (most recent call last):
+    circuitsearch.files.Malformed: at 'a': Input should be a valid integer
+    """
+    from pydantic import ValidationError
+
+    try:
+        _check_json(text)
+        return _adapter(schema).validate_json(text, strict=True)
+    except json.JSONDecodeError as error:
+        raise Malformed(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise Malformed("its lists and objects are nested too deep") from None
+    except ValidationError as error:
+        raise Malformed(_first_problem(error)) from None
+
+
+def _check_json(text: str) -> None:
+    """Refuse what ``json`` reads and is no value of any of our files."""
+    content = json.loads(
+        text,
+        parse_constant=_refuse_constant,
+        parse_float=_finite,
+        parse_int=_integer,
+        object_pairs_hook=_without_repeats,
+    )
+    escaped = _SURROGATE.search(text) is not None
+    if not _encodes(text) or (escaped and not _encodes(json.dumps(content, ensure_ascii=False))):
+        raise Malformed("a text holds half a surrogate pair, which is no character")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Malformed(f"not JSON: {name} is no number there, write null")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise Malformed(f"the number {shortened(digits, 30)} is too large")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or int(digits) not in _INTEGERS:
+        raise Malformed(f"the number {shortened(digits, 30)} has more than 64 bits")
+    return int(digits)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for index, key in enumerate(keys) if key in keys[:index])
+        raise Malformed(f"the key {shortened(repr(repeated))} is given twice")
+    return content
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@cache
+def _adapter(schema: type[Schema]) -> TypeAdapter[Schema]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(schema)
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = shortened(repr(".".join(map(str, first["loc"]))))
+    if first["type"] == "missing":
+        return f"the key {place} is missing"
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"at {place}: {problem}" if first["loc"] else problem
+
+
+def to_json(content: Any) -> str:
+    """Write JSON on one line that every program reads: what is not a finite number is null, half a surrogate pair its escape.
+
+    Examples
+    --------
+    >>> to_json({"value": float("nan"), "name": "é"})
+    '{"value": null, "name": "é"}'
+    """
+    return _encoded(content, json.JSONEncoder(ensure_ascii=False, allow_nan=False))
+
+
+def write_json(path: str | Path, content: dict[str, Any]) -> None:
+    """Write what :func:`to_json` does, indented by one, with a line's end; long lists are written in pieces.
+
+    Raises
+    ------
+    OSError
+        If the place cannot be written to.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(_pieces(content))
+
+    write_whole(path, write)
+
+
+def _pieces(content: dict[str, Any]) -> Iterator[str]:
+    """The text of an object, in pieces.
+
+    Lists of names or numbers are written by the library's fast encoder, which knows no indents, some at a time.
+    """
+    listed = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n  ", ": "))
+    nested = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=1)
+    before = "{\n"
+    for key, value in content.items():
+        yield f"{before} {_encoded(key, nested)}: "
+        before = ",\n"
+        if not _is_flat(value):
+            yield _encoded(value, nested).replace("\n", "\n ")
+            continue
+        for first in range(0, len(value), _AT_ONCE):
+            yield ("[" if first == 0 else ",") + "\n  " + _encoded(value[first : first + _AT_ONCE], listed)[1:-1]
+        yield "\n ]"
+    yield "\n}\n" if content else "{}\n"
+
+
+def _is_flat(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and not isinstance(value[0], dict | list | tuple)
+
+
+def _encoded(content: Any, encoder: json.JSONEncoder) -> str:
+    try:
+        text = encoder.encode(content)
+        text.encode()
+        return text
+    except ValueError:  # a number that is not finite, or half a surrogate pair
+        return encoder.encode(plain(content))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: tensors and arrays as lists, tuples as lists, what is not a finite number as None.
+
+    Examples
+    --------
+    >>> plain({"values": (1.0, float("inf")), 3: "\\ud800"})
+    {'values': [1.0, None], '3': '\\\\ud800'}
+    """
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {plain(str(name)): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
+
+
+# ---- safetensors
+
+
+def read_safetensors(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors of a safetensors file, and its metadata.
+
+    The library maps tensors from the file, and refuses a header that promises more bytes than the file has, so that none is
+    larger than the file.
+
+    Raises
+    ------
+    InputError
+        If it is not such a file, is broken off, or has a header of more than 16 MiB.
+    """
+    from safetensors import safe_open
+
+    _check_header(path, what)
+    try:
+        with safe_open(Path(path), "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception as error:  # the library's own kinds differ by version, and torch's are among them
+        raise InputError(f"{_name(path)} is not {what} ({shortened(error, 100)}): give another file") from None
+
+
+def _check_header(path: str | Path, what: str) -> None:
+    with _opened(path, what) as file:
+        size = int.from_bytes(file.read(8), "little")
+        if not 2 <= size <= min(_MOST_HEADER_BYTES, os.fstat(file.fileno()).st_size - 8):
+            raise InputError(f"{_name(path)} is not {what} (not safetensors, or broken off): give another file")
+
+
+# ---- any file
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a file beside ``path``, then move it there: the file is there whole, or as it was before.
+
+    Raises
+    ------
+    OSError
+        If the place cannot be written to.
+    """
+    from safetensors import SafetensorError
+
+    path = Path(path)
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")  # the suffix stays last: it chooses a figure's format
+    part.touch()
+    mode = part.stat().st_mode  # as the umask has it; safetensors writes for the owner's eyes only
+    try:
+        write(part)
+        part.chmod(mode)
+        part.replace(path)
+    except SafetensorError as error:  # what that library makes of an OSError
+        code = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read_bytes(path: str | Path, what: str, limit: int) -> bytes:
+    with _opened(path, what) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise InputError(f"{_name(path)} has {size >> 20} MiB, which is too much for {what}: give another file")
+        return file.read(limit)
+
+
+def _opened(path: str | Path, what: str) -> BinaryIO:
+    """Open a regular file: a pipe might never answer, and a device never end."""
+    try:
+        if not S_ISREG(Path(path).stat().st_mode):
+            raise InputError(f"{_name(path)} is no file: give {what}")
+        return Path(path).open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        if isinstance(error, InputError):
+            raise
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{_name(path)} cannot be read ({problem}): give {what}") from None
+
+
+def _name(path: str | Path) -> str:
+    return shortened(path, 100)
