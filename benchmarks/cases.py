@@ -23,7 +23,7 @@ from circuitsearch.ablation import Resample
 from circuitsearch.engine.pair import pairs
 from circuitsearch.methods import EAP, EAPIG
 from circuitsearch.models.describe import Described, describe
-from circuitsearch.scores import Method
+from circuitsearch.scores import Method, Work
 from circuitsearch.task import Task
 
 SHAPES = {"small": {}, "medium": {"n_layer": 24, "n_head": 16, "n_embd": 1024}}
@@ -107,7 +107,7 @@ class Bench:
 
     def score(self, method: Method) -> Tensor:
         """Score every edge: (U, V), summed over the prompts."""
-        found = (method.effects(pair).double().cpu() for pair in pairs(self.described, self.task, Resample()))
+        found = (method.effects(pair, Work()).double().cpu() for pair in pairs(self.described, self.task, Resample()))
         return torch.stack(list(found)).sum(0)
 
     def gradient_cases(self) -> dict[str, Callable[[], Any]]:

@@ -1,6 +1,6 @@
 """How long EAP takes on a large model with random weights, and how much memory beside the model's own.
 
-    python benchmarks/large.py [--shape 1.5b] [--prompts 8] [--length 16] [--budget-gib 1] [--out benchmarks/results]
+    python benchmarks/large.py [--shape 1.5b] [--prompts 8] [--length 16] [--memory-gib 1] [--out benchmarks/results]
     python benchmarks/large.py --device cuda --shape 8b --prompts 64
 
 The weights are made in bfloat16 where they stay. Seconds are wall clock of scoring all prompts, the proof of the model
@@ -24,6 +24,7 @@ from circuitsearch.ablation import Resample
 from circuitsearch.engine.pair import bytes_per_prompt, pairs
 from circuitsearch.engine.proof import proven
 from circuitsearch.methods import EAP
+from circuitsearch.scores import Work
 from circuitsearch.task import Task
 
 # Qwen2.5-1.5B and Llama-3-8B
@@ -81,11 +82,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--length", type=int, default=16)
-    parser.add_argument("--budget-gib", type=float, default=1.0)
+    parser.add_argument("--memory-gib", type=float, default=1.0)
     parser.add_argument("--out", help="folder for the numbers as JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    budget = int(options.budget_gib * 2**30)
+    memory = int(options.budget_gib * 2**30)
     model = random_model(SHAPES[options.shape], options.device)
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 1e6
     loaded = peak(options.device)
@@ -93,7 +94,7 @@ def main() -> None:
     described = proven(model, task)
     proved = peak(options.device)
     began = time.perf_counter()
-    totals = [EAP().effects(pair).double().cpu() for pair in pairs(described, task, Resample(), budget)]
+    totals = [EAP().effects(pair, Work()).double().cpu() for pair in pairs(described, task, Resample(), memory)]
     total = sum(totals[1:], start=totals[0])
     assert total.isfinite().all() and total.abs().max() > 0
     seconds = time.perf_counter() - began
@@ -105,7 +106,7 @@ def main() -> None:
         "peak_MB_proven": round(proved),
         "peak_MB": round(peak(options.device)),
         "peak_of_weights": round(peak(options.device) / weights, 3),
-        "budget_MB": round(budget / 1e6),
+        "budget_MB": round(memory / 1e6),
         "estimate_MB_a_prompt": round(bytes_per_prompt(described, options.length) / 1e6),
         "batches": len(totals),
         "seconds": round(seconds, 1),

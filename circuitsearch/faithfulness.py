@@ -7,7 +7,7 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.pair import DEFAULT_BUDGET
+from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity
@@ -58,10 +58,10 @@ class Faithfulness:
         model: object,
         task: Task,
         ablation: Ablation | None = None,
-        budget: int = DEFAULT_BUDGET,
+        memory: int = DEFAULT_MEMORY,
         granularity: Granularity = WHOLE,
     ) -> None:
-        self.evaluator = Evaluator(proven(model, task, granularity), task, ablation, budget)
+        self.evaluator = Evaluator(proven(model, task, granularity), task, ablation, memory)
         self.graph = self.evaluator.described.graph
         (self.clean,) = self.evaluator.clean()  # (N,)
         (ablated,) = self.evaluator.circuits(torch.zeros_like(self.graph.mask)[None])

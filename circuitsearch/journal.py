@@ -1,84 +1,133 @@
-"""A file of what long work has measured so far, so that work that was killed goes on where it was."""
+"""A file that keeps what long work has measured so far, so that work that was killed continues from it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from circuitsearch.errors import InputError
 
+Values = list[list[float]]  # a list of numbers for each prompt
+
 
 class Journal:
-    """Measurements by key, each computed once: in memory, and in a file of JSON lines if there is one.
+    """Measurements by key and prompt, each made once: in memory, and in a file if there is one.
 
-    A line is written whole and flushed as soon as its numbers are known; a last line that a kill cut short is dropped. JSON
-    holds every float exactly, so work that goes on from a journal ends in the same bytes as work that was never stopped.
+    Each line of the file is a checksum and a JSON object, written whole and flushed as soon as its numbers are known. A
+    last line that a kill cut short is dropped. JSON keeps every float exactly. How prompts are batched, and how much
+    memory they may take, is no part of a measurement, so work may continue on another machine.
 
     Parameters
     ----------
     path : path, optional
-        The file; made if it is not there. Without one nothing is kept beyond the process, and nothing in it either.
+        The file; made with the first measurement. Without one nothing is kept.
     about : mapping
-        All that the numbers depend on; written as the first line.
+        All that the numbers depend on; the first line.
 
     Raises
     ------
     InputError
-        If the file holds something else, or the measurements of other work.
+        If the file is damaged, or holds the measurements of other work.
+
+    Examples
+    --------
+    >>> Journal().once("a0.h1->logits", [0, 1], lambda: [[0.5], [0.25]])
+    [[0.5], [0.25]]
     """
 
     def __init__(self, path: str | Path | None = None, about: Mapping[str, Any] | None = None) -> None:
         self.path = None if path is None else Path(path)
-        self.known: dict[str, list[float]] = {}
-        if self.path is not None:
-            self._open(self.path, dict(about or {}))
+        self.about = dict(about or {})
+        self.known: dict[str, dict[int, list[float]]] = {}
+        if self.path is not None and self.path.exists():
+            self._read(self.path)
 
-    def once(self, key: str, measure: Callable[[], list[float]]) -> list[float]:
-        """Return what is known under ``key``, or measure it and write it down."""
-        if key in self.known:
-            return self.known[key]
+    def once(self, key: str, prompts: Sequence[int], measure: Callable[[], Values]) -> Values:
+        """Return the numbers of these prompts under ``key``, or measure them and write them down.
+
+        Raises
+        ------
+        InputError
+            If a number that was measured is NaN or infinite.
+        """
+        known = self.known.get(key, {})
+        if all(prompt in known for prompt in prompts):
+            return [known[prompt] for prompt in prompts]
         values = measure()
+        _check_finite(key, prompts, values)
         if self.path is not None:
-            self.known[key] = values
-            _append(self.path, {"key": key, "values": values})
+            if not self.path.exists():
+                _append(self.path, {"journal": self.about})
+            self._keep(key, prompts, values)
+            _append(self.path, {"key": key, "prompts": list(prompts), "values": values})
         return values
 
-    def _open(self, path: Path, about: dict[str, Any]) -> None:
-        if not path.exists():
-            _append(path, {"journal": about})
-            return
-        lines = path.read_bytes().split(b"\n")
-        whole, cut_short = lines[:-1], lines[-1]  # what follows the last line break was never finished
+    def _keep(self, key: str, prompts: Sequence[int], values: Values) -> None:
+        self.known.setdefault(key, {}).update(zip(prompts, values, strict=True))
+
+    def _read(self, path: Path) -> None:
+        *whole, cut_short = path.read_bytes().split(b"\n")  # what follows the last line break was never finished
         entries = [_parsed(path, number, line) for number, line in enumerate(whole, 1)]
         if not entries:
             path.unlink()
-            self._open(path, about)
             return
-        if entries[0].get("journal") != about:
-            raise InputError(f"{path} holds the measurements of other work: give another file, or remove it")
+        if entries[0].get("journal") != self.about:
+            raise InputError(f"{path} holds the measurements of other work: name another file, or remove it")
         if cut_short:
             os.truncate(path, path.stat().st_size - len(cut_short))
-        try:
-            self.known = {entry["key"]: entry["values"] for entry in entries[1:]}
-        except KeyError:
-            raise InputError(f"{path} is not a journal of measurements: give another file") from None
+        for number, entry in enumerate(entries[1:], 2):
+            self._keep(*_measurement(path, number, entry))
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:
+    text = json.dumps(entry, allow_nan=False).encode()
     with path.open("ab") as file:
-        file.write(json.dumps(entry).encode() + b"\n")
+        file.write(_checksum(text) + b" " + text + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode()
+
+
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    checksum, _, text = line.partition(b" ")
     try:
-        entry = json.loads(line)
-    except ValueError:
+        entry = json.loads(text) if checksum == _checksum(text) else None
+    except (ValueError, RecursionError):
         entry = None
     if not isinstance(entry, dict):
-        raise InputError(f"{path}, line {number}: this is no journal of measurements: give another file")
+        raise _damaged(path, number)
     return entry
+
+
+def _measurement(path: Path, number: int, entry: dict[str, Any]) -> tuple[str, list[int], Values]:
+    """The key, prompts and values of a line, checked for their shapes."""
+    key, prompts, values = entry.get("key"), entry.get("prompts"), entry.get("values")
+    if not (isinstance(key, str) and isinstance(prompts, list) and isinstance(values, list)):
+        raise _damaged(path, number)
+    if len(prompts) != len(values) or not all(isinstance(row, list) and _finite(row) for row in values):
+        raise _damaged(path, number)
+    return key, prompts, values
+
+
+def _damaged(path: Path, number: int) -> InputError:
+    return InputError(f"{path}, line {number}, is damaged or no line of a journal: remove the file to measure anew")
+
+
+def _finite(row: list[float]) -> bool:
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in row)
+
+
+def _check_finite(key: str, prompts: Sequence[int], values: Values) -> None:
+    for prompt, row in zip(prompts, values, strict=True):
+        if not _finite(row):
+            raise InputError(
+                f"prompt {prompt + 1} gives a metric that is NaN or infinite ({key[:80]}): check the model and the metric"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
-from circuitsearch.engine.pair import DEFAULT_BUDGET, NO_JOURNAL, Pair, pairs
+from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
@@ -26,10 +26,26 @@ from circuitsearch.task import Task
 Progress = Callable[[int, int], None]  # (steps done, steps in all)
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a method that works for long writes its measurements to, and reports its progress to.
+
+    Attributes
+    ----------
+    journal : Journal
+        Keeps what is measured edge by edge.
+    tick : callable
+        Called with the share of the work on one pair that is done.
+    """
+
+    journal: Journal = field(default_factory=Journal)
+    tick: Callable[[float], None] = lambda share: None
+
+
 class Method(Protocol):
     """A way to score edges: a frozen dataclass of its knobs."""
 
-    def effects(self, pair: Pair) -> Tensor:
+    def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V), zero where there is no edge."""
         ...
 
@@ -189,7 +205,7 @@ def score(
     *,
     granularity: Granularity = WHOLE,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     journal: str | Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Scores:
@@ -207,7 +223,7 @@ def score(
         What counts as a node; every head and every MLP, over all positions, by default.
     ablation : Ablation, optional
         What a cut edge carries; the corrupt prompt's value by default.
-    budget : int
+    memory : int
         Bytes of working memory beside the model.
     journal : path, optional
         A file that keeps what ``Exact`` has measured, so that a run that is killed goes on from it, to the same bytes.
@@ -222,20 +238,20 @@ def score(
 
     Notes
     -----
-    Scores do not depend on the budget, on the prompts' order, or on how they are batched.
+    Scores do not depend on the memory, on the prompts' order, or on how they are batched.
     """
     described = proven(model, task, granularity)
     ablation = ablation or Resample()
-    notes = NO_JOURNAL
+    notes = Journal()
     if journal is not None:
-        about = _all_that_counts(model, task, method, ablation, budget)
+        about = _all_that_counts(model, task, method, ablation)
         if granularity != WHOLE:
             about |= {"granularity": repr(granularity), "task": task.digest(granularity.spans)}
         notes = Journal(journal, about)
     estimate, agreement = None, None
 
     def average(method: Method) -> Tensor:
-        return _average(method, pairs(described, task, ablation, budget, notes), len(task), progress)
+        return _average(method, pairs(described, task, ablation, memory), len(task), notes, progress)
 
     if isinstance(method, Rechecking):
         estimate = average(method.first)
@@ -258,7 +274,7 @@ def score(
     )
 
 
-def _average(method: Method, batches: Iterator[Pair], n: int, progress: Progress) -> Tensor:
+def _average(method: Method, batches: Iterator[Pair], n: int, journal: Journal, progress: Progress) -> Tensor:
     """Mean over n prompts of each edge's effect: (U, V), float64, on the CPU."""
     totals: list[Tensor] = []
     done = 0
@@ -267,15 +283,13 @@ def _average(method: Method, batches: Iterator[Pair], n: int, progress: Progress
         def tick(share: float, done: int = done, rows: int = len(pair.batch)) -> None:
             progress(round(100 * (done + share * rows)), 100 * n)
 
-        totals.append(method.effects(replace(pair, tick=tick)).double().cpu())
+        totals.append(method.effects(pair, Work(journal, tick)).double().cpu())
         done += len(pair.batch)
         progress(100 * done, 100 * n)
     return sum(totals[1:], start=totals[0]) / n
 
 
-def _all_that_counts(
-    model: Any, task: Task, method: Method | Rechecking, ablation: Ablation, budget: int
-) -> dict[str, Any]:
+def _all_that_counts(model: Any, task: Task, method: Method | Rechecking, ablation: Ablation) -> dict[str, Any]:
     """All that the numbers of a run depend on."""
     return {
         "weights": weights_sha256(model),
@@ -283,5 +297,4 @@ def _all_that_counts(
         "task": task.digest(),
         "method": repr(method),
         "ablation": repr(ablation),
-        "budget": budget,
     }

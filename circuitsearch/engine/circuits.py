@@ -10,13 +10,13 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.base import Base, Ground, run_base
-from circuitsearch.engine.pair import DEFAULT_BUDGET, bytes_per_prompt, pairs
+from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, bytes_per_prompt, pairs
 from circuitsearch.engine.replay import measure
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
-KEPT_BUDGETS = 4  # what is kept between calls may take so many times the working memory
+KEPT_MEMORIES = 4  # what is kept between calls may take so many times the working memory
 
 
 class Evaluator:
@@ -30,14 +30,14 @@ class Evaluator:
         N prompts.
     ablation : Ablation
         What cut edges carry.
-    budget : int
+    memory : int
         Bytes of working memory for one chunk of circuits and prompts.
     """
 
     def __init__(
-        self, described: Described, task: Task, ablation: Ablation | None = None, budget: int = DEFAULT_BUDGET
+        self, described: Described, task: Task, ablation: Ablation | None = None, memory: int = DEFAULT_MEMORY
     ) -> None:
-        self.described, self.task, self.budget = described, task, budget
+        self.described, self.task, self.memory = described, task, memory
         self.ablation = ablation or Resample()
         self._near: tuple[Tensor, list[Base]] | None = None  # the last circuit that others were run near to
 
@@ -45,17 +45,25 @@ class Evaluator:
     def _all_kept(self) -> bool:
         """Whether what all runs share of all batches fits the memory for what is kept; else each is made anew for each call."""
         each = bytes_per_prompt(self.described, self.task.max_length)
-        return len(self.task) * each <= KEPT_BUDGETS * self.budget
+        return len(self.task) * each <= KEPT_MEMORIES * self.memory
 
-    def _made(self) -> Iterator[Ground]:
-        return map(Ground, pairs(self.described, self.task, self.ablation, self.budget))
+    def pairs(self) -> Iterable[Pair]:
+        """The task's batches with their clean and ablated activations, which are recorded once if they fit the memory."""
+        return self._kept_pairs if self._all_kept else self._new_pairs()
+
+    def _new_pairs(self) -> Iterator[Pair]:
+        return pairs(self.described, self.task, self.ablation, self.memory)
+
+    @cached_property
+    def _kept_pairs(self) -> list[Pair]:
+        return list(self._new_pairs())
 
     @cached_property
     def _kept_grounds(self) -> list[Ground]:
-        return list(self._made())
+        return [Ground(pair) for pair in self._kept_pairs]
 
     def _grounds(self) -> Iterable[Ground]:
-        return self._kept_grounds if self._all_kept else self._made()
+        return self._kept_grounds if self._all_kept else map(Ground, self._new_pairs())
 
     @cached_property
     def _nothing_kept(self) -> list[Base]:
@@ -65,7 +73,7 @@ class Evaluator:
     def _bases(self, near: Tensor | None) -> Iterable[Base]:
         if not self._all_kept:
             start = torch.zeros_like(self.described.graph.mask) if near is None else near
-            return (run_base(ground, start) for ground in self._made())
+            return (run_base(ground, start) for ground in self._grounds())
         if near is None:
             return self._nothing_kept
         if self._near is None or not torch.equal(self._near[0], near):
@@ -76,7 +84,7 @@ class Evaluator:
         """Each metric of the model itself on every prompt: a (N,) tensor a metric; the task's own if none is given."""
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(self.task), dtype=torch.float64) for _ in metrics]
-        for pair in (ground.pair for ground in self._grounds()):
+        for pair in self.pairs():
             for metric, out in zip(metrics, values, strict=True):
                 out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
         return values

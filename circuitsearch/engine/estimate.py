@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from circuitsearch.engine.pair import DEFAULT_BUDGET, bytes_needed
+from circuitsearch.engine.pair import DEFAULT_MEMORY, bytes_needed
 from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.models.describe import graph_of
 from circuitsearch.models.load import outline
@@ -30,7 +30,7 @@ class Estimate:
     length : int
         Tokens a prompt.
     bytes_a_prompt, prompts_at_once, working_bytes : int
-        Working memory of one prompt, how many fit the budget together, and what these take.
+        Working memory of one prompt, how many fit the memory together, and what these take.
     free_bytes : int, optional
         Free on the device now; None where that is not known.
     seconds_a_prompt : float
@@ -67,7 +67,7 @@ def estimate(
     dtype: str | torch.dtype | None = None,
     length: int = TYPICAL_LENGTH,
     granularity: Granularity = WHOLE,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
 ) -> Estimate:
     """Say what scoring a model takes, from its configuration alone."""
     model: Any = outline(name, dtype)
@@ -75,7 +75,7 @@ def estimate(
     weights = dict.fromkeys(model.parameters())
     parameters = sum(weight.numel() for weight in weights)
     each = bytes_needed(graph, length, d_model, model.dtype.itemsize)
-    at_once = max(1, budget // each)
+    at_once = max(1, memory // each)
     # two forwards and a backward to the activations, 2 a parameter and token each, and the contraction
     operations = 6 * parameters + 2 * graph.n_edges * d_model
     return Estimate(

@@ -80,7 +80,7 @@ class PortGradients:
     heads: dict[int, Tensor]  # (B, T, H, K) at the values of an attention's heads, as they enter the output projection
     final: Tensor  # (B, T, D) at the final norm's input
     spans: Tensor | None = None  # (B, T), where spans have nodes of their own
-    budget: int = sys.maxsize  # bytes of working memory
+    memory: int = sys.maxsize  # bytes of working memory
     runs: int = 1
 
     def __add__(self, other: PortGradients) -> PortGradients:
@@ -120,11 +120,11 @@ class PortGradients:
         return scores / self.runs
 
     def _positions(self) -> Iterator[slice]:
-        """Positions of all prompts, one after another, as many together as a quarter of the budget holds."""
+        """Positions of all prompts, one after another, as many together as a quarter of the memory holds."""
         graph = self.described.graph.base
         ports = max((part.columns.stop - part.columns.start for part in graph.parts), default=0)
         width = self.final.shape[-1] * (self.final.element_size() if self.final.element_size() > 2 else 6)
-        at_once = max(1, self.budget // (4 * (len(graph.writers) + 2 * ports) * width))
+        at_once = max(1, self.memory // (4 * (len(graph.writers) + 2 * ports) * width))
         n = self.final[..., 0].numel()
         yield from (slice(first, min(first + at_once, n)) for first in range(0, n, at_once))
 
@@ -147,13 +147,13 @@ def port_gradients(
     override: Override = as_it_is,
     rules: Rules = PLAIN,
     spans: Tensor | None = None,
-    budget: int = sys.maxsize,
+    memory: int = sys.maxsize,
 ) -> GradientRun:
     """Run ``ids`` (B, T), after the prefix that ``cache`` holds, forward and backward.
 
     The metric is summed over prompts, so that each prompt's gradient is its own. A batch that does not know its
     clean logits yet is taken to be on its clean run. Under ``rules`` the run is the same, and the gradient is theirs.
-    ``spans`` (B, T) numbers the span of each position, where spans have nodes of their own. ``budget`` is what scoring
+    ``spans`` (B, T) numbers the span of each position, where spans have nodes of their own. ``memory`` is what scoring
     by these gradients may take of memory, in bytes.
     """
     taps = GradientTaps(override=override)
@@ -181,7 +181,7 @@ def port_gradients(
             else _at_ports(part, index, input_grads, taps.streams[index], rules.fixed_scales)
             for index, part in enumerate(described.parts)
         )
-        ports = PortGradients(described, parts, value_grads, next(found), spans, budget)
+        ports = PortGradients(described, parts, value_grads, next(found), spans, memory)
     return GradientRun(logits.detach(), taps.activations, ports)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,13 +16,11 @@ from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.graph import REST, Graph
-from circuitsearch.journal import Journal
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Batch, Task
 
-NO_JOURNAL = Journal()
-DEFAULT_BUDGET = 1 << 30  # bytes of working memory for one chunk, beside the model itself
+DEFAULT_MEMORY = 1 << 30  # bytes of working memory for one chunk, beside the model itself
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,7 @@ class Pair:
     batch: Batch
     metric: Metric
     fitted: Fitted
-    budget: int = DEFAULT_BUDGET
-    journal: Journal = NO_JOURNAL
-    tick: Callable[[float], None] = lambda share: None  # told what share of a method's work on this pair is done
+    memory: int = DEFAULT_MEMORY
 
     @cached_property
     def _corrupt(self) -> tuple[Activations, Prefix | None]:
@@ -50,11 +46,6 @@ class Pair:
     def cache(self) -> Cache | None:
         """Keys and values of the shared prefix, for a pass of its own."""
         return None if self.prefix is None else self.prefix.cache()
-
-    @property
-    def name(self) -> str:
-        """Tells this batch from the task's others."""
-        return f"{int(self.batch.rows[0])}x{len(self.batch)}"
 
     @property
     def clean_ids(self) -> Tensor:
@@ -105,7 +96,7 @@ class Pair:
         """
         batch = self.known if override is not as_it_is else self.batch
         return port_gradients(
-            self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules, self.spans, self.budget
+            self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules, self.spans, self.memory
         )
 
     def differences(self, clean: Activations) -> Activations:
@@ -113,23 +104,21 @@ class Pair:
         return clean - self.ablated
 
 
-def pairs(
-    described: Described, task: Task, ablation: Ablation, budget: int = DEFAULT_BUDGET, journal: Journal = NO_JOURNAL
-) -> Iterator[Pair]:
-    """Ready the task's batches one after another, each small enough for ``budget`` bytes of working memory."""
-    fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, budget), task)
-    for batch in _batches(described, task, budget, ablation.shares_prefix and described.shares_prefix):
-        yield Pair(described, batch, task.metric, fitted, budget, journal)
+def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_MEMORY) -> Iterator[Pair]:
+    """Ready the task's batches one after another, each small enough for ``memory`` bytes of working memory."""
+    fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, memory), task)
+    for batch in _batches(described, task, memory, ablation.shares_prefix and described.shares_prefix):
+        yield Pair(described, batch, task.metric, fitted, memory)
 
 
-def _record_corrupt(described: Described, task: Task, budget: int) -> Iterator[Activations]:
-    for batch in _batches(described, task, budget, share_prefix=False):
+def _record_corrupt(described: Described, task: Task, memory: int) -> Iterator[Activations]:
+    for batch in _batches(described, task, memory, share_prefix=False):
         pair = Pair(described, batch, task.metric, lambda corrupt: corrupt)
         yield pair.ablated
 
 
-def _batches(described: Described, task: Task, budget: int, share_prefix: bool) -> Iterator[Batch]:
-    rows = max(1, budget // bytes_per_prompt(described, task.max_length))
+def _batches(described: Described, task: Task, memory: int, share_prefix: bool) -> Iterator[Batch]:
+    rows = max(1, memory // bytes_per_prompt(described, task.max_length))
     for batch in task.batches(rows, share_prefix=share_prefix):
         yield batch.to(described.device)
 

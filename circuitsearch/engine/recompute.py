@@ -89,7 +89,7 @@ class CleanAttention:
 
     @property
     def _senders_at_once(self) -> int:
-        return max(1, self.pair.budget // (WORK_STREAMS * next(iter(self.streams.values())).nbytes))
+        return max(1, self.pair.memory // (WORK_STREAMS * next(iter(self.streams.values())).nbytes))
 
     def _cut(self, index: int, columns: range, differences_CBTD: Tensor) -> Tensor:
         """Values (C, B, T, H, K) of the heads where each sender's difference is taken from some ports."""

@@ -33,7 +33,7 @@ WORK_STREAMS = 24  # what a block of the model holds at once, in tensors as wide
 
 
 def replay(base: Base, kept: Tensor, frozen: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-    """Run interventions on a base, as many at once as the pair's memory budget holds.
+    """Run interventions on a base, as many at once as the pair's memory holds.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def replay(base: Base, kept: Tensor, frozen: Tensor | None = None) -> Iterator[t
     """
     expand = base.ground.described.graph.expand
     size = max(
-        1, base.ground.pair.budget // Replay(base, expand(kept), None if frozen is None else expand(frozen)).bytes_each
+        1, base.ground.pair.memory // Replay(base, expand(kept), None if frozen is None else expand(frozen)).bytes_each
     )
     for first in range(0, len(kept), size):
         part = slice(first, min(first + size, len(kept)))

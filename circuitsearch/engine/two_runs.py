@@ -41,7 +41,7 @@ def two_runs(base: Base, senders: Tensor, receivers: Tensor) -> Iterator[tuple[s
         Which sets of senders, and the second run's logits (C' * B, vocabulary) where the metric reads, whole copies of
         the batch one after another.
     """
-    size = max(1, base.ground.pair.budget // _TwoRuns(base, senders, receivers).bytes_each)
+    size = max(1, base.ground.pair.memory // _TwoRuns(base, senders, receivers).bytes_each)
     for first in range(0, len(senders), size):
         part = slice(first, min(first + size, len(senders)))
         with torch.no_grad():

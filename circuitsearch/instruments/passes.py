@@ -23,7 +23,7 @@ from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Heads
 from circuitsearch.task import Batch, Task
 
-DEFAULT_BUDGET = 1 << 28  # bytes of working memory for one pass, beside the model itself
+DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, beside the model itself
 
 
 def subject(model: Any, task: Task) -> Described:
@@ -31,12 +31,12 @@ def subject(model: Any, task: Task) -> Described:
     return proven(model, task, Granularity(merged_heads=True))
 
 
-def rows_at_once(described: Described, length: int, budget: int = DEFAULT_BUDGET) -> int:
-    """How many prompts of a length one pass may hold: everything that is recorded of them fits into the budget."""
+def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY) -> int:
+    """How many prompts of a length one pass may hold: everything that is recorded of them fits into the memory."""
     widths = sum(4 if isinstance(part, Heads) else 2 for part in described.parts) + 8
     attention = sum(part.n_heads for _, part in described.heads) * length  # patterns
     each = length * (widths * described.d_model + attention) + 3 * described.model.config.vocab_size
-    return max(1, budget // (each * described.dtype.itemsize))
+    return max(1, memory // (each * described.dtype.itemsize))
 
 
 def batches(described: Described, task: Task) -> Iterator[Batch]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.circuit import Circuit
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.pair import DEFAULT_BUDGET
+from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.engine.proof import proven
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
@@ -42,7 +42,7 @@ def acdc(
     granularity: Granularity = WHOLE,
     seed: int | None = None,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     journal: str | Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[float, Circuit]:
@@ -68,7 +68,7 @@ def acdc(
         Shuffles the heads of each block, as readers and as writers; by default the last head comes first.
     ablation : Ablation, optional
         What a cut edge carries; the corrupt prompt's value by default.
-    budget : int
+    memory : int
         Bytes of working memory beside the model.
     journal : path, optional
         A file that keeps what was measured, so that a run that is killed goes on from it, to the same circuits.
@@ -101,12 +101,11 @@ def acdc(
         "metric": metric.__name__,
         "seed": seed,
         "ablation": repr(ablation),
-        "budget": budget,
     }
     if journal is not None:
         about |= {"weights": weights_sha256(model), "dtype": str(model.dtype), "task": task.digest(granularity.spans)}
         about |= {} if granularity == WHOLE else {"granularity": repr(granularity)}
-    measured = _Measured(Evaluator(described, task, ablation, budget), Journal(journal, about))
+    measured = _Measured(Evaluator(described, task, ablation, memory), Journal(journal, about))
     return {level: Circuit(described.graph, mask).pruned() for level, mask in _search(measured, levels, seed, progress)}
 
 
@@ -271,8 +270,11 @@ class _Measured:
     def means(self, start: Tensor, masks: Tensor) -> list[float]:
         """Mean of the metric with each of ``masks`` (C, U, V), which part from ``start`` (U, V)."""
         key = hashlib.sha256(np.packbits(masks.numpy()).tobytes()).hexdigest()
-        return self.journal.once(key, lambda: self._run(start, masks))
+        prompts = range(len(self.evaluator.task))
+        values = self.journal.once(key, prompts, lambda: self._run(start, masks))
+        return torch.tensor(values, dtype=torch.float64).mean(0).tolist()
 
-    def _run(self, start: Tensor, masks: Tensor) -> list[float]:
-        (values,) = self.evaluator.circuits(masks, near=start)
-        return values.mean(-1).tolist()
+    def _run(self, start: Tensor, masks: Tensor) -> list[list[float]]:
+        """For each prompt the metric with each set of edges."""
+        (values,) = self.evaluator.circuits(masks, near=start)  # (C, N)
+        return values.T.tolist()

@@ -11,6 +11,7 @@ from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.recompute import CleanAttention
 from circuitsearch.errors import InputError
 from circuitsearch.methods.eap import EAP, ByGradient
+from circuitsearch.scores import Work
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class QKFix:
         if not isinstance(self.first, ByGradient):
             raise InputError(f"QKFix(first=...) takes EAP(), EAPIG(), RelP() or GIM(), not {self.first!r}")
 
-    def effects(self, pair: Pair) -> Tensor:
+    def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         ports, clean = self.first.gradients(pair)
         differences = pair.differences(clean)

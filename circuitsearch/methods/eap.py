@@ -19,6 +19,7 @@ from circuitsearch.engine.gradients import EMBED, PortGradients
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.trace import Activations
 from circuitsearch.errors import InputError
+from circuitsearch.scores import Work
 
 
 class ByGradient:
@@ -28,7 +29,7 @@ class ByGradient:
         """The gradient at every port, and what every writer adds in the clean run."""
         raise NotImplementedError
 
-    def effects(self, pair: Pair) -> Tensor:
+    def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         ports, clean = self.gradients(pair)
         return ports.scores(pair.differences(clean))
@@ -88,7 +89,7 @@ class EAPIGActivations:
     def __post_init__(self) -> None:
         _check_steps(self.steps)
 
-    def effects(self, pair: Pair) -> Tensor:
+    def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         clean, _ = pair.clean
         differences = pair.differences(clean)
@@ -110,9 +111,9 @@ class CleanCorrupt:
     Cost: three forwards and two backwards a prompt, and one forward more for what the two share.
     """
 
-    def effects(self, pair: Pair) -> Tensor:
+    def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
-        return (EAP().effects(pair) + EAPIG(steps=1).effects(pair)) / 2
+        return (EAP().effects(pair, work) + EAPIG(steps=1).effects(pair, work)) / 2
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.replay import measure
+from circuitsearch.scores import Work
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,21 @@ class Exact:
         if self.edges is not None:
             object.__setattr__(self, "edges", tuple((writer, reader) for writer, reader in self.edges))
 
-    def effects(self, pair: Pair) -> Tensor:
+    def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         graph = pair.described.graph
         chosen = graph.mask if self.edges is None else graph.edge_mask(self.edges)
         values = torch.zeros(graph.mask.shape, dtype=torch.float64)
         values[graph.mask & ~chosen] = torch.nan
         effects = _Effects(pair)
-        done = 0
+        prompts, done = pair.batch.rows.tolist(), 0
         for column in chosen.any(0).nonzero().flatten().tolist():
             rows = chosen[:, column].nonzero().flatten()
-            key = f"{pair.name} {graph.readers[column]} {rows.tolist()}"
-            found = pair.journal.once(key, lambda rows=rows, column=column: effects.of(rows, column))
-            values[rows, column] = torch.tensor(found, dtype=torch.float64)
+            key = f"{rows.tolist()} -> {graph.readers[column]}"
+            found = work.journal.once(key, prompts, lambda rows=rows, column=column: effects.of(rows, column))
+            values[rows, column] = torch.tensor(found, dtype=torch.float64).sum(0)
             done += len(rows)
-            pair.tick(done / int(chosen.sum()))
+            work.tick(done / int(chosen.sum()))
         return values
 
 
@@ -66,10 +67,10 @@ class _Effects:
         base = run_base(Ground(self.pair), self.pair.described.graph.mask)
         return base, self.pair.metric(base.logits, self.pair.known).double().cpu()
 
-    def of(self, rows: Tensor, column: int) -> list[float]:
-        """Sum over prompts of the effect of each edge from these writers into one reader."""
+    def of(self, rows: Tensor, column: int) -> list[list[float]]:
+        """For each prompt the effect of each edge from these writers into one reader."""
         base, clean = self.clean
         kept = self.pair.described.graph.mask.repeat(len(rows), 1, 1)
         kept[torch.arange(len(rows)), rows, column] = False
         (cut,) = measure(base, kept)  # (len(rows), B)
-        return (clean - cut).sum(-1).tolist()
+        return (clean - cut).T.tolist()

@@ -22,7 +22,7 @@ from torch import Tensor
 from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.base import Base, Ground, run_base
-from circuitsearch.engine.pair import DEFAULT_BUDGET, pairs
+from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
 from circuitsearch.engine.proof import proven
 from circuitsearch.engine.replay import replay
 from circuitsearch.engine.two_runs import two_runs
@@ -119,7 +119,7 @@ def path_effect(
     path: Path,
     *,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     progress: Progress = lambda done, total: None,
 ) -> float:
     """Patch one path alone (Goldowsky-Dill et al. 2304.05969, a path of the treeified graph).
@@ -142,7 +142,7 @@ def path_effect(
         group's port, and the path goes on through head ``a5.h5`` alone; as the last port it feeds the whole group.
     ablation : Ablation, optional
         What the first edge carries; the corrupt prompt's value by default.
-    budget : int
+    memory : int
         Bytes of working memory beside the model.
     progress : callable
         Called with (prompts done, prompts in all).
@@ -158,7 +158,7 @@ def path_effect(
         If a name is unknown, the path is none (a reader that does not come after its writer, a port that does not feed
         the next writer, an end that is no reader), or model and task do not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), budget, progress)
+    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
     kept, frozen = _alone(meter.graph, path_edges(meter.graph, path))
     return float(meter.falls(1, lambda base: replay(base, kept[None], frozen[None])))
 
@@ -170,7 +170,7 @@ def direct_effect(
     receivers: Names,
     *,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     progress: Progress = lambda done, total: None,
 ) -> float:
     """Patch the edges from senders to receivers (Goldowsky-Dill et al. 2304.05969; edge patching).
@@ -182,7 +182,7 @@ def direct_effect(
 
     Parameters
     ----------
-    model, task, ablation, budget, progress
+    model, task, ablation, memory, progress
         As in :func:`path_effect`.
     senders : str or iterable of str
         Writers, patched together.
@@ -200,7 +200,7 @@ def direct_effect(
         If a name is unknown, there is no sender or no receiver, a sender comes before no receiver, or model and task do
         not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), budget, progress)
+    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
     return meter.effect(senders, receivers, _cut)
 
 
@@ -210,14 +210,14 @@ def direct_sweep(
     receivers: Names,
     *,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     progress: Progress = lambda done, total: None,
 ) -> PathEffects:
     """:func:`direct_effect` of every writer, one at a time, on the receivers.
 
     Parameters
     ----------
-    model, task, ablation, budget
+    model, task, ablation, memory
         As in :func:`path_effect`.
     receivers : str or iterable of str
         Readers.
@@ -234,7 +234,7 @@ def direct_sweep(
     InputError
         If a name is unknown, there is no receiver, or model and task do not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), budget, progress)
+    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
     return meter.sweep(receivers, _cut, "direct edges")
 
 
@@ -245,7 +245,7 @@ def sender_effect(
     receivers: Names,
     *,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     progress: Progress = lambda done, total: None,
 ) -> float:
     """Patch all paths from senders to receivers on which no other head lies (Wang et al. 2211.00593, appendix B).
@@ -260,7 +260,7 @@ def sender_effect(
 
     Parameters
     ----------
-    model, task, ablation, budget, progress
+    model, task, ablation, memory, progress
         As in :func:`path_effect`.
     senders : str or iterable of str
         Writers, patched together: heads as in the paper, or MLPs, or ``embed``.
@@ -279,7 +279,7 @@ def sender_effect(
         If a name is unknown, there is no sender or no receiver, a sender comes before no receiver, or model and task do
         not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), budget, progress)
+    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
     return meter.effect(senders, receivers, two_runs)
 
 
@@ -289,14 +289,14 @@ def sender_sweep(
     receivers: Names,
     *,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     progress: Progress = lambda done, total: None,
 ) -> PathEffects:
     """:func:`sender_effect` of every writer, one at a time, on the receivers: the heatmaps of Wang et al.
 
     Parameters
     ----------
-    model, task, ablation, budget
+    model, task, ablation, memory
         As in :func:`path_effect`.
     receivers : str or iterable of str
         Readers.
@@ -318,7 +318,7 @@ def sender_sweep(
     Cost a sender: the MLPs between it and the last receiver, and what lies above the first receiver, on the positions that
     differ. On the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, that is 0.1 to 0.3 forwards.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), budget, progress)
+    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
     return meter.sweep(receivers, two_runs, "paths without another head")
 
 
@@ -350,7 +350,7 @@ class _Meter:
     described: Described
     task: Task
     ablation: Ablation
-    budget: int
+    memory: int
     progress: Progress
 
     @property
@@ -361,7 +361,7 @@ class _Meter:
         """How much the metric falls from the clean run to each of ``count`` patched ones: (count,), a mean over prompts."""
         total = torch.zeros(count, dtype=torch.float64)
         done = 0
-        for pair in pairs(self.described, self.task, self.ablation, self.budget):
+        for pair in pairs(self.described, self.task, self.ablation, self.memory):
             base = run_base(Ground(pair), self.graph.mask)
             clean = pair.metric(base.logits, pair.known).double().cpu()  # (B,)
             for part, logits in runs(base):

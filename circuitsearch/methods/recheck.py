@@ -16,7 +16,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.exact import Exact
-from circuitsearch.scores import Method, ranking
+from circuitsearch.scores import Method, Work, ranking
 from circuitsearch.task import Task
 
 READERS_TIMED, WRITERS_TIMED = 5, 8  # whose edges show how long one takes
@@ -86,9 +86,9 @@ def edges_in_time(
         for writer in [graph.writers[row] for row in graph.mask[:, c].nonzero().flatten().tolist()][-WRITERS_TIMED:]
     )
     pair = next(pairs(described, task, ablation or Resample()))
-    Exact(edges[:1]).effects(pair)  # runs what all share, which is not timed
+    Exact(edges[:1]).effects(pair, Work())  # runs what all share, which is not timed
     began = perf_counter()
-    Exact(edges).effects(pair)
+    Exact(edges).effects(pair, Work())
     per_edge = (perf_counter() - began) / len(edges) * len(task) / len(pair.batch)
     return min(round_number(seconds / per_edge), graph.n_edges)
 

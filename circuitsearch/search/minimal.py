@@ -11,7 +11,7 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Certificate, Circuit
-from circuitsearch.engine.pair import DEFAULT_BUDGET
+from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.errors import InputError
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
@@ -29,7 +29,7 @@ def smallest_prefix(
     faithfulness: float = 0.9,
     *,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
 ) -> Circuit:
     """Find the smallest prefix of the ranking, pruned, that reaches the target, among the sizes that are tried.
 
@@ -37,7 +37,7 @@ def smallest_prefix(
     errors are those of :func:`minimal`.
     """
     _check_target(faithfulness)
-    search = _Search(Faithfulness(model, task, ablation, budget, scores.graph.granularity), faithfulness)
+    search = _Search(Faithfulness(model, task, ablation, memory, scores.graph.granularity), faithfulness)
     return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values)
 
 
@@ -48,7 +48,7 @@ def minimal(
     faithfulness: float = 0.9,
     *,
     ablation: Ablation | None = None,
-    budget: int = DEFAULT_BUDGET,
+    memory: int = DEFAULT_MEMORY,
     progress: Progress = lambda done, total: None,
 ) -> Circuit:
     """Find a circuit of the target faithfulness from which no edge can be taken.
@@ -85,7 +85,7 @@ def minimal(
         If the target is not in (0, 1], or the model does not do the task.
     """
     _check_target(faithfulness)
-    search = _Search(Faithfulness(model, task, ablation, budget, scores.graph.granularity), faithfulness)
+    search = _Search(Faithfulness(model, task, ablation, memory, scores.graph.granularity), faithfulness)
     starts = [search.smallest_prefix(places) for places in scores.rankings()]
     found = [search.shrunk(start, progress) for start in starts]
     mask, without = min(found, key=lambda mask_and_losses: int(mask_and_losses[0].sum()))

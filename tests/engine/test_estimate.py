@@ -42,8 +42,8 @@ def test_the_shape_of_a_model_too_large_to_be_here(tmp_path):
 
 
 def test_more_prompts_at_once_need_a_larger_budget():
-    """Chunks follow from the budget; one prompt is the least."""
-    small, large = (estimate("pico", "cpu", budget=budget) for budget in (1, 1 << 26))
+    """Chunks follow from the memory; one prompt is the least."""
+    small, large = (estimate("pico", "cpu", memory=memory) for memory in (1, 1 << 26))
     assert small.prompts_at_once == 1 < large.prompts_at_once
     assert large.working_bytes <= 1 << 26 and large.bytes_a_prompt == small.bytes_a_prompt
 
@@ -58,7 +58,7 @@ def test_an_unknown_family_is_named_before_anything_is_read(tmp_path):
 def test_circuits_do_not_depend_on_what_is_kept(grouped):
     """Where memory is too small to keep what batches share it is made anew for every call, to the same numbers."""
     task = mixed_task()
-    kept, anew = (Evaluator(proven(grouped), task, budget=budget) for budget in (1 << 30, 1))
+    kept, anew = (Evaluator(proven(grouped), task, memory=memory) for memory in (1 << 30, 1))
     mask = kept.described.graph.mask
     masks = mask & (torch.rand(3, *mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
     assert (kept.circuits(masks)[0] - anew.circuits(masks)[0]).abs().max() < 1e-12

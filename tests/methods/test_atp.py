@@ -77,9 +77,9 @@ def test_an_edge_whose_value_goes_straight_to_the_logits_is_exact():
 
 
 def test_senders_one_by_one_are_senders_together(gpt2):
-    """The memory budget does not change a score."""
+    """The memory does not change a score."""
     task = random_task()
-    together, alone = score(gpt2, task, QKFix()).values, score(gpt2, task, QKFix(), budget=1).values
+    together, alone = score(gpt2, task, QKFix()).values, score(gpt2, task, QKFix(), memory=1).values
     assert (together - alone).abs().max() < 1e-12
 
 

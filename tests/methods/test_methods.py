@@ -70,8 +70,8 @@ def test_scores_do_not_depend_on_batching(method, gpt2):
     scale = reference.values.abs().max()
     for rows in (1, 3, 8):
         for order in (task, shuffled):
-            budget = rows * _bytes_a_prompt(gpt2, task)
-            values = score(gpt2, order, method, budget=budget).values
+            memory = rows * _bytes_a_prompt(gpt2, task)
+            values = score(gpt2, order, method, memory=memory).values
             assert (values - reference.values).abs().max() < 1e-10 * scale
 
 

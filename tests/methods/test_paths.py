@@ -157,14 +157,14 @@ def test_a_sweep_is_its_senders_one_by_one(any_model, sweep, single):
 
 @pytest.mark.parametrize("sweep", [direct_sweep, sender_sweep])
 def test_memory_and_order_change_nothing(sweep, gpt2, monkeypatch):
-    """Any budget, any number of senders at once and any order of prompts give the same effects."""
+    """Any memory, any number of senders at once and any order of prompts give the same effects."""
     task, receivers = mixed_task(), ["a0.h1<v>", "a1.h2<k>", "logits"]
     reference = sweep(gpt2, task, receivers).values
     shuffled = task.subset([5, 0, 8, 3, 7, 1, 6, 2, 4])
     monkeypatch.setattr(paths, "SENDERS_AT_ONCE", 4)
     for rows in (1, 3):
-        budget = rows * bytes_per_prompt(proven(gpt2), task.max_length)
-        assert (sweep(gpt2, shuffled, receivers, budget=budget).values - reference).abs().max() < 1e-10
+        memory = rows * bytes_per_prompt(proven(gpt2), task.max_length)
+        assert (sweep(gpt2, shuffled, receivers, memory=memory).values - reference).abs().max() < 1e-10
 
 
 def test_nothing_travels_where_clean_is_corrupt(gpt2):

@@ -188,7 +188,7 @@ class _Ruled:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
 
-    def effects(self, pair):
+    def effects(self, pair, work):
         run = pair.gradients(rules=self.rules)
         return run.ports.scores(pair.differences(run.activations))
 
