@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.families_dense import DENSE
 from tests.families_sparse import EXPERTS, RECURRENT, UNDIVIDED
 
 torch.set_num_threads(1)  # on models as tiny as these more threads only wait for each other
+os.environ["OMP_NUM_THREADS"] = "1"  # the same in processes that tests start
 
 VOCABULARY = 40
 LLAMA_LIKE: dict[str, Any] = dict(
@@ -99,7 +101,7 @@ def any_model(request):
     return tiny_model(request.param)
 
 
-@pytest.fixture(scope="session", params=list(CONFIGS))
+@pytest.fixture(scope="session", params=[name if name in REPRESENTATIVE else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS])
 def every_model(request):
     """A model of every family in turn, in float64."""
     return tiny_model(request.param)
@@ -120,9 +122,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--models-page", help="write what the battery proves of each family to this file")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
-    config.addinivalue_line("markers", "rounded: the models of this test are of a dtype narrower than float64")
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Workers for the whole suite; none for files that are named, as starting workers takes longer than one file."""
+    return min(4, os.cpu_count() or 1) if config.args_source is config.ArgsSource.TESTPATHS else 0
 
 
 @pytest.fixture(scope="session")
