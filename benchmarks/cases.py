@@ -83,7 +83,7 @@ class Bench:
 
     @cached_property
     def described(self) -> Described:
-        """The model as the engine sees it; its proof, which is made once a model, is left out of all timings."""
+        """The model as the engine sees it; its verification, which is done once a model, is left out of all timings."""
         return describe(self.model)
 
     @cached_property

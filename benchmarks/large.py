@@ -3,7 +3,7 @@
     python benchmarks/large.py [--shape 1.5b] [--prompts 8] [--length 16] [--memory-gib 1] [--out benchmarks/results]
     python benchmarks/large.py --device cuda --shape 8b --prompts 64
 
-The weights are made in bfloat16 where they stay. Seconds are wall clock of scoring all prompts, the proof of the model
+The weights are made in bfloat16 where they stay. Seconds are wall clock of scoring all prompts, the verification of the model
 left out; peaks are the process's as the operating system counts it, or the allocator's on a GPU.
 """
 
@@ -22,7 +22,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from circuitsearch.ablation import Resample
 from circuitsearch.engine.pair import bytes_per_prompt, pairs
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.methods import EAP
 from circuitsearch.scores import Work
 from circuitsearch.task import Task
@@ -91,8 +91,8 @@ def main() -> None:
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 1e6
     loaded = peak(options.device)
     task = random_task(model.config.vocab_size, options.prompts, options.length)
-    described = proven(model, task)
-    proved = peak(options.device)
+    described = verified(model, task)
+    verified_MB = peak(options.device)
     began = time.perf_counter()
     totals = [EAP().effects(pair, Work()).double().cpu() for pair in pairs(described, task, Resample(), memory)]
     total = sum(totals[1:], start=totals[0])
@@ -103,7 +103,7 @@ def main() -> None:
         "edges": described.graph.n_edges,
         "weights_MB": round(weights),
         "peak_MB_loaded": round(loaded),
-        "peak_MB_proven": round(proved),
+        "peak_MB_verified": round(verified_MB),
         "peak_MB": round(peak(options.device)),
         "peak_of_weights": round(peak(options.device) / weights, 3),
         "budget_MB": round(memory / 1e6),

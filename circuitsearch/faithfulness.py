@@ -8,7 +8,7 @@ from torch import Tensor
 from circuitsearch.ablation import Ablation
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_MEMORY
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.task import Task
@@ -61,7 +61,7 @@ class Faithfulness:
         memory: int = DEFAULT_MEMORY,
         granularity: Granularity = WHOLE,
     ) -> None:
-        self.evaluator = Evaluator(proven(model, task, granularity), task, ablation, memory)
+        self.evaluator = Evaluator(verified(model, task, granularity), task, ablation, memory)
         self.graph = self.evaluator.described.graph
         (self.clean,) = self.evaluator.clean()  # (N,)
         (ablated,) = self.evaluator.circuits(torch.zeros_like(self.graph.mask)[None])

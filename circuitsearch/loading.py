@@ -1,11 +1,11 @@
-"""The verb load(): read a model, then prove that it is read rightly."""
+"""The verb load(): read a model, then verify that it is read correctly."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.graph import Granularity
 from circuitsearch.models.load import read
 
@@ -48,7 +48,7 @@ def load(
     ------
     InputError
         If there is no such model, its family is not known, its weights are missing, broken, incomplete or not
-        finite, or it fails the proof (the writers' sum is not the stream, the hooked run not the model's own).
+        finite, or it fails verification (the writers' sum is not the stream, the hooked run not the model's own).
 
     Examples
     --------
@@ -57,5 +57,5 @@ def load(
     ('gpt2', False)
     """
     model, tokenizer = read(name, dtype, device, device_map)
-    proven(model, granularity=Granularity(merged_heads=True))  # whether or not its heads can be told apart
+    verified(model, granularity=Granularity(merged_heads=True))  # whether or not its heads can be told apart
     return model, tokenizer

@@ -16,7 +16,7 @@ from torch import Tensor
 from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.journal import Journal
@@ -240,7 +240,7 @@ def score(
     -----
     Scores do not depend on the memory, on the prompts' order, or on how they are batched.
     """
-    described = proven(model, task, granularity)
+    described = verified(model, task, granularity)
     ablation = ablation or Resample()
     notes = Journal()
     if journal is not None:

@@ -101,7 +101,10 @@ def any_model(request):
     return tiny_model(request.param)
 
 
-@pytest.fixture(scope="session", params=[name if name in REPRESENTATIVE else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS])
+@pytest.fixture(
+    scope="session",
+    params=[name if name in REPRESENTATIVE else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS],
+)
 def every_model(request):
     """A model of every family in turn, in float64."""
     return tiny_model(request.param)
@@ -119,7 +122,7 @@ def exact(request) -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the battery write the page of families."""
-    parser.addoption("--models-page", help="write what the battery proves of each family to this file")
+    parser.addoption("--models-page", help="write what the battery measures of each family to this file")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

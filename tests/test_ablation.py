@@ -7,7 +7,7 @@ import torch
 
 from circuitsearch.ablation import Mean, Resample, Zero, ablation_named
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.methods import EAP, Exact
 from circuitsearch.scores import score
@@ -32,7 +32,7 @@ def by_hand(ablation, model, task):
 def test_circuits_carry_the_ablated_values(ablation, grouped):
     """A random circuit on prompts of mixed lengths equals the plain run with means and zeros taken by hand."""
     task = mixed_task()
-    described = proven(grouped, task)
+    described = verified(grouped, task)
     shares = torch.rand(described.graph.mask.shape, generator=torch.Generator().manual_seed(0))
     mask = (shares < 0.6) & described.graph.mask
     (fast,) = Evaluator(described, task, ablation).circuits(mask[None])
@@ -63,7 +63,7 @@ def test_scores_measure_the_cut_to_the_ablated_value(ablation, gpt2):
 def test_a_mean_over_a_reference_task_is_taken_there(gpt2):
     """The reference's prompts are averaged, not the task's own."""
     task, reference = random_task(), random_task(seed=7)
-    described = proven(gpt2, task)
+    described = verified(gpt2, task)
     mask = torch.zeros_like(described.graph.mask)
     (elsewhere,) = Evaluator(described, task, Mean(reference)).circuits(mask[None])
     (own,) = Evaluator(described, reference, Mean()).circuits(mask[None])

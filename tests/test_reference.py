@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.faithfulness import ratio_of_means
 from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, EAPIGActivations, Exact
 from circuitsearch.scores import Scores, score
@@ -65,7 +65,7 @@ def test_scores_of_all_edges(name, reference, model, task):
 
 def test_metric_and_faithfulness_of_given_circuits(reference, model, task):
     """The circuits that it lists have the same metric on every prompt, and the same faithfulness."""
-    described = proven(model, task)
+    described = verified(model, task)
     evaluator = Evaluator(described, task)
     listed = list(reference["circuits"].values())
     masks = torch.stack([described.graph.edge_mask(map(edge, circuit["edges"])) for circuit in listed])
@@ -80,7 +80,7 @@ def test_metric_and_faithfulness_of_given_circuits(reference, model, task):
 
 def test_the_same_scores_give_the_same_circuits(reference, model):
     """Our top and greedy choose, from its scores, exactly the edges that it chose."""
-    graph = proven(model).graph
+    graph = verified(model).graph
     for name, theirs in reference["scores"].items():
         values = torch.zeros(graph.mask.shape, dtype=torch.float64)
         for key, value in theirs.items():

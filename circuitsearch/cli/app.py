@@ -295,7 +295,7 @@ def doctor(
 ) -> None:
     """Say what is here, and whether it works.
 
-    Versions, device, threads and memory; then a figure is drawn, and the bundled model proves itself. With --model:
+    Versions, device, threads and memory; then a figure is drawn, and the bundled model is verified. With --model:
     what that model takes, said from its configuration.
     """
     from circuitsearch.cli.doctor import doctor, sizes

@@ -31,7 +31,7 @@ def doctor(terminal: Terminal) -> None:
         "memory": _memory(),
         "device": _device(),
     }
-    checks = {"figures": _figures, **{name: lambda name=name: _proof(name) for name in BUNDLED}}
+    checks = {"figures": _figures, **{name: lambda name=name: _verified(name) for name in BUNDLED}}
     troubles = {name: trouble for name, check in checks.items() if (trouble := _trouble(check))}
     facts |= {name: troubles.get(name, "works") for name in checks}
     for name, fact in facts.items():
@@ -82,6 +82,6 @@ def _figures() -> None:
         draw(circuit, Path(folder) / "circuit.svg")
 
 
-def _proof(name: str) -> None:
-    """Load a bundled model, which proves it."""
+def _verified(name: str) -> None:
+    """Load a bundled model, which verifies it."""
     load(name)

@@ -1,4 +1,4 @@
-"""What all instruments share: a proven model, its task in batches, one recorded pass, and the pass with activations swapped.
+"""What all instruments share: a verified model, its task in batches, one recorded pass, and the pass with activations swapped.
 
 Legend of shapes: B prompts, C copies of them, R = C * B rows, T positions, S positions seen, D stream width, H heads, G heads
 of keys or values, K head width, L blocks.
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuitsearch.engine.proof import proven
 from circuitsearch.engine.trace import Taps, run, tap_before
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import PORTS, Granularity
 from circuitsearch.models.describe import Described
@@ -27,8 +27,8 @@ DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, beside the mod
 
 
 def subject(model: Any, task: Task) -> Described:
-    """The model described and proved, and its task found to fit; heads that cannot be told apart are read as a mixer."""
-    return proven(model, task, Granularity(merged_heads=True))
+    """The model described and verified, and its task found to fit; heads that cannot be told apart are read as a mixer."""
+    return verified(model, task, Granularity(merged_heads=True))
 
 
 def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY) -> int:

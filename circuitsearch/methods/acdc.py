@@ -21,7 +21,7 @@ from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.circuit import Circuit
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_MEMORY
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.journal import Journal
@@ -95,7 +95,7 @@ def acdc(
     if not levels or not all(level > 0 for level in levels):
         raise InputError(f"ACDC's thresholds must be above 0, not {', '.join(map(str, levels)) or 'none'}")
     task = replace(task, metric=metric)
-    described, ablation = proven(model, task, granularity), ablation or Resample()
+    described, ablation = verified(model, task, granularity), ablation or Resample()
     about = {
         "acdc": list(levels),
         "metric": metric.__name__,

@@ -23,9 +23,9 @@ from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
-from circuitsearch.engine.proof import proven
 from circuitsearch.engine.replay import replay
 from circuitsearch.engine.two_runs import two_runs
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.methods.path_names import Names, Path, path_edges, readers_named, writers_named
@@ -158,7 +158,7 @@ def path_effect(
         If a name is unknown, the path is none (a reader that does not come after its writer, a port that does not feed
         the next writer, an end that is no reader), or model and task do not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
     kept, frozen = _alone(meter.graph, path_edges(meter.graph, path))
     return float(meter.falls(1, lambda base: replay(base, kept[None], frozen[None])))
 
@@ -200,7 +200,7 @@ def direct_effect(
         If a name is unknown, there is no sender or no receiver, a sender comes before no receiver, or model and task do
         not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
     return meter.effect(senders, receivers, _cut)
 
 
@@ -234,7 +234,7 @@ def direct_sweep(
     InputError
         If a name is unknown, there is no receiver, or model and task do not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
     return meter.sweep(receivers, _cut, "direct edges")
 
 
@@ -279,7 +279,7 @@ def sender_effect(
         If a name is unknown, there is no sender or no receiver, a sender comes before no receiver, or model and task do
         not fit.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
     return meter.effect(senders, receivers, two_runs)
 
 
@@ -318,7 +318,7 @@ def sender_sweep(
     Cost a sender: the MLPs between it and the last receiver, and what lies above the first receiver, on the positions that
     differ. On the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, that is 0.1 to 0.3 forwards.
     """
-    meter = _Meter(proven(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
     return meter.sweep(receivers, two_runs, "paths without another head")
 
 

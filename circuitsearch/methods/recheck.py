@@ -11,7 +11,7 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import pairs
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.methods.eap import EAPIG
@@ -77,7 +77,7 @@ def edges_in_time(
 
     The number is rounded down to 1, 2 or 5 times a power of ten, or is all edges; at least 1.
     """
-    described = proven(model, task, granularity)
+    described = verified(model, task, granularity)
     graph = described.graph
     columns = torch.linspace(0, len(graph.readers) - 1, READERS_TIMED).long().unique().tolist()
     edges = tuple(

@@ -55,7 +55,7 @@ def read(
     device: str | torch.device | None,
     device_map: DeviceMap | None = None,
 ) -> tuple[Any, Any]:
-    """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also proves the model."""
+    """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also verifies the model."""
     source = find(name)
     _check_device_map(device, device_map)
     with _quiet():

@@ -10,7 +10,7 @@ import torch
 from circuitsearch import show
 from circuitsearch.ablation import Ablation
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.faithfulness import check_done
 from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.metrics import accuracy, top1
@@ -55,7 +55,7 @@ def behaviour(
     model: Any, task: Task, *, ablation: Ablation | None = None, granularity: Granularity = WHOLE
 ) -> Behaviour:
     """Measure what the model itself does on a task, before any circuit is looked for."""
-    described = proven(model, task, granularity)
+    described = verified(model, task, granularity)
     evaluator = Evaluator(described, task, ablation)
     clean, right, best = evaluator.clean(task.metric, accuracy, top1)
     (ablated,) = evaluator.circuits(torch.zeros_like(described.graph.mask)[None])

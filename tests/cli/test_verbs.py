@@ -98,7 +98,7 @@ def test_models_are_listed(command: Command):
 
 
 def test_doctor(command: Command):
-    """It draws, proves pico, and says so."""
+    """It draws, verifies pico, and says so."""
     said = command("doctor", "--json")
     content = json.loads(said.out)
     assert said.code == 0 and content["works"] is True

@@ -1,4 +1,4 @@
-"""All that is tested here is exact to the last digits of float64; what the battery proves can be written down as a page."""
+"""All that is tested here is exact to the last digits of float64; what the battery measures can be written down as a page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from circuitsearch.models.describe import describe
 from tests.conftest import CONFIGS, granularity_of
-from tests.engine.models_page import Proofs, complete
+from tests.engine.models_page import Measurements, complete
 
-PROOFS = pytest.StashKey[Proofs]()
+MEASUREMENTS = pytest.StashKey[Measurements]()
 
 
 @pytest.fixture(autouse=True)
@@ -20,21 +20,21 @@ def _exact(exact: None) -> None:
 
 
 @pytest.fixture
-def proved(request, every_model) -> Callable[[str, object, float], None]:
+def measured(request, every_model) -> Callable[[str, object, float], None]:
     """Hold a difference below a bound, and keep it for the page of families."""
     name: str = request.node.callspec.params["every_model"]
-    proofs = request.config.stash.setdefault(PROOFS, Proofs())
+    found = request.config.stash.setdefault(MEASUREMENTS, Measurements())
     kinds = {part.kind for part in describe(every_model, granularity_of(every_model)).graph.parts}
 
     def check(what: str, difference: object, bound: float) -> None:
         assert float(difference) < bound  # pyright: ignore[reportArgumentType]
-        proofs.add(CONFIGS[name].model_type, name, kinds, what, float(difference))  # pyright: ignore[reportArgumentType]
+        found.add(CONFIGS[name].model_type, name, kinds, what, float(difference))  # pyright: ignore[reportArgumentType]
 
     return check
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write the page, if it was asked for and every family passed."""
-    path, proofs = session.config.getoption("--models-page", None), session.config.stash.get(PROOFS, None)
-    if path and proofs is not None and exitstatus == 0 and complete(proofs):
-        Path(path).write_text(proofs.page(), encoding="utf-8")
+    path, found = session.config.getoption("--models-page", None), session.config.stash.get(MEASUREMENTS, None)
+    if path and found is not None and exitstatus == 0 and complete(found):
+        Path(path).write_text(found.page(), encoding="utf-8")

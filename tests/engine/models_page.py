@@ -18,7 +18,7 @@ CHECKS = {  # in the order of the page's columns
 
 
 @dataclass
-class Proofs:
+class Measurements:
     """Largest difference of each check on each family, and what was tried."""
 
     largest: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -53,20 +53,20 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def complete(proofs: Proofs) -> bool:
+def complete(found: Measurements) -> bool:
     """Whether every family was measured."""
-    return set(proofs.variants) == set(FAMILIES)
+    return set(found.variants) == set(FAMILIES)
 
 
 HEAD = """# Model families
 
 {n} families are read as they are, each by a row that names its modules and nothing else. This page is written by the battery that
-proves them, on tiny random models in float64 (`pytest tests/engine/test_architectures.py --models-page docs/models.md`), last on {date}
+checks them, on tiny random models in float64 (`pytest tests/engine/test_architectures.py --models-page docs/models.md`), last on {date}
 with {versions}. Numbers are the largest differences found over all models of a family:
 """
 TAIL = """What a part is: **heads**, attention with a node a head, its keys and values at their own, native number; **mlp**, an MLP or a whole
 mixture of experts; **mixer**, what moves information between positions as one node: Mamba, RWKV, linear attention, and, with
-`Granularity(merged_heads=True)`, attention whose heads cannot be told apart. A model of a family proves itself again whenever it is loaded.
+`Granularity(merged_heads=True)`, attention whose heads cannot be told apart. A model of a family is verified again whenever it is loaded.
 
-Nothing is read that has not been proven. Refused by name, with the reason:
+No other family is read. Refused by name, with the reason:
 """

@@ -15,7 +15,7 @@ import torch
 from circuitsearch.ablation import Resample
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import pairs
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.methods import EAP, Exact
 from circuitsearch.models.describe import describe
 from circuitsearch.models.families import FAMILIES, REFUSED
@@ -47,18 +47,18 @@ def test_the_page_of_families_is_of_these_families():
     assert listed == [*sorted(FAMILIES), *sorted(REFUSED)]
 
 
-def test_writers_add_up_to_the_stream(every_model, proved):
+def test_writers_add_up_to_the_stream(every_model, measured):
     """The plain sum of the writers, port by port, reproduces the model's own logits."""
     ids = random_task().clean[0]
     own = every_model(ids[None]).logits[0]
     plain = PlainRun(every_model, ids, graph_of(every_model).mask).logits
-    proved("writers", (plain - own).abs().max(), 1e-12)
+    measured("writers", (plain - own).abs().max(), 1e-12)
 
 
-def test_proof_on_load_passes_and_leaves_the_model_alone(every_model):
-    """The proof accepts the family, and neither hooks nor weights are left changed."""
+def test_verification_passes_and_leaves_the_model_alone(every_model):
+    """Verification accepts the family, and neither hooks nor weights are left changed."""
     before = {name: value.clone() for name, value in every_model.state_dict().items()}
-    proven(every_model, granularity=granularity_of(every_model))
+    verified(every_model, granularity=granularity_of(every_model))
     assert all(torch.equal(value, before[name]) for name, value in every_model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in every_model.modules())
     assert not any("forward" in vars(module) for module in every_model.modules())
@@ -77,10 +77,10 @@ def test_edge_count_is_the_closed_form(every_model):
     assert g.n_edges == expected + before == int(g.mask.sum())
 
 
-def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, proved):
+def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, measured):
     """Keeping every edge gives the clean run, cutting every edge the corrupt one."""
     task = mixed_task()
-    evaluator = Evaluator(proven(every_model, task, granularity_of(every_model)), task)
+    evaluator = Evaluator(verified(every_model, task, granularity_of(every_model)), task)
     mask = evaluator.described.graph.mask
     (values,) = evaluator.circuits(torch.stack([mask, torch.zeros_like(mask)]))
     swapped = type(task).from_ids(task.corrupt, task.corrupt, task.answers, task.wrong)
@@ -89,15 +89,15 @@ def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, proved):
     direct = torch.stack(
         [logits[a[0]] - logits[w[0]] for logits, a, w in zip(own, task.answers, task.wrong, strict=True)]
     )
-    proved("full", (clean - direct).abs().max(), 1e-12)
-    proved("full", (values[0] - clean).abs().max(), 1e-12)
-    proved("full", (values[1] - corrupt).abs().max(), 1e-12)
+    measured("full", (clean - direct).abs().max(), 1e-12)
+    measured("full", (values[0] - clean).abs().max(), 1e-12)
+    measured("full", (values[1] - corrupt).abs().max(), 1e-12)
 
 
-def test_random_circuits_equal_the_plain_run(every_model, proved):
+def test_random_circuits_equal_the_plain_run(every_model, measured):
     """Circuits in one joint batch after a shared prefix equal one plain run a prompt, port by port."""
     task = random_task(n=2, length=7)
-    described = proven(every_model, task, granularity_of(every_model))
+    described = verified(every_model, task, granularity_of(every_model))
     generator = torch.Generator().manual_seed(1)
     masks = torch.stack(
         [
@@ -108,10 +108,10 @@ def test_random_circuits_equal_the_plain_run(every_model, proved):
     (fast,) = Evaluator(described, task).circuits(masks)
     corrupt = [plain_writes(every_model, ids) for ids in task.corrupt]
     slow = torch.stack([plain_circuit(every_model, task, mask, corrupt.__getitem__) for mask in masks])
-    proved("circuits", (fast - slow).abs().max(), 1e-10)
+    measured("circuits", (fast - slow).abs().max(), 1e-10)
 
 
-def test_gradients_agree_with_finite_differences(every_model, proved):
+def test_gradients_agree_with_finite_differences(every_model, measured):
     """EAP's score of an edge is the slope of the metric as the edge moves from clean towards corrupt."""
     task = random_task(n=1, length=6)
     graph = graph_of(every_model)
@@ -133,10 +133,10 @@ def test_gradients_agree_with_finite_differences(every_model, proved):
 
         slope = (metric_at(-step) - metric_at(step)) / (2 * step)
         difference = abs(float(scores.values[row, column]) - slope)
-        proved("slope", difference / (abs(slope) + 1e-2 * scale), 1e-5)  # below a hundredth of the largest, absolute
+        measured("slope", difference / (abs(slope) + 1e-2 * scale), 1e-5)  # below a hundredth of the largest, absolute
 
 
-def test_exact_effects_equal_the_plain_run(every_model, proved):
+def test_exact_effects_equal_the_plain_run(every_model, measured):
     """Cutting one edge alone by the engine equals the plain run without it."""
     task = random_task(n=2, length=6)
     graph = graph_of(every_model)
@@ -149,7 +149,7 @@ def test_exact_effects_equal_the_plain_run(every_model, proved):
         kept = graph.mask.clone()
         kept[row, column] = False
         cut = plain_circuit(every_model, task, kept, corrupt.__getitem__).mean()
-        proved("exact", (scores.values[row, column] - (clean - cut)).abs(), 1e-10)
+        measured("exact", (scores.values[row, column] - (clean - cut)).abs(), 1e-10)
     assert int(scores.scored.sum()) == len(set(edges))
 
 
@@ -159,7 +159,7 @@ def test_prefix_changes_nothing(every_model):
     Where a mixer carries a state from position to position there is no prefix to share.
     """
     task = random_task(length=12, differs_at=8)
-    described = proven(every_model, task, granularity_of(every_model))
+    described = verified(every_model, task, granularity_of(every_model))
     for pair in pairs(described, task, Resample()):
         assert pair.batch.start == (8 if described.shares_prefix else 0)
         assert (pair.clean[1] - every_model(pair.batch.clean).logits[:, -1]).abs().max() < 1e-12

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.graph import Granularity
 from circuitsearch.methods import EAP, EAPIG, Exact, QKFix
 from circuitsearch.scores import score
@@ -34,9 +34,9 @@ def test_scores_and_circuits_do_not_depend_on_the_device(name, device):
         assert found.values.device.type == "cpu"
         scale = float(expected.values.nan_to_num().abs().max())
         torch.testing.assert_close(found.values, expected.values, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
-    mask = proven(here).graph.mask
+    mask = verified(here).graph.mask
     masks = mask & (torch.rand(3, *mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
-    (found,), (expected,) = (Evaluator(proven(model), task).circuits(masks) for model in (there, here))
+    (found,), (expected,) = (Evaluator(verified(model), task).circuits(masks) for model in (there, here))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 

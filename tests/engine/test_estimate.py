@@ -9,7 +9,7 @@ import torch
 
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.estimate import estimate
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.loading import load
 from circuitsearch.models.describe import graph_of
@@ -24,7 +24,7 @@ def test_a_configuration_is_enough(tmp_path):
     model, _ = load("pico")
     found = estimate(tmp_path, "cpu")
     assert found.parameters == sum(weight.numel() for weight in dict.fromkeys(model.parameters()))
-    assert found.edges == proven(model).graph.n_edges
+    assert found.edges == verified(model).graph.n_edges
     assert found.weight_bytes == 4 * found.parameters
     assert estimate(tmp_path, "cpu", "bfloat16").weight_bytes == 2 * found.parameters
 
@@ -58,7 +58,7 @@ def test_an_unknown_family_is_named_before_anything_is_read(tmp_path):
 def test_circuits_do_not_depend_on_what_is_kept(grouped):
     """Where memory is too small to keep what batches share it is made anew for every call, to the same numbers."""
     task = mixed_task()
-    kept, anew = (Evaluator(proven(grouped), task, memory=memory) for memory in (1 << 30, 1))
+    kept, anew = (Evaluator(verified(grouped), task, memory=memory) for memory in (1 << 30, 1))
     mask = kept.described.graph.mask
     masks = mask & (torch.rand(3, *mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
     assert (kept.circuits(masks)[0] - anew.circuits(masks)[0]).abs().max() < 1e-12

@@ -12,7 +12,7 @@ import torch
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Granularity
 from circuitsearch.methods import EAP, EAPIG, GIM, CleanCorrupt, EAPIGActivations, Exact, QKFix, Recheck, RelP
@@ -53,7 +53,7 @@ def random_masks(graph, shares=(0.2, 0.6, 0.95), seed=0):
 def test_random_circuits_equal_the_plain_run(name, granularity):
     """Circuits of such nodes equal one plain run a prompt, from whatever circuit they start."""
     model, task = tiny_model(name), named_task()
-    evaluator = Evaluator(proven(model, task, granularity), task)
+    evaluator = Evaluator(verified(model, task, granularity), task)
     masks = random_masks(evaluator.described.graph)
     slow = torch.stack([plain_circuit(model, task, mask, granularity=granularity) for mask in masks])
     for near in (None, evaluator.described.graph.mask, masks[1]):
@@ -65,11 +65,11 @@ def test_random_circuits_equal_the_plain_run(name, granularity):
 def test_full_is_clean_and_empty_is_corrupt(granularity):
     """Keeping every edge gives the clean run, cutting every edge the corrupt one."""
     model, task = tiny_model("llama-grouped"), named_task(4)
-    evaluator = Evaluator(proven(model, task, granularity), task)
+    evaluator = Evaluator(verified(model, task, granularity), task)
     mask = evaluator.described.graph.mask
     (values,) = evaluator.circuits(torch.stack([mask, torch.zeros_like(mask)]))
     swapped = Task.from_ids(task.corrupt, task.corrupt, task.answers, task.wrong)
-    (corrupt,) = Evaluator(proven(model), swapped).clean()
+    (corrupt,) = Evaluator(verified(model), swapped).clean()
     assert (values[0] - evaluator.clean()[0]).abs().max() < 1e-10
     assert (values[1] - corrupt).abs().max() < 1e-10
 
@@ -77,7 +77,7 @@ def test_full_is_clean_and_empty_is_corrupt(granularity):
 def test_spans_of_prompts_of_different_length(gpt2):
     """Named spans are aligned prompt by prompt, and the prefix that a batch shares is still run once."""
     task = mixed_spans()
-    evaluator = Evaluator(proven(gpt2, task, SPANS), task)
+    evaluator = Evaluator(verified(gpt2, task, SPANS), task)
     masks = random_masks(evaluator.described.graph)
     (fast,) = evaluator.circuits(masks)
     slow = torch.stack([plain_circuit(gpt2, task, mask, granularity=SPANS) for mask in masks])
@@ -189,7 +189,7 @@ def _slope_along(model, task, head: int, change: torch.Tensor) -> float:
 def test_merged_circuits_equal_the_expanded_ones(grouped):
     """A circuit of merged heads is the circuit of all their edges."""
     task = named_task(3)
-    merged, whole = (Evaluator(proven(grouped, task, each), task) for each in (MERGED, Granularity()))
+    merged, whole = (Evaluator(verified(grouped, task, each), task) for each in (MERGED, Granularity()))
     masks = random_masks(merged.described.graph)
     expanded = merged.described.graph.expand(masks)[..., 0]
     assert torch.equal(merged.circuits(masks)[0], whole.circuits(expanded)[0])
@@ -293,7 +293,7 @@ def test_query_heads_are_those_of_the_ungrouped_model(name):
         assert (fine.values - copied.values).abs().max() < 1e-10
     masks = random_masks(fine.graph)
     found = [
-        Evaluator(proven(one, task, granularity), task).circuits(masks, near=masks[1])[0]
+        Evaluator(verified(one, task, granularity), task).circuits(masks, near=masks[1])[0]
         for one, granularity in ((model, QUERY_HEADS), (apart, Granularity()))
     ]
     assert (found[0] - found[1]).abs().max() < 1e-10
@@ -311,8 +311,8 @@ def test_a_groups_share_is_the_sum_over_its_heads(name):
     summed = torch.zeros_like(native.values).index_add_(1, torch.tensor(place), fine.values)
     assert (summed - native.values).abs().max() < 1e-12 * float(native.values.abs().max() + 1)
     masks = random_masks(native.graph)
-    (whole,) = Evaluator(proven(model, task), task).circuits(masks)
-    (split,) = Evaluator(proven(model, task, QUERY_HEADS), task).circuits(masks[..., place])
+    (whole,) = Evaluator(verified(model, task), task).circuits(masks)
+    (split,) = Evaluator(verified(model, task, QUERY_HEADS), task).circuits(masks[..., place])
     assert (whole - split).abs().max() < 1e-10
 
 
@@ -321,9 +321,9 @@ def test_query_heads_in_spans_too():
     grouped, task = tiny_model("llama-grouped"), named_task()
     granularity = Granularity(query_heads=True, spans=("S", "END"))
     masks = random_masks(describe(grouped, granularity).graph)
-    (fast,) = Evaluator(proven(grouped, task, granularity), task).circuits(masks)
+    (fast,) = Evaluator(verified(grouped, task, granularity), task).circuits(masks)
     spans = Granularity(spans=("S", "END"))
-    (copied,) = Evaluator(proven(ungrouped(grouped), task, spans), task).circuits(masks)
+    (copied,) = Evaluator(verified(ungrouped(grouped), task, spans), task).circuits(masks)
     assert (fast - copied).abs().max() < 1e-10
     attentions = [block.self_attn for block in grouped.model.layers]
     assert all(attention.num_key_value_groups == 2 for attention in attentions)
@@ -356,7 +356,7 @@ NEURONS = [Granularity(neurons=(1,)), Granularity(neurons=(0, 1), spans=("S", "E
 def test_neurons_equal_the_plain_run(name, granularity):
     """Circuits of neurons equal one plain run a prompt; all of them are the model, none the corrupt run."""
     model, task = small(name), named_task()
-    evaluator = Evaluator(proven(model, task, granularity), task)
+    evaluator = Evaluator(verified(model, task, granularity), task)
     graph = evaluator.described.graph
     assert "m1.n11" + ("@END" if granularity.spans else "") in graph.writers
     masks = random_masks(graph)
@@ -366,7 +366,7 @@ def test_neurons_equal_the_plain_run(name, granularity):
     (ends,) = evaluator.circuits(torch.stack([graph.mask, torch.zeros_like(graph.mask)]))
     swapped = Task.from_ids(task.corrupt, task.corrupt, task.answers, task.wrong)
     assert (ends[0] - evaluator.clean()[0]).abs().max() < 1e-10
-    assert (ends[1] - Evaluator(proven(model), swapped).clean()[0]).abs().max() < 1e-10
+    assert (ends[1] - Evaluator(verified(model), swapped).clean()[0]).abs().max() < 1e-10
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
@@ -410,10 +410,10 @@ def test_neurons_that_no_node_can_be_are_refused(name, layer, problem):
 
 @pytest.mark.parametrize("granularity", [Granularity(neurons=(0,)), QUERY_HEADS, Granularity(experts=True)], ids=repr)
 def test_every_family_is_proven_or_refused(every_model, granularity):
-    """Neurons, query heads and experts of any family pass the proof, unless a sentence says why they cannot be nodes."""
+    """Neurons, query heads and experts of any family pass verification, unless a sentence says why they cannot be nodes."""
     own = granularity_of(every_model)
     try:
-        graph = proven(every_model, granularity=replace(granularity, merged_heads=own.merged_heads)).graph
+        graph = verified(every_model, granularity=replace(granularity, merged_heads=own.merged_heads)).graph
     except InputError as error:
         assert re.search(r"cannot be nodes|leave query_heads out|no mixture", str(error)), error
         return
@@ -429,7 +429,7 @@ MIXTURES = ["mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v3"]
 def test_experts_equal_the_plain_run(name, granularity):
     """Circuits in which each expert and the router read streams of their own equal one plain run a prompt."""
     model, task = tiny_model(name), named_task()
-    evaluator = Evaluator(proven(model, task, granularity), task)
+    evaluator = Evaluator(verified(model, task, granularity), task)
     graph = evaluator.described.graph
     masks = torch.cat([random_masks(graph), without_one(graph, 6)])
     slow = torch.stack([plain_circuit(model, task, mask, granularity=granularity) for mask in masks])

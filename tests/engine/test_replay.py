@@ -11,8 +11,8 @@ from circuitsearch.ablation import Mean, Resample
 from circuitsearch.engine.base import Ground, run_base
 from circuitsearch.engine.components import Components, standing_aside
 from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
-from circuitsearch.engine.proof import proven
 from circuitsearch.engine.replay import measure
+from circuitsearch.engine.verify import verified
 from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.models.parts import Whole
 from circuitsearch.scores import score
@@ -28,7 +28,7 @@ def random_masks(graph, shares, seed=0):
 
 
 def grounds(model, task, ablation=None, memory=DEFAULT_MEMORY):
-    return [Ground(pair) for pair in pairs(proven(model, task), task, ablation or Resample(), memory)]
+    return [Ground(pair) for pair in pairs(verified(model, task), task, ablation or Resample(), memory)]
 
 
 def without_one(graph, count, seed=0):
@@ -75,7 +75,7 @@ def test_a_small_budget_changes_nothing(gpt2):
     task = random_task()
     masks = random_masks(grounds(gpt2, task)[0].graph, (0.3, 0.6, 0.9))
     values = []
-    for ground in (grounds(gpt2, task)[0], Ground(next(pairs(proven(gpt2, task), task, Resample())))):
+    for ground in (grounds(gpt2, task)[0], Ground(next(pairs(verified(gpt2, task), task, Resample())))):
         object.__setattr__(ground.pair, "memory", 1 if values else DEFAULT_MEMORY)
         values.append(measure(run_base(ground, ground.graph.mask), masks)[0])
     assert (values[0] - values[1]).abs().max() < 1e-12

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.methods.acdc import acdc, readers_down, writers_down
@@ -18,7 +18,7 @@ from tests.conftest import mixed_task, random_task
 
 def plain_acdc(model, task, threshold, metric, seed=None, granularity=WHOLE):
     """Algorithm 1 of the paper: one run of the whole circuit a test."""
-    evaluator = Evaluator(proven(model, task, granularity), task)
+    evaluator = Evaluator(verified(model, task, granularity), task)
     graph = evaluator.described.graph
     kept = graph.mask.clone()
     value = float(evaluator.circuits(kept[None], metric)[0].mean())
@@ -75,7 +75,7 @@ def test_the_planted_circuit_is_found():
 
 def test_every_edge_is_visited_once_readers_before_writers(gpt2):
     """The order is a reverse topological order of all edges, and the seed changes heads alone."""
-    graph = proven(gpt2, random_task()).graph
+    graph = verified(gpt2, random_task()).graph
     for seed in (None, 1):
         order = [(row, column) for column in readers_down(graph, seed) for row in writers_down(graph, column, seed)]
         assert len(order) == len(set(order)) == graph.n_edges

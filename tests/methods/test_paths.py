@@ -8,7 +8,7 @@ import torch
 import circuitsearch as cs
 from circuitsearch.ablation import Zero
 from circuitsearch.engine.pair import bytes_per_prompt
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.methods import direct_effect, direct_sweep, path_effect, paths, sender_effect, sender_sweep
@@ -163,7 +163,7 @@ def test_memory_and_order_change_nothing(sweep, gpt2, monkeypatch):
     shuffled = task.subset([5, 0, 8, 3, 7, 1, 6, 2, 4])
     monkeypatch.setattr(paths, "SENDERS_AT_ONCE", 4)
     for rows in (1, 3):
-        memory = rows * bytes_per_prompt(proven(gpt2), task.max_length)
+        memory = rows * bytes_per_prompt(verified(gpt2), task.max_length)
         assert (sweep(gpt2, shuffled, receivers, memory=memory).values - reference).abs().max() < 1e-10
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import circuitsearch as cs
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.models.weights import read_weight
@@ -43,9 +43,9 @@ def test_an_offloaded_model_gives_the_same_numbers_and_stays_where_it_was(name, 
         torch.testing.assert_close(
             cs.score(away, task, method).values, cs.score(model, task, method).values, equal_nan=True
         )
-    described = proven(model)
+    described = verified(model)
     masks = described.graph.mask & (torch.rand(3, *described.graph.mask.shape) < 0.5)
-    found, expected = (Evaluator(proven(each), task).circuits(masks)[0] for each in (away, model))
+    found, expected = (Evaluator(verified(each), task).circuits(masks)[0] for each in (away, model))
     torch.testing.assert_close(found, expected)
     assert weights_sha256(away) == weights_sha256(model)
     assert all(weight.is_meta for weight in away.parameters())
@@ -94,7 +94,7 @@ def test_unknown_quantisation_is_refused_by_name():
     model = tiny_model("llama-grouped")
     model.model.layers[1].self_attn.q_proj = Int8Linear(model.model.layers[1].self_attn.q_proj)
     with pytest.raises(InputError, match=r"Int8Linear .*int8.* quantised in a way that cannot be read"):
-        proven(model)
+        verified(model)
 
 
 def test_a_projection_that_is_not_its_weight_is_refused():
@@ -103,7 +103,7 @@ def test_a_projection_that_is_not_its_weight_is_refused():
     own = model.model.layers[0].self_attn.v_proj.forward
     model.model.layers[0].self_attn.v_proj.forward = lambda value: 1.01 * own(value)
     with pytest.raises(InputError, match=r"the v projection of block 0 \(Linear\) is not its weight"):
-        proven(model)
+        verified(model)
 
 
 def test_torchao_weights_are_read():

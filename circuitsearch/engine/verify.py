@@ -1,4 +1,4 @@
-"""The proof that a model is read rightly, run before anything is computed with it."""
+"""Verification that a model is read correctly, run before anything is computed with it."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ class _Streams(Record):
         self.ends.append(stream)
 
 
-def proven(model: Any, task: Task | None = None, granularity: Granularity = WHOLE) -> Described:
-    """Describe a model, in nodes of a granularity, and prove the description on a short prompt.
+def verified(model: Any, task: Task | None = None, granularity: Granularity = WHOLE) -> Described:
+    """Describe a model, in nodes of a granularity, and verify the description on a short prompt.
 
-    Proven are: the writers' sum equals the stream at every reader; the norms are what their description says; each part,
+    Verified are: the writers' sum equals the stream at every reader; the norms are what their description says; each part,
     run by itself on what its ports read, gives what it gives in the model, so that nothing else of the stream enters it;
     the hooked run gives the model's own logits.
 
     Raises
     ------
     InputError
-        If the family is unknown, the model is in training mode, a proof fails (the difference is named), logits are
+        If the family is unknown, the model is in training mode, a check fails (the difference is named), logits are
         not finite, the task's ids or lengths do not fit the model, or the granularity does not fit the model or the task.
     """
     described = describe(model, granularity)
@@ -67,7 +67,7 @@ def proven(model: Any, task: Task | None = None, granularity: Granularity = WHOL
             task.check_length(granularity.positions)
     ids = torch.arange(6, device=described.device)[None] * 7 % model.config.vocab_size
     try:
-        _prove(described, ids)
+        _verify(described, ids)
     except InputError as error:
         if not granularity.experts:
             raise
@@ -86,7 +86,7 @@ def _check_fit(described: Described, task: Task) -> None:
         )
 
 
-def _prove(described: Described, ids: Tensor) -> None:
+def _verify(described: Described, ids: Tensor) -> None:
     taps = _Streams()
     position = torch.tensor([ids.shape[1] - 1], device=ids.device)
     with torch.no_grad():

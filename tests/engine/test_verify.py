@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from circuitsearch.engine.proof import proven
+from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Granularity
 from circuitsearch.loading import load
@@ -27,7 +27,7 @@ def test_an_unknown_family_is_refused_by_name():
     model.config = copy.deepcopy(model.config)
     model.config.model_type = "gpt-of-mine"
     with pytest.raises(InputError, match=r"unknown model family 'gpt-of-mine'.*gpt2"):
-        proven(model)
+        verified(model)
 
 
 @pytest.mark.parametrize("name", sorted(set(TINY) - set(CONFIGS)))
@@ -38,7 +38,7 @@ def test_a_family_that_cannot_be_read_is_refused_with_the_reason(name):
     with pytest.raises(
         InputError, match=f"'{model.config.model_type}' model cannot be read: {reason}; take a model of"
     ):
-        proven(model)
+        verified(model)
 
 
 @pytest.mark.parametrize("name", ["deepseek_v3", "qwen3_next", "jetmoe"])
@@ -47,8 +47,8 @@ def test_heads_that_cannot_be_told_apart_are_refused_as_nodes(name):
     model = tiny_model(name)
     kind = f"the heads of a '{model.config.model_type}' model cannot be told apart: .*"
     with pytest.raises(InputError, match=kind + r"Granularity\(merged_heads=True\) reads each attention as one node"):
-        proven(model)
-    graph = proven(model, granularity=Granularity(merged_heads=True)).graph
+        verified(model)
+    graph = verified(model, granularity=Granularity(merged_heads=True)).graph
     assert graph.writers == ("embed", "s0", "m0", "s1", "m1")
 
 
@@ -69,32 +69,32 @@ def test_attention_that_reads_the_stream_elsewhere_is_caught(name, monkeypatch):
 
     monkeypatch.setitem(FAMILIES, model.config.model_type, replace(row, block=as_if_heads))
     with pytest.raises(InputError, match=r"reads the stream elsewhere than at its q, k and v ports, by nan"):
-        proven(model)
+        verified(model)
 
 
 def test_something_that_is_no_model_is_refused():
     """A thing without a config is named by its type."""
     with pytest.raises(InputError, match="Linear is not a Hugging Face"):
-        proven(torch.nn.Linear(2, 2))
+        verified(torch.nn.Linear(2, 2))
 
 
 def test_training_mode_is_refused():
     """Dropout would change every run; the model is not switched behind the user's back."""
     model = tiny_model("gpt2").train()
     with pytest.raises(InputError, match=r"model\.eval\(\)"):
-        proven(model)
+        verified(model)
     assert model.training
 
 
 @pytest.mark.parametrize("where", ["attn", "mlp"])
 def test_a_write_that_the_description_misses_is_caught(where):
-    """A block that adds something else to the stream fails the proof, and the difference is measured."""
+    """A block that adds something else to the stream fails verification, and the difference is measured."""
     model = tiny_model("gpt2")
     block = model.transformer.h[1]
     own = block.attn.resid_dropout if where == "attn" else block.ln_2
     own.register_forward_hook(lambda module, args, output: output * 1.01)
     with pytest.raises(InputError, match=r"refuses it rather than give wrong scores"):
-        proven(model)
+        verified(model)
 
 
 def test_nan_in_the_weights_is_caught():
@@ -102,20 +102,20 @@ def test_nan_in_the_weights_is_caught():
     model = tiny_model("gpt2")
     model.transformer.h[0].mlp.c_fc.weight[0, 0] = torch.nan
     with pytest.raises(InputError, match="not finite"):
-        proven(model)
+        verified(model)
 
 
 def test_a_prompt_longer_than_the_model_reads_is_refused(gpt2):
     """The row and both lengths are named."""
     task = Task.from_ids([[1] * 33], [[1] * 32 + [2]], [1], [2])
     with pytest.raises(InputError, match="row 1: the prompt has 33 tokens, more than the 32 positions"):
-        proven(gpt2, task)
+        verified(gpt2, task)
 
 
 @pytest.mark.rounded
 def test_reduced_precision_is_accepted():
     """A bfloat16 model passes: its rounding is not mistaken for a wrong description."""
-    assert proven(tiny_model("llama-grouped", torch.bfloat16)).dtype == torch.bfloat16
+    assert verified(tiny_model("llama-grouped", torch.bfloat16)).dtype == torch.bfloat16
 
 
 def test_a_model_that_learns_is_scored_and_goes_on_learning():
@@ -132,7 +132,7 @@ def test_experts_that_know_no_float64_are_named():
     config._experts_implementation = None
     model = AutoModelForCausalLM.from_config(config).eval().double()
     with pytest.raises(InputError, match=r"float64 .*set_experts_implementation\('eager'\)"):
-        proven(model)
+        verified(model)
 
 
 def test_a_stream_that_is_halved_is_refused_and_loaded_without(tmp_path):
@@ -141,6 +141,6 @@ def test_a_stream_that_is_halved_is_refused_and_loaded_without(tmp_path):
     config.rescale_every = 1
     model = AutoModelForCausalLM.from_config(config).eval().double()
     with pytest.raises(InputError, match=r"set model\.config\.rescale_every = 0"):
-        proven(model)
+        verified(model)
     model.save_pretrained(tmp_path)
     assert load(tmp_path)[0].config.rescale_every == 0
