@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ import torch
 from torch import Tensor
 
 from circuitsearch import show
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, shortened
+from circuitsearch.files import STRICT, Number, checking, parse_json, read_json, to_json, write_json
 from circuitsearch.graph import Graph
 
-_AT_ONCE = 1 << 16  # edges that are encoded together
+_WHAT = "a circuit that a run wrote"
+_MOST_BYTES = 1 << 32  # of a file: every edge of Llama-70B takes a sixth of it
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Certificate:
         For each edge, ``"a0.h1->a2.h3<q>"``, the faithfulness of the circuit without it (and without what then lies on no
         path any more); all are below the target.
     """
+
+    __pydantic_config__ = STRICT
 
     target: float
     faithfulness: float
@@ -133,26 +136,18 @@ class Circuit:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Circuit:
-        """Rebuild a circuit from :meth:`to_dict`; scores of edges outside it are not kept."""
-        graph = Graph(**content["graph"])
-        places = graph.places(_ends(edge) for edge in content["edges"])
-        mask = torch.zeros_like(graph.mask)
-        mask[places[:, 0], places[:, 1]] = True
-        scores = None
-        if content.get("scores") is not None:
-            values = torch.tensor(content["scores"], dtype=torch.float64)
-            if len(values) != len(places):
-                raise ValueError(f"{len(values)} scores for {len(places)} edges")
-            scores = torch.full(mask.shape, torch.nan, dtype=torch.float64)
-            scores[places[:, 0], places[:, 1]] = values
-        certificate = Certificate(**content["certificate"]) if content.get("certificate") else None
-        return cls(graph, mask, scores, certificate)
+        """Rebuild a circuit from :meth:`to_dict`; scores of edges outside it are not kept.
+
+        Raises
+        ------
+        InputError
+            If it is not what :meth:`to_dict` gives.
+        """
+        return parse_json(to_json(content), _Content).circuit()
 
     def save(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` as JSON."""
-        with Path(path).open("w", encoding="utf-8") as file:
-            for piece in _json(self.to_dict()):
-                file.write(piece)
+        """Write :meth:`to_dict` as JSON; a score that is not known is null."""
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Circuit:
@@ -163,12 +158,9 @@ class Circuit:
         InputError
             If the file is not one of these.
         """
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path} is not a circuit file ({error!r}): give a circuit.json that a run wrote"
-            ) from None
+        content = read_json(path, _WHAT, _Content, _MOST_BYTES)
+        with checking(path, _WHAT):
+            return content.circuit()
 
     def _repr_svg_(self) -> str | None:
         return show.as_svg(self)
@@ -177,27 +169,45 @@ class Circuit:
         return f"Circuit({len(self)} of {self.graph.n_edges} edges, {len(self.nodes)} nodes)"
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What a file of a circuit holds."""
+
+    __pydantic_config__ = STRICT
+
+    graph: Graph
+    edges: list[str]
+    n_edges: int | None = None
+    n_edges_total: int | None = None
+    scores: list[Number] | None = None
+    certificate: Certificate | None = None
+
+    def circuit(self) -> Circuit:
+        """The circuit; an InputError says what does not go together."""
+        self._check_numbers()
+        places = self.graph.places(map(_ends, self.edges))
+        mask = torch.zeros_like(self.graph.mask)
+        mask[places[:, 0], places[:, 1]] = True
+        if int(mask.sum()) < len(places):
+            raise InputError("an edge is named twice")
+        scores = None
+        if self.scores is not None:
+            scores = torch.full(mask.shape, torch.nan, dtype=torch.float64)
+            scores[places[:, 0], places[:, 1]] = torch.tensor(self.scores, dtype=torch.float64)
+        return Circuit(self.graph, mask, scores, self.certificate)
+
+    def _check_numbers(self) -> None:
+        """Compare the counts before a mask of the graph's size is made."""
+        if self.n_edges_total not in (None, self.graph.n_edges):
+            raise InputError(f"its graph has {self.graph.n_edges} edges, and not the {self.n_edges_total} that it says")
+        if self.n_edges not in (None, len(self.edges)):
+            raise InputError(f"it holds {len(self.edges)} edges, and not the {self.n_edges} that it says")
+        if self.scores is not None and len(self.scores) != len(self.edges):
+            raise InputError(f"it holds {len(self.scores)} scores for {len(self.edges)} edges")
+
+
 def _ends(edge: str) -> tuple[str, str]:
     writer, arrow, reader = edge.partition("->")
     if not arrow:
-        raise ValueError(f"{edge!r} is no edge")
+        raise InputError(f"{shortened(repr(edge))} is no edge")
     return writer, reader
-
-
-def _json(content: dict[str, Any]) -> Iterator[str]:
-    """What ``json.dumps(content, indent=1)`` gives, and a line's end, in pieces.
-
-    Long lists of names or numbers are written by the library's fast encoder, which knows no indents, some at a time.
-    """
-    listed = json.JSONEncoder(separators=(",\n  ", ": "))
-    before = "{\n"
-    for key, value in content.items():
-        yield f"{before} {json.dumps(key)}: "
-        before = ",\n"
-        if not (isinstance(value, list) and value):
-            yield json.dumps(value, indent=1).replace("\n", "\n ")
-            continue
-        for first in range(0, len(value), _AT_ONCE):
-            yield ("[" if first == 0 else ",") + "\n  " + listed.encode(value[first : first + _AT_ONCE])[1:-1]
-        yield "\n ]"
-    yield "\n}\n"

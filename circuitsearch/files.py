@@ -12,10 +12,11 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn, TypeVar
 
 from circuitsearch.errors import InputError, shortened
 
@@ -33,6 +34,23 @@ _SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 # ---- text and JSON
+
+STRICT: Any = {
+    "extra": "forbid",
+    "strict": True,
+}  # what a dataclass that is read from a file has as __pydantic_config__
+
+
+class _NullIsNan:
+    """Tells pydantic to read null, as which NaN is written, as NaN."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core.core_schema import no_info_before_validator_function
+
+        return no_info_before_validator_function(lambda value: math.nan if value is None else value, handler(source))
+
+
+Number = Annotated[float, _NullIsNan()]  # a field that may be NaN
 
 
 def read_text(path: str | Path, what: str, limit: int = MOST_BYTES) -> str:
@@ -74,9 +92,17 @@ def read_json(path: str | Path, what: str, schema: type[Schema], limit: int = MO
     InputError
         If :func:`read_text` or :func:`parse_json` refuses it.
     """
+    text = read_text(path, what, limit)
+    with checking(path, what):
+        return parse_json(text, schema)
+
+
+@contextmanager
+def checking(path: str | Path, what: str) -> Iterator[None]:
+    """Add to an InputError about the content of a file which file that is, and what it should be."""
     try:
-        return parse_json(read_text(path, what, limit), schema)
-    except Malformed as problem:
+        yield
+    except InputError as problem:
         raise InputError(f"{_name(path)} is not {what} ({problem}): give another file") from None
 
 

@@ -20,7 +20,8 @@ import networkx as nx
 import torch
 from torch import Tensor
 
-from circuitsearch.errors import InputError, unknown
+from circuitsearch.errors import InputError, shortened, unknown
+from circuitsearch.files import STRICT
 
 EMBED, LOGITS = "embed", "logits"
 REST = "rest"  # the span of tokens that are in no named one
@@ -54,6 +55,8 @@ class Granularity:
     InputError
         If a span is named twice or ``"rest"``, or both spans and positions are given.
     """
+
+    __pydantic_config__ = STRICT
 
     merged_heads: bool = False
     query_heads: bool = False
@@ -124,6 +127,9 @@ class Part:
         return self.kind in ("heads", "mixer")
 
 
+_MOST_BLOCKS = 10_000
+_MOST_PLACES = 1 << 31  # of a mask: Llama's 405 billion have 1.3, with the neurons of one block as nodes
+_WORD = re.compile(r"heads|mlp|mixer|shifted|shared|(neurons|experts):[1-9]\d{0,8}")
 _LETTERS = {"heads": "a", "mlp": "m", "neurons": "m", "experts": "m", "shared": "m", "mixer": "s", "shifted": "m"}
 
 
@@ -153,6 +159,8 @@ class Graph:
     ('embed', 's0', 'a1.h0', 'a1.h1', 'a1.h2', 'a1.h3', 'm1')
     """
 
+    __pydantic_config__ = STRICT
+
     n_layers: int
     n_heads: int
     n_kv_heads: int
@@ -164,6 +172,37 @@ class Graph:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if isinstance(self.granularity, dict):
             object.__setattr__(self, "granularity", Granularity(**self.granularity))
+        self._check_blocks()
+        self._check_size()
+
+    def _check_blocks(self) -> None:
+        if not 1 <= self.n_layers <= _MOST_BLOCKS:
+            raise InputError(f"a graph has 1 to {_MOST_BLOCKS:,} blocks, not {self.n_layers}")
+        if self.n_heads < 1 or self.n_kv_heads < 1 or self.n_heads % self.n_kv_heads:
+            raise InputError(
+                f"{self.n_heads} heads cannot share {self.n_kv_heads} keys and values: groups must be equal"
+            )
+        if self.blocks and len(self.blocks) != self.n_layers:
+            raise InputError(f"the graph has {self.n_layers} blocks, but says what {len(self.blocks)} hold")
+        if not all(layer in range(self.n_layers) for layer in self.granularity.neurons):
+            raise InputError(
+                f"there is no such block: neurons of {self.granularity.neurons}, of {self.n_layers} blocks"
+            )
+        for block in set(self.blocks):
+            words = re.split("[>+]", block)
+            known = [word.partition(":")[0] for word in words if _WORD.fullmatch(word)]
+            named_apart = {"shared" if kind == "shared" else _LETTERS[kind] for kind in known}
+            if len(named_apart) < len(words):
+                raise InputError(f"a block cannot hold {shortened(repr(block))}: write it as 'heads>mlp'")
+
+    def _check_size(self) -> None:
+        """Refuse a graph whose (U, V) mask no memory would hold, before its names are made."""
+        rows, columns = self.parts[-1].rows.stop, self.parts[-1].columns.stop + 1
+        if rows * columns > _MOST_PLACES:
+            raise InputError(
+                f"a graph of {rows:,} writers and {columns:,} readers is too large: take larger nodes, whole MLPs for"
+                " neurons, or fewer positions or spans"
+            )
 
     @property
     def merged(self) -> bool:
@@ -228,7 +267,7 @@ class Graph:
     @property
     def _per_node(self) -> int:
         """Nodes that stand for one: one a span."""
-        return max(1, len(self.spans))
+        return self.granularity.positions or len(self.granularity.spans) + bool(self.granularity.spans) or 1
 
     def _width(self, kind: str, size: int) -> tuple[int, int]:
         """How many writers and readers a part has."""

@@ -17,10 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.errors import InputError
-from circuitsearch.files import write_whole
+from circuitsearch.files import read_json, write_whole
 
 MANIFEST = "manifest.json"
 
@@ -35,9 +35,9 @@ class Choices(BaseModel):
     task: str
     task_file: str | None = Field(default=None, description="absolute path, where the task is a file")
     task_sha256: str
-    n: int
-    seed: int
-    train_fraction: float
+    n: int = Field(ge=1, le=10_000_000)
+    seed: int = Field(ge=0)
+    train_fraction: float = Field(gt=0, lt=1)
     method: str
     ablation: str
     metric: str
@@ -70,12 +70,7 @@ class Manifest(BaseModel):
     @classmethod
     def load(cls, path: str | Path) -> Manifest:
         """Read a manifest; an InputError says why a file is not one."""
-        try:
-            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from None
-        except (ValidationError, UnicodeDecodeError):
-            raise InputError(f"{path} is not the manifest of a run: give the manifest.json of a run folder") from None
+        return read_json(path, "the manifest of a run", cls)
 
 
 class Saved(Protocol):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,7 +15,8 @@ from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
 from circuitsearch.engine.verify import verified
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, shortened
+from circuitsearch.files import STRICT, Number, checking, parse_json, read_safetensors, to_json, write_whole
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.journal import Journal
 from circuitsearch.models.digest import weights_sha256
@@ -78,9 +77,11 @@ class Agreement:
         Share of the edges with an effect whose estimate has its sign.
     """
 
+    __pydantic_config__ = STRICT
+
     n: int
-    spearman: float
-    signs: float
+    spearman: Number
+    signs: Number
 
     @classmethod
     def between(cls, estimate: Tensor, truth: Tensor) -> Agreement:
@@ -160,9 +161,10 @@ class Scores:
         """Write a safetensors file with the values and, as its metadata, everything else."""
         about = {name: getattr(self, name) for name in ("method", "metric", "ablation", "task", "n")}
         about |= {"graph": asdict(self.graph), "agreement": None if self.agreement is None else asdict(self.agreement)}
-        metadata = {"scores": json.dumps(about, sort_keys=True)}
+        metadata = {"scores": to_json(about)}
         tensors = {"values": self.values} | ({} if self.estimate is None else {"estimate": self.estimate})
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, Path(path), metadata)
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        write_whole(path, lambda part: save_file(whole, part, metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> Scores:
@@ -173,22 +175,44 @@ class Scores:
         InputError
             If the file is not one of these.
         """
-        try:
-            with safe_open(Path(path), "pt") as file:
-                about: dict[str, Any] = json.loads(file.metadata()["scores"])
-                values = file.get_tensor("values")
-                estimate = file.get_tensor("estimate") if "estimate" in file.keys() else None  # noqa: SIM118
-        except Exception as error:  # safetensors raises its own kinds, and a bare OSError
-            raise InputError(f"{path} is not a file of scores ({error})") from None
-        agreement = about.pop("agreement", None)
-        agreement = None if agreement is None else Agreement(**agreement)
-        return cls(Graph(**about.pop("graph")), values, estimate=estimate, agreement=agreement, **about)
+        what = "a file of scores"
+        tensors, metadata = read_safetensors(path, what)
+        with checking(path, what):
+            about = parse_json(metadata.get("scores", "{}"), _About)
+            shape = (len(about.graph.writers), len(about.graph.readers))
+            for name in ("values", *(tensors.keys() - {"values"})):
+                _check_tensor(name, tensors.get(name), shape)
+            return cls(values=tensors["values"], estimate=tensors.get("estimate"), **vars(about))
 
     def _repr_html_(self) -> str:
         return show.as_html(self)
 
     def __repr__(self) -> str:
         return f"Scores({self.task!r}, {self.method}, {int(self.scored.sum())} edges, {self.metric}, n={self.n})"
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a file of scores holds beside its tensors."""
+
+    __pydantic_config__ = STRICT
+
+    graph: Graph
+    method: str
+    metric: str
+    ablation: str
+    task: str
+    n: int
+    agreement: Agreement | None = None
+
+
+def _check_tensor(name: str, tensor: Tensor | None, shape: tuple[int, int]) -> None:
+    """Refuse what is no score an edge: (U, V)."""
+    if name not in ("values", "estimate"):
+        raise InputError(f"there is no place for a tensor {shortened(repr(name))}")
+    if tensor is None or tensor.dtype != torch.float64 or tensor.shape != shape:
+        found = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}".removeprefix("torch.")
+        raise InputError(f"the tensor {name!r} must be float64 {list(shape)}, and is {shortened(found)}")
 
 
 def ranking(graph: Graph, values: Tensor) -> Tensor:

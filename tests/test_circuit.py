@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ def test_a_circuit_survives_a_file(circuit, tmp_path):
 
 def test_the_file_is_plain_json(circuit, tmp_path, monkeypatch):
     """It is what the json library writes, however many edges are written at a time."""
-    monkeypatch.setattr("circuitsearch.circuit._AT_ONCE", 2)
+    monkeypatch.setattr("circuitsearch.files._AT_ONCE", 2)
     for each in (circuit, Circuit(circuit.graph, torch.zeros_like(circuit.mask))):
         each.save(tmp_path / "circuit.json")
         assert (tmp_path / "circuit.json").read_text() == json.dumps(each.to_dict(), indent=1) + "\n"
@@ -59,8 +60,40 @@ def test_edges_by_any_name_find_their_places(circuit):
 def test_a_file_that_holds_no_circuit_is_refused(content, tmp_path):
     """A broken file is named in one sentence."""
     (tmp_path / "c.json").write_text(content)
-    with pytest.raises(InputError, match=r"c\.json is not a circuit file"):
+    with pytest.raises(InputError, match=r"c\.json is not a circuit"):
         Circuit.load(tmp_path / "c.json")
+
+
+def test_an_unknown_score_is_null_and_comes_back_as_nan(circuit, tmp_path):
+    """The file is JSON that every program reads."""
+    circuit.scores[circuit.graph.find_edge(EDGES[1])] = torch.nan
+    circuit.save(tmp_path / "c.json")
+    scores = json.loads((tmp_path / "c.json").read_text(), parse_constant=pytest.fail)["scores"]
+    assert scores[1] is None and scores[0] is not None
+    assert math.isnan(Circuit.load(tmp_path / "c.json").score(*EDGES[1]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_edges": 4}, "holds 3 edges"),
+        ({"n_edges_total": 7}, "7 that it says"),
+        ({"scores": [1.0]}, "1 scores for 3 edges"),
+        ({"scores": ["1", "2", "3"]}, "'scores.0'"),
+        ({"edges": ["embed->logits"] * 3}, "named twice"),
+        ({"edges": ["embed>logits"] * 3}, "no edge"),
+        ({"edges": ["logits->embed"] * 3}, "unknown writer 'logits'"),
+        ({"edge": []}, "'edge'"),
+        ({"certificate": {"target": 1}}, "'certificate.faithfulness' is missing"),
+        ({"graph": {"n_layers": 2, "n_heads": 4}}, "'graph.n_kv_heads' is missing"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(circuit, tmp_path, change, words):
+    """Each count and each list is compared with the others, and the file is named."""
+    (tmp_path / "c.json").write_text(json.dumps(circuit.to_dict() | change))
+    with pytest.raises(InputError, match=r"c\.json is not a circuit") as caught:
+        Circuit.load(tmp_path / "c.json")
+    assert words in str(caught.value)
 
 
 def test_pruning_gives_a_new_circuit(circuit):

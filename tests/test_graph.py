@@ -138,3 +138,33 @@ def test_edges_are_counted_without_the_mask(graph):
 def test_a_graph_is_rebuilt_from_json(graph):
     """What a file holds of a graph is enough."""
     assert Graph(**json.loads(json.dumps(asdict(graph)))) == graph
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        ({"n_layers": 4000}, "52,001 writers and 148,001 readers"),
+        ({"n_layers": 10**12}, "1 to 10,000 blocks"),
+        ({"n_layers": 0}, "1 to 10,000 blocks"),
+        ({"n_heads": 10**9, "n_kv_heads": 1}, "too large"),
+        ({"n_kv_heads": 5}, "12 heads cannot share 5"),
+        ({"blocks": ("mlp",)}, "2 blocks"),
+        ({"blocks": ("mlp", "neurons:999999999")}, "too large"),
+        ({"blocks": ("mlp", "neurons:9999999999")}, "cannot hold 'neurons:9999999999'"),
+        ({"blocks": ("mlp", "mlp>mlp")}, "cannot hold 'mlp>mlp'"),
+        ({"blocks": ("mlp", "")}, "cannot hold ''"),
+        ({"granularity": {"positions": 10**12}}, "too large"),
+        ({"granularity": {"neurons": [2]}}, "no such block"),
+    ],
+)
+def test_a_graph_that_cannot_be_is_refused_before_it_takes_memory(graph, words):
+    """Sizes are compared with what a mask may take before any name or mask is made."""
+    with pytest.raises(InputError) as caught:
+        Graph(**{"n_layers": 2, "n_heads": 12, "n_kv_heads": 12} | graph)
+    assert words in str(caught.value)
+
+
+def test_the_largest_models_have_a_graph():
+    """Llama's 70 billion, and its 405 with the neurons of one block as nodes."""
+    assert Graph(80, 64, 8).n_edges == 16_654_201
+    assert Graph(126, 128, 8, blocks=("heads>neurons:53248", *["heads>mlp"] * 125)).n_edges > 10**9

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import plain_text
+from circuitsearch.files import read_json
 from circuitsearch.graph import LOGITS, Graph, canonical_name
 
+_WHAT = 'a file of roles, {"a0.h0": "previous token"}'
 Roles = Mapping[str, str] | Mapping[str, tuple[str, ...]] | str | Path
 
 
@@ -27,7 +28,7 @@ def roles_of(circuit: Circuit, roles: Roles | None) -> dict[str, str]:
     """
     if roles is None:
         return {}
-    given = _read(Path(roles)) if isinstance(roles, str | Path) else roles
+    given = read_json(roles, _WHAT, dict[str, str | list[str]]) if isinstance(roles, str | Path) else roles
     known = {name for writer in circuit.graph.writers for name in (writer, writer.partition("@")[0])} | {LOGITS}
     found = {}
     for name, each in given.items():
@@ -51,13 +52,3 @@ def node_named(graph: Graph, nodes: Mapping[str, object], name: str) -> str:
     if canonical not in nodes:
         raise InputError(f"the circuit has no node {name!r}: it has {', '.join(list(nodes)[:8])} ...")
     return canonical
-
-
-def _read(path: Path) -> dict[str, str]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as roles: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f'{path} must hold one JSON object, {{"a0.h0": "previous token"}}')
-    return content

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from circuitsearch.engine.components import Components
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, shortened
 from circuitsearch.figures.maps import Map, draw_maps, prompts
+from circuitsearch.files import checking, read_safetensors, write_whole
 from circuitsearch.instruments.columns import Columns, columns_of, in_order, token_name
 from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.instruments.result import Result
@@ -23,6 +24,8 @@ from circuitsearch.task import Batch, Task
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_WHAT = "a tuned lens, safetensors with weight and bias"
+_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 Translator = Callable[[int, Tensor], Tensor]  # (layer, stream (..., D)) -> the stream as the unembedding is to read it
 
 
@@ -104,7 +107,8 @@ class TunedLens:
 
     def save(self, path: str | Path) -> None:
         """Write it as safetensors, ``weight`` and ``bias``."""
-        save_file({"weight": self.weight.contiguous(), "bias": self.bias.contiguous()}, str(path))
+        tensors = {"weight": self.weight.contiguous(), "bias": self.bias.contiguous()}
+        write_whole(path, lambda part: save_file(tensors, part))
 
     @classmethod
     def load(cls, path: str | Path) -> TunedLens:
@@ -115,18 +119,17 @@ class TunedLens:
         InputError
             If the file is none.
         """
-        try:
-            tensors = load_file(str(path))
+        tensors, _ = read_safetensors(path, _WHAT)
+        with checking(path, _WHAT):
+            if tensors.keys() != {"weight", "bias"}:
+                raise InputError("it must hold the tensors 'weight' and 'bias'")
             weight, bias = tensors["weight"], tensors["bias"]
-        except Exception as error:  # safetensors has errors of its own, by version
-            raise InputError(
-                f"{path} is no tuned lens ({error}): it must be safetensors with weight and bias"
-            ) from None
-        if weight.dim() != 3 or bias.shape != weight.shape[:2]:
-            raise InputError(
-                f"{path}: weight must be (L, D, D) and bias (L, D), not {list(weight.shape)}, {list(bias.shape)}"
-            )
-        return cls(weight, bias)
+            if weight.dim() != 3 or weight.shape[1] != weight.shape[2] or bias.shape != weight.shape[:2]:
+                shapes = shortened(f"{list(weight.shape)} and {list(bias.shape)}")
+                raise InputError(f"weight must be (L, D, D) and bias (L, D), not {shapes}")
+            if not all(each.dtype in _DTYPES and bool(each.isfinite().all()) for each in (weight, bias)):
+                raise InputError("its numbers must be finite and of a floating-point type")
+            return cls(weight, bias)
 
 
 def logit_lens(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from circuitsearch import show
-from circuitsearch.errors import InputError
+from circuitsearch.files import STRICT, Number, parse_json, read_json, to_json, write_json
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,11 @@ class Interval:
     0.910 [0.870, 0.940]
     """
 
-    value: float
-    low: float
-    high: float
+    __pydantic_config__ = STRICT
+
+    value: Number
+    low: Number
+    high: Number
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -33,9 +35,11 @@ class Interval:
 class CurvePoint:
     """Faithfulness of the strongest edges, pruned, at one size, and its interval over prompts, if that is known."""
 
+    __pydantic_config__ = STRICT
+
     n_edges: int
     share: float
-    faithfulness: float
+    faithfulness: Number
     low: float | None = None
     high: float | None = None
 
@@ -65,6 +69,8 @@ class Report:
         Faithfulness against size.
     """
 
+    __pydantic_config__ = STRICT
+
     task: str
     n: int
     metric: str
@@ -76,12 +82,12 @@ class Report:
     per_prompt: Interval
     kl: Interval
     accuracy_kept: Interval
-    clean: float
-    ablated: float
-    circuit: float
-    model_accuracy: float
-    circuit_accuracy: float
-    controls: tuple[float, ...]
+    clean: Number
+    ablated: Number
+    circuit: Number
+    model_accuracy: Number
+    circuit_accuracy: Number
+    controls: tuple[Number, ...]
     curve: tuple[CurvePoint, ...]
     seed: int
     n_resamples: int
@@ -92,25 +98,17 @@ class Report:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Report:
-        """Rebuild a report from :meth:`to_dict`."""
-        rebuilt: dict[str, Any] = dict(content)
-        for name in ("faithfulness", "per_prompt", "kl", "accuracy_kept"):
-            rebuilt[name] = Interval(**content[name])
-        rebuilt["curve"] = tuple(CurvePoint(**point) for point in content["curve"])
-        rebuilt["controls"] = tuple(content["controls"])
-        return cls(**rebuilt)
+        """Rebuild a report from :meth:`to_dict`; an InputError says if it is none."""
+        return parse_json(to_json(content), cls)
 
     def save(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write :meth:`to_dict` as JSON; a number that is not defined is null."""
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
         """Read what :meth:`save` wrote; an InputError says if the file is not one of these."""
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is not a report ({error!r}): give a report.json that a run wrote") from None
+        return read_json(path, "a report that a run wrote", cls)
 
     def _repr_html_(self) -> str:
         return show.as_html(self)
@@ -130,10 +128,15 @@ class Report:
             ("per prompt", f"{self.per_prompt}"),
             ("KL to the model", f"{self.kl} nats"),
             ("accuracy", f"model {self.model_accuracy:.1%}, circuit {self.circuit_accuracy:.1%}"),
-            ("accuracy kept", f"{self.accuracy_kept}"),
+            ("accuracy kept", self._accuracy_kept_line()),
             ("random circuits", self._controls_line()),
             ("", f"intervals are {self.confidence:.0%} BCa bootstraps over prompts, {self.n_resamples} resamples"),
         ]
+
+    def _accuracy_kept_line(self) -> str:
+        if math.isnan(self.accuracy_kept.value):
+            return "not defined: the model is never right" if self.model_accuracy == 0 else "not defined"
+        return str(self.accuracy_kept)
 
     def _controls_line(self) -> str:
         if not self.controls:

@@ -130,7 +130,7 @@ def test_a_tuned_lens_is_kept_in_a_file(tmp_path):
     lens = TunedLens(torch.randn(2, 8, 8), torch.randn(2, 8))
     lens.save(tmp_path / "lens.safetensors")
     assert torch.equal(TunedLens.load(tmp_path / "lens.safetensors").weight, lens.weight)
-    with pytest.raises(cs.InputError, match="no tuned lens"):
+    with pytest.raises(cs.InputError, match="give a tuned lens"):
         TunedLens.load(tmp_path / "nowhere.safetensors")
 
 

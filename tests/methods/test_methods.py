@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from circuitsearch import metrics
 from circuitsearch.errors import InputError
+from circuitsearch.graph import Graph
 from circuitsearch.methods import (
     EAP,
     EAPIG,
@@ -130,11 +135,28 @@ def test_scores_survive_a_file(tmp_path, gpt2):
     assert (again.graph, repr(again)) == (scores.graph, repr(scores))
 
 
-def test_a_file_that_holds_no_scores_is_refused(tmp_path):
-    """A broken file is named in one sentence."""
-    (tmp_path / "x.safetensors").write_bytes(b"not scores")
+@pytest.mark.rounded
+@pytest.mark.parametrize(
+    ("tensors", "about", "words"),
+    [
+        ({}, None, "'values' must be float64 [4, 8], and is missing"),
+        ({"values": torch.zeros(9, 4)}, None, "and is float32 [9, 4]"),
+        ({"values": torch.zeros(4, 8).double(), "more": torch.zeros(1)}, None, "'more'"),
+        ({"values": torch.zeros(4, 8).double()}, {"n": "3"}, "at 'n'"),
+        ({"values": torch.zeros(4, 8).double()}, {"graph": {"n_layers": 4000}}, "missing"),
+    ],
+)
+def test_a_file_that_holds_no_scores_is_refused(tmp_path, tensors, about, words):
+    """A broken file is named in one sentence, which says what is wrong in it."""
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"not scores")
     with pytest.raises(InputError, match=r"x\.safetensors is not a file of scores"):
-        Scores.load(tmp_path / "x.safetensors")
+        Scores.load(path)
+    whole = {"graph": asdict(Graph(1, 2, 2)), "method": "m", "metric": "m", "ablation": "a", "task": "t", "n": 3}
+    save_file(tensors, path, {"scores": json.dumps(whole | (about or {}))})
+    with pytest.raises(InputError, match=r"x\.safetensors is not a file of scores") as caught:
+        Scores.load(path)
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -123,6 +126,18 @@ def test_a_report_survives_a_file(planted, tmp_path):
     report.save(tmp_path / "report.json")
     assert Report.load(tmp_path / "report.json") == report
     assert str(report.faithfulness) in str(report) and "held-out" in str(report)
+
+
+def test_what_is_not_defined_is_null_in_the_file_and_said_in_words(planted, tmp_path):
+    """A model that is never right has no share of its accuracy to keep."""
+    *_, report = planted
+    nothing = float("nan")
+    never = replace(report, accuracy_kept=Interval(nothing, nothing, nothing), model_accuracy=0.0, controls=(nothing,))
+    never.save(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert content["accuracy_kept"] == {"value": None, "low": None, "high": None} and content["controls"] == [None]
+    again = Report.load(tmp_path / "report.json")
+    assert str(again) == str(never) and "not defined: the model is never right" in str(again)
 
 
 def test_a_value_above_one_is_called_what_it_is(planted):
