@@ -11,6 +11,7 @@ from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.metrics import metric_name
 from circuitsearch.task import Task
 
 
@@ -81,7 +82,7 @@ def check_done(task: Task, clean: float, ablated: float) -> None:
     """Raise an InputError with the figures unless the model does the task at all."""
     if not clean > ablated:
         raise InputError(
-            f"the model does not do the task {task.name!r}: its mean {task.metric.__name__} is {clean:.4g} on the clean prompts"
+            f"the model does not do the task {task.name!r}: its mean {metric_name(task.metric)} is {clean:.4g} on the clean prompts"
             f" and {ablated:.4g} with every edge cut, so there is no behaviour to find a circuit of;"
             " try another model, another task, or swap right and wrong answers"
         )

@@ -1,22 +1,20 @@
 """Metrics: one number a prompt, higher when the model does the task better.
 
 Each takes the logits at the position that the prompt's answer is read from, (B, vocabulary), and the
-:class:`~circuitsearch.task.Batch` with the right and the wrong answers, and gives (B,).
+:class:`~circuitsearch.batch.Batch` with the right and the wrong answers, and gives (B,).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
+from torch import Tensor
+
+from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError, unknown
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from circuitsearch.task import Batch
-
-Metric = Callable[["Tensor", "Batch"], "Tensor"]
+Metric = Callable[[Tensor, Batch], Tensor]
 
 
 def _at(values: Tensor, ids: Tensor, absent: float) -> Tensor:
@@ -94,3 +92,18 @@ def metric_named(name: str) -> Metric:
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
     return METRICS[name]
+
+
+def metric_name(metric: Metric) -> str:
+    """Return the name to print for a metric: a function's own, ``partial(...)`` around it, or an object's class.
+
+    Two metrics may have one name; :func:`circuitsearch.metric_contract.metric_digest` keeps them apart.
+
+    Examples
+    --------
+    >>> metric_name(logit_diff), metric_name(partial(logit_diff))
+    ('logit_diff', 'partial(logit_diff)')
+    """
+    if isinstance(metric, partial):
+        return f"partial({metric_name(metric.func)})"
+    return str(getattr(metric, "__name__", type(metric).__name__))

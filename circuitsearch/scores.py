@@ -19,6 +19,8 @@ from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_safetensors, to_json, write_whole
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.journal import Journal
+from circuitsearch.metric_contract import check_metric_suits, metric_digest
+from circuitsearch.metrics import metric_name
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.task import Task
 
@@ -257,18 +259,21 @@ def score(
     Raises
     ------
     InputError
-        If the model's family is unknown, the task does not fit the model, the granularity does not fit either, or the
-        model gives NaN.
+        If the model's family is unknown, the task does not fit the model, the granularity does not fit either, the metric
+        does not suit the method, or the model gives NaN.
 
     Notes
     -----
     Scores do not depend on the memory, on the prompts' order, or on how they are batched.
     """
     described = verified(model, task, granularity)
+    first, vocabulary_size = next(task.batches()).to(described.device), described.model.config.vocab_size
+    check_metric_suits(task.metric, method, first, vocabulary_size)
     ablation = ablation or Resample()
     notes = Journal()
     if journal is not None:
         about = _all_that_counts(model, task, method, ablation)
+        about["metric"] = metric_digest(task.metric, first, vocabulary_size)
         if granularity != WHOLE:
             about |= {"granularity": repr(granularity), "task": task.digest(granularity.spans)}
         notes = Journal(journal, about)
@@ -289,7 +294,7 @@ def score(
         described.graph,
         values,
         repr(method),
-        task.metric.__name__,
+        metric_name(task.metric),
         repr(ablation),
         task.name,
         len(task),

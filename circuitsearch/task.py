@@ -1,4 +1,4 @@
-"""Task and Batch: token-aligned clean and corrupt prompts with their right and wrong answers."""
+"""Task: token-aligned clean and corrupt prompts with their right and wrong answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from circuitsearch import show
+from circuitsearch.batch import Batch, Spans
 from circuitsearch.errors import InputError
-from circuitsearch.metrics import Metric, logit_diff
+from circuitsearch.metrics import Metric, logit_diff, metric_name
 from circuitsearch.text import Tokenizer, answer_token
 from circuitsearch.text import encode as encode
 
@@ -39,46 +40,6 @@ class Example:
     wrong: tuple[str, ...]
     group: int = 0
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-
-
-Spans = Mapping[str, tuple[int, ...]]  # positions of each named token span of a prompt
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Examples of one length whose clean and corrupt prompts agree before position ``start``.
-
-    Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids; ``answers``, ``wrong`` (B, k)
-    ids, padded with -1; ``position`` (B,) where the metric reads; ``clean_logits`` (B, vocabulary), once known.
-    ``spans``: of each example, the positions of each named token span.
-    """
-
-    rows: Tensor
-    clean: Tensor
-    corrupt: Tensor
-    answers: Tensor
-    wrong: Tensor
-    position: Tensor
-    start: int
-    clean_logits: Tensor | None = None
-    spans: tuple[Spans, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def to(self, device: torch.device | str) -> Batch:
-        """Copy the ids to ``device``."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **moved)
-
-    def repeat(self, times: int) -> Batch:
-        """The batch ``times`` times over, whole copies one after another."""
-        repeated = {
-            name: value.repeat(times, *[1] * (value.dim() - 1))
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, **repeated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,18 +321,34 @@ class Task:
         )
 
     def digest(self, spans: Sequence[str] = ()) -> str:
-        """SHA-256 over everything that a result depends on: ids, answers, positions, metric, and the ``spans`` that are used."""
+        """SHA-256 over the prompts: ids, answers, positions, and the ``spans`` that are used.
+
+        The metric has a digest of its own (:func:`circuitsearch.metric_contract.metric_digest`).
+        """
         columns = [[ids.tolist() for ids in c] for c in (self.clean, self.corrupt, self.answers, self.wrong)]
-        content = [*columns, list(self.position), self.metric.__name__]
+        content: list[Any] = [*columns, list(self.position)]
         if spans:
             content.append([{name: list(places[name]) for name in spans} for places in self.spans])
-        return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+        return _sha256(content)
+
+    def prompt_digests(self) -> tuple[str, ...]:
+        """16 hexadecimal digits for each pair of prompts: of its clean and corrupt ids and the position that is read.
+
+        They do not depend on the rows' order, so they say which prompts two tasks have in common.
+        """
+        rows = zip(self.clean, self.corrupt, self.position, strict=True)
+        return tuple(_sha256([clean.tolist(), corrupt.tolist(), position])[:16] for clean, corrupt, position in rows)
+
+    @property
+    def n_distinct(self) -> int:
+        """How many of the pairs of prompts differ from one another; copies of a pair are no further evidence."""
+        return len(set(self.prompt_digests()))
 
     def _repr_html_(self) -> str:
         return show.as_html(self)
 
     def __repr__(self) -> str:
-        return f"Task({self.name!r}, {len(self)} examples, metric={self.metric.__name__})"
+        return f"Task({self.name!r}, {len(self)} examples, metric={metric_name(self.metric)})"
 
 
 def _tokenise(example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
@@ -396,6 +373,10 @@ def _spans_of(example: Example, tokenizer: Tokenizer, ids: list[int]) -> dict[st
 
 def _places(at: int | Sequence[int]) -> tuple[int, ...]:
     return (at,) if isinstance(at, int) else tuple(int(place) for place in at)
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
 def _vector(row: Any) -> Tensor:

@@ -149,14 +149,12 @@ def test_a_missing_file_is_one_sentence(tmp_path):
 
 
 def test_the_digest_sees_every_choice():
-    """Ids, answers and metric all change the digest; the name does not."""
-    from circuitsearch.metrics import prob_diff
-
+    """Ids, answers and positions all change the digest; the name does not."""
     columns = ([[1, 2]], [[1, 3]], [4], [5])
     same = [Task.from_ids(*columns, name=name).digest() for name in "ab"]
     others = [
         Task.from_ids([[1, 4]], *columns[1:]).digest(),
         Task.from_ids(*columns[:3], [6]).digest(),
-        Task.from_ids(*columns, metric=prob_diff).digest(),
+        Task.from_ids(*columns, position=[0]).digest(),
     ]
     assert same[0] == same[1] and len({same[0], *others}) == 4

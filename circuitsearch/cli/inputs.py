@@ -16,7 +16,7 @@ from circuitsearch.errors import InputError, unknown
 from circuitsearch.graph import WHOLE, Granularity
 from circuitsearch.loading import load
 from circuitsearch.methods import method_from
-from circuitsearch.metrics import Metric, metric_named
+from circuitsearch.metrics import Metric, metric_name, metric_named
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.models.load import BUNDLED, Source, dtype_named, find
 from circuitsearch.run import Choices
@@ -119,7 +119,7 @@ class Setting:
             train_fraction=TRAIN_FRACTION,
             method=repr(self.method),
             ablation=self.question.ablation,
-            metric=self.task.metric.__name__,
+            metric=metric_name(self.task.metric),
             faithfulness=self.question.faithfulness,
             dtype=str(self.model.dtype).removeprefix("torch."),
             device=self.device,

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
+from circuitsearch.batch import Batch
 from circuitsearch.engine.kernels import HeadGradients, inner_products, writes
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Experts, Heads, Whole
-from circuitsearch.task import Batch
 
 # (part's place, or EMBED; what it gives) -> what it gives instead, or None
 Override = Callable[[int, Tensor], Tensor | None]

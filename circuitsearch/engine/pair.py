@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import Cache
 
 from circuitsearch.ablation import Ablation, Fitted
+from circuitsearch.batch import Batch
 from circuitsearch.engine.gradients import GradientRun, Override, as_it_is, port_gradients
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
@@ -18,7 +19,7 @@ from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.graph import REST, Graph
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 DEFAULT_MEMORY = 1 << 30  # bytes of working memory for one chunk, beside the model itself
 

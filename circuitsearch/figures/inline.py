@@ -16,6 +16,7 @@ from circuitsearch.figures.canvas import plain_text
 from circuitsearch.figures.curves import draw_curve
 from circuitsearch.figures.diagram import draw
 from circuitsearch.methods.paths import PathEffects
+from circuitsearch.metrics import metric_name
 from circuitsearch.scores import Scores
 from circuitsearch.task import Task
 from circuitsearch.validation.behaviour import Behaviour
@@ -74,7 +75,7 @@ def _(task: Task) -> str:
     tokens = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
     rows = [
         ("prompts", f"{len(task):,} pairs of {tokens} tokens"),
-        ("metric", task.metric.__name__),
+        ("metric", metric_name(task.metric)),
         ("groups, kept together in a split", f"{len(set(task.groups)):,}"),
         ("token spans", ", ".join(dict.fromkeys(name for spans in task.spans for name in spans)) or "none named"),
         ("first clean prompt", f"{task.clean[0].tolist()}"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.engine.components import Components
 from circuitsearch.errors import InputError
 from circuitsearch.figures.maps import Map, draw_maps, prompts
@@ -16,7 +17,7 @@ from circuitsearch.instruments.columns import in_order
 from circuitsearch.instruments.passes import Recording, batches, record, subject
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.instruments.attribution import Way, answer_weights, at_position
 from circuitsearch.instruments.passes import Recording, batches, heads_of, patterns_of, record
 from circuitsearch.methods.paths import direct_effect, direct_sweep
 from circuitsearch.models.describe import Described
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END = "IO", "S1", "S2", "END"
 LOOKS = 0.1  # attention from which on a head is said to look somewhere

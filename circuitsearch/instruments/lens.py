@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.engine.components import Components
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.figures.maps import Map, draw_maps, prompts
@@ -19,7 +20,7 @@ from circuitsearch.instruments.columns import Columns, columns_of, in_order, tok
 from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

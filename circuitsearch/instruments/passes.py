@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.engine.trace import Taps, run, tap_before
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import PORTS, Granularity
 from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Heads
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, beside the model itself
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.instruments.columns import Columns, columns_of, in_order
@@ -31,8 +32,9 @@ from circuitsearch.instruments.passes import (
     subject,
 )
 from circuitsearch.instruments.result import Result, strongest
+from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -290,7 +292,7 @@ def activation_patching(
         clean=float(found[:, 0].mean()),
         corrupt=float(found[:, 1].mean()),
         noising=noising,
-        metric=task.metric.__name__,
+        metric=metric_name(task.metric),
         task=task.name,
         n=len(task),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError
 from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.instruments.columns import Columns, columns_of, in_order
@@ -26,7 +27,7 @@ from circuitsearch.instruments.passes import (
 from circuitsearch.instruments.patching import Site, Stream
 from circuitsearch.instruments.result import Result, strongest
 from circuitsearch.models.describe import Described
-from circuitsearch.task import Batch, Task
+from circuitsearch.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

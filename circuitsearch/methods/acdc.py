@@ -25,6 +25,7 @@ from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.journal import Journal
+from circuitsearch.metric_contract import check_metric, metric_digest
 from circuitsearch.metrics import Metric, neg_kl
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.scores import Progress
@@ -96,9 +97,11 @@ def acdc(
         raise InputError(f"ACDC's thresholds must be above 0, not {', '.join(map(str, levels)) or 'none'}")
     task = replace(task, metric=metric)
     described, ablation = verified(model, task, granularity), ablation or Resample()
+    first, vocabulary_size = next(task.batches()).to(described.device), described.model.config.vocab_size
+    check_metric(metric, first, vocabulary_size)
     about = {
         "acdc": list(levels),
-        "metric": metric.__name__,
+        "metric": metric_digest(metric, first, vocabulary_size),
         "seed": seed,
         "ablation": repr(ablation),
     }

@@ -11,6 +11,7 @@ from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.recompute import CleanAttention
 from circuitsearch.errors import InputError
 from circuitsearch.methods.eap import EAP, ByGradient
+from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Work
 
 
@@ -44,6 +45,11 @@ class QKFix:
     def __post_init__(self) -> None:
         if not isinstance(self.first, ByGradient):
             raise InputError(f"QKFix(first=...) takes EAP(), EAPIG(), RelP() or GIM(), not {self.first!r}")
+
+    @property
+    def needs(self) -> Needs:
+        """What it takes from the metric: what ``first`` does."""
+        return self.first.needs
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""

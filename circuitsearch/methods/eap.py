@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -19,11 +19,14 @@ from circuitsearch.engine.gradients import EMBED, PortGradients
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.trace import Activations
 from circuitsearch.errors import InputError
+from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Work
 
 
 class ByGradient:
     """A method that estimates every edge's effect by one gradient at its port."""
+
+    needs: ClassVar[Needs] = Needs.GRADIENT_AT_CLEAN
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
         """The gradient at every port, and what every writer adds in the clean run."""
@@ -58,6 +61,7 @@ class EAPIG(ByGradient):
     Cost: two forwards, and ``steps`` forwards and backwards, a prompt.
     """
 
+    needs: ClassVar[Needs] = Needs.GRADIENT
     steps: int = 5
 
     def __post_init__(self) -> None:
@@ -84,6 +88,7 @@ class EAPIGActivations:
     Cost: two forwards, and ``steps`` * (1 + 2 blocks) forwards and backwards, a prompt.
     """
 
+    needs: ClassVar[Needs] = Needs.GRADIENT
     steps: int = 5
 
     def __post_init__(self) -> None:
@@ -110,6 +115,8 @@ class CleanCorrupt:
 
     Cost: three forwards and two backwards a prompt, and one forward more for what the two share.
     """
+
+    needs: ClassVar[Needs] = Needs.GRADIENT
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""

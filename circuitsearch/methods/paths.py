@@ -29,6 +29,7 @@ from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.methods.path_names import Names, Path, path_edges, readers_named, writers_named
+from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
 from circuitsearch.scores import Progress
 from circuitsearch.task import Task
@@ -389,7 +390,7 @@ class _Meter:
         values = torch.zeros(len(graph.writers), dtype=torch.float64)
         values[rows] = self.falls(len(rows), lambda base: _in_parts(patch, base, senders, read))
         names = tuple(graph.readers[column] for column in read.nonzero().flatten().tolist())
-        about = (names, paths, task.metric.__name__, repr(self.ablation), task.name, len(task))
+        about = (names, paths, metric_name(task.metric), repr(self.ablation), task.name, len(task))
         return PathEffects(graph, values, *about)
 
 

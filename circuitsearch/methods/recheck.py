@@ -16,6 +16,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.graph import WHOLE, Granularity, Graph
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.exact import Exact
+from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Method, Work, ranking
 from circuitsearch.task import Task
 
@@ -54,6 +55,11 @@ class Recheck:
         for name, value in (("k", self.k), ("around", self.around)):
             if value is not None and value < 1:
                 raise InputError(f"Recheck's {name} must be at least 1, not {value}")
+
+    @property
+    def needs(self) -> Needs:
+        """What it takes from the metric: what ``first`` does."""
+        return getattr(self.first, "needs", Needs.VALUES)
 
     def __repr__(self) -> str:
         around = "" if self.around is None else f", around={self.around}"

@@ -13,7 +13,7 @@ from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
 from circuitsearch.faithfulness import check_done
 from circuitsearch.graph import WHOLE, Granularity
-from circuitsearch.metrics import accuracy, top1
+from circuitsearch.metrics import accuracy, metric_name, top1
 from circuitsearch.task import Task
 
 
@@ -60,4 +60,4 @@ def behaviour(
     clean, right, best = evaluator.clean(task.metric, accuracy, top1)
     (ablated,) = evaluator.circuits(torch.zeros_like(described.graph.mask)[None])
     means = [float(values.mean()) for values in (clean, ablated, right, best)]
-    return Behaviour(task, len(task), task.metric.__name__, *means)
+    return Behaviour(task, len(task), metric_name(task.metric), *means)

@@ -11,7 +11,7 @@ from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.faithfulness import Faithfulness, bounded
-from circuitsearch.metrics import accuracy, neg_kl
+from circuitsearch.metrics import accuracy, metric_name, neg_kl
 from circuitsearch.scores import Progress
 from circuitsearch.task import Task
 from circuitsearch.validation.bootstrap import Statistic, interval
@@ -74,7 +74,7 @@ def validate(
     return Report(
         task=held_out.name,
         n=len(held_out),
-        metric=held_out.metric.__name__,
+        metric=metric_name(held_out.metric),
         ablation=repr(faithfulness.evaluator.ablation),
         confidence=confidence,
         n_edges=len(circuit),

@@ -1,0 +1,50 @@
+"""Batch: prompts of one length that the model runs together, with their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+Spans = Mapping[str, tuple[int, ...]]  # positions of each named token span of a prompt
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one length whose clean and corrupt prompts agree before position ``start``.
+
+    Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids; ``answers``, ``wrong`` (B, k)
+    ids, padded with -1; ``position`` (B,) where the metric reads; ``clean_logits`` (B, vocabulary), once known.
+    ``spans``: of each example, the positions of each named token span.
+    """
+
+    rows: Tensor
+    clean: Tensor
+    corrupt: Tensor
+    answers: Tensor
+    wrong: Tensor
+    position: Tensor
+    start: int
+    clean_logits: Tensor | None = None
+    spans: tuple[Spans, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Copy the tensors to ``device``."""
+        return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
+
+    def repeat(self, times: int) -> Batch:
+        """The batch ``times`` times over, whole copies one after another."""
+        return self.take(list(range(len(self))) * times)
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """The batch with these of its examples, in this order; one may be taken several times."""
+        taken = {name: value[list(rows)] for name, value in self._tensors().items()}
+        return replace(self, **taken, spans=tuple(self.spans[row] for row in rows) if self.spans else ())
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
