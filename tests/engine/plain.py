@@ -67,24 +67,32 @@ class PlainRun:
         for stage in self.graph.stages:
             writes, after = [], constant
             for index in stage:
-                part: Any = self.described.parts[index]
-                if isinstance(part, Heads):
-                    writes += self._written_by_heads(part, self._heads(index, constant))
-                    after = after + _constant(part.o, part.factor)
-                elif isinstance(part, Neurons):
-                    writes += self._written_by_neurons(index, part, constant)
-                    after = after + _constant(part.down, part.factor)
-                elif isinstance(part, Experts):
-                    writes += self._written_by_experts(index, part, constant)
-                elif isinstance(part, Shared):
-                    writes.append(self._written_by_shared(index, part, constant))
-                else:
-                    writes.append(self._written_by(index, part, constant))
+                writes += self._written(index, constant)
+                after = after + self._constant_of(index)
             self.writes += writes
             constant = after
         final_norm: Any = self.described.final_norm.module
         end = final_norm(self._input(len(self.graph.readers) - 1, constant))
         return self._logits(end)
+
+    def _written(self, index: int, constant: Tensor) -> list[Tensor]:
+        """What each writer of a part adds to the stream: (T, D) each."""
+        part: Any = self.described.parts[index]
+        if isinstance(part, Heads):
+            return self._written_by_heads(part, self._heads(index, constant))
+        if isinstance(part, Neurons):
+            return self._written_by_neurons(index, part, constant)
+        if isinstance(part, Experts):
+            return self._written_by_experts(index, part, constant)
+        if isinstance(part, Shared):
+            return [self._written_by_shared(index, part, constant)]
+        return [self._written_by(index, part, constant)]
+
+    def _constant_of(self, index: int) -> Any:
+        """What a part adds that belongs to none of its writers."""
+        part: Any = self.described.parts[index]
+        out = part.o if isinstance(part, Heads) else part.down if isinstance(part, Neurons) else None
+        return _constant(out, part.factor) if out is not None else 0
 
     def _embedded(self) -> Tensor:
         """The stream (T, D) as it enters the first block, or as a module there makes it."""
@@ -207,6 +215,24 @@ class PlainRun:
         for handle in handles:
             handle.remove()
         return captured[0][0].unflatten(-1, (self.graph.n_heads, -1))
+
+
+class PortRun(PlainRun):
+    """The plain run with a leaf of its own added to every port's stream, so that autograd gives the gradient there."""
+
+    def __init__(self, *args) -> None:
+        self._leaves: dict[int, Tensor] = {}
+        super().__init__(*args)
+
+    def _input(self, column, constant):
+        stream = super()._input(column, constant)
+        self._leaves[column] = torch.zeros_like(stream[0]).requires_grad_()
+        return stream + self._leaves[column]
+
+    def gradients(self, value: Tensor) -> Tensor:
+        """The gradient of a number made from the logits at every port: (V, T, D)."""
+        leaves = [self._leaves[column] for column in range(len(self.graph.readers))]
+        return torch.stack(torch.autograd.grad(value, leaves, materialize_grads=True))
 
 
 def _constant(module, factor: float):

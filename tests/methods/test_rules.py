@@ -16,7 +16,7 @@ from circuitsearch.methods.relp import RELEVANCE
 from circuitsearch.models.describe import describe
 from circuitsearch.scores import score
 from tests.conftest import attentions, random_task, tiny_model
-from tests.engine.plain import PlainRun, plain_writes
+from tests.engine.plain import PortRun, plain_writes
 from tests.methods import by_hand
 from tests.methods.by_hand import Backward, scores_by_hand
 
@@ -123,11 +123,11 @@ def test_gradients_reach_the_ports_of_every_family(rules, ruled_model):
     described = describe(ruled_model)
     scores = score(ruled_model, task, _Ruled(rules))
     with rules.on(described):
-        run = _PortRun(ruled_model, task.clean[0], described.graph.mask)
+        run = PortRun(ruled_model, task.clean[0], described.graph.mask)
     logits = run.logits[-1]
-    grads = torch.autograd.grad(logits[task.answers[0][0]] - logits[task.wrong[0][0]], run.leaves)
+    grads = run.gradients(logits[task.answers[0][0]] - logits[task.wrong[0][0]])
     difference = plain_writes(ruled_model, task.clean[0]) - plain_writes(ruled_model, task.corrupt[0])
-    expected = torch.einsum("utd,vtd->uv", difference, torch.stack(grads))
+    expected = torch.einsum("utd,vtd->uv", difference, grads)
     assert (scores.values - expected)[described.graph.mask].abs().max() < 1e-10
 
 
@@ -191,23 +191,6 @@ class _Ruled:
     def effects(self, pair, work):
         run = pair.gradients(rules=self.rules)
         return run.ports.scores(pair.differences(run.activations))
-
-
-class _PortRun(PlainRun):
-    """The plain run with a leaf of its own added to every port's stream."""
-
-    def __init__(self, *args) -> None:
-        self._leaves: dict[int, torch.Tensor] = {}
-        super().__init__(*args)
-
-    def _input(self, column, constant):
-        stream = super()._input(column, constant)
-        self._leaves[column] = torch.zeros_like(stream[0]).requires_grad_()
-        return stream + self._leaves[column]
-
-    @property
-    def leaves(self):
-        return [self._leaves[column] for column in range(len(self.graph.readers))]
 
 
 def _state(model):
