@@ -22,6 +22,7 @@ from transformers import Cache
 from circuitsearch.engine.prefix import Prefix
 from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import AnyPart, Heads, Whole
+from circuitsearch.models.precision import widened
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -104,10 +105,10 @@ class Components:
         return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
 
     def unembed(self, stream: Tensor) -> Tensor:
-        """Logits (R, vocabulary) of the last stream (R, D), by the model's own last steps."""
+        """Logits (R, vocabulary), in at least float32, of the last stream (R, D), by the model's own last steps."""
         result = _LastHiddenState((self.described.final_norm(stream[:, None]),))
         with standing_aside(self.described.base, lambda *_, **__: result):
-            return self.described.model(input_ids=self.ids[:1], use_cache=False).logits[:, 0]
+            return widened(self.described.model(input_ids=self.ids[:1], use_cache=False).logits[:, 0])
 
 
 @contextmanager

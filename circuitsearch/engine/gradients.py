@@ -18,6 +18,7 @@ from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Experts, Heads, Whole
+from circuitsearch.models.precision import widened
 
 # (part's place, or EMBED; what it gives) -> what it gives instead, or None
 Override = Callable[[int, Tensor], Tensor | None]
@@ -73,7 +74,7 @@ class GradientTaps(Record):
 
 @dataclass(frozen=True)
 class PortGradients:
-    """The metric's gradient at every port and at every head's value, of one run or summed over runs."""
+    """The metric's gradient at every port and at every head's value, of one run or summed over runs, in at least float32."""
 
     described: Described
     parts: tuple[HeadGradients | Tensor, ...]  # of attention, or (P, B, T, D) at the ports of any other part
@@ -107,12 +108,11 @@ class PortGradients:
         """
         graph = self.described.graph.base
         n_spans = max(1, len(self.described.graph.spans))
-        wide = torch.promote_types(self.final.dtype, torch.float32)
-        scores = self.final.new_zeros(len(graph.writers), len(graph.readers), n_spans, dtype=wide)
+        scores = self.final.new_zeros(len(graph.writers), len(graph.readers), n_spans)
         for some in self._positions():
             spans = None if self.spans is None else self.spans.flatten()[some], n_spans
-            some_differences = differences.map(lambda value, some=some: value.flatten(0, 1)[None, some])
-            writes_UND = writes(self.described, some_differences).flatten(1, 2).to(wide)
+            some_differences = differences.map(lambda value, some=some: widened(value.flatten(0, 1)[None, some]))
+            writes_UND = writes(self.described, some_differences).flatten(1, 2)
             scores[:, -1:] += inner_products(writes_UND, self.final.flatten(0, 1)[None, some], *spans)
             for place, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
                 wide_grads = grads.flatten(1, 2)[:, some] if isinstance(grads, Tensor) else grads.at_ports(part, some)  # pyright: ignore[reportArgumentType]
@@ -123,7 +123,7 @@ class PortGradients:
         """Positions of all prompts, one after another, as many together as a quarter of the memory holds."""
         graph = self.described.graph.base
         ports = max((part.columns.stop - part.columns.start for part in graph.parts), default=0)
-        width = self.final.shape[-1] * (self.final.element_size() if self.final.element_size() > 2 else 6)
+        width = self.final.shape[-1] * self.final.element_size()
         at_once = max(1, self.memory // (4 * (len(graph.writers) + 2 * ports) * width))
         n = self.final[..., 0].numel()
         yield from (slice(first, min(first + at_once, n)) for first in range(0, n, at_once))
@@ -169,7 +169,7 @@ def port_gradients(
             allow_unused=True,
             materialize_grads=True,
         )
-    found = iter(grads)
+    found = map(widened, grads)
     output_grads, value_grads, input_grads = ({key: next(found) for key in site} for site in sites)
     with torch.no_grad():
         heads, head_grads = _heads(described, taps.outputs), _heads(described, output_grads)

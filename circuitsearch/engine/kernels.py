@@ -21,7 +21,7 @@ from circuitsearch.models.parts import Experts, Heads
 def writes(described: Described, activations: Activations) -> Tensor:
     """Expand activations to what each writer adds to the stream: (U, B, T, D).
 
-    Output-projection biases belong to no head and are left out.
+    Output-projection biases belong to no head and are left out. All is in the precision of the activations.
     """
     b, t, d = activations.embed.shape
     graph = described.graph.base
@@ -34,20 +34,19 @@ def writes(described: Described, activations: Activations) -> Tensor:
             out[place.rows.start] = gave
         else:
             values_HNK = rearrange(gave, "b t h k -> h (b t) k")
-            torch.bmm(values_HNK, part.output_weight, out=out[place.rows].view(-1, b * t, d))
+            torch.bmm(values_HNK, part.output_weight.to(values_HNK), out=out[place.rows].view(-1, b * t, d))
     return out
 
 
 def inner_products(writes_UND: Tensor, grads_PND: Tensor, spans_N: Tensor | None = None, n_spans: int = 1) -> Tensor:
     """Inner product of each write with the gradient at each port, over prompts and the positions of each span: (U, P, S).
 
-    ``spans_N`` numbers the span of each position; without it there is one. Weights in half precision keep float32 sums.
+    ``spans_N`` numbers the span of each position; without it there is one.
     """
-    wide = torch.promote_types(writes_UND.dtype, torch.float32)
     if spans_N is None:
-        return (writes_UND.flatten(1).to(wide) @ grads_PND.flatten(1).to(wide).T)[..., None]
+        return (writes_UND.flatten(1) @ grads_PND.flatten(1).T)[..., None]
     inside = [(spans_N == span).nonzero().flatten() for span in range(n_spans)]
-    products = [writes_UND[:, at].flatten(1).to(wide) @ grads_PND[:, at].flatten(1).to(wide).T for at in inside]
+    products = [writes_UND[:, at].flatten(1) @ grads_PND[:, at].flatten(1).T for at in inside]
     return torch.stack(products, -1)
 
 

@@ -18,6 +18,7 @@ from transformers import Cache
 
 from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Experts, Heads, Neurons, Shared, Whole, tensor_of
+from circuitsearch.models.precision import widened
 
 
 class Taps:
@@ -100,7 +101,8 @@ def run_blocks(described: Described, ids: Tensor, taps: Taps, cache: Cache | Non
 def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: Cache | None = None) -> Tensor:
     """Run the model on ``ids`` (B, T), after what is in ``cache`` if there is one, and return logits (B, vocabulary).
 
-    ``position`` (B,) says where in ``ids`` each prompt's logits are read; no others are computed.
+    ``position`` (B,) says where in ``ids`` each prompt's logits are read; no others are computed. They are given in at least
+    float32, so that metrics do not round once more than the model.
     """
     kept, which = position.unique(return_inverse=True)
     with tapped(described, taps):
@@ -109,7 +111,7 @@ def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: 
         ).logits  # (B, kept, vocabulary)
     if logits.shape[1] != len(kept):  # a model that does not know ``logits_to_keep`` gives all of them
         which = position
-    return logits[torch.arange(len(ids), device=ids.device), which]
+    return widened(logits[torch.arange(len(ids), device=ids.device), which])
 
 
 Tap = Callable[[Tensor], Tensor | None]

@@ -17,6 +17,7 @@ from circuitsearch.instruments.columns import in_order
 from circuitsearch.instruments.passes import Recording, batches, record, subject
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
+from circuitsearch.models.precision import widened
 from circuitsearch.task import Task
 
 if TYPE_CHECKING:
@@ -173,12 +174,13 @@ class Way:
 
     def direction(self, weights: Tensor) -> Tensor:
         """Where in the normed stream a weighted sum (R, vocabulary) of the logits lies: (R, D)."""
-        return weights @ self._unembedding.weight * self.factor
+        weight = self._unembedding.weight
+        return widened(weights.to(weight) @ weight) * self.factor
 
     def bias(self, weights: Tensor) -> Tensor:
         """What the unembedding's own bias adds to a weighted sum (R, vocabulary) of the logits: (R, 1)."""
         bias = getattr(self._unembedding, "bias", None)
-        return torch.zeros_like(weights[:, :1]) if bias is None else (weights @ bias * self.factor)[:, None]
+        return torch.zeros_like(weights[:, :1]) if bias is None else (weights @ widened(bias) * self.factor)[:, None]
 
     @property
     def _unembedding(self) -> Any:
@@ -190,7 +192,7 @@ class Way:
         pulled = direction * norm.gain * self.inverse_scale  # (R, D)
         if norm.centred:
             pulled = pulled - pulled.mean(-1, keepdim=True)  # taking a write's mean out is taking the direction's out
-        return torch.einsum("wrd,rd->rw", written, pulled)
+        return torch.einsum("wrd,rd->rw", widened(written), pulled)
 
 
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")  # whatever a family calls it
@@ -199,11 +201,11 @@ _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap") 
 def _factor(described: Described, raw: Tensor, made: Tensor) -> tuple[float, bool]:
     """What the model does to its unembedding's output (R, vocabulary): multiply it, or squeeze it under a soft cap."""
     scale = float(made.abs().max().clamp(min=1e-6))
-    near = 256 * torch.finfo(made.dtype).eps * scale
+    near = 256 * torch.finfo(raw.dtype).eps * scale
     factor = float((made.double() * raw.double()).sum() / raw.double().square().sum().clamp(min=1e-30))
     named = getattr(described.model.config, "logit_scale", None)
     factor = float(named) if isinstance(named, float) and abs(named - factor) <= 1e-4 * abs(factor) else factor
-    factor = 1.0 if abs(factor - 1) < 64 * torch.finfo(made.dtype).eps else factor
+    factor = 1.0 if abs(factor - 1) < 64 * torch.finfo(raw.dtype).eps else factor
     if float((raw * factor - made).abs().max()) <= near:
         return factor, False
     cap = next((cap for name in _CAPS if (cap := getattr(described.model.config, name, None))), None)
@@ -251,7 +253,7 @@ def _constant(run: Recording, way: Way, direction: Tensor) -> Tensor:
     for part in run.described.parts:
         if part.output_bias is not None:
             total = total + way.effect(part.output_bias.expand_as(direction)[None], direction)
-    return total if shift is None else total + (direction @ shift)[:, None]
+    return total if shift is None else total + (direction @ widened(shift))[:, None]
 
 
 def by_layer(graph: Graph, values: Tensor) -> tuple[list[str], Tensor]:

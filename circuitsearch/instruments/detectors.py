@@ -249,7 +249,7 @@ def _written(
     looks = patterns_of(run, index)[each, :, here, there]  # (B, H)
     values = run.read_values(index)[each, there].repeat_interleave(part.n_heads // len(part.v.features), 1)  # (B, H, K)
     scale = _post_scale(run, index)[each, here]  # (B, 1)
-    written = torch.einsum("bh,bhk,hkd->hbd", looks.to(values) * scale, values, part.output_weight)
+    written = torch.einsum("bh,bhk,hkd->hbd", looks.to(values) * scale.to(values), values, part.output_weight)
     return way.effect(written, direction)
 
 

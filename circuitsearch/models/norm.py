@@ -1,4 +1,4 @@
-"""Norms as the affine maps that they are at given statistics."""
+"""Norms as the affine maps that they are at given statistics, which are taken in at least float32, as the models do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from circuitsearch.errors import InputError
+from circuitsearch.models.precision import widened
 from circuitsearch.models.weights import read_bias, read_weight
 
 _EPS_NAMES = ("eps", "variance_epsilon", "epsilon", "norm_eps")
@@ -41,10 +42,10 @@ class Norm:
 
     @property
     def gain(self) -> Tensor | float:
-        """(D,), or a number."""
+        """(D,) in at least float32, or a number."""
         if self.offset is None:
             return self.factor
-        weight = read_weight(self.module)
+        weight = widened(read_weight(self.module))
         gain = weight + self.offset if self.offset else weight
         return gain if self.factor == 1 else gain * self.factor
 
@@ -60,29 +61,31 @@ class Norm:
         return normed if self.factor == 1 else normed * self.factor
 
     def normalise(self, stream: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the normalised stream before gain and shift (..., D), and the inverse scale (..., 1)."""
+        """Return the normalised stream before gain and shift (..., D), and the inverse scale (..., 1), in at least float32."""
+        stream = widened(stream)
         centred = stream - stream.mean(-1, keepdim=True) if self.centred else stream
         inverse_scale = (centred.square().mean(-1, keepdim=True) + self.eps).rsqrt()
         return centred * inverse_scale, inverse_scale
 
     def described(self, stream: Tensor) -> Tensor:
-        """What the module makes of a stream (..., D) if it is as described."""
+        """What the module makes of a stream (..., D) if it is as described, in at least float32."""
         out = self.normalise(stream)[0] * self.gain
         return out if self.shift is None else out + self.shift
 
     def linear_part(self, stream: Tensor) -> Tensor:
         """What the module makes of a stream (..., D), up to its shift, with the scale a constant to autograd."""
         _, inverse_scale = self.normalise(stream.detach())
-        centred = stream - stream.mean(-1, keepdim=True) if self.centred else stream
-        return centred * inverse_scale * self.gain
+        wide = widened(stream)
+        centred = wide - wide.mean(-1, keepdim=True) if self.centred else wide
+        return (centred * inverse_scale * self.gain).to(stream.dtype)
 
     def pull_back(self, grad: Tensor, stream: Tensor, *, fixed_scale: bool = False) -> Tensor:
-        """Pull a gradient (..., D) at the norm's output back to its input ``stream`` (..., D).
+        """Pull a gradient (..., D) at the norm's output back to its input ``stream`` (..., D), in at least float32.
 
         A ``fixed_scale`` is a constant, which the stream does not move.
         """
         normal, inverse_scale = self.normalise(stream)
-        grad = grad * self.gain
+        grad = widened(grad) * self.gain
         if self.centred:
             grad = grad - grad.mean(-1, keepdim=True)
         if not fixed_scale:
@@ -106,7 +109,7 @@ class NoNorm:
 
     def normalise(self, stream: Tensor) -> tuple[Tensor, Tensor]:
         """Return the stream and an inverse scale of 1."""
-        return stream, torch.ones_like(stream[..., :1])
+        return widened(stream), torch.ones_like(widened(stream[..., :1]))
 
     def described(self, stream: Tensor) -> Tensor:
         """Return the stream."""
@@ -114,7 +117,7 @@ class NoNorm:
 
     def pull_back(self, grad: Tensor, stream: Tensor, *, fixed_scale: bool = False) -> Tensor:
         """Return the gradient."""
-        return grad
+        return widened(grad)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from circuitsearch.models.norm import NoNorm, Norm
+from circuitsearch.models.precision import widened
 from circuitsearch.models.weights import read_bias, read_weight
 
 
@@ -189,16 +190,19 @@ class Heads:
             yield
 
     def port_weight(self) -> Tensor:
-        """Weights of all q, k and v heads, one after another, times the norm's gain: (P, K, D), the caller's own copy."""
-        return torch.cat([projection.weight * self.norm.gain for _, projection in self.ports])
+        """Weights of all q, k and v heads, one after another, times the norm's gain: (P, K, D), the caller's own copy.
+
+        They are in at least float32.
+        """
+        return torch.cat([widened(projection.weight) * self.norm.gain for _, projection in self.ports])
 
     @cached_property
     def port_constant(self) -> Tensor:
-        """What the q, k and v heads hold that no stream changes, bias and the norm's shift: (P, K)."""
-        shift = self.norm.shift
+        """What the q, k and v heads hold that no stream changes, bias and the norm's shift: (P, K), in at least float32."""
+        shift, bias = self.norm.shift, torch.cat([widened(projection.bias) for _, projection in self.ports])
         if shift is None:
-            return torch.cat([projection.bias for _, projection in self.ports])
-        return torch.cat([projection.bias + projection.weight @ shift for _, projection in self.ports])
+            return bias
+        return bias + torch.cat([widened(projection.weight) @ widened(shift) for _, projection in self.ports])
 
     def take_ports(self, outputs: dict[str, Tensor]) -> Tensor:
         """Gather the q, k and v heads (..., P, K) from their projections' outputs, given by port."""
@@ -211,7 +215,7 @@ class Heads:
         """From each head's ready value to what it adds to the stream: (H, K, D)."""
         weight = rearrange(output_by_input(self.o), "d (h k) -> h k d", h=self.n_heads)
         if self.post is not None:
-            weight = weight * self.post.gain
+            weight = (weight * self.post.gain).to(weight.dtype)
         return weight if self.factor == 1 else weight * self.factor
 
     @property
@@ -225,7 +229,7 @@ class Heads:
         if self.post is None:
             return values
         _, inverse_scale = self.post.normalise(self.o.forward(values.flatten(-2)))  # (..., 1)
-        return values * inverse_scale[..., None]
+        return (values * inverse_scale[..., None]).to(values.dtype)
 
     def write(self, values: Tensor) -> Tensor:
         """What ready values (..., H, K) add to the stream together: (..., D)."""

@@ -1,0 +1,41 @@
+"""The precision of sums and statistics, and the precision in which a model itself works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+_FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor in at least float32: in float16 a square overflows above 256, and in bfloat16 a sum keeps 8 bits."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+class CoarsestRounding(TorchDispatchMode):
+    """Watch what runs in a ``with`` block for the narrowest floating dtype that it gives.
+
+    Most families compute norms, rotary angles and softmax in float32 in a float64 model, and autocast or a quantised module
+    may compute in fewer bits than the weights have.
+
+    Attributes
+    ----------
+    eps : float
+        The rounding of that dtype, relative.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.eps = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, Tensor) and value.dtype in _FLOATS:
+                self.eps = max(self.eps, torch.finfo(value.dtype).eps)
+        return result
