@@ -51,7 +51,7 @@ def exact_per_edge(bench: Bench, ports: int) -> PerEdge:
     graph = bench.described.graph
     total = bench.in_forwards(lambda: _clean_bases(bench))
     bases = _clean_bases(bench)
-    _cut_one_by_one(bases, graph.mlp_reader(graph.n_layers - 1))  # the first run does not count
+    _cut_one_by_one(bases, graph.part("m", graph.n_layers - 1).columns.start)  # the first run does not count
     sampled = 0
     for columns, edges in _strata(graph, ports):
         cost = sum(bench.in_forwards(lambda column=column: _cut_one_by_one(bases, column)) for column in columns)
@@ -70,7 +70,7 @@ def _strata(graph: Graph, ports: int) -> Iterator[tuple[list[int], int]]:
     """The readers drawn from each stratum, and how many edges it has."""
     rng = np.random.default_rng(0)
     for layer in range(graph.n_layers):
-        own, mlp = graph.attention_readers(layer), graph.mlp_reader(layer)
+        own, mlp = graph.part("a", layer).columns, graph.part("m", layer).columns.start
         kinds = [graph.port_readers(layer, port) for port in rng.permutation(("q", "k", "v"))[:ports]]
         drawn = [int(rng.integers(kind.start, kind.stop)) for kind in kinds]
         yield drawn, (own.stop - own.start) * graph.visible_writers(own.start)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from circuitsearch.figures import draw_heatmap as draw_heatmap
     from circuitsearch.figures import draw_leave_one_out as draw_leave_one_out
     from circuitsearch.formats import export as export
-    from circuitsearch.graph import Granularity as Granularity
+    from circuitsearch.granularity import Granularity as Granularity
     from circuitsearch.graph import Graph as Graph
     from circuitsearch.loading import load as load
     from circuitsearch.methods import EAP as EAP
@@ -74,7 +74,8 @@ _HOMES = {
         "draw_leave_one_out",
     ),
     "circuitsearch.formats": ("export",),
-    "circuitsearch.graph": ("Granularity", "Graph"),
+    "circuitsearch.granularity": ("Granularity",),
+    "circuitsearch.graph": ("Graph",),
     "circuitsearch.loading": ("load",),
     "circuitsearch.methods": (
         "EAP",

@@ -15,6 +15,7 @@ from circuitsearch import show
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_json, to_json, write_json
 from circuitsearch.graph import Graph
+from circuitsearch.reachability import digraph, prune, touched
 
 _WHAT = "a circuit that a run wrote"
 _MOST_BYTES = 1 << 32  # of a file: every edge of Llama-70B takes a sixth of it
@@ -84,7 +85,7 @@ class Circuit:
     def nodes(self) -> list[str]:
         """Components and ``logits`` that some edge touches, in the stream's order."""
         ends = ["logits"] if bool(self.mask[:, -1].any()) else []
-        return [self.graph.writers[row] for row in self.graph.touched(self.mask).nonzero().flatten().tolist()] + ends
+        return [self.graph.writers[row] for row in touched(self.graph, self.mask).nonzero().flatten().tolist()] + ends
 
     def __len__(self) -> int:
         return int(self.mask.sum())
@@ -100,11 +101,11 @@ class Circuit:
 
     def networkx(self) -> nx.DiGraph:
         """The circuit as a DiGraph of writers and ports; each port feeds its component."""
-        return self.graph.networkx(self.mask)
+        return digraph(self.graph, self.mask)
 
     def pruned(self) -> Circuit:
         """The circuit without the edges that lie on no path from ``embed`` to ``logits``."""
-        return Circuit(self.graph, self.graph.prune(self.mask), self.scores)
+        return Circuit(self.graph, prune(self.graph, self.mask), self.scores)
 
     def strongest(self, n: int) -> Circuit:
         """The n edges with the largest |score|, of equal ones the earlier in the stream; edges without a score come last.

@@ -10,7 +10,7 @@ from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.metrics import metric_name
 from circuitsearch.task import Task
 

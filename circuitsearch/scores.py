@@ -17,7 +17,8 @@ from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_safetensors, to_json, write_whole
-from circuitsearch.graph import WHOLE, Granularity, Graph
+from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
 from circuitsearch.metric_contract import check_metric_suits, metric_digest
 from circuitsearch.metrics import metric_name

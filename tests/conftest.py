@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from circuitsearch.graph import Granularity
+from circuitsearch.granularity import Granularity
 from circuitsearch.models.families import REFUSED
 from circuitsearch.task import Task
 from tests.exact import Exact

@@ -10,7 +10,8 @@ import torch
 
 from circuitsearch.circuit import Certificate, Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity, Graph
+from circuitsearch.granularity import Granularity
+from circuitsearch.graph import Graph
 
 EDGES = [("embed", "a0.kv0<v>"), ("a0.h1", "m1<in>"), ("m1", "logits")]
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity, Graph
+from circuitsearch.granularity import Granularity
+from circuitsearch.graph import Graph
+from circuitsearch.reachability import components, digraph, prune
 
 
 @pytest.mark.parametrize(
@@ -26,9 +28,9 @@ def test_edge_counts_of_known_models(shape, edges):
 def test_places_and_names_agree(graph):
     """Slices over rows and columns find the nodes that the names say."""
     for layer in range(graph.n_layers):
-        assert graph.writers[graph.head_writers(layer)] == tuple(f"a{layer}.h{h}" for h in range(graph.n_heads))
-        assert graph.writers[graph.mlp_writer(layer)] == f"m{layer}"
-        assert graph.readers[graph.mlp_reader(layer)] == f"m{layer}<in>"
+        assert graph.writers[graph.part("a", layer).rows] == tuple(f"a{layer}.h{h}" for h in range(graph.n_heads))
+        assert graph.writers[graph.part("m", layer).rows] == (f"m{layer}",)
+        assert graph.readers[graph.part("m", layer).columns] == (f"m{layer}<in>",)
         for port in "qkv":
             names = graph.readers[graph.port_readers(layer, port)]
             assert len(names) == graph.port_heads(port) and all(name.endswith(f"<{port}>") for name in names)
@@ -76,7 +78,7 @@ def test_a_heads_key_port_is_its_groups():
     """With grouped keys and values a head's k or v port finds the group's, and the group feeds all its heads."""
     graph = Graph(2, 4, 2)
     assert graph.readers[graph.find_reader("a1.h3<k>")] == "a1.kv1<k>"
-    assert graph.components("a1.kv1<k>") == ["a1.h2", "a1.h3"]
+    assert components(graph, "a1.kv1<k>") == ["a1.h2", "a1.h3"]
 
 
 @pytest.mark.parametrize("name", ["a9.h0", "a0.h99", "logitz", "<q>", ""])
@@ -93,7 +95,7 @@ def test_prune_keeps_what_lies_on_a_path():
     dead_end, orphan = ("a0.h0", "a1.h0<q>"), ("m0", "m1<in>")
     mask = graph.edge_mask([*path, dead_end, orphan, ("m1", "logits")])
     before = mask.clone()
-    assert torch.equal(graph.prune(mask), graph.edge_mask(path))
+    assert torch.equal(prune(graph, mask), graph.edge_mask(path))
     assert torch.equal(mask, before)
 
 
@@ -101,7 +103,7 @@ def test_prune_passes_through_a_group():
     """A group's key port carries a path to every head of the group."""
     graph = Graph(1, 4, 2)
     mask = graph.edge_mask([("embed", "a0.kv1<v>"), ("a0.h3", "logits"), ("a0.h0", "logits")])
-    assert set(graph.edges(graph.prune(mask))) == {("embed", "a0.kv1<v>"), ("a0.h3", "logits")}
+    assert set(graph.edges(prune(graph, mask))) == {("embed", "a0.kv1<v>"), ("a0.h3", "logits")}
 
 
 GRAPHS = [
@@ -119,12 +121,12 @@ def test_pruning_is_what_networkx_finds(graph, share):
     """The sweeps over blocks keep what NetworkX calls descendants of the embedding and ancestors of the logits."""
     generator = torch.Generator().manual_seed(0)
     mask = (torch.rand(graph.mask.shape, generator=generator) < share) & graph.mask
-    digraph = graph.networkx(mask)
+    edges = digraph(graph, mask)
     sources = {name for name in graph.writers if name.startswith("embed")}
-    after = sources.union(*(nx.descendants(digraph, source) for source in sources))
-    alive = after & (nx.ancestors(digraph, "logits") | {"logits"})
+    after = sources.union(*(nx.descendants(edges, source) for source in sources))
+    alive = after & (nx.ancestors(edges, "logits") | {"logits"})
     expected = {(writer, reader) for writer, reader in graph.edges(mask) if writer in alive and reader in alive}
-    assert set(graph.edges(graph.prune(mask))) == expected
+    assert set(graph.edges(prune(graph, mask))) == expected
     assert expected
 
 

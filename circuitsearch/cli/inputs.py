@@ -13,7 +13,7 @@ import torch
 from circuitsearch.ablation import Ablation, ablation_named
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, unknown
-from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.loading import load
 from circuitsearch.methods import method_from
 from circuitsearch.metrics import Metric, metric_name, metric_named

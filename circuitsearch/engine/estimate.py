@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from circuitsearch.engine.pair import DEFAULT_MEMORY, bytes_needed
-from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.models.describe import graph_of
 from circuitsearch.models.load import outline
 

@@ -16,7 +16,8 @@ from circuitsearch.engine.gradients import GradientRun, Override, as_it_is, port
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
-from circuitsearch.graph import REST, Graph
+from circuitsearch.granularity import REST
+from circuitsearch.graph import Graph
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task

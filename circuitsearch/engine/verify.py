@@ -12,7 +12,7 @@ from circuitsearch.engine.components import Components, recorded_calls
 from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.errors import InputError
-from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.models.describe import Described, describe
 from circuitsearch.models.parts import Heads
 from circuitsearch.task import Task

@@ -10,7 +10,7 @@ import graphviz
 
 from circuitsearch.figures import style
 from circuitsearch.figures.plan import Plan, Row, Strand
-from circuitsearch.graph import PORTS
+from circuitsearch.names import PORTS
 
 CAPTION_COLUMNS = 90
 FONTS = "Helvetica,Arial,DejaVu Sans,sans-serif"

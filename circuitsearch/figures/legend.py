@@ -9,7 +9,7 @@ from circuitsearch.figures import style
 from circuitsearch.figures.canvas import shortened
 from circuitsearch.figures.place import Placed
 from circuitsearch.figures.plan import Plan
-from circuitsearch.graph import PORTS
+from circuitsearch.names import PORTS
 
 SAMPLE_WIDTH = 2.2
 LONGEST = 130.0  # points that a role or a circuit's name may take

@@ -13,7 +13,7 @@ from circuitsearch.figures.insets import Inset, paint_inset
 from circuitsearch.figures.legend import Entry, groups, tint
 from circuitsearch.figures.place import Placed, Point
 from circuitsearch.figures.plan import Strand
-from circuitsearch.graph import LOGITS
+from circuitsearch.names import LOGITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from circuitsearch.blocks import Part
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures import style
-from circuitsearch.graph import LOGITS, PORTS, Graph, Part
+from circuitsearch.graph import Graph
+from circuitsearch.names import LOGITS, PORTS
+from circuitsearch.reachability import components
 
 MOST = 2000  # strands; what has more is for a viewer that zooms and filters, not for a page
 ROUTER = "router"
@@ -220,7 +223,7 @@ def _heads(graph: Graph, reader: str, writes: set[str]) -> list[str]:
     """Nodes that an edge into a port is drawn to: those that it feeds and that write, or all if none does."""
     if graph.spans and reader != LOGITS and _part_of(graph, reader).mixes:  # arrows tell where it goes from there
         return ["@".join((reader.partition("<")[0], reader.partition("@")[2]))]
-    fed = graph.components(reader) or [reader]
+    fed = components(graph, reader) or [reader]
     alive = [name for name in fed if name in writes]  # heads of a group that write nothing here would be dead ends
     return alive or fed
 
@@ -236,6 +239,6 @@ def _arrows(graph: Graph, strand: Strand, writing: set[str]) -> Iterator[tuple[s
         return
     if not _part_of(graph, strand.reader).mixes:
         return
-    for name in graph.components(strand.reader):
+    for name in components(graph, strand.reader):
         if name in writing and name != strand.head:
             yield strand.head, name

@@ -9,7 +9,8 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import plain_text
 from circuitsearch.files import read_json
-from circuitsearch.graph import LOGITS, Graph, canonical_name
+from circuitsearch.graph import Graph
+from circuitsearch.names import LOGITS, canonical_name
 
 _WHAT = 'a file of roles, {"a0.h0": "previous token"}'
 Roles = Mapping[str, str] | Mapping[str, tuple[str, ...]] | str | Path

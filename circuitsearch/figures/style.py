@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuitsearch.errors import unknown
-from circuitsearch.graph import EMBED, LOGITS, PORTS
+from circuitsearch.names import EMBED, LOGITS, PORTS
 
 SUPPORTS, OPPOSES, UNKNOWN = "#1b4f9c", "#f08a00", "#8a8a8a"
 INK, FAINT, RULE, BAND = "#1a1a1a", "#6b6b6b", "#cccccc", "#f4f4f4"

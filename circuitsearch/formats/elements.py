@@ -14,7 +14,8 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import plain_text
 from circuitsearch.figures.roles import Roles, roles_of
-from circuitsearch.graph import LOGITS
+from circuitsearch.names import LOGITS
+from circuitsearch.reachability import components
 
 _KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "expert", "s": "mixer"}
 
@@ -128,7 +129,7 @@ def _links(circuit: Circuit) -> list[Link]:
 
     @cache
     def entered(reader: str) -> list[str]:
-        fed = graph.components(reader) or [reader]
+        fed = components(graph, reader) or [reader]
         return [name for name in fed if name in writes] or fed
 
     return [

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from circuitsearch.figures.maps import Map, draw_maps, prompts
-from circuitsearch.graph import EMBED
 from circuitsearch.instruments.columns import columns_of, in_order
 from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.instruments.result import Result, strongest
 from circuitsearch.models.describe import Described
+from circuitsearch.names import EMBED
 from circuitsearch.task import Task
 
 if TYPE_CHECKING:

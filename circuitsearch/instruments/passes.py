@@ -19,9 +19,10 @@ from circuitsearch.batch import Batch
 from circuitsearch.engine.trace import Taps, run, tap_before
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.graph import PORTS, Granularity
+from circuitsearch.granularity import Granularity
 from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Heads
+from circuitsearch.names import PORTS
 from circuitsearch.task import Task
 
 DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, beside the model itself

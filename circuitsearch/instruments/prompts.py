@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity
+from circuitsearch.granularity import Granularity
 from circuitsearch.metrics import logit_diff
 from circuitsearch.models.describe import Described, describe
 from circuitsearch.task import Example, Task

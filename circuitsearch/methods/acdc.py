@@ -23,11 +23,13 @@ from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.graph import WHOLE, Granularity, Graph
+from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
 from circuitsearch.metric_contract import check_metric, metric_digest
 from circuitsearch.metrics import Metric, neg_kl
 from circuitsearch.models.digest import weights_sha256
+from circuitsearch.reachability import components
 from circuitsearch.scores import Progress
 from circuitsearch.task import Task
 
@@ -221,7 +223,7 @@ def _reaches_logits(graph: Graph, kept: Tensor, column: int) -> bool:
     """Whether anything that the reader feeds is still kept; what feeds nothing was cut from before it is visited."""
     if column == len(graph.readers) - 1:
         return True
-    rows = [graph.writer_index[name] for name in graph.components(graph.readers[column])]
+    rows = [graph.writer_index[name] for name in components(graph, graph.readers[column])]
     return bool(kept[rows].any())
 
 

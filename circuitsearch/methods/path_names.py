@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Graph, canonical_name
+from circuitsearch.graph import Graph
+from circuitsearch.names import canonical_name
+from circuitsearch.reachability import components
 
 Names = str | Iterable[str]
 Path = str | Iterable[tuple[str, str]]
@@ -45,8 +47,8 @@ def path_edges(graph: Graph, path: Path) -> list[tuple[int, int]]:
     edges = [graph.find_edge(edge) for edge in names]
     for (_, column), (row, _) in pairwise(edges):
         port, writer = graph.readers[column], graph.writers[row]
-        if writer not in graph.components(port):
-            fed = ", ".join(graph.components(port)) or "nothing"
+        if writer not in components(graph, port):
+            fed = ", ".join(components(graph, port)) or "nothing"
             raise InputError(f"the path cannot go on from {port} to {writer}: the port feeds {fed}")
     return edges
 
@@ -61,7 +63,7 @@ def _edges_in(graph: Graph, path: str) -> list[tuple[str, str]]:
 
 def _head_or_mlp(graph: Graph, node: str) -> str:
     """Find the writer through which a path goes on from the reader that is called ``node``."""
-    fed = graph.components(graph.readers[find_port(graph, node)])
+    fed = components(graph, graph.readers[find_port(graph, node)])
     owner = canonical_name(node).partition("<")[0]
     if owner in fed:
         return owner

@@ -13,7 +13,8 @@ from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.graph import WHOLE, Granularity, Graph
+from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.graph import Graph
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.exact import Exact
 from circuitsearch.metric_contract import Needs

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from circuitsearch.blocks import Part
 from circuitsearch.errors import InputError
-from circuitsearch.graph import WHOLE, Granularity, Graph, Part
+from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.graph import Graph
 from circuitsearch.models.arch import Block
 from circuitsearch.models.families import family
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm

@@ -15,6 +15,7 @@ from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.errors import InputError
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
+from circuitsearch.reachability import prune
 from circuitsearch.scores import Progress, Scores
 from circuitsearch.search.ranked import strongest
 from circuitsearch.task import Task
@@ -191,7 +192,7 @@ class _Search:
         fewer = mask.clone()
         for edge in edges:
             fewer[edge] = False
-        return self.graph.prune(fewer)
+        return prune(self.graph, fewer)
 
     def certificate(self, mask: Tensor, without: dict[Edge, float]) -> Certificate:
         graph = self.graph

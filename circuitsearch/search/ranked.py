@@ -14,6 +14,7 @@ from torch import Tensor
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
+from circuitsearch.reachability import prune
 from circuitsearch.scores import Scores
 
 
@@ -40,7 +41,7 @@ def strongest(graph: Graph, places: Tensor, n: int) -> Tensor:
     """Mask (U, V) of the first ``n`` of a ranking's ``places`` (E, 2), pruned."""
     mask = torch.zeros_like(graph.mask)
     mask[places[:n, 0], places[:n, 1]] = True
-    return graph.prune(mask)
+    return prune(graph, mask)
 
 
 def greedy(scores: Scores, n: int) -> Circuit:

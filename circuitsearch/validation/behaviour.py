@@ -12,7 +12,7 @@ from circuitsearch.ablation import Ablation
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
 from circuitsearch.faithfulness import check_done
-from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.metrics import accuracy, metric_name, top1
 from circuitsearch.task import Task
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.graph import Graph
+from circuitsearch.reachability import prune
 
 
 def random_circuits(graph: Graph, n_edges: int, count: int, seed: int) -> Tensor:
@@ -38,7 +39,7 @@ def _grown(graph: Graph, n_edges: int, rng: np.random.Generator) -> Tensor:
     def prefix(length: int) -> Tensor:
         mask = torch.zeros_like(graph.mask)
         mask[places[:length, 0], places[:length, 1]] = True
-        return graph.prune(mask)
+        return prune(graph, mask)
 
     low, high = n_edges - 1, len(places)  # the pruned size grows with the prefix, so bisect
     while high - low > 1:
@@ -56,7 +57,7 @@ def _shrunk(graph: Graph, mask: Tensor, n_edges: int, rng: np.random.Generator) 
         gone = places[torch.from_numpy(rng.choice(len(places), at_once, replace=False))]
         fewer = mask.clone()
         fewer[gone[:, 0], gone[:, 1]] = False
-        fewer = graph.prune(fewer)
+        fewer = prune(graph, fewer)
         if int(fewer.sum()) >= n_edges:
             mask, failures = fewer, 0
         else:

@@ -10,7 +10,7 @@ import pytest
 
 from circuitsearch.cli.inputs import granularity_from
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity
+from circuitsearch.granularity import Granularity
 from circuitsearch.scores import Scores
 
 

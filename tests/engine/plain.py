@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuitsearch.graph import LOGITS
 from circuitsearch.models.describe import describe
 from circuitsearch.models.parts import Experts, Heads, Neurons, Shared, Whole
+from circuitsearch.names import LOGITS
 from tests.conftest import granularity_of
 
 

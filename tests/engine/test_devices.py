@@ -7,7 +7,7 @@ import torch
 
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
-from circuitsearch.graph import Granularity
+from circuitsearch.granularity import Granularity
 from circuitsearch.methods import EAP, EAPIG, Exact, QKFix
 from circuitsearch.scores import score
 from tests.conftest import mixed_task, tiny_model

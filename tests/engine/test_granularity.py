@@ -14,9 +14,10 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity
+from circuitsearch.granularity import Granularity
 from circuitsearch.methods import EAP, EAPIG, GIM, CleanCorrupt, EAPIGActivations, Exact, QKFix, Recheck, RelP
 from circuitsearch.models.describe import describe
+from circuitsearch.reachability import components
 from circuitsearch.scores import score
 from circuitsearch.search import minimal
 from circuitsearch.task import Task
@@ -164,7 +165,7 @@ def test_the_qk_fix_per_span_is_the_plain_change(grouped):
         cut = torch.stack(PlainRun(grouped, task.clean[0], kept, corrupt, SPANS, spans).writes)
         part = next(part for part in graph.base.parts if part.kind == "heads" and f"a{part.layer}." in edge[1])
         change = (clean - cut)[part.rows]  # the heads' own; what comes after them is not meant
-        fed = [graph.base.writer_index[name.partition("@")[0]] for name in graph.components(edge[1])]
+        fed = [graph.base.writer_index[name.partition("@")[0]] for name in components(graph, edge[1])]
         expected = sum(_slope_along(grouped, task, head, change[head - part.rows.start]) for head in sorted(set(fed)))
         assert float(scores.values[row, column]) == pytest.approx(expected, rel=1e-4, abs=1e-8)
     values = [("embed@S", "a0.kv1<v>@S"), ("a0.h2@rest", "logits")]
@@ -213,10 +214,10 @@ def test_the_whole_way(granularity):
 def test_positions_are_ordered_and_spans_are_not(gpt2):
     """A key feeds its own and later positions; of a named span nobody knows what comes after it."""
     positions = describe(gpt2, Granularity(positions=4)).graph
-    assert positions.components("a0.h1<k>@t2") == ["a0.h1@t2", "a0.h1@t3"]
-    assert positions.components("a0.h1<q>@t2") == ["a0.h1@t2"]
+    assert components(positions, "a0.h1<k>@t2") == ["a0.h1@t2", "a0.h1@t3"]
+    assert components(positions, "a0.h1<q>@t2") == ["a0.h1@t2"]
     named = describe(gpt2, SPANS).graph
-    assert named.components("a0.h1<v>@END") == ["a0.h1@S", "a0.h1@END", "a0.h1@rest"]
+    assert components(named, "a0.h1<v>@END") == ["a0.h1@S", "a0.h1@END", "a0.h1@rest"]
 
 
 def test_edges_are_those_of_every_span(gpt2):
@@ -498,7 +499,7 @@ def test_experts_the_whole_way():
     scores = score(model, task, Recheck(EAP(), k=20), granularity=EXPERTS)
     graph = scores.graph
     assert graph.readers[graph.find_reader("m1.e2")] == "m1.e2<in>"
-    assert graph.components("m1.router<in>") == [f"m1.e{expert}" for expert in range(4)]
+    assert components(graph, "m1.router<in>") == [f"m1.e{expert}" for expert in range(4)]
     row, column = scores.ranking()[0].tolist()
     kept = graph.mask.clone()
     kept[row, column] = False

@@ -15,6 +15,7 @@ from circuitsearch.engine.replay import measure
 from circuitsearch.engine.verify import verified
 from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.models.parts import Whole
+from circuitsearch.reachability import components
 from circuitsearch.scores import score
 from circuitsearch.task import Task
 from tests.conftest import REPRESENTATIVE, random_task, tiny_model
@@ -100,7 +101,7 @@ def test_frozen_edges_carry_what_the_base_carried(any_model):
     (ground,) = grounds(any_model, task)
     graph = ground.graph
     row, middle = graph.find_writer("a0.h1"), graph.find_reader("m0<in>" if not graph.parallel else "a1.h2<q>")
-    through = graph.writer_index[graph.components(graph.readers[middle])[0]]
+    through = graph.writer_index[components(graph, graph.readers[middle])[0]]
     kept = graph.mask.clone()
     kept[row, middle] = False
     frozen = kept.clone()

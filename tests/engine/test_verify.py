@@ -12,7 +12,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.graph import Granularity
+from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
 from circuitsearch.methods import EAPIG
 from circuitsearch.models.families import FAMILIES, REFUSED

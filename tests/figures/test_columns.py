@@ -11,7 +11,8 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures import draw, style
 from circuitsearch.figures.place import place
 from circuitsearch.figures.plan import plan
-from circuitsearch.graph import Granularity, Graph
+from circuitsearch.granularity import Granularity
+from circuitsearch.graph import Graph
 
 SPANS = Granularity(spans=("S", "END"))
 EDGES = [

@@ -21,7 +21,8 @@ from circuitsearch.figures.viewer import Evidence, Shown, draw_page, evidence, i
 from circuitsearch.figures.viewer.data import LARGEST, Prompt, page_data
 from circuitsearch.figures.viewer.measure import token_texts
 from circuitsearch.figures.viewer.page import html_page, json_in_html
-from circuitsearch.graph import Granularity, Graph
+from circuitsearch.granularity import Granularity
+from circuitsearch.graph import Graph
 from circuitsearch.search.ranked import strongest
 from circuitsearch.validation.report import Report
 

@@ -14,7 +14,9 @@ import torch
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.formats import export
-from circuitsearch.graph import Granularity, Graph
+from circuitsearch.granularity import Granularity
+from circuitsearch.graph import Graph
+from circuitsearch.reachability import components
 from tests.formats.readers import READERS
 
 GRAPHS = {
@@ -50,7 +52,7 @@ def test_everything_is_read_back(tmp_path: Path, suffix: str, name: str):
     fed = [
         (writer, component, (reader.partition("@")[0].partition("<")[2] or "logits").rstrip(">"))
         for writer, reader in circuit.edges
-        for component in circuit.graph.components(reader) or [reader]
+        for component in components(circuit.graph, reader) or [reader]
     ]
     assert set(ends) <= set(fed) and {(u, port) for u, _, port in ends} == {(u, port) for u, _, port in fed}
     assert len(set(ends)) == len(ends) or name in ("mixed",)

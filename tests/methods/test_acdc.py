@@ -8,10 +8,11 @@ import torch
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.graph import WHOLE, Granularity
+from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.methods.acdc import acdc, readers_down, writers_down
 from circuitsearch.metrics import neg_kl
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
+from circuitsearch.reachability import prune
 from circuitsearch.task import Task
 from tests.conftest import mixed_task, random_task
 
@@ -29,7 +30,7 @@ def plain_acdc(model, task, threshold, metric, seed=None, granularity=WHOLE):
             there = float(evaluator.circuits(without[None], metric)[0].mean())
             if value - there < threshold:
                 kept, value = without, there
-    return graph.prune(kept)
+    return prune(graph, kept)
 
 
 @pytest.mark.parametrize("seed", [None, 3])

@@ -14,6 +14,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.methods import EAPIG, Exact
+from circuitsearch.reachability import components, prune
 from circuitsearch.scores import Scores, score
 from circuitsearch.search import greedy, minimal, threshold, top
 from circuitsearch.task import Task
@@ -50,7 +51,7 @@ def one_by_one(scores: Scores) -> Iterator[tuple[int, int]]:
         _, row, column = heapq.heappop(heap)
         yield row, column
         for reader in graph.readers:
-            if graph.writers[row] in graph.components(reader):
+            if graph.writers[row] in components(graph, reader):
                 open_reader(reader)
 
 
@@ -67,7 +68,7 @@ def test_greedy_takes_edges_as_one_heap_of_all_would(seed):
         mask = torch.zeros_like(graph.mask)
         rows, columns = torch.tensor(order[:n]).T
         mask[rows, columns] = True
-        assert torch.equal(greedy(scores, n).mask, graph.prune(mask))
+        assert torch.equal(greedy(scores, n).mask, prune(graph, mask))
 
 
 def doable_task(model) -> Task:
@@ -138,7 +139,7 @@ def test_minimal_reaches_its_target_and_certifies_every_edge(gpt2):
         circuit.edges, [circuit.certificate.without[f"{w}->{r}"] for w, r in circuit.edges], strict=True
     ):
         fewer = circuit.mask & ~circuit.graph.edge_mask([(writer, reader)])
-        again = float(measure(circuit.graph.prune(fewer)[None]))
+        again = float(measure(prune(circuit.graph, fewer)[None]))
         assert again == pytest.approx(value, abs=1e-9) and again < 0.8
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.graph import Graph
+from circuitsearch.reachability import components
 from tests.engine.plain import PlainRun, plain_writes
 
 Rows = list[list[float]]  # logits (N, vocabulary)
@@ -161,7 +162,7 @@ def pruned(graph: Graph, edges: Iterable[tuple[int, int]]) -> Tensor:
     named = [(graph.writers[u], f"into {graph.readers[v]}") for u, v in edges]
     paths = nx.DiGraph(named)
     paths.add_nodes_from(["embed", "into logits"])
-    paths.add_edges_from((f"into {reader}", writer) for reader in graph.readers for writer in graph.components(reader))
+    paths.add_edges_from((f"into {reader}", writer) for reader in graph.readers for writer in components(graph, reader))
     used = ({"embed"} | nx.descendants(paths, "embed")) & ({"into logits"} | nx.ancestors(paths, "into logits"))
     mask = torch.zeros_like(graph.mask)
     for writer, reader in named:

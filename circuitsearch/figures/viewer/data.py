@@ -16,7 +16,9 @@ from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.graph import EMBED, LOGITS, Graph
+from circuitsearch.graph import Graph
+from circuitsearch.names import EMBED, LOGITS
+from circuitsearch.reachability import components
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
 
@@ -200,7 +202,7 @@ def _readers(graph: Graph, places: Tensor) -> list[list[Any]]:
     readers = []
     for column in _columns(places):
         name = graph.readers[column]
-        fed = [graph.writer_index[node] for node in graph.components(name)] or [len(graph.writers)]
+        fed = [graph.writer_index[node] for node in components(graph, name)] or [len(graph.writers)]
         readers.append([name, name.partition("<")[2].partition(">")[0] or LOGITS, fed])
     return readers
 

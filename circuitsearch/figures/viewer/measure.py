@@ -12,6 +12,7 @@ from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Circuit
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.figures.viewer.data import Evidence, Prompt
+from circuitsearch.reachability import prune
 from circuitsearch.task import Task
 
 N_PROMPTS = 32  # examples shown
@@ -58,7 +59,7 @@ def _without_each_node(circuit: Circuit, measure: Faithfulness) -> dict[str, flo
 def _without(circuit: Circuit, row: int) -> Tensor:
     fewer = circuit.mask.clone()
     fewer[row] = False
-    return circuit.graph.prune(fewer)
+    return prune(circuit.graph, fewer)
 
 
 # ---- prompts as text

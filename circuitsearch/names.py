@@ -1,0 +1,85 @@
+"""Names of nodes: how ours are built, and what other tools call the same nodes."""
+
+from __future__ import annotations
+
+import re
+
+from circuitsearch.blocks import Part
+
+EMBED, LOGITS = "embed", "logits"
+PORTS = ("q", "k", "v")
+
+
+def writers_of(part: Part, merged: bool) -> list[str]:
+    """Names of a part's writers; ``merged`` heads are one."""
+    name = f"{part.letter}{part.layer}"
+    if part.kind in ("mlp", "mixer") or (part.kind == "heads" and merged):
+        return [name]
+    if part.kind == "shared":
+        return [f"{name}.shared"]
+    each = {"heads": "h", "neurons": "n", "experts": "e"}[part.kind]
+    return [f"{name}.{each}{index}" for index in range(part.size)]
+
+
+def readers_of(part: Part, merged: bool, key_heads: int) -> list[str]:
+    """Names of a part's readers, where a block has ``key_heads`` k ports and as many v ports."""
+    writers = writers_of(part, merged)
+    if part.kind == "heads":
+        shared = not merged and key_heads < part.size
+        groups = [f"a{part.layer}.kv{group}" for group in range(key_heads)] if shared else writers
+        return [f"{owner}<{port}>" for port in PORTS for owner in (writers if port == "q" else groups)]
+    if part.kind == "shared":
+        return [f"{name}<in>" for name in writers]
+    name = f"{part.letter}{part.layer}"
+    experts = [f"{writer}<in>" for writer in writers] if part.kind == "experts" else []
+    return [*experts, f"{name}.router<in>" if experts else f"{name}<in>"]
+
+
+# Other tools' spellings: the pattern, and the canonical name that it stands for.
+_SPELLINGS = [
+    (r"input|hook_embed|blocks\.0\.hook_resid_pre", EMBED),
+    (r"output|resid_final|blocks\.\d+\.hook_resid_post", LOGITS),
+    (r"(\d+)\.(\d+)", r"a\1.h\2"),
+    (r"[LA](\d+)\.?H(\d+)", r"a\1.h\2"),
+    (r"(?:MLP|mlp) ?(\d+)", r"m\1"),
+    (r"blocks\.(\d+)\.hook_mlp_out", r"m\1"),
+    (r"blocks\.(\d+)\.hook_mlp_in", r"m\1<in>"),
+    (r"blocks\.(\d+)\.attn\.hook_(?:z|result)\D*(\d+)\]?", r"a\1.h\2"),
+    (r"blocks\.(\d+)\.(?:attn\.)?hook_([qkv])(?:_input)?\D*(\d+)\]?", r"a\1.h\3<\2>"),
+]
+
+
+def canonical_name(name: str) -> str:
+    """Translate another tool's spelling of a node into ours; a name that matches none comes back as it is.
+
+    Examples
+    --------
+    >>> [canonical_name(name) for name in ("9.9<q>", "L9H9", "blocks.9.attn.hook_z.9", "input", "MLP 3")]
+    ['a9.h9<q>', 'a9.h9', 'a9.h9', 'embed', 'm3']
+    >>> canonical_name("blocks.1.hook_k_input[:, :, 3]")
+    'a1.h3<k>'
+    """
+    node, at, span = name.strip().partition("@")
+    owner, bracket, port = node.partition("<")
+    for pattern, replacement in _SPELLINGS:
+        if re.fullmatch(pattern, owner):
+            return re.sub(pattern, replacement, owner) + bracket + port + at + span
+    return name.strip()
+
+
+def canonical_reader(name: str, n_heads: int, key_heads: int) -> str:
+    """Translate a spelling of a reader; an MLP's bare name is its input, a head's k or v port is its group's.
+
+    Examples
+    --------
+    >>> canonical_reader("m3", n_heads=4, key_heads=2), canonical_reader("1.3<k>@END", n_heads=4, key_heads=2)
+    ('m3<in>', 'a1.kv1<k>@END')
+    """
+    canonical, at, span = canonical_name(name).partition("@")
+    if re.fullmatch(r"[ms]\d+|m\d+\.(e\d+|shared|router)", canonical):
+        canonical += "<in>"
+    head = re.fullmatch(r"a(\d+)\.h(\d+)<([kv])>", canonical)
+    if head and key_heads < n_heads:
+        layer, index, port = int(head[1]), int(head[2]), head[3]
+        canonical = f"a{layer}.kv{index * key_heads // n_heads}<{port}>"
+    return canonical + at + span
