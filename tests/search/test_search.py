@@ -19,6 +19,7 @@ from circuitsearch.scores import Scores, score
 from circuitsearch.search import greedy, minimal, threshold, top
 from circuitsearch.task import Task
 from tests.conftest import random_task
+from tests.validation.by_hand import pruned
 
 
 def made_up(graph: Graph, seed: int = 0) -> Scores:
@@ -71,9 +72,9 @@ def test_greedy_takes_edges_as_one_heap_of_all_would(seed):
         assert torch.equal(greedy(scores, n).mask, prune(graph, mask))
 
 
-def doable_task(model) -> Task:
-    """Random prompts whose right answers are those that the clean prompts favour."""
-    task = random_task(n=6)
+def doable_task(model, task: Task | None = None) -> Task:
+    """Prompts, random ones by default, whose right answers are those that the clean prompts favour."""
+    task = task or random_task(n=6)
     pairs = []
     for clean, corrupt in zip(task.clean, task.corrupt, strict=True):
         change = (model(clean[None]).logits - model(corrupt[None]).logits)[0, -1]
@@ -115,6 +116,37 @@ def test_greedy_spends_no_edge_beside_the_logits(scores):
 def test_all_edges_make_the_whole_graph(scores):
     """Asking for more edges than there are gives them all."""
     assert len(top(scores, 10**6)) == len(greedy(scores, 10**6)) == scores.graph.n_edges
+
+
+GRAPHS = [
+    Graph(3, 4, 2),
+    Graph(2, 2, 2, parallel=True),
+    Graph(3, 2, 2, blocks=("mixer>mlp", "heads+mlp", "heads>experts:3")),
+]
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=["sequential", "parallel", "experts"])
+@pytest.mark.parametrize("seed", range(3))
+def test_top_and_threshold_by_hand(graph, seed):
+    """In any size, with ties and edges that were not scored, pruned by NetworkX; a score equal to the threshold is kept."""
+    values = (3 * made_up(graph, seed).values).round()
+    values[1::3, ::2] = torch.nan
+    scores = replace(made_up(graph, seed), values=values)
+    scored = [edge for edge in map(tuple, graph.mask.nonzero().tolist()) if not values[edge].isnan()]
+    order = sorted(scored, key=lambda edge: -abs(float(values[edge])))  # stable: ties go by row, then by column
+    for n in (1, 2, 7, 20, len(order) - 1, len(order)):
+        assert torch.equal(top(scores, n).mask, pruned(graph, order[:n]))
+    for level in (0, 1, 2.5, 3, 6, 100):
+        kept = [edge for edge in scored if abs(float(values[edge])) >= level]
+        assert torch.equal(threshold(scores, level).mask, pruned(graph, kept))
+    assert top(scores, 5).scores is values
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_a_threshold_below_zero_is_refused(value, scores):
+    """It is compared with magnitudes."""
+    with pytest.raises(InputError, match="0 or more"):
+        threshold(scores, value)
 
 
 @pytest.mark.parametrize("n", [0, -3])
