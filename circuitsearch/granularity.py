@@ -56,8 +56,10 @@ class Granularity:
             raise InputError(
                 f"spans must be named once each, and {REST!r} is the name of all other tokens: {self.spans}"
             )
-        if any(not re.fullmatch(r"[^\s@<>]+", name) or "->" in name for name in self.spans):
-            raise InputError(f"a span's name must be a word without '@', '<' and '>': {self.spans}")
+        if not all(re.fullmatch(r"[^\s@<>]+", name) and name.isprintable() for name in self.spans):
+            raise InputError(
+                f"a span's name must be a word of printable characters without '@', '<' and '>': {self.spans}"
+            )
         if self.positions < 0 or (self.positions and self.spans):
             raise InputError(
                 "give spans, or a number of positions above 0, not both: every position is a span of its own"

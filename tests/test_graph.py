@@ -166,6 +166,14 @@ def test_a_graph_that_cannot_be_is_refused_before_it_takes_memory(graph, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["", "two words", "a@b", "a->b", "<q>", "\ud800", "\x1b", "\u202e", "\ufffe", "rest"])
+def test_a_span_has_a_name_that_every_file_can_hold(name):
+    """Not what a reader of files would take for something else, nor what steers a terminal or turns the text."""
+    with pytest.raises(InputError, match="span"):
+        Granularity(spans=("S", name))
+    assert Granularity(spans=("Ελληνικά", "名前", "]]&'\"")).spans[1] == "名前"
+
+
 def test_the_largest_models_have_a_graph():
     """Llama's 70 billion, and its 405 with the neurons of one block as nodes."""
     assert Graph(80, 64, 8).n_edges == 16_654_201

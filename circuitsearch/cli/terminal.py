@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from circuitsearch.files import to_json
 
 PATIENCE = 2.0  # seconds after which a bar is shown
 
@@ -51,7 +52,7 @@ class Terminal:
     def result(self, content: Any) -> None:
         """Print the JSON object, if one was asked for."""
         if self.json:
-            sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+            sys.stdout.write(to_json(content) + "\n")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:

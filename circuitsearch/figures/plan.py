@@ -136,7 +136,8 @@ def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
     if not len(circuit):
         raise InputError("there is nothing to draw: the circuit has no edges")
     edges = circuit.edges
-    strands = tuple(strand for edge in edges for strand in _strands(circuit, edge, {writer for writer, _ in edges}))
+    writes = {writer for writer, _ in edges}
+    strands = tuple(strand for edge in edges for strand in _strands(circuit, edge, writes))
     return assemble(circuit.graph, strands, roles or {})
 
 

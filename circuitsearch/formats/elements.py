@@ -11,7 +11,6 @@ from typing import Any
 import networkx as nx
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.errors import InputError
 from circuitsearch.figures.canvas import plain_text
 from circuitsearch.figures.roles import Roles, roles_of
 from circuitsearch.names import LOGITS
@@ -91,7 +90,7 @@ def elements(circuit: Circuit, title: str = "", roles: Roles | None = None) -> E
     Raises
     ------
     InputError
-        If a role is given to what is no node, or two names are the same once they are plain text.
+        If a role is given to what is no node.
 
     Examples
     --------
@@ -105,14 +104,9 @@ def elements(circuit: Circuit, title: str = "", roles: Roles | None = None) -> E
     links = tuple(_links(circuit))
     touched = {link.source for link in links} | {link.target for link in links}
     names = [name for name in (*circuit.graph.writers, LOGITS) if name in touched]
-    plain = {name: plain_text(name) for name in names}
-    if len(set(plain.values())) < len(names):
-        raise InputError(
-            "two nodes have the same name but for characters that no file can hold: rename the token spans"
-        )
     known = roles_of(circuit, roles)
-    nodes = tuple(_node(plain[name], known.get(name) or known.get(name.partition("@")[0], "")) for name in names)
-    return Elements(plain_text(title), nodes, tuple(_plain(link, plain) for link in links))
+    nodes = tuple(_node(name, known.get(name) or known.get(name.partition("@")[0], "")) for name in names)
+    return Elements(plain_text(title), nodes, links)
 
 
 def _node(name: str, role: str) -> Node:
@@ -150,7 +144,3 @@ def _scores(circuit: Circuit) -> list[float | None]:
         return [None] * len(circuit)
     values = circuit.scores.T[circuit.mask.T].tolist()
     return [value if math.isfinite(value) else None for value in values]
-
-
-def _plain(link: Link, plain: dict[str, str]) -> Link:
-    return Link(plain[link.source], plain[link.target], plain_text(link.edge), link.port, link.score)

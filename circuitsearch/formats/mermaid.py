@@ -49,7 +49,7 @@ def _looks(links: tuple[Link, ...]) -> list[str]:
     strongest = max((abs(link.score) for link in links if link.score is not None), default=0.0) or 1.0
     looks: dict[tuple[str, float], list[str]] = {}
     for index, link in enumerate(links):
-        width = 1 + round(_STEPS * abs(link.score or 0.0) / strongest) * 0.5
+        width = 1 + round(abs(link.score or 0.0) / strongest * _STEPS) * 0.5
         looks.setdefault((_COLOURS.get(link.sign, style.UNKNOWN), width), []).append(str(index))
     return [
         f"  linkStyle {','.join(indices)} stroke:{colour},stroke-width:{width:g}px"

@@ -28,7 +28,7 @@ class Interval:
     high: Number
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return "not defined" if math.isnan(self.value) else f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,7 @@ class Report:
         ]
 
     def _accuracy_kept_line(self) -> str:
-        if math.isnan(self.accuracy_kept.value):
-            return "not defined: the model is never right" if self.model_accuracy == 0 else "not defined"
-        return str(self.accuracy_kept)
+        return f"{self.accuracy_kept}" + (": the model is never right" if self.model_accuracy == 0 else "")
 
     def _controls_line(self) -> str:
         if not self.controls:

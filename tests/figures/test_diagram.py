@@ -15,6 +15,7 @@ import torch
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures import caption_for, draw
+from circuitsearch.figures.plan import plan
 from circuitsearch.graph import Graph
 
 FORMATS = ("svg", "pdf", "png", "dot")
@@ -146,3 +147,20 @@ def test_bad_input_is_one_sentence_and_no_file(random_circuit, tmp_path):
     with pytest.raises(OSError, match="missing"):
         draw(random_circuit(5), tmp_path / "missing" / "c.svg")
     assert not list(tmp_path.iterdir())
+
+
+def test_planning_passes_over_the_edges_a_fixed_number_of_times(monkeypatch: pytest.MonkeyPatch):
+    """Each edge is laid out without looking at all others again, so that time grows with the edges, not their square."""
+
+    class Counted(list[tuple[str, str]]):
+        passes = 0
+
+        def __iter__(self):
+            Counted.passes += 1
+            return super().__iter__()
+
+    graph = Graph(3, 4, 4)
+    edges = Counted(graph.edges(graph.mask))
+    monkeypatch.setattr(Circuit, "edges", edges)
+    assert len(plan(Circuit(graph, graph.mask)).strands) == graph.n_edges
+    assert 1 <= Counted.passes <= 3

@@ -24,7 +24,7 @@ from circuitsearch.figures.viewer.page import html_page, json_in_html
 from circuitsearch.granularity import Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.search.ranked import strongest
-from circuitsearch.validation.report import Report
+from circuitsearch.validation.report import Interval, Report
 
 Maker = Callable[..., Circuit]
 HERE = Path(__file__).parent
@@ -92,6 +92,18 @@ def test_the_report_and_its_curve_are_there(random_circuit: Maker, report: Repor
     data = page_data(random_circuit(20), report, model="pico", method="EAP()")
     assert data["about"]["faithfulness"] == [0.912, 0.874, 0.941] and data["curve"][1] == [100, 0.95, None, None]
     assert "0.912" in html_page(data) and "ioi in pico" in html_page(data)
+
+
+def test_what_a_report_does_not_know_is_left_out(random_circuit: Maker, report: Report):
+    """A faithfulness or an interval that is not defined is not drawn, and the page says so."""
+    nothing = float("nan")
+    no_interval = replace(report, faithfulness=Interval(0.9, nothing, nothing), controls=(0.5, nothing))
+    about = page_data(random_circuit(9), no_interval)["about"]
+    assert (about["faithfulness"], about["controls"]) == ([0.9, None, None], [0.5])
+    assert "keep 0.900 of the behaviour" in html_page(page_data(random_circuit(9), no_interval))
+    undefined = replace(report, faithfulness=Interval(nothing, nothing, nothing))
+    assert "faithfulness" not in page_data(random_circuit(9), undefined)["about"]
+    assert html_page(page_data(random_circuit(9), undefined))
 
 
 def test_a_circuit_from_a_file_has_no_sizes_to_slide_over(random_circuit: Maker):

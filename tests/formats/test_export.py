@@ -79,6 +79,19 @@ def test_nodes_say_what_they_are(tmp_path: Path, suffix: str):
     }
 
 
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, 5e-324])
+def test_no_score_makes_a_file_that_cannot_be_read(tmp_path: Path, suffix: str, value: float):
+    """What is not finite is not known, and numbers at the ends of their range are numbers; titles may hold anything."""
+    graph = Graph(1, 1, 1)
+    circuit = Circuit(graph, graph.mask, torch.full(graph.mask.shape, value, dtype=torch.float64))
+    export(circuit, tmp_path / f"c.{suffix}", title="\ud800\x00</graph>\u2028]]>", roles={"a0.h0": "\ud800\x1b"})
+    links = READERS[suffix](tmp_path / f"c.{suffix}").links
+    assert len(links) == graph.n_edges
+    if suffix != "mmd":
+        assert {facts.get("score") for _, _, facts in links} == {value if math.isfinite(value) else None}
+
+
 def test_mermaid_names_roles_and_signs(tmp_path: Path):
     """The role stands below the name, the score beside the port, and colours go by sign."""
     graph = Graph(2, 4, 4)

@@ -223,14 +223,15 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
     if report is None:
         return about
     faithful = report.faithfulness
+    if not math.isnan(faithful.value):
+        about |= {"faithfulness": [_short(faithful.value), _short(faithful.low), _short(faithful.high)]}
     return about | {
         "task": report.task,
         "metric": report.metric,
         "ablation": report.ablation,
         "n": report.n,
         "confidence": report.confidence,
-        "faithfulness": [_short(faithful.value), _short(faithful.low), _short(faithful.high)],
-        "controls": [_short(value) for value in report.controls],
+        "controls": [_short(value) for value in report.controls if math.isfinite(value)],
         "clean": _short(report.clean),
         "ablated": _short(report.ablated),
         "kept": _short(report.circuit),

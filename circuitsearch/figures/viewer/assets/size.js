@@ -99,11 +99,11 @@ export class SizeControl {
     if (known.length > 1) this.plot.append(shape("polygon", { points: [...over, ...under].join(" "), class: "spread" }));
   }
 
-  /** @param {[number, number, number]} faithfulness */
+  /** @param {[number, number | null, number | null]} faithfulness */
   drawCircuit([value, low, high]) {
     const x = this.across(this.page.about.n_edges);
     this.plot.append(
-      shape("line", { x1: x, x2: x, y1: this.up(low), y2: this.up(high), class: "interval" }),
+      shape("line", { x1: x, x2: x, y1: this.up(low ?? value), y2: this.up(high ?? value), class: "interval" }),
       shape("circle", { cx: x, cy: this.up(value), r: 3.5, class: "circuit" }),
     );
   }

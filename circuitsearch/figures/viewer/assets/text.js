@@ -43,10 +43,11 @@ export function signed(value) {
 }
 
 /**
- * @param {number} value
+ * @param {number | null} value
  * @returns {string}
  */
 export function share(value) {
+  if (value === null) return "not defined";
   return value.toFixed(3).replace("-", "\u2212");
 }
 

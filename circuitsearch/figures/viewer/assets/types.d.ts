@@ -18,7 +18,7 @@ export interface About {
   ablation?: string;
   n?: number;
   confidence?: number;
-  faithfulness?: [number, number, number];
+  faithfulness?: [number, number | null, number | null];
   controls?: number[];
   clean?: number;
   ablated?: number;
