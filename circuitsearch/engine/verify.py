@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from circuitsearch.ablation import Resample
+from circuitsearch.engine.base import Ground, run_base
 from circuitsearch.engine.components import Components, recorded_calls
 from circuitsearch.engine.kernels import writes
+from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.errors import InputError
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.models.describe import Described, describe
 from circuitsearch.models.parts import Heads
+from circuitsearch.models.precision import CoarsestRounding
+from circuitsearch.models.weights import all_weights
 from circuitsearch.task import Task
+
+FIXED_LENGTH = 6  # tokens of the prompt that every model is run on
+REPLAYED = 2  # prompts of a task, and their corrupt ones, on which the full graph is compared with the model
+LARGEST = 1 / 8  # whatever the dtype, no difference above this share of the largest entry is rounding
 
 
 @dataclass
@@ -45,11 +56,13 @@ class _Streams(Record):
 
 
 def verified(model: Any, task: Task | None = None, granularity: Granularity = WHOLE) -> Described:
-    """Describe a model, in nodes of a granularity, and verify the description on a short prompt.
+    """Describe a model, in nodes of a granularity, and verify the description by running the model.
 
-    Verified are: the writers' sum equals the stream at every reader; the norms are what their description says; each part,
-    run by itself on what its ports read, gives what it gives in the model, so that nothing else of the stream enters it;
-    the hooked run gives the model's own logits.
+    It is run on a short fixed prompt and, if there is a task, on the task's first prompts. Verified are: the writers' sum
+    equals the stream at every reader; the norms are what their description says; each part, run by itself on what its
+    ports read, gives what it gives in the model, so that nothing else of the stream enters it; the hooked run gives the
+    model's own logits, and so does the circuit that keeps every edge. A difference counts as rounding up to what the
+    narrowest dtype explains that the model itself works in.
 
     Raises
     ------
@@ -58,21 +71,31 @@ def verified(model: Any, task: Task | None = None, granularity: Granularity = WH
         not finite, the task's ids or lengths do not fit the model, or the granularity does not fit the model or the task.
     """
     described = describe(model, granularity)
-    if model.training:
-        raise InputError("the model is in training mode, where dropout changes every run: call model.eval() first")
+    _check_state(described.model)
     if task is not None:
         _check_fit(described, task)
         task.check_spans(granularity.spans)
         if granularity.positions:
             task.check_length(granularity.positions)
-    ids = torch.arange(6, device=described.device)[None] * 7 % model.config.vocab_size
-    try:
-        _verify(described, ids)
-    except InputError as error:
-        if not granularity.experts:
-            raise
-        raise InputError(f"the experts of this model cannot be nodes, or it cannot be read at all: {error}") from None
+    with torch.no_grad(), _explained(granularity):
+        _verify_parts(described, _fixed_ids(described))
+        if task is not None:
+            _verify_parts(described, torch.as_tensor(task.clean[0], device=described.device)[None])
+            _verify_full_graph(described, task.subset(range(min(REPLAYED, len(task)))))
+        elif not described.graph.spans:  # whose places only a task knows
+            _verify_full_graph(described, _fixed_task(described))
     return described
+
+
+def _check_state(model: Any) -> None:
+    if model.training:
+        raise InputError("the model is in training mode, where dropout changes every run: call model.eval() first")
+    hooked = next((module for module in model.modules() if module._backward_hooks or module._backward_pre_hooks), None)
+    if hooked is not None:
+        raise InputError(
+            f"a {type(hooked).__name__} of the model has a backward hook, which may change the gradients that edges are"
+            " scored by: remove it first"
+        )
 
 
 def _check_fit(described: Described, task: Task) -> None:
@@ -86,34 +109,81 @@ def _check_fit(described: Described, task: Task) -> None:
         )
 
 
-def _verify(described: Described, ids: Tensor) -> None:
+@contextmanager
+def _explained(granularity: Granularity) -> Iterator[None]:
+    """Say of an error that nodes by expert may be its cause."""
+    try:
+        yield
+    except InputError as error:
+        if not granularity.experts:
+            raise
+        raise InputError(f"the experts of this model cannot be nodes, or it cannot be read at all: {error}") from None
+
+
+def _fixed_ids(described: Described) -> Tensor:
+    """(1, T), T being less than usual where the model reads fewer positions."""
+    length, vocabulary = min(FIXED_LENGTH, described.n_positions or FIXED_LENGTH), described.model.config.vocab_size
+    step = 7 if vocabulary % 7 else 5
+    return torch.arange(length, device=described.device)[None] * step % vocabulary
+
+
+def _fixed_task(described: Described) -> Task:
+    """The fixed prompt, and one that differs from it at every token."""
+    clean = _fixed_ids(described)
+    return Task.from_ids(clean, (clean + 1) % described.model.config.vocab_size, [0], [1], name="verification")
+
+
+# ---- the description, part by part
+
+
+def _verify_parts(described: Described, ids: Tensor) -> None:
+    """Compare what the description says with what the model does on one prompt (1, T)."""
     taps = _Streams()
     position = torch.tensor([ids.shape[1] - 1], device=ids.device)
-    with torch.no_grad():
-        plain = _own_logits(described, ids)
-        with recorded_calls(described) as calls:
-            hooked = run(described, ids, position, taps)
-        if not plain.isfinite().all():
-            raise InputError("the model's logits are not finite (NaN or infinite): check its weights and dtype")
-        _agree("the logits of the hooked run differ from the model's own", hooked, plain)
-        _writers_sum_to_stream(described, taps.activations, taps)
-        _norms_as_described(described, taps)
-        _parts_by_themselves(Components(described, ids, None, calls), taps)
-        _weights_as_read(described, taps)
+    with CoarsestRounding() as rounding:
+        plain = _own_logits(described, ids, position)
+    with recorded_calls(described) as calls, _hooks_named():
+        hooked = run(described, ids, position, taps)
+    agree = _Agreement(rounding.eps)
+    agree("the logits of the hooked run differ from the model's own", hooked, plain)
+    _writers_sum_to_stream(described, taps.activations, taps, agree)
+    _norms_as_described(described, taps, agree)
+    _parts_by_themselves(Components(described, ids, None, calls), taps, agree)
+    _weights_as_read(described, taps, agree)
 
 
-def _own_logits(described: Described, ids: Tensor) -> Tensor:
-    """The model's logits (1, vocabulary) at the last position, as it gives them itself."""
+def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
+    """The model's logits (B, vocabulary), as it gives them itself for ``ids`` (B, T), at a position (B,) of each."""
     try:
-        return described.model(input_ids=ids, use_cache=False).logits[:, -1]
+        logits = described.model(input_ids=ids, use_cache=False).logits
     except RuntimeError as error:
         raise InputError(
-            f"the model itself cannot be run in {str(described.dtype).removeprefix('torch.')} ({str(error).partition(chr(10))[0]}):"
+            f"the model itself cannot be run in {_name(described.dtype)} ({str(error).partition(chr(10))[0]}):"
             " try another dtype, and for a mixture of experts model.set_experts_implementation('eager')"
         ) from None
+    logits = logits[torch.arange(len(ids), device=logits.device), position.to(logits.device)]
+    if not logits.isfinite().all():
+        raise InputError(_not_finite(described))
+    return logits
 
 
-def _writers_sum_to_stream(described: Described, activations: Activations, taps: _Streams) -> None:
+def _not_finite(described: Described) -> str:
+    """Why logits are not finite: a weight that is not, or numbers too large for the dtype."""
+    broken = next((name for name, each in all_weights(described.model) if not bool(each.isfinite().all())), None)
+    if broken is not None:
+        return f"the model's logits are not finite (NaN or infinite), and neither are its weights in {broken}: load it again"
+    largest = torch.finfo(described.dtype).max
+    return (
+        f"the model's logits are not finite (NaN or infinite), though its weights are: its own activations exceed {largest:.4g},"
+        f" the largest number in {_name(described.dtype)}; load it with dtype='bfloat16' or 'float32'"
+    )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _writers_sum_to_stream(described: Described, activations: Activations, taps: _Streams, agree: _Agreement) -> None:
     written = writes(described, activations)  # (U, B, T, D)
     constants = [torch.zeros_like(activations.embed)]  # after each part
     constants += [constants[0] if part.output_bias is None else part.output_bias for part in described.parts]
@@ -122,33 +192,31 @@ def _writers_sum_to_stream(described: Described, activations: Activations, taps:
         before = sum(1 for other in places if other.rows.stop <= place.seen)
         summed = written[: place.seen].sum(0) + sum(constants[: before + 1])
         problem = f"the writers do not add up to the stream before the {place.kind} of block {place.layer}"
-        _agree(problem, summed, taps.streams[index], additions=index + 2)
+        agree(problem, summed, taps.streams[index], additions=index + 2)
     summed = written.sum(0) + sum(constants)
-    _agree("the writers do not add up to the stream at the end", summed, taps.ends[0], len(places) + 2)
+    agree("the writers do not add up to the stream at the end", summed, taps.ends[0], len(places) + 2)
 
 
-def _norms_as_described(described: Described, taps: _Streams) -> None:
+def _norms_as_described(described: Described, taps: _Streams, agree: _Agreement) -> None:
     for index, (place, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
-        if index not in taps.inputs:
-            continue
-        problem = f"the norm of block {place.layer} is not the one described"
-        least = torch.finfo(torch.float32).eps  # some norms work in float32
-        _agree(problem, part.norm.described(taps.streams[index]), taps.inputs[index], least=least)
+        if index in taps.inputs:
+            problem = f"the norm of block {place.layer} is not the one described"
+            agree(problem, part.norm.described(taps.streams[index]), taps.inputs[index])
 
 
-def _parts_by_themselves(components: Components, taps: _Streams) -> None:
+def _parts_by_themselves(components: Components, taps: _Streams, agree: _Agreement) -> None:
     described, gave = components.described, taps.activations.parts
     for index, (place, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
         if isinstance(part, Heads):
             outputs = {module: taps.outputs[index][ports] for module, ports in part.projections.items()}
             problem = f"the attention of block {place.layer} reads the stream elsewhere than at its q, k and v ports"
-            _agree(problem, components.attend(index, outputs), taps.values[index])
+            agree(problem, components.attend(index, outputs), taps.values[index])
         else:
             problem = f"the {place.kind} of block {place.layer} gives something else by itself than in the model"
-            _agree(problem, components.run(index, taps.inputs[index]), gave[index])
+            agree(problem, components.run(index, taps.inputs[index]), gave[index])
 
 
-def _weights_as_read(described: Described, taps: _Streams) -> None:
+def _weights_as_read(described: Described, taps: _Streams, agree: _Agreement) -> None:
     """A projection must give what the weight that is read of it gives: one that is quantised, say, may do otherwise."""
     places = described.graph.base.parts
     for index, part in described.heads:
@@ -160,18 +228,49 @@ def _weights_as_read(described: Described, taps: _Streams) -> None:
                 problem = (
                     f"the {port} projection of block {places[index].layer} ({type(module).__name__}) is not its weight"
                 )
-                _agree(problem, gives, projection.take(taps.outputs[index][ports]))
+                agree(problem, gives, projection.take(taps.outputs[index][ports]))
 
 
-def _agree(problem: str, value: Tensor, expected: Tensor, additions: int = 1, least: float = 0.0) -> None:
-    """Raise unless two tensors agree to the rounding of so many additions, relative to the largest entry.
+# ---- the full graph
 
-    ``least`` is the least rounding to allow for, where the model computes in a narrower dtype than its own.
-    """
-    difference = float((value - expected).abs().max())
-    scale = max(float(expected.abs().max()), 1e-6)
-    if not difference <= 64 * additions * max(torch.finfo(expected.dtype).eps, least) * scale:
+
+def _verify_full_graph(described: Described, task: Task) -> None:
+    """Compare the logits of the circuit that keeps every edge with the model's own, on clean and on corrupt prompts."""
+    problem = "the circuit that keeps every edge does not give the model's own logits"
+    for prompts in (task, replace(task, clean=task.corrupt, corrupt=task.clean)):
+        for pair in pairs(described, prompts, Resample()):
+            with CoarsestRounding() as rounding:
+                own = _own_logits(described, pair.batch.clean, pair.batch.position)
+            with _hooks_named():
+                full = run_base(Ground(pair), described.graph.mask).logits
+            _Agreement(rounding.eps)(problem, full, own, additions=len(described.parts) + 2)
+
+
+@contextmanager
+def _hooks_named() -> Iterator[None]:
+    """Whatever a model's own forward pass survives and the engine's does not comes of code that was put into the model."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(
-            f"this model cannot be read as its family is described: {problem}, by {difference:.2e} of {scale:.2e};"
-            " circuitsearch refuses it rather than give wrong scores"
-        )
+            f"the model runs, but not with its parts called one by one ({type(error).__name__}:"
+            f" {str(error).partition(chr(10))[0][:80]}): remove hooks and patched functions from it"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    """Raises unless two tensors agree to the rounding ``eps`` of so many additions, relative to the largest entry."""
+
+    eps: float
+
+    def __call__(self, problem: str, value: Tensor, expected: Tensor, additions: int = 1) -> None:
+        difference = float((value - expected).abs().max())
+        scale = max(float(expected.abs().max()), 1e-6)
+        if not difference <= min(64 * additions * self.eps, LARGEST) * scale:
+            raise InputError(
+                f"this model cannot be read as its family is described: {problem}, by {difference:.2e} of {scale:.2e};"
+                " circuitsearch refuses it rather than give wrong scores"
+            )
