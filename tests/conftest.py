@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -56,6 +56,8 @@ TINY = {**BASIC, **DENSE, **EXPERTS, **RECURRENT}
 CONFIGS = {name: config for name, config in TINY.items() if config.model_type not in REFUSED}
 # Norms after parts and soft caps, one projection for all heads, alibi, experts, parts side by side.
 REPRESENTATIVE = (*BASIC, "gemma2", "olmo2", "falcon-new", "bloom", "mixtral", "falcon_h1")
+# Of these in the usual run: one norm before, groups, parts side by side, norms after, experts.
+USUAL = ("gpt2", "llama-grouped", "gpt_neox-parallel", "olmo2", "mixtral")
 # Recurrences in which noise would blow up or vanish.
 _KEPT = ("A_log", "dt_bias", "dt_proj.bias", "time_decay", "time_first", "recurrent_param")
 
@@ -95,16 +97,18 @@ def granularity_of(model: Any) -> Granularity:
     return Granularity(merged_heads=model.config.model_type in UNDIVIDED)
 
 
-@pytest.fixture(scope="session", params=REPRESENTATIVE)
+def slow_but(usual: Sequence[Any], every: Iterable[Any]) -> list[Any]:
+    """Parameters for ``every`` one, those that are not ``usual`` marked slow."""
+    return [one if one in usual else pytest.param(one, marks=pytest.mark.slow) for one in every]
+
+
+@pytest.fixture(scope="session", params=slow_but(USUAL, REPRESENTATIVE))
 def any_model(request):
     """One model of each kind of architecture in turn, in float64."""
     return tiny_model(request.param)
 
 
-@pytest.fixture(
-    scope="session",
-    params=[name if name in REPRESENTATIVE else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS],
-)
+@pytest.fixture(scope="session", params=slow_but(REPRESENTATIVE, CONFIGS))
 def every_model(request):
     """A model of every family in turn, in float64."""
     return tiny_model(request.param)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from circuitsearch.cli import main
+from tests.conftest import slow_but
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -18,7 +19,9 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", slow_but(PAGES[:1], [page for page in PAGES if blocks(page, "python")]), ids=lambda page: page.stem
+)
 def test_python_runs_as_written(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The blocks of a page, one after another, in an empty folder."""
     monkeypatch.chdir(tmp_path)
@@ -27,6 +30,7 @@ def test_python_runs_as_written(page: Path, tmp_path: Path, monkeypatch: pytest.
         exec(compile(block, f"{page.name}, block {number}", "exec"), names)
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Every circuitsearch command, in order, in an empty folder."""
     monkeypatch.chdir(tmp_path)

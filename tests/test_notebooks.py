@@ -26,6 +26,7 @@ def test_outputs_are_stripped(path: Path):
     assert notebook["metadata"].keys() <= {"kernelspec", "language_info"} and path.stat().st_size < 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """In an empty folder, on one core, without the network; every shown value has its figure or its table."""

@@ -53,6 +53,7 @@ def test_same_circuit_same_bytes(random_circuit, tmp_path):
     assert (tmp_path / "one.tex").read_bytes() == (tmp_path / "two.tex").read_bytes()
 
 
+@pytest.mark.slow
 @needs_tex
 def test_it_compiles_as_it_is_and_in_a_paper(random_circuit, report, tmp_path):
     """On one page of its own size; and twice in a document that loads TikZ."""
@@ -71,6 +72,7 @@ def test_nothing_in_a_text_is_a_command():
     assert not {text: rest for text, rest in left.items() if rest}
 
 
+@pytest.mark.slow
 @needs_tex
 def test_tex_sets_every_text_and_runs_none(tmp_path):
     """All of them as lines of one document; nothing is written, and nothing read."""

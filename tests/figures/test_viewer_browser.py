@@ -24,6 +24,7 @@ AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(browser_path() is None, reason="no Chromium: install Debian's package chromium"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]

@@ -38,13 +38,15 @@ def fewer(graph: Graph, edges: Edges, edge: tuple[int, int]) -> Edges:
 def one_by_one(graph: Graph, edges: Edges, worth: Worth, target: float) -> Edges:
     """In rounds: of the edges without which the target is reached, remove each that can still go, the least changing first."""
     while True:
-        change = {edge: abs(worth(fewer(graph, edges, edge)) - worth(edges)) for edge in sorted(edges)}
-        removable = [edge for edge in change if worth(fewer(graph, edges, edge)) >= target]
+        without = {edge: worth(fewer(graph, edges, edge)) for edge in sorted(edges)}
+        removable = [edge for edge, value in without.items() if value >= target]
         if not removable:
             return edges
-        for edge in sorted(removable, key=change.__getitem__):  # a stable sort: ties go by row, then by column
-            if edge in edges and worth(fewer(graph, edges, edge)) >= target:
-                edges = fewer(graph, edges, edge)
+        current = worth(edges)
+        # a stable sort: ties go by row, then by column
+        for edge in sorted(removable, key=lambda edge, without=without, current=current: abs(without[edge] - current)):
+            if edge in edges and worth(rest := fewer(graph, edges, edge)) >= target:
+                edges = rest
 
 
 def first_prefix(graph: Graph, values: Tensor, worth: Worth, target: float) -> Edges:
@@ -85,7 +87,7 @@ def test_batches_remove_the_edges_that_one_by_one_removes(seed, largest):
     """On worths that grow with every edge, with ties, for targets that leave few, some and most of the edges."""
     graph = Graph(2, 2, 2)
     measure = MadeUp(graph, seed, largest)
-    for target in (0.1, 0.37, 0.5, 0.8, 0.97, 1.0):
+    for target in (0.1, 0.5, 0.8, 1.0):
         mask, without = _Search(measure, target).shrunk(graph.mask, lambda done, total: None)  # pyright: ignore[reportArgumentType]
         expected = one_by_one(graph, edges_of(graph.mask), measure.worth, target)
         assert edges_of(mask) == expected
