@@ -17,9 +17,9 @@ from cases import Bench
 from torch import Tensor
 
 from circuitsearch.ablation import Resample
-from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import pairs
+from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
@@ -49,21 +49,21 @@ def exact_per_edge(bench: Bench, ports: int) -> PerEdge:
     each block's. The mean cost of an edge in a stratum's sample counts as often as the stratum has edges.
     """
     graph = bench.described.graph
-    total = bench.in_forwards(lambda: _clean_bases(bench))
-    bases = _clean_bases(bench)
-    _cut_one_by_one(bases, graph.part("m", graph.n_layers - 1).columns.start)  # the first run does not count
+    total = bench.in_forwards(lambda: _clean_references(bench))
+    references = _clean_references(bench)
+    _cut_one_by_one(references, graph.part("m", graph.n_layers - 1).columns.start)  # the first run does not count
     sampled = 0
     for columns, edges in _strata(graph, ports):
-        cost = sum(bench.in_forwards(lambda column=column: _cut_one_by_one(bases, column)) for column in columns)
+        cost = sum(bench.in_forwards(lambda column=column: _cut_one_by_one(references, column)) for column in columns)
         run = sum(graph.visible_writers(column) for column in columns)
         total += cost / run * edges
         sampled += run
     return PerEdge(total / graph.n_edges, sampled)
 
 
-def _clean_bases(bench: Bench) -> list[Base]:
+def _clean_references(bench: Bench) -> list[ReferenceRun]:
     graph = bench.described.graph
-    return [run_base(Ground(pair), graph.mask) for pair in pairs(bench.described, bench.task, Resample())]
+    return [run_reference(ReplayContext(pair), graph.mask) for pair in pairs(bench.described, bench.task, Resample())]
 
 
 def _strata(graph: Graph, ports: int) -> Iterator[tuple[list[int], int]]:
@@ -78,13 +78,13 @@ def _strata(graph: Graph, ports: int) -> Iterator[tuple[list[int], int]]:
     yield [len(graph.readers) - 1], len(graph.writers)
 
 
-def _cut_one_by_one(bases: list[Base], column: int) -> None:
+def _cut_one_by_one(references: list[ReferenceRun], column: int) -> None:
     """Exact effects of all edges into one reader."""
-    for base in bases:
-        rows = torch.arange(base.ground.graph.visible_writers(column))
-        kept = base.kept.repeat(len(rows), 1, 1)
+    for reference in references:
+        rows = torch.arange(reference.context.graph.visible_writers(column))
+        kept = reference.kept.repeat(len(rows), 1, 1)
         kept[rows, rows, column] = False
-        measure(base, kept)
+        measure(reference, kept)
 
 
 # ---- ACDC
@@ -168,7 +168,7 @@ class _Search:
 
     def visit(self, place: int, value: float, threshold: float) -> tuple[int, int]:
         """Decide on all edges into the reader; how many of them stay, and how many circuits were run."""
-        self.evaluator._near = None  # the run that they start from is part of the cost
+        self.evaluator._last_reference = None  # the run that they start from is part of the cost
         measured, state = _Counting(self.evaluator, Journal()), _State(self.kept(place), value, (threshold,))
         (after,) = _visit(measured, state, self.order[place], None)
         return int(after.kept[:, self.order[place]].sum()), measured.runs

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
-from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, bytes_per_prompt, pairs
+from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
@@ -39,17 +39,19 @@ class Evaluator:
     ) -> None:
         self.described, self.task, self.memory = described, task, memory
         self.ablation = ablation or Resample()
-        self._near: tuple[Tensor, list[Base]] | None = None  # the last circuit that others were run near to
+        self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = (
+            None  # the last circuit that others were run near to
+        )
 
     @cached_property
-    def _all_kept(self) -> bool:
+    def _fits_cache(self) -> bool:
         """Whether what all runs share of all batches fits the memory for what is kept; else each is made anew for each call."""
         each = bytes_per_prompt(self.described, self.task.max_length)
         return len(self.task) * each <= KEPT_MEMORIES * self.memory
 
     def pairs(self) -> Iterable[Pair]:
         """The task's batches with their clean and ablated activations, which are recorded once if they fit the memory."""
-        return self._kept_pairs if self._all_kept else self._new_pairs()
+        return self._kept_pairs if self._fits_cache else self._new_pairs()
 
     def _new_pairs(self) -> Iterator[Pair]:
         return pairs(self.described, self.task, self.ablation, self.memory)
@@ -59,26 +61,26 @@ class Evaluator:
         return list(self._new_pairs())
 
     @cached_property
-    def _kept_grounds(self) -> list[Ground]:
-        return [Ground(pair) for pair in self._kept_pairs]
+    def _cached_contexts(self) -> list[ReplayContext]:
+        return [ReplayContext(pair) for pair in self._kept_pairs]
 
-    def _grounds(self) -> Iterable[Ground]:
-        return self._kept_grounds if self._all_kept else map(Ground, self._new_pairs())
+    def _contexts(self) -> Iterable[ReplayContext]:
+        return self._cached_contexts if self._fits_cache else map(ReplayContext, self._new_pairs())
 
     @cached_property
-    def _nothing_kept(self) -> list[Base]:
+    def _empty_references(self) -> list[ReferenceRun]:
         nothing = torch.zeros_like(self.described.graph.mask)
-        return [run_base(ground, nothing) for ground in self._grounds()]
+        return [run_reference(context, nothing) for context in self._contexts()]
 
-    def _bases(self, near: Tensor | None) -> Iterable[Base]:
-        if not self._all_kept:
+    def _references(self, near: Tensor | None) -> Iterable[ReferenceRun]:
+        if not self._fits_cache:
             start = torch.zeros_like(self.described.graph.mask) if near is None else near
-            return (run_base(ground, start) for ground in self._grounds())
+            return (run_reference(context, start) for context in self._contexts())
         if near is None:
-            return self._nothing_kept
-        if self._near is None or not torch.equal(self._near[0], near):
-            self._near = near, [run_base(ground, near) for ground in self._grounds()]
-        return self._near[1]
+            return self._empty_references
+        if self._last_reference is None or not torch.equal(self._last_reference[0], near):
+            self._last_reference = near, [run_reference(context, near) for context in self._contexts()]
+        return self._last_reference[1]
 
     def clean(self, *metrics: Metric) -> list[Tensor]:
         """Each metric of the model itself on every prompt: a (N,) tensor a metric; the task's own if none is given."""
@@ -109,8 +111,8 @@ class Evaluator:
         """
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(masks), len(self.task), dtype=torch.float64) for _ in metrics]
-        for base in self._bases(near):
-            rows = base.ground.pair.batch.rows.cpu()
-            for out, found in zip(values, measure(base, masks, *metrics), strict=True):
+        for reference in self._references(near):
+            rows = reference.context.pair.batch.rows.cpu()
+            for out, found in zip(values, measure(reference, masks, *metrics), strict=True):
                 out[:, rows] = found
         return values

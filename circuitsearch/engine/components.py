@@ -55,9 +55,9 @@ class Components:
             return self.calls
         with recorded_calls(self.described) as calls, ExitStack() as stack:
             for _, part in self.described.heads:
-                stack.enter_context(part.apart())
+                stack.enter_context(part.ungrouped())
             cache = None if self.prefix is None else self.prefix.first_row().cache()
-            self.described.base(input_ids=self.ids[:1], past_key_values=cache, use_cache=cache is not None)
+            self.described.base_model(input_ids=self.ids[:1], past_key_values=cache, use_cache=cache is not None)
         return calls
 
     def attend(self, index: int, outputs: dict[nn.Module, Tensor]) -> Tensor:
@@ -80,9 +80,9 @@ class Components:
         with ExitStack() as stack:
             for module, output in outputs.items():
                 output = output.clone() if self.described.in_place else output
-                stack.enter_context(standing_aside(module, lambda _, output=output: output))
-            stack.enter_context(standing_aside(part.o, output_projection))
-            stack.enter_context(part.apart(copy=False))
+                stack.enter_context(replaced_forward(module, lambda _, output=output: output))
+            stack.enter_context(replaced_forward(part.o, output_projection))
+            stack.enter_context(part.ungrouped(copy=False))
             part.attention.forward(*args, **kwargs)
         return rearrange(joined[0], "r t (h k) -> r t h k", h=part.n_heads)
 
@@ -107,7 +107,7 @@ class Components:
     def unembed(self, stream: Tensor) -> Tensor:
         """Logits (R, vocabulary), in at least float32, of the last stream (R, D), by the model's own last steps."""
         result = _LastHiddenState((self.described.final_norm(stream[:, None]),))
-        with standing_aside(self.described.base, lambda *_, **__: result):
+        with replaced_forward(self.described.base_model, lambda *_, **__: result):
             return widened(self.described.model(input_ids=self.ids[:1], use_cache=False).logits[:, 0])
 
 
@@ -151,7 +151,7 @@ def _for_rows(name: str, value: Any, rows: int) -> Any:
 
 
 @contextmanager
-def standing_aside(module: nn.Module, instead: Callable[..., Any]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, instead: Callable[..., Any]) -> Iterator[None]:
     """Let ``instead`` answer for ``module`` for the length of a ``with`` block."""
     before = vars(module).get("forward")  # device maps of other libraries put one there
     module.forward = instead

@@ -49,25 +49,25 @@ class GradientTaps(Record):
     def stream(self, index: int, stream: Tensor) -> None:
         self.streams[index] = stream.detach()
 
-    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+    def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
         self.outputs[index, ports] = output
 
-    def attended(self, index: int, values: Tensor) -> Tensor:
+    def head_values(self, index: int, values: Tensor) -> Tensor:
         self.values[index] = values
         return values  # handed on, or the gradient would not pass through it
 
-    def entered(self, index: int, normed: Tensor) -> Tensor:
-        return self.entered_port(index, ALL, normed)
+    def part_input(self, index: int, normed: Tensor) -> Tensor:
+        return self.port_input(index, ALL, normed)
 
-    def entered_port(self, index: int, port: int, normed: Tensor) -> Tensor:
+    def port_input(self, index: int, port: int, normed: Tensor) -> Tensor:
         self.inputs[index, port] = normed.view_as(normed)  # a node of its own, for other ports may read the same norm
         return self.inputs[index, port]
 
-    def gave(self, index: int, value: Tensor) -> Tensor | None:
-        super().gave(index, value)
+    def part_output(self, index: int, value: Tensor) -> Tensor | None:
+        super().part_output(index, value)
         return self.override(index, value)
 
-    def final(self, stream: Tensor) -> Tensor:
+    def final_stream(self, stream: Tensor) -> Tensor:
         self.final_input.append(stream.view_as(stream))
         return self.final_input[-1]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from circuitsearch.engine.base import project
 from circuitsearch.engine.components import Components
 from circuitsearch.engine.pair import Pair
+from circuitsearch.engine.reference import project
 from circuitsearch.engine.replay import WORK_STREAMS
 from circuitsearch.engine.trace import Taps, run_blocks
 from circuitsearch.models.parts import Heads
@@ -32,7 +32,7 @@ class _AttentionTaps(Taps):
     def stream(self, index: int, stream: Tensor) -> None:
         self.streams[index] = stream
 
-    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+    def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
         self.outputs.setdefault(index, {})[ports] = output
 
 

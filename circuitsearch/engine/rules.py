@@ -47,13 +47,13 @@ class Rules:
     def on(self, described: Described) -> Iterator[None]:
         """Hang the rules on the model for the length of a ``with`` block, which has to hold the forward pass."""
         with ExitStack() as undo:
-            for handle in self._hang(described):
+            for handle in self._hooks(described):
                 undo.callback(handle.remove)
             if self.attention is not None:
                 undo.enter_context(self.attention.on(described.model, must_serve=any(described.heads)))
             yield
 
-    def _hang(self, described: Described) -> Iterator[Any]:
+    def _hooks(self, described: Described) -> Iterator[Any]:
         if self.fixed_scales:
             for norm in dict.fromkeys(described.norms):  # parts side by side may share one
                 yield norm.module.register_forward_hook(partial(_fix_scale, norm))

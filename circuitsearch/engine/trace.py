@@ -1,6 +1,6 @@
 """The one hooked pass: run a Hugging Face model with taps on its readers and writers.
 
-Legend of shapes: B prompts, T positions computed, D stream width, H heads, K head width, U writers, V readers.
+Legend of shapes: B batched, T positions computed, D stream width, H heads, K head width, U writers, V readers.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class Taps:
     def stream(self, index: int, stream: Tensor) -> None:
         """The stream (B, T, D) that a part's ports read, before any norm."""
 
-    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> Tensor | None:
+    def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> Tensor | None:
         """The output (B, T, features) of the projection module that holds these ports of an attention."""
 
-    def attended(self, index: int, values: Tensor) -> Tensor | None:
+    def head_values(self, index: int, values: Tensor) -> Tensor | None:
         """What an attention's heads hand to the output projection: (B, T, H, K)."""
 
-    def entered(self, index: int, normed: Tensor) -> Tensor | None:
+    def part_input(self, index: int, normed: Tensor) -> Tensor | None:
         """The normalised stream (B, T, D) that enters a part which is no attention."""
 
-    def entered_port(self, index: int, port: int, normed: Tensor) -> Tensor | None:
+    def port_input(self, index: int, port: int, normed: Tensor) -> Tensor | None:
         """What enters one port of a mixture of experts (B, T, D): those of its experts, and the router's as the last."""
 
-    def gave(self, index: int, value: Tensor) -> Tensor | None:
+    def part_output(self, index: int, value: Tensor) -> Tensor | None:
         """What a part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D)."""
 
-    def final(self, stream: Tensor) -> Tensor | None:
+    def final_stream(self, stream: Tensor) -> Tensor | None:
         """The stream (B, T, D) that the final norm and the unembedding read."""
 
 
@@ -78,24 +78,24 @@ class Record(Taps):
     """Keep what every writer adds."""
 
     _embed: list[Tensor] = field(default_factory=list)
-    _gave: dict[int, Tensor] = field(default_factory=dict)
+    _part_outputs: dict[int, Tensor] = field(default_factory=dict)
 
     def embed(self, stream: Tensor) -> None:
         self._embed.append(stream.detach())
 
-    def gave(self, index: int, value: Tensor) -> None:
-        self._gave[index] = value.detach()
+    def part_output(self, index: int, value: Tensor) -> None:
+        self._part_outputs[index] = value.detach()
 
     @property
     def activations(self) -> Activations:
         """The writers' activations of the pass that was run."""
-        return Activations(self._embed[0], tuple(self._gave[index] for index in range(len(self._gave))))
+        return Activations(self._embed[0], tuple(self._part_outputs[index] for index in range(len(self._part_outputs))))
 
 
 def run_blocks(described: Described, ids: Tensor, taps: Taps, cache: Cache | None = None) -> None:
     """Run the model's blocks on ``ids`` (B, T) and compute no logits; a ``cache`` is filled with keys and values."""
     with tapped(described, taps):
-        described.base(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
+        described.base_model(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
 
 
 def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: Cache | None = None) -> Tensor:
@@ -120,67 +120,67 @@ Tap = Callable[[Tensor], Tensor | None]
 @contextmanager
 def tapped(described: Described, taps: Taps) -> Iterator[None]:
     """Hang ``taps`` on the model for the length of a ``with`` block."""
-    with ExitStack() as hung:
+    with ExitStack() as stack:
         for _, part in described.heads:
-            hung.enter_context(part.apart())
-        for handle in _hang(described, taps):
-            hung.callback(handle.remove)
+            stack.enter_context(part.ungrouped())
+        for handle in _hooks(described, taps):
+            stack.callback(handle.remove)
         yield
 
 
-def _hang(described: Described, taps: Taps) -> Iterator[Any]:
+def _hooks(described: Described, taps: Taps) -> Iterator[Any]:
     start, end = described.blocks[0], described.blocks[-1]
-    lay_out = _LayOut(taps.embed)
+    batched = _Batched(taps.embed)
     yield (
-        tap_before(start, lay_out.embed)
+        tap_before(start, batched.tap_embed)
         if described.embedding is None
-        else tap_after(described.embedding, lay_out.embed)
+        else tap_after(described.embedding, batched.tap_embed)
     )
     for index, part in enumerate(described.parts):
-        yield tap_before(part.entry, lay_out(partial(taps.stream, index)))
+        yield tap_before(part.entry, batched(partial(taps.stream, index)))
         if isinstance(part, Heads):
-            yield from _hang_heads(index, part, taps, described.in_place)
+            yield from _attention_hooks(index, part, taps, described.in_place)
         elif isinstance(part, Neurons):
-            yield from _hang_neurons(index, part, taps, lay_out)
+            yield from _neuron_hooks(index, part, taps, batched)
         elif isinstance(part, Experts):
-            yield from _hang_experts(index, part, taps, lay_out)
+            yield from _expert_hooks(index, part, taps, batched)
         elif isinstance(part, Shared):
-            yield from _hang_shared(index, part, taps, lay_out)
+            yield from _shared_expert_hooks(index, part, taps, batched)
         else:
-            yield from _hang_whole(index, part, taps, described.in_place, lay_out)
+            yield from _part_hooks(index, part, taps, described.in_place, batched)
     ended: list[bool] = []  # some models run the final norm on the embeddings too
     yield end.register_forward_hook(lambda *_: ended.append(True))
-    yield tap_before(described.last, lambda stream: taps.final(stream) if ended else None)
+    yield tap_before(described.last, lambda stream: taps.final_stream(stream) if ended else None)
 
 
-class _LayOut:
+class _Batched:
     """Give taps (B, T, D) also where a model lays its prompts end to end, (B * T, D), as OPT's MLPs do."""
 
     def __init__(self, embed: Tap) -> None:
         self._embed = embed
 
-    def embed(self, stream: Tensor) -> Tensor | None:
+    def tap_embed(self, stream: Tensor) -> Tensor | None:
         """Tap the stream at its beginning, which has the shape that all else is to have."""
-        self._prompts = stream.shape[:2]
+        self._shape = stream.shape[:2]
         return self._embed(stream)
 
-    def unflattened(self, values: Tensor) -> Tensor:
+    def unflatten(self, values: Tensor) -> Tensor:
         """Give each prompt a row: (B * T, ...) -> (B, T, ...)."""
-        return values.unflatten(0, self._prompts)
+        return values.unflatten(0, self._shape)
 
     def __call__(self, tap: Tap) -> Tap:
-        def laid_out(value: Tensor) -> Tensor | None:
+        def reshaped(value: Tensor) -> Tensor | None:
             if value.dim() > 2:
                 return tap(value)
-            changed = tap(value.unflatten(0, self._prompts))
+            changed = tap(value.unflatten(0, self._shape))
             return None if changed is None else changed.flatten(0, 1)
 
-        return laid_out
+        return reshaped
 
 
-def _hang_heads(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator[Any]:
+def _attention_hooks(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator[Any]:
     for module, ports in part.projections.items():
-        yield tap_after(module, partial(taps.projected, index, ports), in_place)
+        yield tap_after(module, partial(taps.projection_output, index, ports), in_place)
     if part.post is None:
         yield tap_before(part.o, partial(_heads_tap, index, part, taps))
         return
@@ -188,13 +188,13 @@ def _hang_heads(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator
 
     def before(joined: Tensor) -> Tensor | None:
         values = rearrange(joined, "b t (h k) -> b t h k", h=part.n_heads)
-        changed = taps.attended(index, values)
+        changed = taps.head_values(index, values)
         values = values if changed is None else changed
-        ready[:] = [part.ready(values)]
+        ready[:] = [part.scaled(values)]
         return None if changed is None else changed.flatten(-2)
 
     def after(_: Tensor) -> Tensor | None:
-        changed = taps.gave(index, ready.pop())
+        changed = taps.part_output(index, ready.pop())
         return None if changed is None else part.write(changed) / part.factor
 
     yield tap_before(part.o, before)
@@ -204,96 +204,96 @@ def _hang_heads(index: int, part: Heads, taps: Taps, in_place: bool) -> Iterator
 def _heads_tap(index: int, part: Heads, taps: Taps, joined: Tensor) -> Tensor | None:
     """Tap heads whose values (B, T, H * K) are ready as they enter the output projection."""
     values = rearrange(joined, "b t (h k) -> b t h k", h=part.n_heads)
-    first = taps.attended(index, values)
-    second = taps.gave(index, values if first is None else first)
+    first = taps.head_values(index, values)
+    second = taps.part_output(index, values if first is None else first)
     changed = first if second is None else second
     return None if changed is None else changed.flatten(-2)
 
 
-def _hang_neurons(index: int, part: Neurons, taps: Taps, lay_out: _LayOut) -> Iterator[Any]:
-    def gave(neurons: Tensor) -> Tensor | None:
-        changed = taps.gave(index, neurons[..., None])
+def _neuron_hooks(index: int, part: Neurons, taps: Taps, batched: _Batched) -> Iterator[Any]:
+    def output_tap(neurons: Tensor) -> Tensor | None:
+        changed = taps.part_output(index, neurons[..., None])
         return None if changed is None else changed.flatten(-2)
 
     assert part.down is not None
-    yield tap_before(part.chain[0], lay_out(partial(taps.entered, index)))
-    yield tap_before(part.down, lay_out(gave))
+    yield tap_before(part.chain[0], batched(partial(taps.part_input, index)))
+    yield tap_before(part.down, batched(output_tap))
 
 
-def _hang_experts(index: int, part: Experts, taps: Taps, lay_out: _LayOut) -> Iterator[Any]:
+def _expert_hooks(index: int, part: Experts, taps: Taps, batched: _Batched) -> Iterator[Any]:
     def read(port: int, normed: Tensor) -> Tensor:
-        changed = lay_out(partial(taps.entered_port, index, port))(normed)
+        changed = batched(partial(taps.port_input, index, port))(normed)
         return normed if changed is None else changed
 
     def ran(_: nn.Module, args: tuple[Tensor, ...], __: Tensor) -> Tensor:
         tokens, chosen, weights = args
         values = part.values([read(expert, tokens) for expert in range(part.size)], chosen, weights)  # (N, E, D)
-        changed = taps.gave(index, lay_out.unflattened(values if part.factor == 1 else values * part.factor))
+        changed = taps.part_output(index, batched.unflatten(values if part.factor == 1 else values * part.factor))
         if changed is not None:
             values = (changed if part.factor == 1 else changed / part.factor).flatten(0, 1)
         return values.sum(1)
 
-    yield tap_before(part.chain[0], lay_out(partial(taps.entered, index)))
+    yield tap_before(part.chain[0], batched(partial(taps.part_input, index)))
     yield tap_before(part.router, partial(read, part.size))
     yield part.experts.register_forward_hook(ran)
 
 
-def _hang_shared(index: int, part: Shared, taps: Taps, lay_out: _LayOut) -> Iterator[Any]:
-    shared = _Beside(lay_out(partial(taps.entered, index)))
+def _shared_expert_hooks(index: int, part: Shared, taps: Taps, batched: _Batched) -> Iterator[Any]:
+    shared = _ParallelModule(batched(partial(taps.part_input, index)))
 
     def gated(gate: Tensor) -> None:
         shared.other = torch.sigmoid(gate) * shared.other
 
-    def gave(whole: Tensor) -> Tensor | None:
+    def output_tap(whole: Tensor) -> Tensor | None:
         own = shared.other.view(whole.shape)
-        changed = taps.gave(index, own if part.factor == 1 else own * part.factor)
+        changed = taps.part_output(index, own if part.factor == 1 else own * part.factor)
         return None if changed is None else whole - own + (changed if part.factor == 1 else changed / part.factor)
 
-    yield tap_before(part.chain[0], shared.entered)
-    yield tap_after(part.chain[0], shared.gave)
+    yield tap_before(part.chain[0], shared.read_first)
+    yield tap_after(part.chain[0], shared.keep_output)
     if part.gate is not None:
-        yield tap_before(part.gate, shared.read_too)
+        yield tap_before(part.gate, shared.read_again)
         yield tap_after(part.gate, gated)
-    yield tap_after(part.mixture, lay_out(gave))
+    yield tap_after(part.mixture, batched(output_tap))
 
 
-def _hang_whole(index: int, part: Whole, taps: Taps, in_place: bool, lay_out: _LayOut) -> Iterator[Any]:
+def _part_hooks(index: int, part: Whole, taps: Taps, in_place: bool, batched: _Batched) -> Iterator[Any]:
     if part.beside is None:
-        yield tap_before(part.chain[0], lay_out(partial(taps.entered, index)))
+        yield tap_before(part.chain[0], batched(partial(taps.part_input, index)))
     else:
-        beside = _Beside(partial(taps.entered, index))
-        yield tap_before(part.beside, beside.entered)
-        yield tap_after(part.beside, beside.gave)
-        yield tap_before(part.chain[0], beside.read_too)
+        beside = _ParallelModule(partial(taps.part_input, index))
+        yield tap_before(part.beside, beside.read_first)
+        yield tap_after(part.beside, beside.keep_output)
+        yield tap_before(part.chain[0], beside.read_again)
 
-    def gave(output: Tensor) -> Tensor | None:
+    def output_tap(output: Tensor) -> Tensor | None:
         whole = output if part.beside is None else output + beside.other
-        changed = taps.gave(index, whole if part.factor == 1 else whole * part.factor)
+        changed = taps.part_output(index, whole if part.factor == 1 else whole * part.factor)
         if changed is None:
             return None
         changed = changed if part.factor == 1 else changed / part.factor
         return changed if part.beside is None else changed - beside.other
 
-    yield tap_after(part.chain[-1], lay_out(gave), in_place)
+    yield tap_after(part.chain[-1], batched(output_tap), in_place)
 
 
-class _Beside:
+class _ParallelModule:
     """A module that a part runs before its chain: both read one tensor, and what both give is added up."""
 
     def __init__(self, tap: Tap) -> None:
         self._tap = tap
 
-    def entered(self, normed: Tensor) -> Tensor | None:
+    def read_first(self, normed: Tensor) -> Tensor | None:
         """Tap what both read, as the first of them reads it."""
         changed = self._tap(normed)
         self._read = normed if changed is None else changed
         return changed
 
-    def gave(self, output: Tensor) -> None:
-        """Keep what the module gave."""
+    def keep_output(self, output: Tensor) -> None:
+        """Keep the output of the module."""
         self.other = output
 
-    def read_too(self, _: Tensor) -> Tensor:
+    def read_again(self, _: Tensor) -> Tensor:
         """What the second is to read."""
         return self._read
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from circuitsearch.ablation import Resample
-from circuitsearch.engine.base import Ground, run_base
 from circuitsearch.engine.components import Components, recorded_calls
 from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.pair import pairs
+from circuitsearch.engine.reference import ReplayContext, run_reference
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.errors import InputError
 from circuitsearch.granularity import WHOLE, Granularity
@@ -42,16 +42,16 @@ class _Streams(Record):
     def stream(self, index: int, stream: Tensor) -> None:
         self.streams[index] = stream
 
-    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+    def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
         self.outputs.setdefault(index, {})[ports] = output
 
-    def attended(self, index: int, values: Tensor) -> None:
+    def head_values(self, index: int, values: Tensor) -> None:
         self.values[index] = values
 
-    def entered(self, index: int, normed: Tensor) -> None:
+    def part_input(self, index: int, normed: Tensor) -> None:
         self.inputs[index] = normed
 
-    def final(self, stream: Tensor) -> None:
+    def final_stream(self, stream: Tensor) -> None:
         self.ends.append(stream)
 
 
@@ -242,7 +242,7 @@ def _verify_full_graph(described: Described, task: Task) -> None:
             with CoarsestRounding() as rounding:
                 own = _own_logits(described, pair.batch.clean, pair.batch.position)
             with _hooks_named():
-                full = run_base(Ground(pair), described.graph.mask).logits
+                full = run_reference(ReplayContext(pair), described.graph.mask).logits
             _Agreement(rounding.eps)(problem, full, own, additions=len(described.parts) + 2)
 
 

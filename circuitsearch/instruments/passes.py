@@ -57,9 +57,9 @@ class StreamTaps(Taps):
 @torch.no_grad()
 def run_tapped(described: Described, ids: Tensor, position: Tensor, taps: StreamTaps) -> Tensor:
     """Run ``ids`` (B, T) through the engine's hooked pass; logits (B, vocabulary) at ``position`` (B,)."""
-    with ExitStack() as hung:
+    with ExitStack() as hooks:
         for layer, block in enumerate(described.blocks):
-            hung.callback(tap_before(block, partial(taps.block, layer)).remove)
+            hooks.callback(tap_before(block, partial(taps.block, layer)).remove)
         return run(described, ids, position, taps)
 
 
@@ -101,18 +101,18 @@ class Recording(StreamTaps):
     def block(self, layer: int, stream: Tensor) -> None:
         self.streams.append(stream.clone())  # some blocks add to it in place
 
-    def final(self, stream: Tensor) -> None:
+    def final_stream(self, stream: Tensor) -> None:
         self.streams.append(stream)
 
-    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+    def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
         part = heads_of(self.described, index)
         for port in ports:
             self.ports[index, port] = part.projection(port).take(output).clone()
 
-    def attended(self, index: int, values: Tensor) -> None:
+    def head_values(self, index: int, values: Tensor) -> None:
         self.values[index] = values
 
-    def gave(self, index: int, value: Tensor) -> None:
+    def part_output(self, index: int, value: Tensor) -> None:
         self.gives[index] = value.clone()
 
     def read_values(self, index: int) -> Tensor:
@@ -163,7 +163,7 @@ def watched(described: Described, patterns: dict[int, Tensor]) -> Iterator[None]
         config._attn_implementation = "eager"
         for index, part in described.heads:
             undo.callback(part.attention.register_forward_hook(partial(keep, index)).remove)
-        undo.enter_context(_asked_for_attentions(described.base))
+        undo.enter_context(_asked_for_attentions(described.base_model))
         yield
 
 
@@ -279,14 +279,14 @@ class SwapStream(Swap):
         changed = self.swapped(layer, stream if noised is None else noised)
         return noised if changed is None else changed
 
-    def final(self, stream: Tensor) -> Tensor | None:
+    def final_stream(self, stream: Tensor) -> Tensor | None:
         return self.swapped(len(self.described.blocks), stream)
 
 
 class SwapGiven(Swap):
     """What parts give: all heads' values, or what any other part adds."""
 
-    def gave(self, index: int, value: Tensor) -> Tensor | None:
+    def part_output(self, index: int, value: Tensor) -> Tensor | None:
         return self.swapped(index, value)
 
 
@@ -296,7 +296,7 @@ class SwapPort(Swap):
 
     port: str = PORTS[0]
 
-    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> Tensor | None:
+    def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> Tensor | None:
         if self.port not in ports or index not in self.sources:
             return None
         projection = heads_of(self.described, index).projection(self.port)
@@ -310,12 +310,12 @@ class SwapPattern(Swap):
 
     values: dict[int, Tensor] = field(default_factory=dict)
 
-    def projected(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
+    def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
         if "v" in ports and index in self.sources:
             values = heads_of(self.described, index).projection("v").take(output)
             self.values[index] = clipped(self.described, values)
 
-    def attended(self, index: int, values: Tensor) -> Tensor | None:
+    def head_values(self, index: int, values: Tensor) -> Tensor | None:
         if index not in self.sources:
             return None
         here = values.unflatten(0, (self.inside.shape[0], -1))

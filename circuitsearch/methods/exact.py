@@ -8,8 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.pair import Pair
+from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
 from circuitsearch.scores import Work
 
@@ -62,15 +62,15 @@ class _Effects:
     pair: Pair
 
     @cached_property
-    def clean(self) -> tuple[Base, Tensor]:
+    def clean(self) -> tuple[ReferenceRun, Tensor]:
         """The clean run and its metric (B,)."""
-        base = run_base(Ground(self.pair), self.pair.described.graph.mask)
-        return base, self.pair.metric(base.logits, self.pair.known).double().cpu()
+        reference = run_reference(ReplayContext(self.pair), self.pair.described.graph.mask)
+        return reference, self.pair.metric(reference.logits, self.pair.known).double().cpu()
 
     def of(self, rows: Tensor, column: int) -> list[list[float]]:
         """For each prompt the effect of each edge from these writers into one reader."""
-        base, clean = self.clean
+        reference, clean = self.clean
         kept = self.pair.described.graph.mask.repeat(len(rows), 1, 1)
         kept[torch.arange(len(rows)), rows, column] = False
-        (cut,) = measure(base, kept)  # (len(rows), B)
+        (cut,) = measure(reference, kept)  # (len(rows), B)
         return (clean - cut).T.tolist()

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
-from circuitsearch.engine.base import Base, Ground, run_base
 from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
+from circuitsearch.engine.path_patching import patched_paths
+from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import replay
-from circuitsearch.engine.two_runs import two_runs
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
@@ -36,7 +36,9 @@ from circuitsearch.task import Task
 
 SENDERS_AT_ONCE = 32  # sets of senders whose (U, V) masks stand in memory together
 
-Patch = Callable[[Base, Tensor, Tensor], Iterator[tuple[slice, Tensor]]]  # (base, senders (C, U), receivers (V,))
+Patch = Callable[
+    [ReferenceRun, Tensor, Tensor], Iterator[tuple[slice, Tensor]]
+]  # (reference, senders (C, U), receivers (V,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +163,7 @@ def path_effect(
     """
     meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
     kept, frozen = _alone(meter.graph, path_edges(meter.graph, path))
-    return float(meter.falls(1, lambda base: replay(base, kept[None], frozen[None])))
+    return float(meter.falls(1, lambda reference: replay(reference, kept[None], frozen[None])))
 
 
 def direct_effect(
@@ -281,7 +283,7 @@ def sender_effect(
         not fit.
     """
     meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
-    return meter.effect(senders, receivers, two_runs)
+    return meter.effect(senders, receivers, patched_paths)
 
 
 def sender_sweep(
@@ -320,7 +322,7 @@ def sender_sweep(
     differ. On the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, that is 0.1 to 0.3 forwards.
     """
     meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
-    return meter.sweep(receivers, two_runs, "paths without another head")
+    return meter.sweep(receivers, patched_paths, "paths without another head")
 
 
 # ---- what is run
@@ -339,9 +341,9 @@ def _alone(graph: Graph, edges: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     return kept, frozen & kept
 
 
-def _cut(base: Base, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _cut(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Cut the edges from each set of senders (C, U) to the receivers (V,)."""
-    return replay(base, base.ground.graph.mask & ~(senders[:, :, None] & receivers))
+    return replay(reference, reference.context.graph.mask & ~(senders[:, :, None] & receivers))
 
 
 @dataclass(frozen=True)
@@ -358,14 +360,14 @@ class _Meter:
     def graph(self) -> Graph:
         return self.described.graph
 
-    def falls(self, count: int, runs: Callable[[Base], Iterator[tuple[slice, Tensor]]]) -> Tensor:
+    def falls(self, count: int, runs: Callable[[ReferenceRun], Iterator[tuple[slice, Tensor]]]) -> Tensor:
         """How much the metric falls from the clean run to each of ``count`` patched ones: (count,), a mean over prompts."""
         total = torch.zeros(count, dtype=torch.float64)
         done = 0
         for pair in pairs(self.described, self.task, self.ablation, self.memory):
-            base = run_base(Ground(pair), self.graph.mask)
-            clean = pair.metric(base.logits, pair.known).double().cpu()  # (B,)
-            for part, logits in runs(base):
+            reference = run_reference(ReplayContext(pair), self.graph.mask)
+            clean = pair.metric(reference.logits, pair.known).double().cpu()  # (B,)
+            for part, logits in runs(reference):
                 patched = pair.metric(logits, pair.known.repeat(part.stop - part.start)).double().cpu()
                 total[part] += (clean - patched.view(-1, len(clean))).sum(1)
                 done += len(patched)
@@ -379,7 +381,7 @@ class _Meter:
         if late.any():
             name = self.graph.writers[int(late.nonzero()[0])]
             raise InputError(f"{name} comes before none of the receivers: no path leads from it to them")
-        return float(self.falls(1, lambda base: patch(base, chosen[None], read)))
+        return float(self.falls(1, lambda reference: patch(reference, chosen[None], read)))
 
     def sweep(self, receivers: Names, patch: Patch, paths: str) -> PathEffects:
         """Effect of every writer that stands before a receiver."""
@@ -388,14 +390,16 @@ class _Meter:
         rows = (graph.mask & read).any(1).nonzero().flatten()
         senders = torch.eye(len(graph.writers), dtype=torch.bool)[rows]  # (C, U)
         values = torch.zeros(len(graph.writers), dtype=torch.float64)
-        values[rows] = self.falls(len(rows), lambda base: _in_parts(patch, base, senders, read))
+        values[rows] = self.falls(len(rows), lambda reference: _in_parts(patch, reference, senders, read))
         names = tuple(graph.readers[column] for column in read.nonzero().flatten().tolist())
         about = (names, paths, metric_name(task.metric), repr(self.ablation), task.name, len(task))
         return PathEffects(graph, values, *about)
 
 
-def _in_parts(patch: Patch, base: Base, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _in_parts(
+    patch: Patch, reference: ReferenceRun, senders: Tensor, receivers: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
     """Patch sets of senders (C, U) some at a time."""
     for first in range(0, len(senders), SENDERS_AT_ONCE):
-        for part, logits in patch(base, senders[first : first + SENDERS_AT_ONCE], receivers):
+        for part, logits in patch(reference, senders[first : first + SENDERS_AT_ONCE], receivers):
             yield slice(first + part.start, first + part.stop), logits

@@ -27,7 +27,7 @@ class Described:
 
     Attributes
     ----------
-    base : Module
+    base_model : Module
         The model without its unembedding.
     blocks : tuple of Module
         The model's blocks.
@@ -44,7 +44,7 @@ class Described:
     """
 
     model: Any
-    base: nn.Module
+    base_model: nn.Module
     blocks: tuple[nn.Module, ...]
     parts: tuple[AnyPart, ...]
     embedding: nn.Module | None
@@ -112,11 +112,13 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     graph = _graph(config, rows, blocks, granularity)
     parts = tuple(_named(place, rows[place.layer], blocks[place.layer], config) for place in graph.base.parts)
     if granularity.query_heads:
-        parts = tuple(_apart(part, graph) if isinstance(part, Heads) else part for part in parts)
+        parts = tuple(_ungrouped(part, graph) if isinstance(part, Heads) else part for part in parts)
     final_norm = describe_norm(model.get_submodule(row.final_norm), config.hidden_size)
     embedding = None if row.embedding is None else model.get_submodule(row.embedding)
-    base = model.get_submodule(row.blocks.rpartition(".")[0])
-    return Described(model, base, blocks, parts, embedding, final_norm, any(each.in_place for each in rows), graph)
+    base_model = model.get_submodule(row.blocks.rpartition(".")[0])
+    return Described(
+        model, base_model, blocks, parts, embedding, final_norm, any(each.in_place for each in rows), graph
+    )
 
 
 def graph_of(model: Any, granularity: Granularity = WHOLE) -> Graph:
@@ -254,7 +256,7 @@ def _attention(row: Block, block: nn.Module, config: Any, kind: str) -> Heads:
     )
 
 
-def _apart(part: Heads, graph: Graph) -> Heads:
+def _ungrouped(part: Heads, graph: Graph) -> Heads:
     """Let each query head have k and v ports of its own."""
     if graph.n_kv_heads == graph.n_heads:
         return part
@@ -267,7 +269,7 @@ def _apart(part: Heads, graph: Graph) -> Heads:
             " leave query_heads out, and add up over the heads of a group"
         )
     sharing = graph.n_heads // graph.n_kv_heads
-    return replace(part, k=part.k.apart(sharing), v=part.v.apart(sharing))
+    return replace(part, k=part.k.ungrouped(sharing), v=part.v.ungrouped(sharing))
 
 
 def _inner_norms(attention: nn.Module, width: int) -> Iterator[Norm]:

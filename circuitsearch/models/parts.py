@@ -47,7 +47,7 @@ class Projection:
     @property
     def weight(self) -> Tensor:
         """(H, K, D), in head order."""
-        return self.take(self.laid_out(output_by_input(self.module).T)).permute(1, 2, 0)
+        return self.take(self.with_copies(output_by_input(self.module).T)).permute(1, 2, 0)
 
     @property
     def bias(self) -> Tensor:
@@ -55,13 +55,13 @@ class Projection:
         bias = read_bias(self.module)
         if bias is None:
             return read_weight(self.module).new_zeros(self.features.shape)
-        return self.take(self.laid_out(bias))
+        return self.take(self.with_copies(bias))
 
-    def laid_out(self, own: Tensor) -> Tensor:
+    def with_copies(self, own: Tensor) -> Tensor:
         """From the module's own features (..., F) to those that its output is taken to hold."""
         return own if self.copied is None else own.index_select(-1, self.copied.to(own.device))
 
-    def apart(self, sharing: int) -> Projection:
+    def ungrouped(self, sharing: int) -> Projection:
         """The projection with a copy of each head's features for each of those that share it."""
         copied = self.features.repeat_interleave(sharing, 0)
         return Projection(self.module, torch.arange(copied.numel()).view_as(copied), copied.flatten())
@@ -165,10 +165,10 @@ class Heads:
     def project(self, module: nn.Module, normed: Tensor) -> Tensor:
         """What a projection module makes of the normalised stream (..., D), copies and all: (..., features)."""
         (port, *_) = self.projections[module]
-        return self.projection(port).laid_out(module.forward(normed))
+        return self.projection(port).with_copies(module.forward(normed))
 
     @contextmanager
-    def apart(self, copy: bool = True) -> Iterator[None]:
+    def ungrouped(self, copy: bool = True) -> Iterator[None]:
         """Let each query head have keys and values to itself for the length of a ``with`` block, where the nodes are such.
 
         The projections then put out copies, unless these stand aside already (``copy`` is False), and Hugging Face's
@@ -185,7 +185,7 @@ class Heads:
                     undo.callback(setattr, attention, name, getattr(attention, name))
                     setattr(attention, name, value)
             for projection in copying if copy else ():
-                hook = projection.module.register_forward_hook(partial(_lay_out, projection))
+                hook = projection.module.register_forward_hook(partial(_copy_shared_heads, projection))
                 undo.callback(hook.remove)
             yield
 
@@ -224,7 +224,7 @@ class Heads:
         bias = read_bias(self.o)
         return bias if bias is None or self.factor == 1 else bias * self.factor
 
-    def ready(self, values: Tensor) -> Tensor:
+    def scaled(self, values: Tensor) -> Tensor:
         """Scale heads' values (..., H, K), as they enter ``o``, by their joint statistic where a norm follows it."""
         if self.post is None:
             return values
@@ -304,10 +304,6 @@ class Whole:
         out = out.view(normed.shape)  # some experts give their tokens in one row
         out = out if others is None else out + others
         return out if self.factor == 1 else out * self.factor
-
-    def ready(self, values: Tensor) -> Tensor:
-        """Return the values."""
-        return values
 
     def write(self, values: Tensor) -> Tensor:
         """Return the values."""
@@ -444,8 +440,8 @@ class Shared(Whole):
 AnyPart = Heads | Whole
 
 
-def _lay_out(projection: Projection, _: nn.Module, __: Any, output: Tensor) -> Tensor:
-    return projection.laid_out(output)
+def _copy_shared_heads(projection: Projection, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+    return projection.with_copies(output)
 
 
 def output_by_input(module: Any) -> Tensor:

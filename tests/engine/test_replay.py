@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from circuitsearch.ablation import Mean, Resample
-from circuitsearch.engine.base import Ground, run_base
-from circuitsearch.engine.components import Components, standing_aside
+from circuitsearch.engine.components import Components, replaced_forward
 from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
+from circuitsearch.engine.reference import ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
 from circuitsearch.engine.verify import verified
 from circuitsearch.methods import EAP, EAPIG, Exact
@@ -28,8 +28,8 @@ def random_masks(graph, shares, seed=0):
     return torch.stack([(torch.rand(graph.mask.shape, generator=generator) < share) & graph.mask for share in shares])
 
 
-def grounds(model, task, ablation=None, memory=DEFAULT_MEMORY):
-    return [Ground(pair) for pair in pairs(verified(model, task), task, ablation or Resample(), memory)]
+def contexts(model, task, ablation=None, memory=DEFAULT_MEMORY):
+    return [ReplayContext(pair) for pair in pairs(verified(model, task), task, ablation or Resample(), memory)]
 
 
 def without_one(graph, count, seed=0):
@@ -44,41 +44,41 @@ def without_one(graph, count, seed=0):
 def test_any_base_gives_the_plain_run(any_model):
     """Wherever they start, sparse, dense and single-edge interventions equal the run of one prompt, port by port."""
     task = random_task(n=2, length=7)
-    (ground,) = grounds(any_model, task)
-    masks = torch.cat([random_masks(ground.graph, (0.1, 0.5, 0.95)), without_one(ground.graph, 4)])
+    (context,) = contexts(any_model, task)
+    masks = torch.cat([random_masks(context.graph, (0.1, 0.5, 0.95)), without_one(context.graph, 4)])
     slow = torch.stack([plain_circuit(any_model, task, mask) for mask in masks])
-    for kept in (ground.graph.mask, torch.zeros_like(ground.graph.mask), masks[1]):
-        (fast,) = measure(run_base(ground, kept), masks)
+    for kept in (context.graph.mask, torch.zeros_like(context.graph.mask), masks[1]):
+        (fast,) = measure(run_reference(context, kept), masks)
         assert (fast - slow).abs().max() < 1e-10
 
 
 def test_the_full_base_is_the_model_itself(any_model):
     """The components, put together again, give the model's own logits."""
     task = random_task(length=12, differs_at=8)
-    (ground,) = grounds(any_model, task)
+    (context,) = contexts(any_model, task)
     own = any_model(torch.stack(task.clean)).logits[:, -1]
-    assert (run_base(ground, ground.graph.mask).logits - own).abs().max() < 1e-12
+    assert (run_reference(context, context.graph.mask).logits - own).abs().max() < 1e-12
 
 
 def test_an_ablation_that_is_no_run_is_met_too(gpt2):
     """With means on the cut edges the components' own outputs differ from the ablated ones, and are computed."""
     task = random_task(n=3, length=6)
-    (ground,) = grounds(gpt2, task, Mean())
-    masks = random_masks(ground.graph, (0.2, 0.7))
+    (context,) = contexts(gpt2, task, Mean())
+    masks = random_masks(context.graph, (0.2, 0.7))
     mean = torch.stack([plain_writes(gpt2, ids) for ids in task.corrupt]).mean(0)
     slow = torch.stack([plain_circuit(gpt2, task, mask, lambda _: mean) for mask in masks])
-    for kept in (ground.graph.mask, torch.zeros_like(ground.graph.mask)):
-        assert (measure(run_base(ground, kept), masks)[0] - slow).abs().max() < 1e-10
+    for kept in (context.graph.mask, torch.zeros_like(context.graph.mask)):
+        assert (measure(run_reference(context, kept), masks)[0] - slow).abs().max() < 1e-10
 
 
 def test_a_small_budget_changes_nothing(gpt2):
     """One intervention at a time gives what all at once give."""
     task = random_task()
-    masks = random_masks(grounds(gpt2, task)[0].graph, (0.3, 0.6, 0.9))
+    masks = random_masks(contexts(gpt2, task)[0].graph, (0.3, 0.6, 0.9))
     values = []
-    for ground in (grounds(gpt2, task)[0], Ground(next(pairs(verified(gpt2, task), task, Resample())))):
-        object.__setattr__(ground.pair, "memory", 1 if values else DEFAULT_MEMORY)
-        values.append(measure(run_base(ground, ground.graph.mask), masks)[0])
+    for context in (contexts(gpt2, task)[0], ReplayContext(next(pairs(verified(gpt2, task), task, Resample())))):
+        object.__setattr__(context.pair, "memory", 1 if values else DEFAULT_MEMORY)
+        values.append(measure(run_reference(context, context.graph.mask), masks)[0])
     assert (values[0] - values[1]).abs().max() < 1e-12
 
 
@@ -87,26 +87,26 @@ def test_the_metric_may_read_any_position(gpt2):
     base = random_task(n=4, length=8, differs_at=1)
     columns = (base.clean, base.corrupt, base.answers, base.wrong)
     task = Task.from_ids(*columns, position=[7, 3, 5, 6])
-    (ground,) = grounds(gpt2, task)
-    masks = torch.cat([random_masks(ground.graph, (0.4, 0.9)), without_one(ground.graph, 3)])
+    (context,) = contexts(gpt2, task)
+    masks = torch.cat([random_masks(context.graph, (0.4, 0.9)), without_one(context.graph, 3)])
     slow = torch.stack([plain_circuit(gpt2, task, mask) for mask in masks])
-    rows = ground.pair.batch.rows
-    (fast,) = measure(run_base(ground, ground.graph.mask), masks)
+    rows = context.pair.batch.rows
+    (fast,) = measure(run_reference(context, context.graph.mask), masks)
     assert (fast - slow[:, rows]).abs().max() < 1e-10
 
 
 def test_frozen_edges_carry_what_the_base_carried(any_model):
     """With all edges but those of one path frozen, the path's receiver alone sees the change: a plain two-step patch."""
     task = random_task(n=1, length=6, differs_at=2)
-    (ground,) = grounds(any_model, task)
-    graph = ground.graph
+    (context,) = contexts(any_model, task)
+    graph = context.graph
     row, middle = graph.find_writer("a0.h1"), graph.find_reader("m0<in>" if not graph.parallel else "a1.h2<q>")
     through = graph.writer_index[components(graph, graph.readers[middle])[0]]
     kept = graph.mask.clone()
     kept[row, middle] = False
     frozen = kept.clone()
     frozen[through, -1] = False
-    (fast,) = measure(run_base(ground, graph.mask), kept[None], frozen=frozen[None])
+    (fast,) = measure(run_reference(context, graph.mask), kept[None], frozen=frozen[None])
     corrupt = plain_writes(any_model, task.corrupt[0])
     patched = PlainRun(any_model, task.clean[0], kept, corrupt).writes  # the middle component sees the patch
     only_it = torch.zeros_like(corrupt)
@@ -120,16 +120,16 @@ def test_frozen_edges_carry_what_the_base_carried(any_model):
 
 def test_only_what_a_change_reaches_is_run(gpt2):
     """An edge into the logits runs no attention and no MLP; an edge into the last MLP runs that alone."""
-    (ground,) = grounds(gpt2, random_task())
-    base = run_base(ground, ground.graph.mask)
+    (context,) = contexts(gpt2, random_task())
+    base = run_reference(context, context.graph.mask)
     ran: list[str] = []
-    first_mlp, second_mlp = (part.chain[0] for part in ground.described.parts if isinstance(part, Whole))
+    first_mlp, second_mlp = (part.chain[0] for part in context.described.parts if isinstance(part, Whole))
     for edge, expected in (
         (("m0", "logits"), []),
         (("a1.h0", "m1<in>"), ["mlp1"]),
         (("embed", "m0<in>"), ["mlp0", "attention", "mlp1"]),
     ):
-        kept = ground.graph.mask & ~ground.graph.edge_mask([edge])
+        kept = context.graph.mask & ~context.graph.edge_mask([edge])
         ran.clear()
         attend = Components.attend
 
@@ -147,8 +147,8 @@ def test_only_what_a_change_reaches_is_run(gpt2):
 
         with (
             pytest.MonkeyPatch.context() as patch,
-            standing_aside(first_mlp, first),
-            standing_aside(second_mlp, second),
+            replaced_forward(first_mlp, first),
+            replaced_forward(second_mlp, second),
         ):
             patch.setattr(Components, "attend", counted)
             measure(base, kept[None])
@@ -158,9 +158,9 @@ def test_only_what_a_change_reaches_is_run(gpt2):
 def test_the_model_is_left_as_it_was(any_model):
     """No module keeps a forward of ours, not even after an error."""
     task = random_task()
-    (ground,) = grounds(any_model, task)
-    measure(run_base(ground, ground.graph.mask), without_one(ground.graph, 3))
-    with pytest.raises(ZeroDivisionError), standing_aside(any_model.base_model, lambda: None):
+    (context,) = contexts(any_model, task)
+    measure(run_reference(context, context.graph.mask), without_one(context.graph, 3))
+    with pytest.raises(ZeroDivisionError), replaced_forward(any_model.base_model, lambda: None):
         raise ZeroDivisionError
     assert not any("forward" in vars(module) for module in any_model.modules())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in any_model.modules())
@@ -171,11 +171,11 @@ def test_the_model_is_left_as_it_was(any_model):
 def test_float32_is_near_enough(name):
     """In the precision that models come in, exact effects are the plain run's to 1e-4."""
     model, task = tiny_model(name, torch.float32), random_task(n=2, length=6)
-    (ground,) = grounds(model, task)
-    masks = without_one(ground.graph, 6)
-    base = run_base(ground, ground.graph.mask)
-    slow = torch.stack([plain_circuit(model, task, mask) for mask in [ground.graph.mask, *masks]])
-    clean = ground.pair.metric(base.logits, ground.pair.known)
+    (context,) = contexts(model, task)
+    masks = without_one(context.graph, 6)
+    base = run_reference(context, context.graph.mask)
+    slow = torch.stack([plain_circuit(model, task, mask) for mask in [context.graph.mask, *masks]])
+    clean = context.pair.metric(base.logits, context.pair.known)
     (fast,) = measure(base, masks)
     assert ((clean - fast) - (slow[0] - slow[1:])).abs().max() < 1e-4
 

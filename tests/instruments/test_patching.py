@@ -64,12 +64,12 @@ def by_hand(model: Any, task: cs.Task, module: Any, before: bool, cut: Cut) -> f
     def swap(*args: Any) -> Any:
         return (cut(args[1][0], kept["clean"]), *args[1][1:]) if before else cut(args[2], kept["clean"])
 
-    hang = module.register_forward_pre_hook if before else module.register_forward_hook
-    handle = hang(keep)
+    register = module.register_forward_pre_hook if before else module.register_forward_hook
+    handle = register(keep)
     model(batch.clean)
     handle.remove()
     corrupt = task.metric(model(batch.corrupt).logits[:, last], batch)
-    handle = hang(swap)
+    handle = register(swap)
     patched = task.metric(model(batch.corrupt).logits[:, last], batch)
     handle.remove()
     return float((patched - corrupt).mean())

@@ -53,10 +53,10 @@ class Hooked:
         self.writes: dict[str, Tensor] = {}
         self.reads: dict[str, Tensor] = {}
         with ExitStack() as stack, torch.no_grad():
-            self._hang(stack)
+            self._hook(stack)
             self.logits = model(ids[None]).logits[0]
 
-    def _hang(self, stack: ExitStack) -> None:
+    def _hook(self, stack: ExitStack) -> None:
         self._before(stack, self.described.blocks[0], lambda stream: self._write("embed", stream))
         for place, part in zip(self.described.graph.parts, self.described.parts, strict=True):
             i = place.layer
@@ -68,7 +68,7 @@ class Hooked:
             if part.post is None:
                 self._before(stack, part.o, lambda joined, i=i: self._heads(i, joined))
             else:
-                self._hang_shares(stack, i, part)
+                self._hook_shares(stack, i, part)
             for module, ports in part.projections.items():
                 self._after(stack, module, lambda output, i=i, ports=ports: self._project(i, ports, output))
         self._before(stack, self.described.final_norm.module, lambda stream: self._read("logits", stream))
@@ -89,7 +89,7 @@ class Hooked:
         ]
         return torch.stack(heads, -2).flatten(-2)
 
-    def _hang_shares(self, stack: ExitStack, layer: int, part) -> None:
+    def _hook_shares(self, stack: ExitStack, layer: int, part) -> None:
         entered: list[Tensor] = []
 
         def shares(posted: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
 
 
-class Ground:
+class ReplayContext:
     """What all runs on one pair share: the components, where the metric reads, and the ablated stream."""
 
     def __init__(self, pair: Pair) -> None:
@@ -29,29 +29,29 @@ class Ground:
         self.components = Components(pair.described, pair.clean_ids, pair.prefix)
         self.position = pair.batch.position - pair.batch.start  # (B,)
         places = self.graph.parts
-        self.last = max((index for index, place in enumerate(places) if place.mixes), default=-1)
-        stage = places[self.last].layer, places[self.last].stage
-        self.first_late = min(index for index, place in enumerate(places) if (place.layer, place.stage) == stage)
+        self.last_mixing = max((index for index, place in enumerate(places) if place.mixes), default=-1)
+        stage = places[self.last_mixing].layer, places[self.last_mixing].stage
+        self.first_trimmed = min(index for index, place in enumerate(places) if (place.layer, place.stage) == stage)
 
-    def read(self, tensor: Tensor, prompts: int = 0) -> Tensor:
+    def trim(self, tensor: Tensor, prompts: int = 0) -> Tensor:
         """Pick the positions that the metric reads: (..., B, T, ...) -> (..., B, 1, ...), B being dimension ``prompts``."""
         index = self.position.view(-1, *[1] * (tensor.dim() - prompts - 1))
         shape = list(tensor.shape)
         shape[prompts + 1] = 1
         return tensor.gather(prompts + 1, index.expand(shape))
 
-    def at_last(self, index: int, tensor: Tensor) -> Tensor:
+    def trim_output(self, index: int, tensor: Tensor) -> Tensor:
         """What a part gives (B, T, ...) as it is, or where the metric reads if nothing after it mixes positions."""
-        return self.read(tensor) if index >= self.first_late else tensor
+        return self.trim(tensor) if index >= self.first_trimmed else tensor
 
     def spans(self, length: int) -> Tensor | None:
         """The span of each position (B, T), or of those that the metric reads (B, 1); None where there is one span."""
         spans = self.pair.spans
-        return spans if spans is None or spans.shape[1] == length else self.read(spans)
+        return spans if spans is None or spans.shape[1] == length else self.trim(spans)
 
     @cached_property
     @torch.no_grad()
-    def floor(self) -> list[Tensor]:
+    def ablated_stream(self) -> list[Tensor]:
         """The ablated stream (B, T, D) at every place: what each part reads, and the end."""
         ablated = self.pair.ablated
         places: list[Tensor] = []
@@ -62,56 +62,56 @@ class Ground:
             places.append(stream)
             added.append(part.write(gave))
         places.append(sum(added, start=stream))
-        return [self.read(at) if index > self.last else at for index, at in enumerate(places)]
+        return [self.trim(at) if index > self.last_mixing else at for index, at in enumerate(places)]
 
 
 @dataclass(frozen=True)
-class Base:
+class ReferenceRun:
     """A run that interventions start from.
 
     Attributes
     ----------
     kept : Tensor
         Boolean (U, V, S), the edges of the base graph that it keeps, in each span.
-    outputs : dict
+    projections : dict
         Of each attention its projections by module: (B, T, features).
-    reads : dict
+    expert_inputs : dict
         Of each mixture whose experts are nodes what its ports read, after the norm: (P, B, T, D).
-    gave : list
+    part_outputs : list
         What each part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D).
-    brought : Tensor
+    deltas : Tensor
         (U', B, T, D), each write less its ablated one, for the writers that the last attention sees.
-    brought_read : Tensor
+    trimmed_deltas : Tensor
         (U, B, 1, D), the same where the metric reads.
-    full : list
+    uncut_stream : list
         The stream at every place as if nothing were cut: the ablated one and all that is brought (B, T, D).
     logits : Tensor
         (B, vocabulary).
     """
 
-    ground: Ground
+    context: ReplayContext
     kept: Tensor
-    outputs: dict[int, dict[nn.Module, Tensor]]
-    reads: dict[int, Tensor]
-    gave: list[Tensor]
-    brought: Tensor
-    brought_read: Tensor
-    full: list[Tensor]
+    projections: dict[int, dict[nn.Module, Tensor]]
+    expert_inputs: dict[int, Tensor]
+    part_outputs: list[Tensor]
+    deltas: Tensor
+    trimmed_deltas: Tensor
+    uncut_stream: list[Tensor]
     logits: Tensor
 
 
-def run_base(ground: Ground, kept: Tensor) -> Base:
+def run_reference(context: ReplayContext, kept: Tensor) -> ReferenceRun:
     """Run the circuit that keeps the edges ``kept``, boolean (U, V) of the described graph, and keep what interventions need."""
     with torch.no_grad():
-        return _BaseRun(ground, ground.described.graph.expand(kept)).run()
+        return _ReferencePass(context, context.described.graph.expand(kept)).run()
 
 
 class BlockPass:
     """The order in which a block's parts read and write."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground, self.graph, self.parts = ground, ground.graph, ground.described.parts
-        self.ablated = ground.pair.ablated
+    def __init__(self, context: ReplayContext) -> None:
+        self.context, self.graph, self.parts = context, context.graph, context.described.parts
+        self.ablated = context.pair.ablated
 
     def run_blocks(self) -> None:
         """Run all blocks; after the last part that mixes positions leave only those that the metric reads."""
@@ -119,23 +119,23 @@ class BlockPass:
             for index in stage:
                 part = self.parts[index]
                 if isinstance(part, Heads):
-                    self.read_heads(index, part)
+                    self.run_heads(index, part)
                 else:
-                    self.read_whole(index, part)
-                if index == self.ground.last:
-                    self.leave_what_is_read()
+                    self.run_part(index, part)
+                if index == self.context.last_mixing:
+                    self.trim_positions()
             for index in stage:
                 self.write(index, self.parts[index])
 
-    def read_heads(self, index: int, part: Heads) -> None:
+    def run_heads(self, index: int, part: Heads) -> None:
         """Read the stream and find an attention's heads' values."""
         raise NotImplementedError
 
-    def read_whole(self, index: int, part: Whole) -> None:
+    def run_part(self, index: int, part: Whole) -> None:
         """Read the stream and find what any other part gives."""
         raise NotImplementedError
 
-    def leave_what_is_read(self) -> None:
+    def trim_positions(self) -> None:
         """Drop all positions but those that the metric reads."""
         raise NotImplementedError
 
@@ -144,75 +144,77 @@ class BlockPass:
         raise NotImplementedError
 
 
-class _BaseRun(BlockPass):
+class _ReferencePass(BlockPass):
     """One circuit, from one end to the other."""
 
-    def __init__(self, ground: Ground, kept: Tensor) -> None:
-        super().__init__(ground)
+    def __init__(self, context: ReplayContext, kept: Tensor) -> None:
+        super().__init__(context)
         self.kept = kept
-        embed = ground.pair.clean[0].embed
+        embed = context.pair.clean[0].embed
         b, t, d = embed.shape
-        self.early = embed.new_zeros(self.graph.parts[ground.last].seen, b, t, d)
+        self.early = embed.new_zeros(self.graph.parts[context.last_mixing].seen, b, t, d)
         self.late = embed.new_zeros(len(self.graph.writers), b, 1, d)
-        self.brought = self.early  # the one that is read now
+        self.deltas = self.early  # the one that is read now
         self.total = torch.zeros_like(embed)  # all that is brought so far
-        self.outputs: dict[int, dict[nn.Module, Tensor]] = {}
-        self.reads: dict[int, Tensor] = {}
-        self.gave: list[Tensor] = []
-        self.full: list[Tensor] = []
+        self.projections: dict[int, dict[nn.Module, Tensor]] = {}
+        self.expert_inputs: dict[int, Tensor] = {}
+        self.part_outputs: list[Tensor] = []
+        self.uncut_stream: list[Tensor] = []
         self._write(0, embed - self.ablated.embed)
 
-    def run(self) -> Base:
+    def run(self) -> ReferenceRun:
         self.run_blocks()
-        self._arrive(len(self.parts))
-        logits = self.ground.components.unembed(self._stream(len(self.graph.readers) - 1)[:, 0])
-        found = self.outputs, self.reads, self.gave
-        return Base(self.ground, self.kept, *found, self.early, self.late, self.full, logits)
+        self._enter(len(self.parts))
+        logits = self.context.components.unembed(self._stream(len(self.graph.readers) - 1)[:, 0])
+        found = self.projections, self.expert_inputs, self.part_outputs
+        return ReferenceRun(self.context, self.kept, *found, self.early, self.late, self.uncut_stream, logits)
 
     def _write(self, writer: int, brought: Tensor) -> None:
-        self.brought[writer] = brought
+        self.deltas[writer] = brought
         self.total = self.total + brought
 
-    def leave_what_is_read(self) -> None:
-        self.late[: len(self.early)] = self.ground.read(self.early, prompts=1)
-        self.brought, self.total = self.late, self.ground.read(self.total)
+    def trim_positions(self) -> None:
+        self.late[: len(self.early)] = self.context.trim(self.early, prompts=1)
+        self.deltas, self.total = self.late, self.context.trim(self.total)
 
     def _stream(self, column: int) -> Tensor:
         """What a reader sees: (B, T, D)."""
         seen = self.graph.visible_writers(column)
-        kept, brought = self.kept[:seen, column].to(self.brought), self.brought[:seen]
-        spans = self.ground.spans(brought.shape[2])
+        kept, brought = self.kept[:seen, column].to(self.deltas), self.deltas[:seen]
+        spans = self.context.spans(brought.shape[2])
         if spans is None:
-            return self.ground.floor[self.place] + torch.tensordot(kept[:, 0], brought, dims=1)
-        return self.ground.floor[self.place] + torch.einsum("ubt,ubtd->btd", kept[:, spans], brought)
+            return self.context.ablated_stream[self.part_index] + torch.tensordot(kept[:, 0], brought, dims=1)
+        return self.context.ablated_stream[self.part_index] + torch.einsum("ubt,ubtd->btd", kept[:, spans], brought)
 
-    def _arrive(self, place: int) -> None:
-        self.place = place
-        self.full.append(self.ground.floor[place] + self.total)
+    def _enter(self, place: int) -> None:
+        self.part_index = place
+        self.uncut_stream.append(self.context.ablated_stream[place] + self.total)
 
-    def read_heads(self, index: int, part: Heads) -> None:
-        self._arrive(index)
+    def run_heads(self, index: int, part: Heads) -> None:
+        self._enter(index)
         columns, seen = self.graph.parts[index].columns, self.graph.parts[index].seen
         b, t, _ = self.total.shape
         outputs = {module: self.total.new_empty(b, t, width) for module, width in part.projection_widths.items()}
         for group in grouped(range(columns.start, columns.stop), self.kept[:seen, columns].transpose(0, 1)):
             project(self.graph, index, part, group, part.norm(self._stream(group[0])), outputs)
-        self.outputs[index] = outputs
-        self.gave.append(part.ready(self.ground.at_last(index, self.ground.components.attend(index, outputs))))
+        self.projections[index] = outputs
+        self.part_outputs.append(
+            part.scaled(self.context.trim_output(index, self.context.components.attend(index, outputs)))
+        )
 
-    def read_whole(self, index: int, part: Whole) -> None:
-        self._arrive(index)
+    def run_part(self, index: int, part: Whole) -> None:
+        self._enter(index)
         columns = self.graph.parts[index].columns
         if isinstance(part, Experts):
             streams = [self._stream(column) for column in range(columns.start, columns.stop)]
-            self.reads[index] = part.norm(torch.stack(streams))
-            gave = part.run_ports(list(self.reads[index]))
+            self.expert_inputs[index] = part.norm(torch.stack(streams))
+            gave = part.run_ports(list(self.expert_inputs[index]))
         else:
-            gave = self.ground.components.run(index, part.norm(self._stream(columns.start)))
-        self.gave.append(self.ground.at_last(index, gave) if index <= self.ground.last else gave)
+            gave = self.context.components.run(index, part.norm(self._stream(columns.start)))
+        self.part_outputs.append(self.context.trim_output(index, gave) if index <= self.context.last_mixing else gave)
 
     def write(self, index: int, part: AnyPart) -> None:
-        change = self.gave[index] - self.ground.at_last(index, self.ablated.parts[index])
+        change = self.part_outputs[index] - self.context.trim_output(index, self.ablated.parts[index])
         first = self.graph.parts[index].rows.start
         if isinstance(part, Experts):
             for expert in range(part.size):

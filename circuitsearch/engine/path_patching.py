@@ -18,17 +18,17 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from circuitsearch.engine.base import Base
+from circuitsearch.engine.reference import ReferenceRun
 from circuitsearch.engine.replay import Replay
 from circuitsearch.models.parts import AnyPart, Whole
 
 
-def two_runs(base: Base, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def patched_paths(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Patch the paths from senders to receivers on which no other head lies, as many sets at once as memory holds.
 
     Parameters
     ----------
-    base : Base
+    reference : ReferenceRun
         The clean run: it keeps every edge.
     senders : Tensor
         Boolean (C, U), on the CPU: which writers write ablated values in the first run.
@@ -41,67 +41,67 @@ def two_runs(base: Base, senders: Tensor, receivers: Tensor) -> Iterator[tuple[s
         Which sets of senders, and the second run's logits (C' * B, vocabulary) where the metric reads, whole copies of
         the batch one after another.
     """
-    size = max(1, base.ground.pair.memory // _TwoRuns(base, senders, receivers).bytes_each)
+    size = max(1, reference.context.pair.memory // _PathPatching(reference, senders, receivers).bytes_each)
     for first in range(0, len(senders), size):
         part = slice(first, min(first + size, len(senders)))
         with torch.no_grad():
-            logits = _TwoRuns(base, senders[part], receivers).run()
+            logits = _PathPatching(reference, senders[part], receivers).run()
         yield part, logits
 
 
-class _TwoRuns(Replay):
+class _PathPatching(Replay):
     """The second run as a replay of the clean one in which receivers are cut off, and the first run beside it."""
 
-    def __init__(self, base: Base, senders: Tensor, receivers: Tensor) -> None:
-        mask = base.ground.graph.mask
+    def __init__(self, reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> None:
+        mask = reference.context.graph.mask
         self.senders, self.receivers = senders, receivers
         self.seen = (mask & receivers).any(1)  # (U,) writers that a receiver sees
         reached = (senders.to(torch.float32) @ mask.to(torch.float32) > 0) & receivers  # (C, V)
-        super().__init__(base, (mask & ~reached[:, None, :])[..., None], None)
+        super().__init__(reference, (mask & ~reached[:, None, :])[..., None], None)
 
     @property
     def bytes_each(self) -> int:
         """Roughly what one set of senders holds in memory at once; the first run has a stream, and an MLP of its own."""
-        _, b, t, d = self.base.brought.shape
-        return super().bytes_each + 8 * b * t * d * self.base.brought.dtype.itemsize
+        _, b, t, d = self.reference.deltas.shape
+        return super().bytes_each + 8 * b * t * d * self.reference.deltas.dtype.itemsize
 
     def run(self) -> Tensor:
         """Logits (C * B, vocabulary) of the second run."""
-        embed = self.ground.pair.clean[0].embed
+        embed = self.context.pair.clean[0].embed
         self.first = embed.new_zeros(
             self.count, *embed.shape
         )  # the first run's stream less the clean one: (C, B, T, D)
-        self._send(0, self.ablated.embed - embed)
+        self._apply(0, self.ablated.embed - embed)
         return super().run()
 
-    def leave_what_is_read(self) -> None:
-        super().leave_what_is_read()
-        self.first = self.ground.read(self.first, prompts=1)
+    def trim_positions(self) -> None:
+        super().trim_positions()
+        self.first = self.context.trim(self.first, prompts=1)
 
-    def read_whole(self, index: int, part: Whole) -> None:
-        super().read_whole(index, part)
+    def run_part(self, index: int, part: Whole) -> None:
+        super().run_part(index, part)
         place = self.graph.parts[index]
         moved = self.senders[:, : place.seen].any(1) & ~self.senders[:, place.rows.start]
         answers = self.seen[place.rows.start] & (not place.mixes)
         self.first_rows = (moved & answers).nonzero().flatten()  # (C',)
         if len(self.first_rows):
-            stream = (self.first[self.first_rows] + self.base.full[index]).flatten(0, 1)  # (C' * B, T, D)
+            stream = (self.first[self.first_rows] + self.reference.uncut_stream[index]).flatten(0, 1)  # (C' * B, T, D)
             written = part.run(part.norm(stream))
             self.first_written = written.unflatten(0, (len(self.first_rows), -1))
 
     def write(self, index: int, part: AnyPart) -> None:
         super().write(index, part)
         first = self.graph.parts[index].rows.start
-        change = self.ground.at_last(index, self.ablated.parts[index]) - self.base.gave[index]
+        change = self.context.trim_output(index, self.ablated.parts[index]) - self.reference.part_outputs[index]
         if isinstance(part, Whole):
             if len(self.first_rows):
-                self.first[self.first_rows] += self.first_written - self.base.gave[index]
-            self._send(first, change)
+                self.first[self.first_rows] += self.first_written - self.reference.part_outputs[index]
+            self._apply(first, change)
             return
         for head, weight in enumerate(part.output_weight):  # change (B, T, H, K)
-            self._send(first + head, change[..., head, :], weight)
+            self._apply(first + head, change[..., head, :], weight)
 
-    def _send(self, writer: int, change: Tensor, weight: Tensor | None = None) -> None:
+    def _apply(self, writer: int, change: Tensor, weight: Tensor | None = None) -> None:
         """Let a writer's change (B, T, D), or a head's (B, T, K) through its ``weight`` (K, D), into its own first runs."""
         rows = self.senders[:, writer].nonzero().flatten()
         if len(rows):
@@ -112,5 +112,5 @@ class _TwoRuns(Replay):
         streams = super()._streams(place, columns, rows)
         for stream, column in zip(streams, columns, strict=True):
             if self.receivers[column]:
-                torch.add(self.first[rows], self.base.full[place], out=stream)
+                torch.add(self.first[rows], self.reference.uncut_stream[place], out=stream)
         return streams
