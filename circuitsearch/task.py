@@ -16,12 +16,12 @@ from torch import Tensor
 
 from circuitsearch import show
 from circuitsearch.batch import Batch, Spans
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, shortened
 from circuitsearch.metrics import Metric, logit_diff, metric_name
-from circuitsearch.text import Tokenizer, answer_token
-from circuitsearch.text import encode as encode
+from circuitsearch.text import Tokenizer, encode, encode_row
 
 Ids = Sequence[int] | Tensor
+Prompts = Sequence[Ids] | Tensor | Mapping[str, Any]  # a mapping is what a tokenizer returns
 
 TOKENS_WORTH_A_PASS = 256  # what the fixed cost of one more pass is worth, measured on small models
 
@@ -47,7 +47,7 @@ class Task:
     """A behaviour, as N pairs of clean and corrupt prompts with right and wrong answers.
 
     Make one with :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
-    ``circuitsearch.tasks``; all of them check that the pairs are aligned.
+    ``circuitsearch.tasks``. However it is made, its columns are of one length and its pairs aligned, or it is refused.
 
     Attributes
     ----------
@@ -78,8 +78,8 @@ class Task:
     @classmethod
     def from_ids(
         cls,
-        clean: Sequence[Ids] | Tensor,
-        corrupt: Sequence[Ids] | Tensor,
+        clean: Prompts,
+        corrupt: Prompts,
         answers: Sequence[int | Ids] | Tensor,
         wrong: Sequence[int | Ids] | Tensor,
         *,
@@ -88,28 +88,35 @@ class Task:
         position: Sequence[int] | None = None,
         groups: Sequence[int] | None = None,
         spans: Sequence[Mapping[str, int | Sequence[int]]] = (),
+        pad_id: int | None = None,
+        lengths: Sequence[int] | Tensor | None = None,
     ) -> Task:
         """Build a task from token ids.
 
         Parameters
         ----------
         clean, corrupt
-            (N, T) ids, or N sequences of ids of any lengths, each pair of one length.
+            (N, T) ids, or N sequences of ids of any lengths, each pair of one length; or what a Hugging Face tokenizer
+            returns, whose ``attention_mask`` then says which ids are padding, before or after the prompt.
         answers, wrong
             (N,) or (N, k) ids, or N sequences of ids.
         position
-            (N,) positions that the metric reads; the last one by default.
+            (N,) positions that the metric reads, counted from the first token that is no padding; the last one by default.
         groups
-            (N,) labels; examples of one label stay together in a split. By default equal clean prompts do.
+            (N,) labels, numbers or names; examples of one label stay together in a split. By default equal clean prompts do.
         spans
             N mappings from the name of a token span to its positions, for :class:`circuitsearch.Granularity`:
             ``{"S": 2, "END": 14}``. They hold for the clean and the corrupt prompt.
+        pad_id
+            The id with which prompts are filled up at the end to one length; it is left out.
+        lengths
+            (N,) tokens that each pair has; what follows is left out.
 
         Raises
         ------
         InputError
-            If a row is not aligned, has no answer, has an answer that is right and wrong at once, or a span lies outside
-            its prompt.
+            If columns differ in length, or a row is not aligned, does not differ where it is read, seems to be padded, has
+            no answer, has one twice or as right and wrong at once, or has a span outside its prompt.
 
         Examples
         --------
@@ -117,14 +124,25 @@ class Task:
         >>> len(task), [batch.start for batch in task.batches()]
         (2, [1])
         """
-        columns = [[_vector(row) for row in column] for column in (clean, corrupt, answers, wrong)]
-        _same_count(columns)
-        clean_ids, corrupt_ids, answer_ids, wrong_ids = (tuple(column) for column in columns)
-        places = tuple(position) if position is not None else tuple(len(ids) - 1 for ids in clean_ids)
-        labels = tuple(groups) if groups is not None else _groups_of_equal_prompts(clean_ids)
-        named = tuple({span: _places(at) for span, at in row.items()} for row in spans)
-        task = cls(name, clean_ids, corrupt_ids, answer_ids, wrong_ids, places, labels, metric, named)
-        task._check()
+        given = {"clean": _prompts("clean", clean), "corrupt": _prompts("corrupt", corrupt)}
+        given |= {"answers": _vectors("answers", answers), "wrong": _vectors("wrong", wrong)}
+        optional = {"position": position, "groups": groups, "lengths": lengths, "spans": spans or None}
+        _check_counts(given | {column: values for column, values in optional.items() if values is not None})
+        prompts = [_unpadded(given[side], pad_id, lengths) for side in ("clean", "corrupt")]
+        if pad_id is None and lengths is None:
+            _check_padding(*prompts, end=position is None)
+        ends = [len(ids) - 1 for ids in prompts[0]]
+        task = cls(
+            name,
+            *prompts,
+            answers=given["answers"],
+            wrong=given["wrong"],
+            position=tuple(ends if position is None else map(int, position)),
+            groups=_labels([tuple(ids.tolist()) for ids in prompts[0]] if groups is None else groups),
+            metric=metric,
+            spans=tuple({span: _places(at) for span, at in row.items()} for row in spans),
+        )
+        task.check_prompts_differ()
         return task
 
     @classmethod
@@ -136,57 +154,69 @@ class Task:
         Raises
         ------
         InputError
-            If the two prompts of an example differ in length as tokens, or an answer is not one token.
+            If the two prompts of an example differ in length as tokens or not at all, a word is not in the vocabulary, or an
+            answer is not one token.
         """
-        columns: tuple[list[list[int]], ...] = ([], [], [], [])
-        for row, example in enumerate(examples):
-            try:
-                for column, ids in zip(columns, _tokenise(example, tokenizer), strict=True):
-                    column.append(ids)
-            except InputError as error:
-                raise InputError(f"task {name!r}, row {row + 1}: {error}") from None
+        rows = [_encoded(f"task {name!r}, row {row}", example, tokenizer) for row, example in enumerate(examples, 1)]
+        columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
         groups = [example.group for example in examples]
         spans = [_spans_of(example, tokenizer, ids) for example, ids in zip(examples, columns[0], strict=True)]
         return cls.from_ids(*columns, name=name, metric=metric, groups=groups, spans=spans)
 
     @classmethod
     def from_file(cls, path: str | Path, tokenizer: Tokenizer | None = None, metric: Metric = logit_diff) -> Task:
-        """Read a file of JSON lines.
+        """Read a file of JSON lines, or of one JSON array.
 
-        Each line is an object with ``clean, corrupt, answer, wrong`` as text, or
+        Each row is an object with ``clean, corrupt, answer, wrong`` as text, or
         ``clean_ids, corrupt_ids, answer_id, wrong_id`` as token ids; an answer may be a list of answers. Where
-        both stand, the ids count. ``spans`` may name token positions: ``{"S": [2], "END": [14]}``.
+        both are given, the ids count. A row may have
+
+        - ``group``, a number or a name: rows of one group stay together in a split;
+        - ``position``: the token at which the metric reads, 0 for the first; the last one by default;
+        - ``spans``: positions of named token spans, ``{"S": [2], "END": [14]}``;
+        - ``name``: the task's name, if all rows give the same one; else it is the file's.
+
+        Other keys are left alone, unless they are nearly one of these.
 
         Raises
         ------
         InputError
-            If the file cannot be read as such; the sentence names the file and the line.
+            If the file cannot be read as such; the sentence names the file and the line or row.
         """
         from circuitsearch.task_file import read_task_file
 
-        path = Path(path)
-        rows, spans = read_task_file(path, tokenizer)
+        columns = read_task_file(Path(path), tokenizer)
         try:
-            return cls.from_ids(*zip(*rows, strict=True), name=path.stem, metric=metric, spans=spans)
+            return cls.from_ids(**columns, metric=metric)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         if not self.clean:
             raise InputError(f"task {self.name!r} has no examples: give at least one pair of prompts")
+        names = ("clean", "corrupt", "answers", "wrong", "position", "groups", *(("spans",) if self.spans else ()))
+        _check_counts({name: getattr(self, name) for name in names})
         columns = zip(self.clean, self.corrupt, self.answers, self.wrong, self.position, strict=True)
         for row, (clean, corrupt, answers, wrong, position) in enumerate(columns, 1):
             problem = _problem(clean, corrupt, answers, wrong, position)
             if problem:
                 raise InputError(f"row {row}: {problem}")
-        if self.spans and len(self.spans) != len(self.clean):
-            raise InputError(f"spans must have one entry an example: {len(self.spans)} for {len(self.clean)} examples")
         for row, (ids, spans) in enumerate(zip(self.clean, self.spans, strict=False), 1):
             for name, places in spans.items():
                 if not all(0 <= place < len(ids) for place in places):
                     raise InputError(
-                        f"row {row}: the span {name!r} lies outside the prompt of {len(ids)} tokens: {places}"
+                        f"row {row}: the span {name!r} is outside the prompt of {len(ids)} tokens: {shortened(places)}"
                     )
+
+    def check_prompts_differ(self) -> None:
+        """Raise an InputError that names the row unless every pair of prompts differs where the metric can see it."""
+        for row, (clean, corrupt, position) in enumerate(zip(self.clean, self.corrupt, self.position, strict=True), 1):
+            if torch.equal(clean[: position + 1], corrupt[: position + 1]):
+                where = "" if torch.equal(clean, corrupt) else f" up to token {position}, where the metric reads"
+                raise InputError(
+                    f"task {self.name!r}, row {row}: the clean and the corrupt prompt are the same{where}, so patching"
+                    " changes nothing: change a token of the corrupt one there"
+                )
 
     def check_spans(self, names: Sequence[str]) -> None:
         """Raise an InputError unless every prompt has a token for each of these spans, and none for two of them."""
@@ -263,6 +293,8 @@ class Task:
     def split(self, fraction: float = 0.5, seed: int = 0) -> tuple[Task, Task]:
         """Part the task in two by whole groups, so that the second part's names and templates are new.
 
+        Rows with the same clean prompt stay together, whatever their groups.
+
         Raises
         ------
         InputError
@@ -270,18 +302,20 @@ class Task:
         """
         if not 0 < fraction < 1:
             raise InputError(f"the fraction of a split must lie between 0 and 1, not {fraction}")
-        labels = sorted(set(self.groups))
+        groups = _joined(self.groups, [tuple(ids.tolist()) for ids in self.clean])
+        labels = sorted(set(groups))
         if len(labels) < 2:
             raise InputError(
                 f"task {self.name!r} cannot be split: all its examples ({len(self)}) belong to one group, so none would be"
-                " new to the other side; give more, different examples"
+                " new to the other side; give more, different examples, or search and report on the same ones, which is no"
+                " held-out evidence"
             )
-        sizes = {label: self.groups.count(label) for label in labels}
+        sizes = {label: groups.count(label) for label in labels}
         order = [labels[i] for i in np.random.default_rng(seed).permutation(len(labels))]
         counts = np.cumsum([sizes[label] for label in order])[:-1]
         first = set(order[: 1 + int(np.abs(counts - fraction * len(self)).argmin())])
-        inside = [row for row, label in enumerate(self.groups) if label in first]
-        outside = [row for row, label in enumerate(self.groups) if label not in first]
+        inside = [row for row, label in enumerate(groups) if label in first]
+        outside = [row for row, label in enumerate(groups) if label not in first]
         return self.subset(inside), self.subset(outside)
 
     def batches(self, size: int | None = None, *, share_prefix: bool = True) -> Iterator[Batch]:
@@ -351,11 +385,11 @@ class Task:
         return f"Task({self.name!r}, {len(self)} examples, metric={metric_name(self.metric)})"
 
 
-def _tokenise(example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
-    clean, corrupt = encode(tokenizer, example.clean), encode(tokenizer, example.corrupt)
-    answers = [answer_token(tokenizer, example.clean, answer, clean) for answer in example.answers]
-    wrong = [answer_token(tokenizer, example.clean, answer, clean) for answer in example.wrong]
-    return clean, corrupt, answers, wrong
+def _encoded(place: str, example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
+    try:
+        return encode_row(tokenizer, example.clean, example.corrupt, example.answers, example.wrong)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
 
 
 def _spans_of(example: Example, tokenizer: Tokenizer, ids: list[int]) -> dict[str, tuple[int, ...]]:
@@ -379,17 +413,108 @@ def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
-def _vector(row: Any) -> Tensor:
-    return torch.as_tensor(row, dtype=torch.long).reshape(-1)
+# ---- columns as they are given
 
 
-def _same_count(columns: Sequence[Sequence[Tensor]]) -> None:
-    counts = [len(column) for column in columns]
-    if len(set(counts)) > 1:
-        raise InputError(
-            "clean, corrupt, answers and wrong must have one entry an example, but have "
-            + ", ".join(str(count) for count in counts)
+def _prompts(name: str, column: Prompts) -> tuple[Tensor, ...]:
+    """Rows of ids; of what a tokenizer returns, those that its mask keeps."""
+    if not isinstance(column, Mapping):
+        return _vectors(name, column)
+    if "input_ids" not in column:
+        raise InputError(f"{name} is a mapping without input_ids: give token ids, or what a tokenizer returns")
+    rows = _vectors(name, column["input_ids"])
+    if column.get("attention_mask") is None:
+        return rows
+    masks = _vectors(f"the attention mask of {name}", column["attention_mask"])
+    _check_counts({f"input_ids of {name}": rows, "attention_mask": masks})
+    return tuple(_kept(name, row, *pair) for row, pair in enumerate(zip(rows, masks, strict=True), 1))
+
+
+def _kept(name: str, row: int, ids: Tensor, mask: Tensor) -> Tensor:
+    """The ids (T,) that the mask (T,) keeps: a run without gaps."""
+    kept = mask.nonzero().flatten()
+    if len(mask) != len(ids) or (len(kept) and int(kept[-1] - kept[0]) + 1 != len(kept)):
+        raise InputError(f"row {row} of {name}: the attention mask must have one run of 1s, and one entry a token")
+    return ids[kept]
+
+
+def _vectors(name: str, column: Any) -> tuple[Tensor, ...]:
+    try:
+        rows = list(column)
+    except TypeError:
+        raise InputError(f"{name} is {shortened(repr(column), 40)}: give one entry an example, token ids") from None
+    return tuple(_vector(f"row {number} of {name}", row) for number, row in enumerate(rows, 1))
+
+
+def _vector(place: str, row: Any) -> Tensor:
+    """Ids as a tensor (k,); a single id is a vector of one."""
+    try:
+        ids = torch.as_tensor(row).cpu()
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        ids = torch.tensor(float("nan"))
+    if ids.numel() and (
+        ids.is_floating_point()
+        or ids.is_complex()
+        or ids.dtype == torch.bool
+        or max(ids.shape, default=1) != ids.numel()
+    ):
+        raise InputError(f"{place} is {shortened(repr(row), 40)}: give token ids, whole numbers in one row")
+    return ids.long().reshape(-1)
+
+
+def _check_counts(columns: Mapping[str, Sequence[Any] | Tensor]) -> None:
+    """Refuse columns of different lengths, by name."""
+    counts = {name: len(column) for name, column in columns.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InputError(f"every column must have one entry an example, but their lengths are: {listed}")
+
+
+def _unpadded(rows: Sequence[Tensor], pad_id: int | None, lengths: Sequence[int] | Tensor | None) -> tuple[Tensor, ...]:
+    """Rows of ids without what follows the prompt."""
+    if lengths is not None:
+        rows = [ids[: int(length)] for ids, length in zip(rows, lengths, strict=True)]
+    if pad_id is not None:
+        rows = [ids[: len(ids) - _run(ids, pad_id)] for ids in rows]
+    return tuple(rows)
+
+
+def _check_padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor], end: bool) -> None:
+    """Refuse prompts that seem to be filled up to one length at the start, or at the ``end``."""
+    sides = [("ends", lambda ids: ids, "pad_id={}, lengths= or")] if end else []
+    for verb, seen, arguments in (*sides, ("begins", lambda ids: ids.flip(0), "")):
+        found = _padding([seen(ids) for ids in clean], [seen(ids) for ids in corrupt])
+        if found is not None:
+            row, pad, run = found
+            raise InputError(
+                f"row {row + 1} seems to be padded: it {verb} with {run} times the token {pad}, which the model would read"
+                f" as text: leave that out, or give {arguments.format(pad)} all that the tokenizer returns, with its"
+                " attention_mask"
+            )
+
+
+def _padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor]) -> tuple[int, int, int] | None:
+    """A row that ends in padding, the id of the padding, and how much of it there is.
+
+    An id counts as padding if prompts of one length end in runs of it, the same in clean and corrupt, of different
+    lengths or all of three and more, and it is nowhere else.
+    """
+    if len({len(ids) for ids in (*clean, *corrupt)}) != 1 or not len(clean[0]):
+        return None
+    ids = torch.stack([*clean, *corrupt])  # (2N, T)
+    for pad in ids[:, -1].unique().tolist():
+        runs = torch.tensor([_run(row, pad) for row in ids])  # (2N,)
+        alike = (
+            torch.equal(*runs.chunk(2)) and torch.equal((ids == pad).sum(1), runs) and int(runs.max()) < ids.shape[1]
         )
+        if alike and runs.max() >= 2 and (runs.min() >= 3 or len(runs.unique()) > 1):
+            return int(runs.argmax()), pad, int(runs.max())
+    return None
+
+
+def _run(ids: Tensor, pad: int) -> int:
+    """How many times ``pad`` ends the ids (T,)."""
+    return int((ids == pad).flip(0).long().cumprod(0).sum())
 
 
 def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, position: int) -> str | None:
@@ -402,17 +527,41 @@ def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, pos
         )
     if len(answers) == 0 or len(wrong) == 0:
         return "there must be at least one right and one wrong answer"
+    for kind, ids in (("right", answers.tolist()), ("wrong", wrong.tolist())):
+        if len(set(ids)) < len(ids):
+            twice = next(token for token in ids if ids.count(token) > 1)
+            return f"token {twice} is given twice as a {kind} answer: leave one out"
     both = sorted(set(answers.tolist()) & set(wrong.tolist()))
     if both:
         return f"token {both[0]} is given as right and as wrong answer: make them differ"
     if not 0 <= position < len(clean):
-        return f"the metric's position {position} lies outside the prompt of {len(clean)} tokens"
+        return f"the metric's position {position} is outside the prompt of {len(clean)} tokens, 0 ... {len(clean) - 1}"
     return None
 
 
-def _groups_of_equal_prompts(prompts: Sequence[Tensor]) -> tuple[int, ...]:
+def _labels(groups: Sequence[Any] | Tensor) -> tuple[int, ...]:
+    """Groups as numbers; names, and whatever else is given, are numbered as they come."""
+    listed = groups.tolist() if isinstance(groups, Tensor) else list(groups)
+    if all(isinstance(label, int) for label in listed):
+        return tuple(listed)
+    numbers: dict[Any, int] = {}
+    return tuple(numbers.setdefault(label, len(numbers)) for label in listed)
+
+
+def _joined(groups: Sequence[int], prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The groups, those that share a prompt made one, under the least of their labels."""
+    parent = {label: label for label in groups}
+
+    def least(label: int) -> int:
+        while parent[label] != label:
+            label = parent[label]
+        return label
+
     seen: dict[tuple[int, ...], int] = {}
-    return tuple(seen.setdefault(tuple(ids.tolist()), len(seen)) for ids in prompts)
+    for label, prompt in zip(groups, prompts, strict=True):
+        first, second = sorted((least(label), least(seen.setdefault(prompt, label))))
+        parent[second] = first
+    return tuple(least(label) for label in groups)
 
 
 def _buckets(rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:

@@ -1,106 +1,149 @@
-"""Reading a task from a file of JSON lines, with errors that name the line."""
+"""Reading a task from a file of JSON lines or a JSON array, with errors that name the line or row."""
 
 from __future__ import annotations
 
-import json
+import difflib
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from circuitsearch.errors import InputError
-from circuitsearch.text import Tokenizer, answer_token, encode
+from circuitsearch.errors import InputError, shortened
+from circuitsearch.files import Malformed, parse_json, read_text, to_json
+from circuitsearch.text import Row, Tokenizer, encode_row
 
 Item = TypeVar("Item")
-Row = tuple[list[int], list[int], list[int], list[int]]
-Spans = dict[str, int | list[int]]
 
 
-class IdsRow(BaseModel):
-    """A line that holds token ids; other keys are let be."""
+class _Row(BaseModel):
+    """What every row may have; keys that are not known are left alone."""
 
     model_config = ConfigDict(strict=True)
+    group: StrictInt | str | None = None
+    position: int | None = None
+    name: str | None = None
+    spans: dict[str, int | list[int]] = Field(default_factory=dict)
+
+
+class IdsRow(_Row):
+    """A row that holds token ids."""
+
     clean_ids: list[int]
     corrupt_ids: list[int]
     answer_id: int | list[int]
     wrong_id: int | list[int]
-    spans: Spans = Field(default_factory=dict)
 
-    def ids(self) -> Row:
+    def ids(self, tokenizer: Tokenizer | None) -> Row:
         return self.clean_ids, self.corrupt_ids, _listed(self.answer_id), _listed(self.wrong_id)
 
 
-class TextRow(BaseModel):
-    """A line that holds text; other keys are let be."""
+class TextRow(_Row):
+    """A row that holds text."""
 
-    model_config = ConfigDict(strict=True)
     clean: str
     corrupt: str
     answer: str | list[str]
     wrong: str | list[str]
-    spans: Spans = Field(default_factory=dict)
 
-    def ids(self, tokenizer: Tokenizer) -> Row:
-        answers = [answer_token(tokenizer, self.clean, answer) for answer in _listed(self.answer)]
-        wrong = [answer_token(tokenizer, self.clean, answer) for answer in _listed(self.wrong)]
-        return encode(tokenizer, self.clean), encode(tokenizer, self.corrupt), answers, wrong
+    def ids(self, tokenizer: Tokenizer | None) -> Row:
+        if tokenizer is None:
+            raise InputError("the row is text, but no tokenizer was given: pass the model's tokenizer, or token ids")
+        return encode_row(tokenizer, self.clean, self.corrupt, _listed(self.answer), _listed(self.wrong))
 
 
-def read_task_file(path: Path, tokenizer: Tokenizer | None) -> tuple[list[Row], list[Spans]]:
-    """Read the rows of ``path`` as ids: clean (T,), corrupt (T,), answers (k,), wrong (k,); and their spans.
+KNOWN = (*TextRow.model_fields, *(name for name in IdsRow.model_fields if name not in TextRow.model_fields))
+
+
+def read_task_file(path: Path, tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """Read the rows of ``path`` as the columns that :meth:`circuitsearch.Task.from_ids` takes.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, not UTF-8, or a line is not a row of a task; the sentence says which.
+        If the file is missing, empty, not text, or a row is not one of a task; the sentence says which.
     """
-    rows: list[tuple[Row, Spans]] = []
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
+    rows: list[IdsRow | TextRow] = []
+    ids: list[Row] = []
+    for place, text in _places(path):
         try:
-            rows.append(_parse(line, tokenizer))
+            row = _parsed(text)
+            ids.append(row.ids(tokenizer))
         except InputError as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
+            raise InputError(f"{shortened(path, 100)}, {place}: {error}") from None
+        rows.append(row)
     if not rows:
         raise InputError(f"{path} is empty: write one JSON object a line with clean, corrupt, answer, wrong")
-    return [row for row, _ in rows], [spans for _, spans in rows] if any(spans for _, spans in rows) else []
+    names = {row.name for row in rows}
+    clean, corrupt, answers, wrong = zip(*ids, strict=True)
+    return {
+        "clean": clean,
+        "corrupt": corrupt,
+        "answers": answers,
+        "wrong": wrong,
+        "name": rows[0].name if len(names) == 1 and rows[0].name else path.stem,
+        "spans": [row.spans for row in rows] if any(row.spans for row in rows) else (),
+        "groups": _groups(path, rows),
+        "position": _positions(rows, clean),
+    }
 
 
-def _lines(path: Path) -> list[str]:
+def _places(path: Path) -> Iterator[tuple[str, str]]:
+    """Each row's place in the file and its JSON: of an array its entries, else the lines that are not blank."""
+    text = read_text(path, "a task file")
+    if text.lstrip().startswith("["):
+        try:
+            entries = parse_json(text, list[Any])
+        except Malformed as error:
+            raise InputError(f"{shortened(path, 100)}: {error}") from None
+        yield from ((f"row {number}", to_json(entry)) for number, entry in enumerate(entries, 1))
+        return
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):  # and at no other character that breaks lines
+        if line.strip():
+            yield f"line {number}", line
+
+
+def _parsed(text: str) -> IdsRow | TextRow:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _parse(line: str, tokenizer: Tokenizer | None) -> tuple[Row, Spans]:
-    try:
-        content = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON ({error.msg} at column {error.colno}): write one JSON object a line") from None
+        content = parse_json(text, object)
+    except Malformed as error:
+        reason = str(error).replace(" at line 1, column", " at column")
+        raise InputError(f"{reason}: write one JSON object a line") from None
     if not isinstance(content, dict):
         raise InputError('not a JSON object: write {"clean": ..., "corrupt": ..., "answer": ..., "wrong": ...}')
+    _check_keys(content)
     try:
-        if "clean_ids" in content:
-            given = IdsRow.model_validate(content)
-            return given.ids(), given.spans
-        row = TextRow.model_validate(content)
-    except ValidationError as error:
-        raise InputError(_first_problem(error)) from None
-    if tokenizer is None:
-        raise InputError("the row is text, but no tokenizer was given: pass the model's tokenizer, or token ids")
-    return row.ids(tokenizer), row.spans
+        return parse_json(text, IdsRow if "clean_ids" in content else TextRow)
+    except Malformed as error:
+        raise InputError(
+            f"{error}: a row needs clean, corrupt, answer, wrong (or clean_ids, corrupt_ids, answer_id, wrong_id)"
+        ) from None
 
 
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing: a row needs clean, corrupt, answer, wrong (or clean_ids, corrupt_ids, answer_id, wrong_id)"
-    return f"the key {key!r} is not usable: {first['msg']}"
+def _check_keys(content: dict[str, Any]) -> None:
+    """Refuse a key that is nearly one that is read and missing, since it would be ignored."""
+    missing = [name for name in KNOWN if name not in content]
+    for key in content:
+        near = [] if key in KNOWN else difflib.get_close_matches(key, missing, n=1, cutoff=0.8)
+        if near:
+            raise InputError(f"the key {shortened(repr(key), 60)} is not read: did you mean {near[0]!r}?")
+
+
+def _groups(path: Path, rows: Sequence[_Row]) -> list[int | str] | None:
+    """Each row's group, if any has one."""
+    groups = [row.group for row in rows if row.group is not None]
+    if 0 < len(groups) < len(rows):
+        first = next(number for number, row in enumerate(rows, 1) if row.group is None)
+        raise InputError(f"{path}: row {first} has no group, though others have: give every row one, or none")
+    return groups or None
+
+
+def _positions(rows: Sequence[_Row], clean: tuple[list[int], ...]) -> list[int] | None:
+    """Where each row is read, if any row says so: the others are read at their last token."""
+    if all(row.position is None for row in rows):
+        return None
+    return [len(ids) - 1 if row.position is None else row.position for row, ids in zip(rows, clean, strict=True)]
 
 
 def _listed(value: Item | list[Item]) -> list[Item]:

@@ -1,19 +1,55 @@
-"""From text to token ids: the few lines that every task and task file share."""
+"""From text to token ids, and back: the few lines that every task and task file share."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from string import punctuation
+from typing import TYPE_CHECKING, Any
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, shortened
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Tokenizer = Any  # a transformers tokenizer; not imported, so that this module stays light
+Row = tuple[list[int], list[int], list[int], list[int]]  # ids of clean, corrupt, right and wrong answers
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of ``text``, with the special tokens that the tokenizer itself puts around a prompt, end token left out."""
+    """Token ids of ``text``, begun as the tokenizer begins a prompt, without the end token that it may add.
+
+    A text that holds the beginning already, as one made with a chat template does, gets no second one.
+    """
     ids = list(tokenizer(text).input_ids)
-    eos = getattr(tokenizer, "eos_token_id", None)
-    return ids[:-1] if len(ids) > 1 and ids[-1] == eos else ids
+    if len(ids) < 2 or (ids[-1] != getattr(tokenizer, "eos_token_id", None) and ids[0] not in ids[1:]):
+        return ids  # as nearly every text: no end to take away, no beginning that may be there twice
+    before, after = _added(tokenizer)
+    ids = ids[: len(ids) - len(after)]
+    return ids[len(before) :] if before and ids[len(before) :][: len(before)] == before else ids
+
+
+def _added(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Special tokens that the tokenizer itself puts before a text and after it."""
+    whole, bare = (list(tokenizer("a", add_special_tokens=special).input_ids) for special in (True, False))
+    before = next((k for k in range(len(whole)) if whole[k : k + len(bare)] == bare), 0)
+    return whole[:before], whole[before + len(bare) :]
+
+
+def encode_row(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[str], wrong: Sequence[str]) -> Row:
+    """Token ids of a pair of prompts and its answers.
+
+    Raises
+    ------
+    InputError
+        If a word is not in the vocabulary, an answer is not one token after the clean prompt, or spaces are given where
+        the model would read others.
+    """
+    clean_ids, corrupt_ids = (_known(tokenizer, text) for text in (clean, corrupt))
+    _check_spaces(clean, corrupt, [*right, *wrong])
+    right_ids, wrong_ids = (
+        [_answer(tokenizer, clean, answer, clean_ids) for answer in answers] for answers in (right, wrong)
+    )
+    return clean_ids, corrupt_ids, right_ids, wrong_ids
 
 
 def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int] | None = None) -> int:
@@ -31,9 +67,14 @@ def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: lis
     after = encode(tokenizer, prompt + answer)
     if after[: len(before)] != before or len(after) != len(before) + 1:
         pieces = tokenizer.convert_ids_to_tokens(after[len(before) :]) if after[: len(before)] == before else after
+        advice = (
+            "remove the space at the prompt's end and begin the answer with it"
+            if prompt.endswith(" ")
+            else "choose an answer that is one token, with its leading space"
+        )
         raise InputError(
-            f"the answer {answer!r} is not one token after {prompt[-40:]!r} in this tokenizer"
-            f" (it gives {pieces}): choose an answer that is one token, with its leading space"
+            f"the answer {_quoted(answer)} is not one token after {prompt[-40:]!r} in this tokenizer"
+            f" (it gives {shortened(pieces, 80)}): {advice}"
         )
     return after[-1]
 
@@ -45,3 +86,112 @@ def is_one_token(tokenizer: Tokenizer, word: str, prompt: str = "the") -> bool:
     except InputError:
         return False
     return token != getattr(tokenizer, "unk_token_id", None)
+
+
+# ---- what a model would not read as it was meant
+
+
+def _known(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a prompt all of whose words are in the vocabulary."""
+    ids = encode(tokenizer, text)
+    if _is_unknown(tokenizer, text, ids):
+        word = _unknown_word(tokenizer, text)
+        raise InputError(
+            f"the prompt {shortened(repr(text), 80)} has a word that the tokenizer does not know, {_quoted(word)}:"
+            " use another word, or the model's own tokenizer"
+        )
+    return ids
+
+
+def _is_unknown(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> bool:
+    """Whether the tokenizer put its unknown token in; one that is written in the text, or also begins texts, is meant."""
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if unknown is None or unknown not in ids or str(tokenizer.unk_token) in text:
+        return False
+    return unknown in ids[1:] or unknown not in _added(tokenizer)[0]
+
+
+def _unknown_word(tokenizer: Tokenizer, text: str) -> str:
+    """The first word that becomes the unknown token by itself, or the first of a text where none does."""
+    words = [word.strip(punctuation) or word for word in text.split()]
+    return next((word for word in words if _is_unknown(tokenizer, word, encode(tokenizer, word))), words[0])
+
+
+def _check_spaces(clean: str, corrupt: str, answers: Sequence[str]) -> None:
+    spaced = [answer for answer in answers if answer.startswith(" ")]
+    bare = [answer for answer in answers if answer[:1].isalnum()]
+    if spaced and any(prompt.endswith(" ") for prompt in (clean, corrupt)):
+        raise InputError(
+            f"the prompt ends with a space and the answer {_quoted(spaced[0])} begins with one: remove the prompt's"
+        )
+    if spaced and bare:
+        raise InputError(
+            f"the answer {_quoted(spaced[0])} begins with a space and {_quoted(bare[0])} does not: write all answers of a"
+            " row in one way"
+        )
+
+
+def _answer(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int]) -> int:
+    """The token of an answer that is known, and is not a new word without its space."""
+    token = answer_token(tokenizer, prompt, answer, prompt_ids)
+    if _is_unknown(tokenizer, answer, [token]):
+        raise InputError(
+            f"the tokenizer does not know the answer {_quoted(answer)}: use another one, or the model's own tokenizer"
+        )
+    if _is_cased(prompt[-1:]) and _is_cased(answer[:1]) and is_one_token(tokenizer, f" {answer}", prompt):
+        raise InputError(
+            f"the answer {_quoted(answer)} would go on the word that ends {prompt[-20:]!r}: begin it with a space, or give"
+            " token ids if that is meant"
+        )
+    return token
+
+
+def _is_cased(letter: str) -> bool:
+    """Whether it is a letter of a script that has capitals; those put spaces between words."""
+    return letter.lower() != letter.upper()
+
+
+def _quoted(text: str) -> str:
+    return shortened(repr(text), 40)
+
+
+# ---- from ids to text
+
+
+def likeliest_tokens(logits: Tensor, tokenizer: Tokenizer | None, k: int = 5) -> list[str]:
+    """Text of the ``k`` most likely tokens, the likeliest first; their ids where there is no tokenizer.
+
+    Parameters
+    ----------
+    logits
+        (vocabulary,), at the position of one prompt that the metric reads.
+    """
+    best = logits.topk(min(k, len(logits))).indices.tolist()
+    return [_text(tokenizer, token) for token in best]
+
+
+def answers_beside(
+    logits: Tensor, right: Sequence[int], wrong: Sequence[int], tokenizer: Tokenizer | None, k: int = 3
+) -> str:
+    """Say in one sentence which tokens are the likeliest after a prompt, and how likely its answers are.
+
+    Parameters
+    ----------
+    logits
+        (vocabulary,), at the position of one prompt that the metric reads.
+    right, wrong
+        Ids of that prompt's answers.
+    """
+    likeliest = ", ".join(map(repr, likeliest_tokens(logits, tokenizer, k)))
+    sides = (f"{kind} {_with_rank(logits, ids, tokenizer)}" for kind, ids in (("right", right), ("wrong", wrong)))
+    return f"the likeliest tokens are {likeliest}; yours are {' and '.join(sides)}"
+
+
+def _with_rank(logits: Tensor, ids: Sequence[int], tokenizer: Tokenizer | None) -> str:
+    best = max(ids, key=lambda token: float(logits[token]))
+    rank = int((logits > logits[best]).sum()) + 1
+    return f"{_text(tokenizer, best)!r} (rank {rank:,})"
+
+
+def _text(tokenizer: Tokenizer | None, token: int) -> str:
+    return str(token) if tokenizer is None else tokenizer.decode([token])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -83,6 +84,15 @@ def random_task(n: int = 5, length: int = 9, differs_at: int = 3, seed: int = 0)
     corrupt[:, differs_at] = (clean[:, differs_at] + 1 + torch.arange(n)) % VOCABULARY
     answers = torch.randint(0, VOCABULARY // 2, (n,), generator=generator)
     return Task.from_ids(clean, corrupt, answers, answers + VOCABULARY // 2, name="random")
+
+
+def blind_to(model: Any, task: Task) -> Any:
+    """A copy of the model that reads the task's corrupt prompts as the clean ones: tokens that differ are embedded alike."""
+    model = copy.deepcopy(model)
+    weight = model.get_input_embeddings().weight.data
+    for clean, corrupt in zip(task.clean, task.corrupt, strict=True):
+        weight[corrupt[clean != corrupt]] = weight[clean[clean != corrupt]]
+    return model
 
 
 def mixed_task(seed: int = 0) -> Task:

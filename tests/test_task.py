@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,9 +46,9 @@ def test_batches_are_no_larger_than_asked():
     assert {batch.start for batch in task.batches(3, share_prefix=False)} == {0}
 
 
-def test_a_metric_read_before_the_difference_keeps_its_position():
+def test_a_metric_read_at_the_difference_keeps_its_position():
     """The shared prefix never swallows the position that the metric reads."""
-    task = Task.from_ids([[1, 2, 3, 4]], [[1, 2, 3, 5]], [0], [1], position=[1])
+    task = Task.from_ids([[1, 2, 3, 4]], [[1, 5, 3, 4]], [0], [1], position=[1])
     assert next(iter(task.batches())).start == 1
 
 
@@ -67,10 +68,27 @@ def test_split_keeps_groups_whole():
 
 
 def test_equal_prompts_never_stand_on_both_sides():
-    """Without groups given, the same clean prompt counts as one."""
-    task = Task.from_ids([[1, 2], [1, 2], [3, 4]], [[1, 3], [1, 4], [3, 5]], [7] * 3, [8] * 3)
-    first, second = task.split(0.5)
-    assert {len(first), len(second)} == {1, 2}
+    """The same clean prompt counts as one group, whether groups are given or not."""
+    columns = [[1, 2], [1, 2], [3, 4]], [[1, 3], [1, 4], [3, 5]], [7] * 3, [8] * 3
+    for groups in (None, [0, 1, 2], [2, 1, 0], ["a", "b", "c"]):
+        first, second = Task.from_ids(*columns, groups=groups).split(0.5)
+        assert {len(first), len(second)} == {1, 2}
+
+
+def test_groups_that_share_prompts_are_joined_along_chains():
+    """a and b share a prompt, b and c another: all three stay together, and d is the other side."""
+    clean = [[1, 2], [1, 2], [3, 4], [3, 4], [5, 6]]
+    task = Task.from_ids(clean, [[9, 9]] * 5, [7] * 5, [8] * 5, groups=[3, 2, 2, 1, 4])
+    assert {len(side) for side in task.split(0.5)} == {1, 4}
+
+
+def test_copies_of_a_pair_are_counted_once():
+    """Digests of pairs do not depend on their order, and tell what two tasks have in common."""
+    columns = [[1, 2], [1, 2], [3, 4]], [[1, 3], [1, 3], [3, 5]], [7] * 3, [8] * 3
+    task = Task.from_ids(*columns)
+    digests = task.prompt_digests()
+    assert task.n_distinct == 2 and digests[0] == digests[1] and all(len(digest) == 16 for digest in digests)
+    assert task.subset([2, 0]).prompt_digests() == (digests[2], digests[0])
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 2])
@@ -82,7 +100,7 @@ def test_a_split_needs_two_sides(fraction):
 
 def test_one_group_cannot_be_split():
     """A task of one group says so."""
-    with pytest.raises(InputError, match="belong to one group"):
+    with pytest.raises(InputError, match=r"belong to one group.*or search and report on the same ones"):
         Task.from_ids([[1], [2]], [[3], [3]], [1, 1], [2, 2], groups=[0, 0]).split()
 
 
@@ -95,12 +113,121 @@ def test_one_group_cannot_be_split():
         (([[]], [[]], [1], [2]), "the prompt is empty"),
         (([[1], [2]], [[1]], [1], [2]), "one entry an example"),
         (([], [], [], []), "no examples"),
+        (([[1, 2]], [[1, 2]], [3], [4]), "row 1: the clean and the corrupt prompt are the same, so patching"),
+        (([[1], [2]], [[3], [3]], [[5, 5], [6]], [7, 8]), "row 1: token 5 is given twice as a right answer"),
+        (([[1.5]], [[2]], [3], [4]), "row 1 of clean is .1.5.: give token ids"),
+        ((["a"], [[2]], [3], [4]), "row 1 of clean is 'a': give token ids"),
+        (([[[1, 2], [3, 4]]], [[2]], [3], [4]), "row 1 of clean is .*: give token ids"),
+        (([[1]], [[2]], [2**63], [4]), "row 1 of answers is 9223372036854775808: give token ids"),
+        (([[1]], [[2]], 3, [4]), "answers is 3: give one entry an example"),
+        (({"ids": [[1]]}, [[2]], [3], [4]), "clean is a mapping without input_ids"),
     ],
 )
 def test_ids_that_make_no_task(columns, says):
     """Each fault is named with its row."""
     with pytest.raises(InputError, match=says):
         Task.from_ids(*columns)
+
+
+COLUMNS = {
+    "position": {"position": [1]},
+    "groups": {"groups": [0, 1, 2]},
+    "spans": {"spans": [{"S": 0}]},
+    "lengths": {"lengths": [2]},
+}
+
+
+@pytest.mark.parametrize(("name", "given"), COLUMNS.items(), ids=COLUMNS)
+def test_every_column_has_one_entry_an_example(name: str, given):
+    """A column that is too short or too long is refused by name, with all lengths, and no row is lost."""
+    says = f"one entry an example, but their lengths are: clean 2, .*{name} {len(given[name])}"
+    with pytest.raises(InputError, match=says):
+        Task.from_ids([[1, 2], [2, 3]], [[1, 3], [2, 4]], [1, 1], [2, 2], **given)
+
+
+def test_a_task_that_is_changed_is_checked_as_well():
+    """Columns that are replaced must fit, too."""
+    task = Task.from_ids([[1, 2], [2, 3]], [[1, 3], [2, 4]], [1, 1], [2, 2])
+    with pytest.raises(InputError, match=r"one entry an example, but their lengths are: .*groups 1"):
+        replace(task, groups=(1,))
+    with pytest.raises(InputError, match="row 1: the clean and the corrupt prompt are the same, so"):
+        replace(task, corrupt=task.clean).check_prompts_differ()
+
+
+def test_prompts_that_differ_only_after_what_is_read_are_refused():
+    """A causal model cannot see a later token."""
+    with pytest.raises(InputError, match=r"row 2: .* are the same up to token 1, where the metric reads"):
+        Task.from_ids([[1, 2, 3]] * 2, [[4, 2, 3], [1, 2, 5]], [6] * 2, [7] * 2, position=[1, 1])
+
+
+LONG, SHORT = ([5, 6, 7, 8, 9, 10], [5, 6, 7, 8, 30, 10]), ([20, 21, 22], [20, 32, 22])
+
+
+def padded(short: list[int], before: int = 0) -> list[int]:
+    """A short prompt with 0 before and after it, to six tokens."""
+    return [0] * before + short + [0] * (6 - before - len(short))
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize("as_type", [list, torch.tensor])
+def test_prompts_that_are_filled_up_are_refused(before: int, as_type):
+    """The answer is not read at padding, and none is read as text before it."""
+    columns = [as_type([long, padded(short, before)]) for long, short in zip(LONG, SHORT, strict=True)]
+    with pytest.raises(InputError, match=f"row 2 seems to be padded: it {'begins' if before else 'ends'} with 3 times"):
+        Task.from_ids(*columns, [1, 3], [4, 6])
+
+
+def test_prompts_all_filled_up_alike_are_refused():
+    """Three and more of a token that is nowhere else are padding, even where every prompt ends so."""
+    with pytest.raises(InputError, match="row 1 seems to be padded: it ends with 3 times the token 0"):
+        Task.from_ids([padded(SHORT[0])], [padded(SHORT[1])], [3], [6])
+
+
+def mask(before: int) -> list[list[int]]:
+    """The attention mask of a long prompt and a short one."""
+    return [[1] * 6, [int(before <= place < before + 3) for place in range(6)]]
+
+
+@pytest.mark.parametrize(
+    ("before", "given"),
+    [
+        (0, {"pad_id": 0}),
+        (0, {"lengths": [6, 3]}),
+        (0, {"lengths": torch.tensor([6, 3])}),
+        (0, "mask"),
+        (3, "mask"),
+    ],
+)
+def test_padding_that_is_named_is_left_out(before: int, given):
+    """An id, lengths or a tokenizer's mask give the task of the prompts as they are."""
+    bare = Task.from_ids(*zip(LONG, SHORT, strict=True), [1, 3], [4, 6])
+    columns = [[long, padded(short, before)] for long, short in zip(LONG, SHORT, strict=True)]
+    if given == "mask":
+        task = Task.from_ids(*({"input_ids": ids, "attention_mask": mask(before)} for ids in columns), [1, 3], [4, 6])
+    else:
+        task = Task.from_ids(*columns, [1, 3], [4, 6], **given)
+    assert task.digest() == bare.digest()
+
+
+def test_a_mask_with_a_gap_is_refused():
+    """A prompt is one run of tokens."""
+    with pytest.raises(InputError, match="row 1 of clean: the attention mask must have one run of 1s"):
+        Task.from_ids({"input_ids": [[1, 2, 3]], "attention_mask": [[1, 0, 1]]}, [[1, 3]], [1], [2])
+
+
+@pytest.mark.parametrize("clean", [[[1, 2, 2], [2, 4, 5]], [[1, 1], [2, 3]], [[1, 2, 2]], [[2, 1, 2, 2], [3, 4, 5, 6]]])
+def test_a_prompt_may_end_in_a_repeated_token(clean):
+    """A repeated token that is no padding is taken."""
+    corrupt = [[9, *row[1:]] for row in clean]
+    assert len(Task.from_ids(clean, corrupt, [7] * len(clean), [8] * len(clean))) == len(clean)
+
+
+def test_what_a_tokenizer_returns_is_read():
+    """A BatchEncoding is as good as its ids."""
+    from transformers import BatchEncoding
+
+    sides = [BatchEncoding({"input_ids": ids}) for ids in ([[1, 2], [3, 4, 5]], [[1, 3], [3, 5, 5]])]
+    assert [ids.tolist() for ids in Task.from_ids(*sides, [6, 6], [7, 7]).clean] == [[1, 2], [3, 4, 5]]
 
 
 def test_ids_beyond_the_vocabulary_name_the_row():
@@ -124,13 +251,27 @@ def test_a_file_of_ids_is_read(tmp_path):
         (b"", "is empty"),
         (b"\n \n", "is empty"),
         (b"{", "line 1: not JSON"),
-        (b"[1]", "line 1: not a JSON object"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"[1]", "row 1: not a JSON object"),
+        (b"[1", "not JSON"),
+        (b"\xffabc", "not UTF-8"),
         (ids_row().encode() + b"\n" + ids_row(wrong_id=None).encode(), "line 2: the key 'wrong_id' is missing"),
-        (ids_row(answer_id="x").encode(), "line 1: the key 'answer_id"),
+        (ids_row(answer_id="x").encode(), "line 1: at 'answer_id"),
         (ids_row(corrupt_ids=[1]).encode(), "row 1: the clean prompt has 3 tokens and the corrupt one 1"),
         (ids_row(wrong_id=4).encode(), "right and as wrong"),
         (b'{"clean": "a", "corrupt": "b", "answer": "c", "wrong": "d"}', "no tokenizer was given"),
+        (ids_row(grop=1).encode(), "line 1: the key 'grop' is not read: did you mean 'group'"),
+        (ids_row(answer_ids=[4], answer_id=None).encode(), "did you mean 'answer_id'"),
+        (ids_row(group=1).encode() + b"\n" + ids_row().encode(), "row 2 has no group"),
+        (ids_row(group=1.5).encode(), "line 1: at 'group"),
+        (ids_row(position=3).encode(), "row 1: the metric's position 3 is outside the prompt of 3 tokens"),
+        (ids_row(answer_id=2**63).encode(), "row 1 of answers is .*token ids"),
+        (ids_row(answer_id=2**64).encode(), "more than 64 bits"),
+        (ids_row().replace("4", "NaN").encode(), "line 1: not JSON: NaN is no number"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"clean": "' + b"a" * 1_000_000, "line 1: not JSON"),
+        (b'{"clean": "\\ud800", "corrupt": "b", "answer": "c", "wrong": "d"}', "half a surrogate pair"),
+        (b'{"clean_ids": [1, 2,], "corrupt_ids": [1, 3], "answer_id": 4, "wrong_id": 5}', "line 1: not JSON"),
+        (ids_row(corrupt_ids=[1, 2, 3]).encode(), "row 1: the clean and the corrupt prompt are the same"),
     ],
 )
 def test_files_that_hold_no_task(tmp_path, content, says):
@@ -139,7 +280,47 @@ def test_files_that_hold_no_task(tmp_path, content, says):
     path.write_bytes(content)
     with pytest.raises(InputError, match=says) as caught:
         Task.from_file(path)
-    assert "bad.jsonl" in str(caught.value) and "\n" not in str(caught.value)
+    assert "bad.jsonl" in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) <= 300
+
+
+WRITTEN = {
+    "lines": "{0}\n{1}\n",
+    "without a last line break": "{0}\n{1}",
+    "Windows": "{0}\r\n{1}\r\n",
+    "old Mac": "{0}\r{1}",
+    "array": "[{0}, {1}]",
+    "indented array": " [\n  {0},\n  {1}\n]\n",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("layout", WRITTEN.values(), ids=WRITTEN)
+def test_files_of_every_editor_are_read(tmp_path, layout: str, encoding: str):
+    """Line ends, marks and arrays make no difference, nor do separators of lines inside a text."""
+    path = tmp_path / "mine.jsonl"
+    rows = [ids_row(note="one \u2028 two \u0085 three").encode().decode("unicode_escape"), ids_row(answer_id=7)]
+    path.write_bytes(layout.replace("{0}", rows[0]).replace("{1}", rows[1]).encode(encoding))
+    assert [ids.tolist() for ids in Task.from_file(path).answers] == [[4], [7]]
+
+
+def test_all_keys_of_a_row_are_read(tmp_path):
+    """Groups stay together, the metric reads where a row says, and the task has the name of its rows."""
+    path = tmp_path / "mine.jsonl"
+    rows = [
+        ids_row(clean_ids=[n, 2, 3], group=group, name="colours", spans={"S": 1}, **({"position": 1} if n == 7 else {}))
+        for n, group in ((7, "red"), (8, "blue"), (9, "red"))
+    ]
+    path.write_text("\n".join(rows))
+    task = Task.from_file(path)
+    assert (task.name, task.groups, task.position) == ("colours", (0, 1, 0), (1, 2, 2))
+    assert {len(side) for side in task.split(0.5)} == {1, 2}
+
+
+def test_keys_that_are_not_known_are_left_alone(tmp_path):
+    """A note is no fault, nor is a key beside the one that it resembles."""
+    path = tmp_path / "mine.jsonl"
+    path.write_text(ids_row(note="x", id=3, name="a", names=["Mary"]))
+    assert Task.from_file(path).name == "a"
 
 
 def test_a_missing_file_is_one_sentence(tmp_path):
@@ -155,6 +336,6 @@ def test_the_digest_sees_every_choice():
     others = [
         Task.from_ids([[1, 4]], *columns[1:]).digest(),
         Task.from_ids(*columns[:3], [6]).digest(),
-        Task.from_ids(*columns, position=[0]).digest(),
+        replace(Task.from_ids(*columns), position=(0,)).digest(),
     ]
     assert same[0] == same[1] and len({same[0], *others}) == 4

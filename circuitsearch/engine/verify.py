@@ -100,6 +100,7 @@ def _check_state(model: Any) -> None:
 
 def _check_fit(described: Described, task: Task) -> None:
     task.check_vocabulary(described.model.config.vocab_size)
+    task.check_prompts_differ()
     limit = described.n_positions
     if limit is not None and task.max_length > limit:
         row = next(row for row, ids in enumerate(task.clean, 1) if len(ids) > limit)

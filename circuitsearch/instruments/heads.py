@@ -173,7 +173,7 @@ def head_roles(
 
 
 def _any_prompt() -> Task:
-    return Task.from_ids([[0, 1]], [[0, 1]], [0], [1])
+    return Task.from_ids([[0, 1]], [[1, 1]], [0], [1])
 
 
 def _prompts(

@@ -94,9 +94,10 @@ def drawn_twice(described: Described, n: int, tokenizer: Any = None, seed: int =
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([pool[torch.randperm(len(pool), generator=generator)[:half]] for _ in range(n)])
     ids = torch.cat([torch.tensor(start, dtype=torch.long).expand(n, -1), drawn, drawn], 1)
+    moved = torch.cat([ids[:, : len(start)], drawn.roll(1, 1), drawn], 1)  # the last token's successor is another one
     name = f"{half} random tokens said twice"
     task = Task.from_ids(
-        ids, ids, drawn[:, 0], drawn[:, 1], name=name, metric=logit_diff
+        ids, moved, drawn[:, 0], drawn[:, 1], name=name, metric=logit_diff
     )  # the first token comes again
     return task, len(start), half
 

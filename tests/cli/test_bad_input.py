@@ -242,7 +242,7 @@ def test_rows_that_cannot_be_used(refused: Callable[..., str], write: Callable[.
         (b'{"clean": \n', ("line 1", "JSON")),
         (b"clean,corrupt\n", ("line 1", "JSON")),
         ('{"clean": "é"}'.encode("latin-1"), ("UTF-8",)),
-        (b"\x00" * 10, ("line 1", "JSON")),
+        (b"\x00" * 10, ("UTF-8",)),
     ],
 )
 def test_files_that_are_no_task(refused: Callable[..., str], tmp_path: Path, content: bytes, words: tuple[str, ...]):
