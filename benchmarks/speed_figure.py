@@ -17,15 +17,17 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from circuitsearch import colours
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import encode, house_style, suffix_of, write
+from circuitsearch.figures.canvas import encode, figure_style, suffix_of
+from circuitsearch.files import write_bytes
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("gradients", "circuits", "exact", "acdc")
 SIZE = (6.6, 3.6)  # inches
 LOOKS: dict[str, dict[str, Any]] = {
-    "circuitsearch": {"color": style.SUPPORTS, "marker": "o"},
-    "auto-circuit": {"color": style.OPPOSES, "marker": "s"},
+    "circuitsearch": {"color": colours.SUPPORTS, "marker": "o"},
+    "auto-circuit": {"color": colours.OPPOSES, "marker": "s"},
     "TransformerLens": {"color": style.FAINT, "marker": "D"},
 }
 TASKS = {
@@ -98,8 +100,8 @@ def main(path: str) -> None:
     """Read the results and draw."""
     peers = json.loads((RESULTS / "peers.json").read_text())
     costs = {"circuitsearch": ours(), **{name: peers[name] for name in ("auto-circuit", "TransformerLens")}}
-    with house_style():
-        write(path, encode(draw(costs, peers["setting"]), suffix_of(path)))
+    with figure_style():
+        write_bytes(path, encode(draw(costs, peers["setting"]), suffix_of(path)))
 
 
 if __name__ == "__main__":

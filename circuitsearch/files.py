@@ -344,6 +344,17 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If the place cannot be written to.
+    """
+    write_whole(path, lambda part: part.write_bytes(content))
+
+
 def _read_bytes(path: str | Path, what: str, limit: int) -> bytes:
     with _opened(path, what) as file:
         size = os.fstat(file.fileno()).st_size

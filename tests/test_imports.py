@@ -15,37 +15,37 @@ import circuitsearch as cs
 
 PACKAGE = Path(cs.__file__).parent
 
-# From the ground up: a room may import those below its floor and beside it, none above.
-FLOORS = [
+# From the lowest layer up: a package or module may import those of its own layer and of lower ones.
+LAYERS = [
     {"errors"},
-    {"files"},
-    {"text", "journal", "show"},
+    {"files", "escape", "colours", "show"},
+    {"text", "journal"},
     {"granularity", "blocks", "names"},
     {"graph", "batch"},
     {"reachability"},
     {"metrics", "metric_contract", "circuit", "task", "task_file"},
+    {"roles", "formats"},
     {"models", "ablation"},
     {"engine"},
     {"scores", "loading", "faithfulness"},
     {"methods"},
-    {"search", "validation"},
-    {"figures", "formats", "run"},
-    {"instruments"},
+    {"search", "validation", "instruments"},
+    {"figures", "run"},
     {"cli"},
 ]
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 HEAVY = ("torch", "transformers", "matplotlib", "scipy", "numpy", "networkx")
 
 
 def files() -> Iterator[tuple[str, Path]]:
-    """Every module with the room that it belongs to."""
+    """Every file with the package or module at the top that it belongs to."""
     for file in sorted(PACKAGE.rglob("*.py")):
         parts = file.relative_to(PACKAGE).with_suffix("").parts
         yield ("pico" if parts[:2] == ("models", "pico") else parts[0]), file
 
 
 def imported(file: Path) -> set[str]:
-    """Rooms that a file imports, wherever in it; what only a type checker reads does not count."""
+    """What a file imports, wherever in it; what only a type checker reads does not count."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     typing_only = {
         node
@@ -68,22 +68,22 @@ def imported(file: Path) -> set[str]:
     return {"pico" if part[1:3] == ["models", "pico"] else part[1] for part in parts} - {"__version__"}
 
 
-def allowed(room: str) -> set[str]:
-    """Rooms that a room may import."""
-    if room == "tasks":
+def allowed(name: str) -> set[str]:
+    """Packages and modules that one may import."""
+    if name == "tasks":
         return {"tasks", "task", "metrics", "text", "errors"}
-    if room == "pico":  # its training script writes the tasks' texts
+    if name == "pico":  # its training script writes the tasks' texts
         return {"pico", "tasks", *allowed("models")}
-    rooms = {other for other, floor in FLOOR_OF.items() if floor <= FLOOR_OF[room]}
-    return rooms | ({"tasks", "pico"} if room == "cli" else set())
+    lower = {other for other, layer in LAYER_OF.items() if layer <= LAYER_OF[name]}
+    return lower | ({"tasks", "pico"} if name == "cli" else set())
 
 
-@pytest.mark.parametrize(("room", "file"), list(files()), ids=lambda value: getattr(value, "stem", value))
-def test_imports_run_one_way(room: str, file: Path):
-    """No room knows one above it."""
-    if room in ("__init__", "__main__"):
+@pytest.mark.parametrize(("name", "file"), list(files()), ids=lambda value: getattr(value, "stem", value))
+def test_imports_run_one_way(name: str, file: Path):
+    """No package imports from a layer above its own."""
+    if name in ("__init__", "__main__"):
         return
-    above = imported(file) - allowed(room)
+    above = imported(file) - allowed(name)
     assert not above, f"{file.relative_to(PACKAGE)} may not import {', '.join(sorted(above))}"
 
 
@@ -118,7 +118,7 @@ def test_every_public_name_is_there():
         (node.module, alias.name) for node in guard.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert told == {(home, name) for name, home in cs._HOME_OF.items()} | {
-        ("circuitsearch", room) for room in ("instruments", "tasks")
+        ("circuitsearch", package) for package in ("instruments", "tasks")
     }
     assert {name for _, name in told} == set(cs.__all__)
 

@@ -11,6 +11,7 @@ from circuitsearch import instruments
 from circuitsearch.cli.inputs import Question, device_named, named_task, task_from_file
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, unknown
+from circuitsearch.figures import draw
 from circuitsearch.files import write_whole
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
@@ -112,7 +113,7 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
     where.mkdir(parents=True, exist_ok=True)
     numbers, figure = where / f"{look.instrument}.json", where / f"{look.instrument}.svg"
     write_whole(numbers, result.save)
-    write_whole(figure, result.plot)
+    draw(result, figure)
     header, rows = result.table()
     terminal.table(f"{look.instrument} on {task.name}, {len(task)} prompt{'s' * (len(task) != 1)}", header, rows)
     for line in _remarks(result):

@@ -16,8 +16,8 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.cli.inputs import circuit_at
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
-from circuitsearch.figures.canvas import write
 from circuitsearch.figures.viewer import Evidence, Shown, draw_page, evidence, index_page
+from circuitsearch.files import write_bytes
 from circuitsearch.instruments import attention, direct_logit, head_roles
 from circuitsearch.run import MANIFEST, Manifest
 from circuitsearch.scores import Scores
@@ -144,7 +144,7 @@ def _compared(runs: Sequence[Path], pages: Sequence[Path], out: Path) -> Path:
         Shown(name, _seen_from(page, out), circuit_at(run), **_about(run))
         for name, run, page in zip(_names(runs), runs, pages, strict=True)
     ]
-    write(out, index_page(shown).encode())
+    write_bytes(out, index_page(shown).encode())
     return out
 
 

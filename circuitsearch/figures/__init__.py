@@ -5,5 +5,5 @@ from circuitsearch.figures.bars import draw_leave_one_out as draw_leave_one_out
 from circuitsearch.figures.compare import draw_comparison as draw_comparison
 from circuitsearch.figures.curves import draw_curve as draw_curve
 from circuitsearch.figures.diagram import caption_for as caption_for
-from circuitsearch.figures.diagram import draw as draw
+from circuitsearch.figures.drawing import draw as draw
 from circuitsearch.figures.heatmap import draw_heatmap as draw_heatmap

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from circuitsearch.circuit import Certificate, Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import plain_text
 from circuitsearch.figures.plot import panel, title, write_plot
 
 if TYPE_CHECKING:

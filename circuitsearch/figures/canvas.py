@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unicodedata import category
 
 from circuitsearch.errors import InputError
 from circuitsearch.figures.fonts import FAMILY, with_fonts
-from circuitsearch.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,8 +28,6 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-
-_TURNS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 # A date, a version or a host in the file would change its bytes from one run to the next.
 _METADATA = {
@@ -51,7 +47,7 @@ def suffix_of(path: str | Path, formats: tuple[str, ...] = FORMATS) -> str:
 
 
 @contextmanager
-def house_style(more: dict[str, Any] | None = None) -> Iterator[None]:
+def figure_style(more: dict[str, Any] | None = None) -> Iterator[None]:
     """Matplotlib's defaults with ours and any more on top, whatever the caller has set; restored afterwards."""
     from matplotlib import style
 
@@ -63,7 +59,7 @@ def house_style(more: dict[str, Any] | None = None) -> Iterator[None]:
 
 
 def encode(figure: Figure, suffix: str) -> bytes:
-    """Encode a figure; the same figure gives the same bytes. Call within :func:`house_style`."""
+    """Encode a figure; the same figure gives the same bytes. Call within :func:`figure_style`."""
     if suffix == "tex":
         from circuitsearch.figures.tikz import tikz
 
@@ -74,27 +70,8 @@ def encode(figure: Figure, suffix: str) -> bytes:
     return with_fonts(content.decode()).encode() if suffix == "svg" else content
 
 
-def write(path: str | Path, content: bytes) -> None:
-    """Write a file whole or not at all; an OSError says why not."""
-    write_whole(path, lambda part: part.write_bytes(content))
-
-
-def plain_text(text: str) -> str:
-    """Text with single spaces, and without what XML cannot hold: control characters, lone surrogates, non-characters.
-
-    Marks that turn the direction of writing are left out: they could turn what stands around them.
-
-    Examples
-    --------
-    >>> plain_text("two\\n lines\\x00")
-    'two lines\ufffd'
-    """
-    spaced = " ".join(text.translate(_TURNS).split())
-    return "".join("\ufffd" if category(char) in ("Cc", "Cs") or char in "\ufffe\uffff" else char for char in spaced)
-
-
 def text_width(text: str, size: float) -> float:
-    """Width in points of a text set in DejaVu Sans of a size in points. Call within :func:`house_style`."""
+    """Width in points of a text set in DejaVu Sans of a size in points. Call within :func:`figure_style`."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -102,7 +79,7 @@ def text_width(text: str, size: float) -> float:
 
 
 def shortened(text: str, size: float, room: float) -> str:
-    """Text that fits into a room in points, if need be with an ellipsis. Call within :func:`house_style`.
+    """Text that fits into a room in points, if need be with an ellipsis. Call within :func:`figure_style`.
 
     Examples
     --------

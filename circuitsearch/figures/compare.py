@@ -10,13 +10,14 @@ from typing import Any
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import FORMATS, plain_text, suffix_of
+from circuitsearch.figures.canvas import FORMATS, suffix_of
 from circuitsearch.figures.diagram import finish
 from circuitsearch.figures.page import POINTS, inches
 from circuitsearch.figures.paint import Look
 from circuitsearch.figures.plan import Plan, check_size, plan
-from circuitsearch.figures.roles import Roles, roles_of
+from circuitsearch.roles import Roles, roles_of
 
 
 def draw_comparison(

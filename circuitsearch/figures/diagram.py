@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.canvas import FORMATS, encode, house_style, plain_text, suffix_of, write
+from circuitsearch.errors import InputError
+from circuitsearch.escape import plain_text
+from circuitsearch.figures.canvas import FORMATS, encode, figure_style, suffix_of
 from circuitsearch.figures.dot import dot_source
 from circuitsearch.figures.insets import insets_of
 from circuitsearch.figures.page import POINTS, WIDTHS, inches
 from circuitsearch.figures.paint import Look, paint, room_for_drawing
 from circuitsearch.figures.place import place
 from circuitsearch.figures.plan import Plan, check_size, plan
-from circuitsearch.figures.roles import Roles, node_named, roles_of
 from circuitsearch.figures.style import NODE_WIDTH, theme_named
+from circuitsearch.files import write_bytes
+from circuitsearch.graph import Graph
+from circuitsearch.names import LOGITS, canonical_name
+from circuitsearch.roles import Roles, roles_of
 
 if TYPE_CHECKING:
     from circuitsearch.validation.report import Report
@@ -25,7 +30,7 @@ WIDEST = WIDTHS["two-column"]  # inches: what a figure that is given no width gr
 ROOM_BESIDE = 0.7  # of a column's room that a head with its inset may take
 
 
-def draw(
+def draw_circuit(
     circuit: Circuit,
     path: str | Path,
     *,
@@ -38,48 +43,7 @@ def draw(
     theme: str = "light",
     width: str | float | None = None,
 ) -> None:
-    """Draw a circuit as a figure: layers from bottom to top, colour by sign, width by strength, line style by port.
-
-    Blue edges support the behaviour, orange ones oppose it; the width is linear in |score|. Edges into q are dashed, into
-    k dotted, all others solid. Where nodes share a port, an edge into it is drawn to each of them that the circuit uses.
-    Of a large circuit the strongest edges have ways of their own; the others run together between rows, thin and faint.
-    A circuit of token positions has a column for each span; arrows tell from which tokens a head reads. The same circuit
-    gives the same bytes; fonts are embedded.
-
-    Parameters
-    ----------
-    circuit : Circuit
-        What to draw; edges without a score are grey, of one width.
-    path : path
-        Where to; its suffix chooses SVG, PDF, PNG (300 dpi), DOT, or HTML: a page to look around in, which takes
-        the report alone of what follows.
-    report : Report, optional
-        Its numbers make the caption, if none is given.
-    caption : str, optional
-        Text below the figure; see :func:`caption_for`. An empty one leaves it out.
-    highlight : iterable of str
-        Nodes to emphasise with a thick frame, in any tool's spelling.
-    roles : mapping or path, optional
-        What nodes do, ``{"a0.h0": "previous token"}``, or a JSON file of it: nodes of one role stand in a labelled box.
-        What ``cs.instruments.head_roles(...).by_head`` gives will do.
-    insets : mapping, optional
-        Attention patterns, (T, T) from query to key, to draw beside heads: ``{"a1.h2": pattern}``.
-    tokens : sequence of str
-        Names of the T tokens of the insets.
-    theme : str
-        ``"light"`` or ``"dark"``.
-    width : str or float, optional
-        Of the page: ``"one-column"``, ``"two-column"``, a venue's (``"neurips"``, ``"icml-column"``, ``"acl"`` ...) or
-        inches. Fonts keep their size in points. By default as wide as need be, at most two columns.
-
-    Raises
-    ------
-    InputError
-        If the circuit is empty or too large for a page, the suffix, a node, the theme or the width is unknown, roles or
-        insets cannot be read, or there is no Graphviz to lay the figure out.
-    OSError
-        If the place cannot be written to.
-    """
+    """Draw a circuit as a figure; see :func:`circuitsearch.draw`."""
     suffix = suffix_of(path, (*FORMATS, "dot", "html"))
     if suffix == "html":
         from circuitsearch.figures.viewer import draw_page
@@ -104,18 +68,28 @@ def finish(
 ) -> None:
     """Place and paint a plan, and write the file."""
     suffix = suffix_of(path, (*FORMATS, "dot"))
-    thick = frozenset(node_named(circuit.graph, figure.row_of, name) for name in highlight)
-    patterns = {node_named(circuit.graph, figure.row_of, name): pattern for name, pattern in insets.items()}
+    thick = frozenset(_node_named(circuit.graph, figure.row_of, name) for name in highlight)
+    patterns = {_node_named(circuit.graph, figure.row_of, name): pattern for name, pattern in insets.items()}
     if suffix == "dot":
-        write(path, dot_source(figure, look.caption).encode())
+        write_bytes(path, dot_source(figure, look.caption).encode())
         return
-    with house_style():
+    with figure_style():
         room = room_for_drawing(look.width or POINTS * WIDEST)
         beside = insets_of(patterns, tokens, ROOM_BESIDE * room / len(figure.columns) - NODE_WIDTH)
         sizes = {name: inset.size for name, inset in beside.items()}
         placed = place(figure, room, sizes, fill=look.width is not None)
         content = encode(paint(placed, replace(look, insets=beside, highlight=thick)), suffix)
-    write(path, content)
+    write_bytes(path, content)
+
+
+def _node_named(graph: Graph, nodes: Mapping[str, object], name: str) -> str:
+    """Canonical name of a node that a person called ``name``; an InputError says if the figure has none."""
+    canonical = canonical_name(name)
+    if canonical != LOGITS and canonical not in nodes:
+        canonical = graph.writers[graph.find_writer(name)]
+    if canonical not in nodes:
+        raise InputError(f"the circuit has no node {name!r}: it has {', '.join(list(nodes)[:8])} ...")
+    return canonical
 
 
 def caption_for(

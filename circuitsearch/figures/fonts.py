@@ -19,7 +19,7 @@ WEIGHTS = {"normal": "400", "bold": "700"}
 
 
 def with_fonts(svg: str) -> str:
-    """Embed the letters that an SVG's texts are set in, one font a weight. Call within ``canvas.house_style``."""
+    """Embed the letters that an SVG's texts are set in, one font a weight. Call within ``canvas.figure_style``."""
     letters: dict[str, set[str]] = {}
     for attributes, content in re.findall(r"<text ([^>]*)>(.*?)</text>", svg, re.DOTALL):
         weight = "bold" if re.search(r"font: (?:700|bold) ", attributes) else "normal"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitsearch.errors import InputError
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import plain_text
 from circuitsearch.figures.plot import LETTERS, LONGEST, axis_label, words, write_plot
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import Any
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.figures.canvas import plain_text
+from circuitsearch.escape import plain_text
 from circuitsearch.figures.curves import draw_curve
-from circuitsearch.figures.diagram import draw
+from circuitsearch.figures.drawing import draw
+from circuitsearch.instruments.result import Result
 from circuitsearch.methods.paths import PathEffects
 from circuitsearch.metrics import metric_name
 from circuitsearch.scores import Scores
@@ -27,12 +28,12 @@ LONGEST = 200  # letters of a cell
 CELL = ' style="text-align: left"'
 
 
-def as_svg(circuit: Circuit) -> str | None:
-    """Draw a circuit; None if it is empty or too large, or there is no Graphviz."""
+def as_svg(drawn: Circuit | Result) -> str | None:
+    """Draw a circuit or a result; None if a circuit is empty or too large, or there is no Graphviz."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "circuit.svg"
+        path = Path(folder) / "drawn.svg"
         try:
-            draw(circuit, path)
+            draw(drawn, path)
         except InputError:
             return None
         return _bare(path)

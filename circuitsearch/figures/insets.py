@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import plain_text, shortened, text_width
+from circuitsearch.figures.canvas import shortened, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ class Inset:
 
 
 def insets_of(patterns: Mapping[str, Any], tokens: Sequence[str], room: float) -> dict[str, Inset]:
-    """Read patterns by node; they are drawn with the tokens' names where those have room. Within ``house_style``.
+    """Read patterns by node; they are drawn with the tokens' names where those have room. Within ``figure_style``.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 from unicodedata import bidirectional, category
 
+from circuitsearch import colours
 from circuitsearch.figures import style
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ _TURNS = ("RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI")
 
 
 def draw_maps(maps: Sequence[Map], title: str, across: int = 4) -> Figure:
-    """Draw maps side by side, ``across`` of them in a row. Call within :func:`circuitsearch.figures.canvas.house_style`."""
+    """Draw maps side by side, ``across`` of them in a row. Call within :func:`circuitsearch.figures.canvas.figure_style`."""
     from matplotlib.figure import Figure
 
     maps = maps if len(maps) == 1 else [replace(each, most=min(each.most, SEVERAL)) for each in maps]
@@ -148,15 +149,15 @@ def _steep(each: Map) -> bool:
 def _draw(figure: Figure, axes: Axes, each: Map) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
-    low = [style.OPPOSES] if each.signed else []
-    colours = LinearSegmentedColormap.from_list("map", [*low, "#ffffff", style.SUPPORTS]).with_extremes(
+    low = [colours.OPPOSES] if each.signed else []
+    shades = LinearSegmentedColormap.from_list("map", [*low, "#ffffff", colours.SUPPORTS]).with_extremes(
         bad=style.FILL_END
     )
     finite = [abs(value) for row in each.values for value in row if isfinite(value)]
     most = max(finite, default=0.0) or 1.0
     shown = [[value if isfinite(value) else float("nan") for value in row] for row in each.values]
     rule = {"edgecolors": style.RULE, "linewidth": 0.2} if len(each.columns) <= RULED else {}
-    mesh = axes.pcolormesh(shown, cmap=colours, vmin=-most if each.signed else 0.0, vmax=most, **rule)
+    mesh = axes.pcolormesh(shown, cmap=shades, vmin=-most if each.signed else 0.0, vmax=most, **rule)
     _ticks(axes, each)
     _texts(axes, each, most)
     bar = figure.colorbar(mesh, ax=axes, fraction=0.05, pad=0.02)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import plain_text, shortened, text_width
+from circuitsearch.figures.canvas import shortened, text_width
 from circuitsearch.figures.insets import Inset, paint_inset
 from circuitsearch.figures.legend import Entry, groups, tint
 from circuitsearch.figures.place import Placed, Point
@@ -70,7 +71,7 @@ def room_for_drawing(width: float) -> float:
 
 
 def paint(placed: Placed, look: Look) -> Figure:
-    """Draw a placed plan. Call within ``canvas.house_style``."""
+    """Draw a placed plan. Call within ``canvas.figure_style``."""
     from matplotlib.figure import Figure
 
     drawing_width, drawing_height = placed.size

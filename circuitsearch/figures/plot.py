@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import encode, house_style, plain_text, suffix_of, write
+from circuitsearch.figures.canvas import encode, figure_style, suffix_of
 from circuitsearch.figures.page import inches
+from circuitsearch.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +40,8 @@ def write_plot(
     """
     suffix, chosen = suffix_of(path), style.theme_named(theme)
     across = COLUMN if width is None else inches(width)
-    with house_style(colours(chosen)):
-        write(path, encode(make(chosen, across), suffix))
+    with figure_style(colours(chosen)):
+        write_bytes(path, encode(make(chosen, across), suffix))
 
 
 def colours(theme: style.Theme) -> dict[str, Any]:

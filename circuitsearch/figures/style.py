@@ -1,7 +1,7 @@
 """The look of a diagram: what a sign, a strength, a port and a kind of node look like, on light paper and on dark.
 
-Colours are told apart by hue in every common kind of colour blindness, and by lightness in grey: what supports stands
-out from the paper, what opposes less so. ``tests/figures/test_style.py`` simulates it.
+What supports has more contrast with the paper than what opposes. ``tests/figures/test_style.py`` simulates colour
+blindness and grey.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from circuitsearch.colours import OPPOSES, SUPPORTS, UNKNOWN
 from circuitsearch.errors import unknown
 from circuitsearch.names import EMBED, LOGITS, PORTS
 
-SUPPORTS, OPPOSES, UNKNOWN = "#1b4f9c", "#f08a00", "#8a8a8a"
 INK, FAINT, RULE, BAND = "#1a1a1a", "#6b6b6b", "#cccccc", "#f4f4f4"
 FILL_ATTENTION, FILL_MLP, FILL_MIXER, FILL_END = "#ffffff", "#dfe9dc", "#f6e0c0", "#e4e4e4"
 

@@ -47,7 +47,7 @@ _CAPS = {"butt": "butt", "round": "round", "projecting": "rect"}
 
 
 def tikz(figure: Figure) -> str:
-    """Write a figure; the same figure gives the same text. Call within ``canvas.house_style``."""
+    """Write a figure; the same figure gives the same text. Call within ``canvas.figure_style``."""
     dpi = figure.dpi
     figure.set_dpi(72)  # so that a pixel is a point
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.figures.canvas import write
+from circuitsearch.files import write_bytes
 from circuitsearch.formats.cytoscape import cytoscape
 from circuitsearch.formats.elements import Elements, Roles, elements
 from circuitsearch.formats.gexf import gexf
@@ -57,7 +57,7 @@ def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles 
         If the place cannot be written to.
     """
     suffix = export_suffix(path)
-    write(path, WRITERS[suffix](elements(circuit, title, roles)).encode())
+    write_bytes(path, WRITERS[suffix](elements(circuit, title, roles)).encode())
 
 
 def export_suffix(path: str | Path) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 import networkx as nx
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.canvas import plain_text
-from circuitsearch.figures.roles import Roles, roles_of
+from circuitsearch.escape import plain_text
 from circuitsearch.names import LOGITS
 from circuitsearch.reachability import components
+from circuitsearch.roles import Roles, roles_of
 
 _KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "expert", "s": "mixer"}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+from circuitsearch import colours
 from circuitsearch.errors import InputError
-from circuitsearch.figures import style
 from circuitsearch.formats.elements import Elements, Link
 
 MOST_EDGES, MOST_LETTERS = 500, 50_000  # what Mermaid takes unless its page allows more
 _ARROWS = {"q": "-.->", "k": "-.->"}
-_COLOURS = {"supports": style.SUPPORTS, "opposes": style.OPPOSES}
+_COLOURS = {"supports": colours.SUPPORTS, "opposes": colours.OPPOSES}
 _STEPS = 6  # of width, half a pixel each: links of one look share a line
 
 
@@ -50,7 +50,7 @@ def _looks(links: tuple[Link, ...]) -> list[str]:
     looks: dict[tuple[str, float], list[str]] = {}
     for index, link in enumerate(links):
         width = 1 + round(abs(link.score or 0.0) / strongest * _STEPS) * 0.5
-        looks.setdefault((_COLOURS.get(link.sign, style.UNKNOWN), width), []).append(str(index))
+        looks.setdefault((_COLOURS.get(link.sign, colours.UNKNOWN), width), []).append(str(index))
     return [
         f"  linkStyle {','.join(indices)} stroke:{colour},stroke-width:{width:g}px"
         for (colour, width), indices in looks.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from torch import Tensor
 from circuitsearch.batch import Batch
 from circuitsearch.engine.components import Components
 from circuitsearch.errors import InputError
-from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.graph import Graph
 from circuitsearch.instruments.columns import in_order
 from circuitsearch.instruments.passes import Recording, batches, record, subject
@@ -19,9 +18,6 @@ from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.models.precision import widened
 from circuitsearch.task import Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BIAS = "bias"
 
@@ -77,14 +73,6 @@ class DirectLogit(Result):
             "logit": self.logit.tolist(),
             "per_prompt": self.per_prompt.tolist(),
         }
-
-    def _figure(self) -> Figure:
-        columns, values = by_layer(self.graph, self.values[:-1])
-        rows = [str(layer) for layer in range(self.graph.n_layers)]
-        ends = f"embed {self.values[0]:+.2f}, bias {self.values[-1]:+.2f}, sum {self.values.sum():+.2f}"
-        shown = Map(values.tolist(), rows, columns, ends, "layer", "head", f"direct effect, {self.target}")
-        before = ", before the soft cap" if self.capped else ""
-        return draw_maps([shown], f"{self.task}: direct logit attribution{before}, {prompts(len(self.logit))}")
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         order = self.values.abs().sort(descending=True, stable=True).indices[:10].tolist()
@@ -254,16 +242,3 @@ def _constant(run: Recording, way: Way, direction: Tensor) -> Tensor:
         if part.output_bias is not None:
             total = total + way.effect(part.output_bias.expand_as(direction)[None], direction)
     return total if shift is None else total + (direction @ widened(shift))[:, None]
-
-
-def by_layer(graph: Graph, values: Tensor) -> tuple[list[str], Tensor]:
-    """Values of the writers (U,) as a map (L, columns): heads, then MLPs and mixers where there are any; NaN elsewhere."""
-    kinds = [letter for letter in ("m", "s") if any(place.letter == letter for place in graph.parts)]
-    heads = graph.n_heads if any(place.kind == "heads" for place in graph.parts) else 0
-    out = values.new_full((graph.n_layers, heads + len(kinds)), torch.nan)
-    for place in graph.parts:
-        if place.kind == "heads":
-            out[place.layer, :heads] = values[place.rows]
-        else:
-            out[place.layer, heads + kinds.index(place.letter)] = values[place.rows.start]
-    return [*map(str, range(heads)), *({"m": "MLP", "s": "mixer"}[kind] for kind in kinds)], out

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.instruments.columns import columns_of, in_order
 from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.instruments.result import Result, strongest
 from circuitsearch.models.describe import Described
 from circuitsearch.names import EMBED
 from circuitsearch.task import Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +49,6 @@ class Decomposition(Result):
     error: float
     task: str
     n: int
-
-    def _figure(self) -> Figure:
-        told = {"rows": self.parts, "columns": self.columns, "row_name": "part", "downwards": True}
-        maps = [
-            Map(self.norms.tolist(), title="what it adds", unit="length", signed=False, **told),
-            Map(self.streams.tolist(), title="the stream after it", unit="length", signed=False, **told),
-            Map(self.shares.tolist(), title="its share of the end", unit="share", **told),
-        ]
-        return draw_maps(maps, f"{self.task}: residual stream, {prompts(self.n)}", across=3)
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         return ("part", "column", " share of the end"), strongest(self.shares, self.parts, self.columns)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError, unknown
-from circuitsearch.figures.maps import Map, draw_maps
 from circuitsearch.instruments.attribution import answer_weights
 from circuitsearch.instruments.detectors import DETECTORS, Detector, Looked, NameMover, inhibition, usable
 from circuitsearch.instruments.passes import Progress, batches, record, silent, subject
@@ -18,9 +17,6 @@ from circuitsearch.instruments.prompts import drawn_twice, shuffled
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SAID_TWICE = 32  # prompts of random tokens
 
@@ -97,20 +93,6 @@ class HeadRoles(Result):
     def to_dict(self) -> dict[str, Any]:
         """All numbers, and the table of roles."""
         return {**super().to_dict(), "by_head": {head: list(roles) for head, roles in self.by_head.items()}}
-
-    def _figure(self) -> Figure:
-        rows, columns = [str(layer) for layer in self.layers], [str(head) for head in range(self.scores.shape[2])]
-        excess = self.scores - self.nulls
-        maps = [
-            Map(excess[at].tolist(), rows, columns, role, "layer", "head", self.units[at], texts=self._marks(at))
-            for at, role in enumerate(self.roles)
-        ]
-        return draw_maps(
-            maps, f"{self.task}: heads' scores less their null; a ring marks those that are given the role"
-        )
-
-    def _marks(self, role: int) -> list[list[str]]:
-        return [["○" if given else "" for given in row] for row in self.given[role].tolist()]
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows = []

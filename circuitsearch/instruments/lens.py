@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -14,16 +14,12 @@ from torch import Tensor
 from circuitsearch.batch import Batch
 from circuitsearch.engine.components import Components
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.files import checking, read_safetensors, write_whole
 from circuitsearch.instruments.columns import Columns, columns_of, in_order, token_name
 from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _WHAT = "a tuned lens, safetensors with weight and bias"
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -64,16 +60,6 @@ class LogitLens(Result):
     tuned: bool
     task: str
     n: int
-
-    def _figure(self) -> Figure:
-        texts = [[cell[0][0] for cell in row] for row in self.top]
-        told = {"rows": self.layers, "columns": self.columns, "row_name": "stream before block", "signed": False}
-        maps = [
-            Map(self.probability.tolist(), title="answer", unit="probability", texts=texts, **told),
-            Map(self.entropy.tolist(), title="entropy", unit="nats", **told),
-        ]
-        name = "tuned lens" if self.tuned else "logit lens"
-        return draw_maps(maps, f"{self.task}: {name}, {prompts(self.n)}; in the cells the most likely token", across=1)
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows = [

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError, unknown
-from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.instruments.columns import Columns, columns_of, in_order
 from circuitsearch.instruments.decomposition import part_names
 from circuitsearch.instruments.passes import (
@@ -35,9 +34,6 @@ from circuitsearch.instruments.result import Result, strongest
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -222,14 +218,6 @@ class Patching(Result):
             if given not in known:
                 raise unknown("place", given, known)
         return float(self.effects[self.rows.index(row), self.columns.index(column)])
-
-    def _figure(self) -> Figure:
-        side = "head" if SITES[self.site].by_head else "token"
-        direction = f"fall of {self.metric}" if self.noising else f"rise of {self.metric}"
-        shown = Map(self.effects.tolist(), self.rows, self.columns, self.site, "place", side, direction)
-        ends = f"clean {self.clean:.2f}, corrupt {self.corrupt:.2f}"
-        patched = "corrupt into clean" if self.noising else "clean into corrupt"
-        return draw_maps([shown], f"{self.task}: {self.site} patched, {patched}; {ends}; {prompts(self.n)}")
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         return (self.site, "column", f" effect on {self.metric}"), strongest(self.effects, self.rows, self.columns)

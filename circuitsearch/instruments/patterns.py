@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError, unknown
-from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.instruments.columns import columns_of
 from circuitsearch.instruments.passes import batches, patterns_of, record, subject
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +54,6 @@ class Attention(Result):
         1, a duplicate-token head's n.
         """
         return self.patterns.diagonal(-back, 1, 2).mean(-1)
-
-    def _figure(self) -> Figure:
-        looks = {"rows": self.tokens, "columns": self.tokens, "signed": False, "downwards": True, "unit": "attention"}
-        maps = [
-            Map(pattern.tolist(), title=head, row_name="from", column_name="to", **looks)
-            for head, pattern in zip(self.heads, self.patterns, strict=True)
-        ]
-        return draw_maps(maps, f"{self.task}: attention, {prompts(self.n)}")
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         last = self.patterns[:, -1]

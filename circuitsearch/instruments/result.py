@@ -1,18 +1,15 @@
-"""What every instrument gives back: numbers that save, print and draw themselves."""
+"""What every instrument gives back: numbers that can be saved, printed and drawn."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from circuitsearch.figures.canvas import encode, house_style, suffix_of, write
-from circuitsearch.files import plain, to_json
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from circuitsearch import show
+from circuitsearch.files import plain, to_json, write_bytes
 
 
 class Result:
@@ -30,34 +27,11 @@ class Result:
         OSError
             If the place cannot be written to.
         """
-        write(path, (to_json(self.to_dict()) + "\n").encode())
+        write_bytes(path, (to_json(self.to_dict()) + "\n").encode())
 
-    def plot(self, path: str | Path | None = None) -> Figure:
-        """Draw the numbers, and write the figure if a path is given, as SVG, PDF or PNG by its suffix.
-
-        The same numbers give the same bytes.
-
-        Raises
-        ------
-        InputError
-            If the suffix is another.
-        OSError
-            If the place cannot be written to.
-        """
-        suffix = None if path is None else suffix_of(path)
-        with house_style():
-            figure = self._figure()
-            if path is not None and suffix is not None:
-                write(path, encode(figure, suffix))
-        return figure
-
-    def _repr_svg_(self) -> str:
+    def _repr_svg_(self) -> str | None:
         """The figure, for a notebook."""
-        with house_style():
-            return encode(self._figure(), "svg").decode()
-
-    def _figure(self) -> Figure:
-        raise NotImplementedError
+        return show.as_svg(self)
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """The most telling numbers as a header and rows of text."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError
-from circuitsearch.figures.maps import Map, draw_maps, prompts
 from circuitsearch.instruments.columns import Columns, columns_of, in_order
 from circuitsearch.instruments.passes import (
     Progress,
@@ -28,9 +27,6 @@ from circuitsearch.instruments.patching import Site, Stream
 from circuitsearch.instruments.result import Result, strongest
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FIRST, MIDDLE, LAST = "subject, first", "subject, middle", "subject, last"
 ROLES = ("before", FIRST, MIDDLE, LAST, "next", "further", "last token")
@@ -118,14 +114,6 @@ class CausalTrace(Result):
             f"the causal trace does not localise at the subject's last token, where {there:+.3f} of a fall of {fall:.3f} comes"
             f" back at most: it is largest at {column!r}, in {self.site} {row}, with {value:+.3f}"
         )
-
-    def _figure(self) -> Figure:
-        shown = Map(
-            self.effects.tolist(), self.rows, self.columns, self.site, "restored at", "", "rise of the probability"
-        )
-        window = f", windows of {self.window}" if self.window > 1 else ""
-        ends = f"clean {self.clean:.2f}, corrupted {self.corrupted:.2f}"
-        return draw_maps([shown], f"{self.task}: causal trace{window}; {ends}; {prompts(self.n)}, {self.seeds} noises")
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         return (self.site, "restored at", " effect"), strongest(self.effects, self.rows, self.columns)

@@ -22,27 +22,27 @@ def plots(folder: Path) -> None:
 
 
 def instruments(folder: Path) -> None:
-    """What the instruments draw, of induction."""
+    """What the instruments find, of induction."""
     model, tokenizer = cs.load("pico")
     task = cs.tasks.induction(tokenizer, n=64)
     effects = cs.sender_sweep(model, task, ["a1.h2<k>", "a1.h3<k>", "a1.h6<k>"])
     for theme, mark in (("light", ""), ("dark", "-dark")):
         cs.draw_heatmap(effects, folder / f"senders{mark}.svg", theme=theme)
     tools = cs.instruments
-    tools.head_roles(model, task, tokenizer=tokenizer).plot(folder / "head-roles.svg")
-    tools.direct_logit(model, task).plot(folder / "direct-logit.svg")
-    tools.logit_lens(model, task.subset([0]), tokenizer=tokenizer).plot(folder / "logit-lens.svg")
-    tools.activation_patching(model, task.subset(range(16)), tools.HeadOut()).plot(folder / "patching.svg")
+    cs.draw(tools.head_roles(model, task, tokenizer=tokenizer), folder / "head-roles.svg")
+    cs.draw(tools.direct_logit(model, task), folder / "direct-logit.svg")
+    cs.draw(tools.logit_lens(model, task.subset([0]), tokenizer=tokenizer), folder / "logit-lens.svg")
+    cs.draw(tools.activation_patching(model, task.subset(range(16)), tools.HeadOut()), folder / "patching.svg")
     twice = tools.said_twice(model, 8, tokenizer)  # random tokens, in which induction shows as a stripe
-    tools.attention(model, twice, ["a0.h0", "a1.h3"], tokenizer=tokenizer).plot(folder / "attention.svg")
+    cs.draw(tools.attention(model, twice, ["a0.h0", "a1.h3"], tokenizer=tokenizer), folder / "attention.svg")
 
 
 def facts(folder: Path) -> None:
-    """What the instruments draw by token span, of the country facts."""
+    """What the instruments find by token span, of the country facts."""
     model, tokenizer = cs.load("pico")
     tools, task = cs.instruments, cs.tasks.country_facts(tokenizer, n=16, seed=0)
-    tools.causal_trace(model, task, "country", site=tools.Stream(), seeds=2).plot(folder / "causal-trace.svg")
-    tools.decompose(model, task, spans=list(task.span_names)).plot(folder / "decomposition.svg")
+    cs.draw(tools.causal_trace(model, task, "country", site=tools.Stream(), seeds=2), folder / "causal-trace.svg")
+    cs.draw(tools.decompose(model, task, spans=list(task.span_names)), folder / "decomposition.svg")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgba
 
+from circuitsearch import colours
 from circuitsearch.errors import InputError
 from circuitsearch.figures import draw_heatmap, heatmap, style
 from circuitsearch.graph import Graph
@@ -57,10 +58,10 @@ def test_colours_go_by_sign_and_white_is_nought(effects):
     figure.draw_without_rendering()
     axes = figure.axes[0]
     mlps, heads = (np.asarray(mesh.get_facecolor()).reshape(3, -1, 4) for mesh in axes.collections)  # (L, columns, 4)
-    assert heads[0, 1] == pytest.approx(to_rgba(style.SUPPORTS), abs=0.01)
-    assert heads[1, 3] == pytest.approx(to_rgba(style.OPPOSES), abs=0.01)
+    assert heads[0, 1] == pytest.approx(to_rgba(colours.SUPPORTS), abs=0.01)
+    assert heads[1, 3] == pytest.approx(to_rgba(colours.OPPOSES), abs=0.01)
     assert heads[0, 0] == pytest.approx(to_rgba("white"), abs=0.01)
-    halfway = [(1 + part) / 2 for part in to_rgba(style.SUPPORTS)]
+    halfway = [(1 + part) / 2 for part in to_rgba(colours.SUPPORTS)]
     assert mlps[1, 0] == pytest.approx(halfway, abs=0.01)
     for grey in (heads[2, 0], mlps[2, 0]):
         assert grey == pytest.approx(to_rgba(style.FILL_END), abs=0.01)

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from circuitsearch.circuit import Circuit
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import draw, draw_agreement, draw_curve, draw_heatmap
-from circuitsearch.figures.canvas import encode, house_style, plain_text
+from circuitsearch.figures.canvas import encode, figure_style
 from circuitsearch.figures.inline import as_html
 from circuitsearch.figures.maps import Map, draw_maps
 from circuitsearch.formats import export
@@ -192,7 +193,7 @@ def test_tokens_of_maps():
     for tokens in chunks(HOSTILE, 40):
         values = torch.eye(len(tokens)).tolist()
         shown = Map(values, tokens, tokens, title=tokens[0], row_name=tokens[-1], column_name="key", unit=tokens[1])
-        with house_style():
+        with figure_style():
             check_svg(encode(draw_maps([shown], " ".join(tokens[:3])), "svg"))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import draw, draw_curve
-from circuitsearch.figures.canvas import plain_text
 from circuitsearch.figures.tex_text import tex_text
 from tests.figures.hostile import HOSTILE, LONG
 

@@ -152,3 +152,22 @@ def test_bad_input_is_said(tmp_path: Path):
     with pytest.raises(InputError, match=r"a7\.h7"):
         export(circuit, tmp_path / "c.gexf", roles={"a7.h7": "x"})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "circuitsearch.Circuit.load(sys.argv[1])",
+        "[circuitsearch.export(circuit, f'{sys.argv[2]}/c.{name}', roles={'0.1': 'x'}) for name in ('graphml', 'gexf', 'cyjs', 'mmd')]",
+    ],
+    ids=("read", "convert"),
+)
+def test_no_drawing_library_is_loaded(code: str, tmp_path: Path):
+    """Another tool's circuit is read and converted without anything that draws."""
+    place = tmp_path / "foreign.json"
+    Circuit.from_edges(Graph(2, 2, 2), [("input", "blocks.1.hook_q_input[:, :, 1]"), ("L1H1", "output")]).save(place)
+    start = "import sys, circuitsearch; circuit = circuitsearch.Circuit.load(sys.argv[1])"
+    command = [sys.executable, "-c", f"{start}\n{code}\nprint(*sys.modules)", str(place), str(tmp_path)]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert "circuitsearch.circuit" in loaded
+    assert not loaded & {"matplotlib", "graphviz", "circuitsearch.figures"}

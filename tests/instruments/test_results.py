@@ -1,4 +1,4 @@
-"""Results print, save and draw themselves, whatever stands in their tokens."""
+"""Results are saved, printed and drawn, whatever their tokens are."""
 
 from __future__ import annotations
 
@@ -62,13 +62,27 @@ def test_figures_are_whole_and_the_same(make: Callable[[], Result], tmp_path: Pa
     before = dict(mpl.rcParams)
     result = make()
     for name in ("one.svg", "two.svg", "one.pdf"):
-        result.plot(tmp_path / name)
+        cs.draw(result, tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     text = "".join(xml.parse(tmp_path / "one.svg").getroot().itertext())
     assert "\u202e" not in text and "\x1b" not in text
-    assert result.plot().axes and dict(mpl.rcParams) == before
+    assert dict(mpl.rcParams) == before
     with pytest.raises(cs.InputError, match="suffix"):
-        result.plot(tmp_path / "one.txt")
+        cs.draw(result, tmp_path / "one.txt")
+
+
+def test_a_notebook_shows_a_result_as_its_figure():
+    """The figure itself, without what comes before the element of a file."""
+    shown = ALL["lens"]()._repr_svg_()
+    assert shown is not None and xml.fromstring(shown).tag.endswith("svg")
+
+
+def test_what_is_not_drawn_is_refused(tmp_path: Path):
+    """A value without a figure, and an option that results do not take."""
+    with pytest.raises(cs.InputError, match="cannot draw a str: give a circuit"):
+        cs.draw("circuit.json", tmp_path / "one.svg")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="theme"):
+        cs.draw(ALL["lens"](), tmp_path / "one.svg", theme="dark")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)

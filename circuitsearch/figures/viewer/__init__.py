@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.canvas import write
 from circuitsearch.figures.viewer.data import NOTHING, page_data
 from circuitsearch.figures.viewer.data import Evidence as Evidence
 from circuitsearch.figures.viewer.index import Shown as Shown
 from circuitsearch.figures.viewer.index import index_page as index_page
 from circuitsearch.figures.viewer.measure import evidence as evidence
 from circuitsearch.figures.viewer.page import html_page
+from circuitsearch.files import write_bytes
 
 if TYPE_CHECKING:
     from circuitsearch.validation.report import Report
@@ -50,4 +50,4 @@ def draw_page(
         If the place cannot be written to.
     """
     content = html_page(page_data(circuit, report, evidence, model=model, method=method))
-    write(path, content.encode())
+    write_bytes(path, content.encode())

@@ -13,18 +13,19 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from circuitsearch import colours
+from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.canvas import plain_text
 
 # In the order in which they build on one another; joined, they are one module, and nothing of them is global.
 MODULES = ("text", "circuit", "state", "layout", "paint", "svg", "graph", "size", "panel", "main")
 
 LIGHT = {
     "dark": "0",
-    "supports": style.SUPPORTS,
-    "opposes": style.OPPOSES,
-    "unknown": style.UNKNOWN,
-    "supports-text": style.SUPPORTS,
+    "supports": colours.SUPPORTS,
+    "opposes": colours.OPPOSES,
+    "unknown": colours.UNKNOWN,
+    "supports-text": colours.SUPPORTS,
     "opposes-text": "#8f4f00",  # the orange as text, at a contrast that can be read
     "ink": style.INK,
     "faint": "#5f5f5f",
@@ -36,7 +37,7 @@ LIGHT = {
     "embed": style.FILL_END,
     "logits": style.FILL_END,
     "node-line": "#6b6b6b",
-    "focus": style.SUPPORTS,
+    "focus": colours.SUPPORTS,
     "marked": "#f3e3c8",
 }
 DARK = {

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.figures.canvas import plain_text
+from circuitsearch.escape import plain_text
 from circuitsearch.files import read_json
-from circuitsearch.graph import Graph
 from circuitsearch.names import LOGITS, canonical_name
 
 _WHAT = 'a file of roles, {"a0.h0": "previous token"}'
@@ -43,13 +42,3 @@ def roles_of(circuit: Circuit, roles: Roles | None) -> dict[str, str]:
             raise InputError(f"the role of {name} must be a text, not {role!r}")
         found[node] = plain_text(role)
     return found
-
-
-def node_named(graph: Graph, nodes: Mapping[str, object], name: str) -> str:
-    """Canonical name of a node that a person called ``name``; an InputError says if the figure has none."""
-    canonical = canonical_name(name)
-    if canonical != LOGITS and canonical not in nodes:
-        canonical = graph.writers[graph.find_writer(name)]
-    if canonical not in nodes:
-        raise InputError(f"the circuit has no node {name!r}: it has {', '.join(list(nodes)[:8])} ...")
-    return canonical
