@@ -1,8 +1,8 @@
-"""A run that interventions start from, with everything that they take from it.
+"""The reference run: the run that interventions start from, with every activation that they reuse.
 
-Legend of shapes: B prompts, T positions, D stream width, U writers, V readers, S spans, H heads, K head width. Places
-are the points where the stream is read: the parts of every block, and the end. After the last attention only the positions
-that the metric reads are left, so there T is 1.
+Legend of shapes: B prompts, T positions, D stream width, U writers, V readers, S spans, H heads, K head width. A stream is
+stored for every part index, as the part reads it, and once more for the end. After the last part that mixes positions only
+the positions that the metric reads are computed, so there T is 1.
 """
 
 from __future__ import annotations
@@ -21,72 +21,72 @@ from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
 
 
 class ReplayContext:
-    """What all runs on one pair share: the components, where the metric reads, and the ablated stream."""
+    """What all replays on one batch share: the model's components, the metric's positions, and the ablated stream."""
 
     def __init__(self, pair: Pair) -> None:
         self.pair, self.described = pair, pair.described
-        self.graph: Graph = pair.described.graph.base  # a coarser graph's masks are expanded to this one's
+        self.graph: Graph = pair.described.graph.base  # masks of a coarser graph are expanded to it
         self.components = Components(pair.described, pair.clean_ids, pair.prefix)
         self.position = pair.batch.position - pair.batch.start  # (B,)
-        places = self.graph.parts
-        self.last_mixing = max((index for index, place in enumerate(places) if place.mixes), default=-1)
-        stage = places[self.last_mixing].layer, places[self.last_mixing].stage
-        self.first_trimmed = min(index for index, place in enumerate(places) if (place.layer, place.stage) == stage)
+        parts = self.graph.parts
+        self.last_mixing = max((index for index, part in enumerate(parts) if part.mixes), default=-1)
+        stage = parts[self.last_mixing].layer, parts[self.last_mixing].stage
+        self.first_trimmed = min(index for index, part in enumerate(parts) if (part.layer, part.stage) == stage)
 
     def trim(self, tensor: Tensor, prompts: int = 0) -> Tensor:
-        """Pick the positions that the metric reads: (..., B, T, ...) -> (..., B, 1, ...), B being dimension ``prompts``."""
+        """Select the position that the metric reads: (..., B, T, ...) -> (..., B, 1, ...), where ``prompts`` is B's dimension."""
         index = self.position.view(-1, *[1] * (tensor.dim() - prompts - 1))
         shape = list(tensor.shape)
         shape[prompts + 1] = 1
         return tensor.gather(prompts + 1, index.expand(shape))
 
-    def trim_output(self, index: int, tensor: Tensor) -> Tensor:
-        """What a part gives (B, T, ...) as it is, or where the metric reads if nothing after it mixes positions."""
-        return self.trim(tensor) if index >= self.first_trimmed else tensor
+    def trim_output(self, index: int, output: Tensor) -> Tensor:
+        """A part's output (B, T, ...), trimmed to the metric's positions if no later part mixes positions."""
+        return self.trim(output) if index >= self.first_trimmed else output
 
     def spans(self, length: int) -> Tensor | None:
-        """The span of each position (B, T), or of those that the metric reads (B, 1); None where there is one span."""
+        """The span of each position (B, T), or of those that the metric reads (B, 1); None if there is one span."""
         spans = self.pair.spans
         return spans if spans is None or spans.shape[1] == length else self.trim(spans)
 
     @cached_property
     @torch.no_grad()
     def ablated_stream(self) -> list[Tensor]:
-        """The ablated stream (B, T, D) at every place: what each part reads, and the end."""
+        """The stream (B, T, D) that each part reads, and the end, when every edge is cut."""
         ablated = self.pair.ablated
-        places: list[Tensor] = []
-        stream, added = ablated.embed, []
-        for place, part, gave in zip(self.graph.parts, self.described.parts, ablated.parts, strict=True):
-            if place.rows.start == place.seen:  # a new stage: what the one before wrote is there now
-                stream, added = sum(added, start=stream), []
-            places.append(stream)
-            added.append(part.write(gave))
-        places.append(sum(added, start=stream))
-        return [self.trim(at) if index > self.last_mixing else at for index, at in enumerate(places)]
+        streams: list[Tensor] = []
+        stream, writes = ablated.embed, []
+        for nodes, part, output in zip(self.graph.parts, self.described.parts, ablated.parts, strict=True):
+            if nodes.rows.start == nodes.seen:  # a new stage reads what the stage before it wrote
+                stream, writes = sum(writes, start=stream), []
+            streams.append(stream)
+            writes.append(part.write(output))
+        streams.append(sum(writes, start=stream))
+        return [self.trim(each) if index > self.last_mixing else each for index, each in enumerate(streams)]
 
 
 @dataclass(frozen=True)
 class ReferenceRun:
-    """A run that interventions start from.
+    """A run that interventions start from, with the activations that they reuse.
 
     Attributes
     ----------
     kept : Tensor
-        Boolean (U, V, S), the edges of the base graph that it keeps, in each span.
+        Boolean (U, V, S): the edges of the base graph that it keeps, in each span.
     projections : dict
-        Of each attention its projections by module: (B, T, features).
+        Of each attention, by part index, its projection modules' outputs (B, T, features).
     expert_inputs : dict
-        Of each mixture whose experts are nodes what its ports read, after the norm: (P, B, T, D).
+        Of each mixture whose experts are nodes, the normalised stream at its ports: (P, B, T, D).
     part_outputs : list
-        What each part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D).
+        Output of each part: heads' scaled values (B, T, H, K), or what it adds to the stream (B, T, D).
     deltas : Tensor
-        (U', B, T, D), each write less its ablated one, for the writers that the last attention sees.
+        (U', B, T, D): each write minus its ablated value, for the writers that the last mixing part sees.
     trimmed_deltas : Tensor
-        (U, B, 1, D), the same where the metric reads.
+        (U, B, 1, D): the same for all writers, at the metric's positions.
     uncut_stream : list
-        The stream at every place as if nothing were cut: the ablated one and all that is brought (B, T, D).
+        The stream (B, T, D) at each part index as if no edge into it were cut: the ablated stream plus all deltas.
     logits : Tensor
-        (B, vocabulary).
+        (B, vocabulary) at the metric's positions.
     """
 
     context: ReplayContext
@@ -101,20 +101,20 @@ class ReferenceRun:
 
 
 def run_reference(context: ReplayContext, kept: Tensor) -> ReferenceRun:
-    """Run the circuit that keeps the edges ``kept``, boolean (U, V) of the described graph, and keep what interventions need."""
+    """Run the circuit ``kept``, boolean (U, V) of the described graph, and record what interventions on it reuse."""
     with torch.no_grad():
         return _ReferencePass(context, context.described.graph.expand(kept)).run()
 
 
 class BlockPass:
-    """The order in which a block's parts read and write."""
+    """The order in which the parts of every block read from and write to the stream."""
 
     def __init__(self, context: ReplayContext) -> None:
         self.context, self.graph, self.parts = context, context.graph, context.described.parts
         self.ablated = context.pair.ablated
 
     def run_blocks(self) -> None:
-        """Run all blocks; after the last part that mixes positions leave only those that the metric reads."""
+        """Run all blocks; after the last part that mixes positions only the metric's positions are left."""
         for stage in self.graph.stages:
             for index in stage:
                 part = self.parts[index]
@@ -128,11 +128,11 @@ class BlockPass:
                 self.write(index, self.parts[index])
 
     def run_heads(self, index: int, part: Heads) -> None:
-        """Read the stream and find an attention's heads' values."""
+        """Compute an attention's output from the stream."""
         raise NotImplementedError
 
     def run_part(self, index: int, part: Whole) -> None:
-        """Read the stream and find what any other part gives."""
+        """Compute any other part's output from the stream."""
         raise NotImplementedError
 
     def trim_positions(self) -> None:
@@ -140,95 +140,104 @@ class BlockPass:
         raise NotImplementedError
 
     def write(self, index: int, part: AnyPart) -> None:
-        """Add what a part gives to the stream."""
+        """Add a part's output to the stream."""
         raise NotImplementedError
 
 
 class _ReferencePass(BlockPass):
-    """One circuit, from one end to the other."""
+    """Run one circuit from the embedding to the logits."""
 
     def __init__(self, context: ReplayContext, kept: Tensor) -> None:
         super().__init__(context)
         self.kept = kept
         embed = context.pair.clean[0].embed
         b, t, d = embed.shape
-        self.early = embed.new_zeros(self.graph.parts[context.last_mixing].seen, b, t, d)
-        self.late = embed.new_zeros(len(self.graph.writers), b, 1, d)
-        self.deltas = self.early  # the one that is read now
-        self.total = torch.zeros_like(embed)  # all that is brought so far
+        self.all_positions = embed.new_zeros(self.graph.parts[context.last_mixing].seen, b, t, d)
+        self.trimmed = embed.new_zeros(len(self.graph.writers), b, 1, d)
+        self.deltas = self.all_positions  # those that are read at present
+        self.total = torch.zeros_like(embed)  # sum of all deltas so far
         self.projections: dict[int, dict[nn.Module, Tensor]] = {}
         self.expert_inputs: dict[int, Tensor] = {}
         self.part_outputs: list[Tensor] = []
         self.uncut_stream: list[Tensor] = []
-        self._write(0, embed - self.ablated.embed)
+        self._add_delta(0, embed - self.ablated.embed)
 
     def run(self) -> ReferenceRun:
         self.run_blocks()
-        self._enter(len(self.parts))
+        self._start_part(len(self.parts))
         logits = self.context.components.unembed(self._stream(len(self.graph.readers) - 1)[:, 0])
-        found = self.projections, self.expert_inputs, self.part_outputs
-        return ReferenceRun(self.context, self.kept, *found, self.early, self.late, self.uncut_stream, logits)
+        return ReferenceRun(
+            self.context,
+            self.kept,
+            self.projections,
+            self.expert_inputs,
+            self.part_outputs,
+            self.all_positions,
+            self.trimmed,
+            self.uncut_stream,
+            logits,
+        )
 
-    def _write(self, writer: int, brought: Tensor) -> None:
-        self.deltas[writer] = brought
-        self.total = self.total + brought
+    def _add_delta(self, writer: int, delta: Tensor) -> None:
+        self.deltas[writer] = delta
+        self.total = self.total + delta
 
     def trim_positions(self) -> None:
-        self.late[: len(self.early)] = self.context.trim(self.early, prompts=1)
-        self.deltas, self.total = self.late, self.context.trim(self.total)
+        self.trimmed[: len(self.all_positions)] = self.context.trim(self.all_positions, prompts=1)
+        self.deltas, self.total = self.trimmed, self.context.trim(self.total)
 
     def _stream(self, column: int) -> Tensor:
-        """What a reader sees: (B, T, D)."""
+        """The stream that a reader sees: (B, T, D)."""
         seen = self.graph.visible_writers(column)
-        kept, brought = self.kept[:seen, column].to(self.deltas), self.deltas[:seen]
-        spans = self.context.spans(brought.shape[2])
+        kept, deltas = self.kept[:seen, column].to(self.deltas), self.deltas[:seen]
+        spans = self.context.spans(deltas.shape[2])
         if spans is None:
-            return self.context.ablated_stream[self.part_index] + torch.tensordot(kept[:, 0], brought, dims=1)
-        return self.context.ablated_stream[self.part_index] + torch.einsum("ubt,ubtd->btd", kept[:, spans], brought)
+            return self.context.ablated_stream[self.part_index] + torch.tensordot(kept[:, 0], deltas, dims=1)
+        return self.context.ablated_stream[self.part_index] + torch.einsum("ubt,ubtd->btd", kept[:, spans], deltas)
 
-    def _enter(self, place: int) -> None:
-        self.part_index = place
-        self.uncut_stream.append(self.context.ablated_stream[place] + self.total)
+    def _start_part(self, index: int) -> None:
+        self.part_index = index
+        self.uncut_stream.append(self.context.ablated_stream[index] + self.total)
 
     def run_heads(self, index: int, part: Heads) -> None:
-        self._enter(index)
+        self._start_part(index)
         columns, seen = self.graph.parts[index].columns, self.graph.parts[index].seen
         b, t, _ = self.total.shape
         outputs = {module: self.total.new_empty(b, t, width) for module, width in part.projection_widths.items()}
         for group in grouped(range(columns.start, columns.stop), self.kept[:seen, columns].transpose(0, 1)):
             project(self.graph, index, part, group, part.norm(self._stream(group[0])), outputs)
         self.projections[index] = outputs
-        self.part_outputs.append(
-            part.scaled(self.context.trim_output(index, self.context.components.attend(index, outputs)))
-        )
+        values = self.context.components.attend(index, outputs)
+        self.part_outputs.append(part.scaled(self.context.trim_output(index, values)))
 
     def run_part(self, index: int, part: Whole) -> None:
-        self._enter(index)
+        self._start_part(index)
         columns = self.graph.parts[index].columns
         if isinstance(part, Experts):
             streams = [self._stream(column) for column in range(columns.start, columns.stop)]
             self.expert_inputs[index] = part.norm(torch.stack(streams))
-            gave = part.run_ports(list(self.expert_inputs[index]))
+            output = part.run_ports(list(self.expert_inputs[index]))
         else:
-            gave = self.context.components.run(index, part.norm(self._stream(columns.start)))
-        self.part_outputs.append(self.context.trim_output(index, gave) if index <= self.context.last_mixing else gave)
+            output = self.context.components.run(index, part.norm(self._stream(columns.start)))
+        trims = index <= self.context.last_mixing  # later parts are trimmed already
+        self.part_outputs.append(self.context.trim_output(index, output) if trims else output)
 
     def write(self, index: int, part: AnyPart) -> None:
-        change = self.part_outputs[index] - self.context.trim_output(index, self.ablated.parts[index])
+        delta = self.part_outputs[index] - self.context.trim_output(index, self.ablated.parts[index])
         first = self.graph.parts[index].rows.start
         if isinstance(part, Experts):
             for expert in range(part.size):
-                self._write(first + expert, change[..., expert, :])
+                self._add_delta(first + expert, delta[..., expert, :])
             return
         if part.output_weight is None:
-            self._write(first, change)
+            self._add_delta(first, delta)
             return
         for head, weight in enumerate(part.output_weight):
-            self._write(first + head, change[..., head, :] @ weight)
+            self._add_delta(first + head, delta[..., head, :] @ weight)
 
 
 def grouped(columns: Sequence[int], keys: Tensor) -> list[list[int]]:
-    """Put columns together whose keys, of (P, ...) one each, are the same."""
+    """Group the columns whose keys, (P, ...) with one for each column, are equal."""
     groups: dict[bytes, list[int]] = {}
     for column, key in zip(columns, keys.contiguous().numpy(), strict=True):
         groups.setdefault(key.tobytes(), []).append(column)
@@ -242,13 +251,13 @@ def project(
     columns: Sequence[int],
     normed: Tensor,
     outputs: dict[nn.Module, Tensor],
-    rows: Tensor | None = None,
+    at: Tensor | None = None,
 ) -> None:
-    """Project ``normed`` (..., T, D) for the ports ``columns`` of a part, into its projections' outputs (at ``rows``)."""
+    """Project ``normed`` (..., T, D) for the ports ``columns`` of a part and write it to ``outputs``, or to ``outputs[at]``."""
     layer = graph.parts[index].layer
     for module, ports in part.projections.items():
-        heads = {port: _among(graph.port_readers(layer, port), columns) for port in ports}
-        if rows is None and all(len(heads[port]) == graph.port_heads(port) for port in ports):
+        heads = {port: _heads_among(graph.port_readers(layer, port), columns) for port in ports}
+        if at is None and all(len(heads[port]) == graph.port_heads(port) for port in ports):
             outputs[module] = part.project(module, normed)
             continue
         for port in ports:
@@ -256,12 +265,12 @@ def project(
             for head in heads[port]:
                 values = nn.functional.linear(normed, projection.weight[head], projection.bias[head])
                 into = projection.head(outputs[module], head)  # (..., T, K), a view
-                if rows is None:
+                if at is None:
                     into[:] = values
                 else:
-                    into[rows] = values
+                    into[at] = values
 
 
-def _among(ports: slice, columns: Sequence[int]) -> list[int]:
-    """Which heads of one kind of port are among these columns."""
+def _heads_among(ports: slice, columns: Sequence[int]) -> list[int]:
+    """The heads of one kind of port whose columns are among ``columns``."""
     return [column - ports.start for column in columns if ports.start <= column < ports.stop]

@@ -22,7 +22,7 @@ from torch import Tensor
 from circuitsearch import show
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
-from circuitsearch.engine.path_patching import patched_paths
+from circuitsearch.engine.path_patching import patch_paths
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import replay
 from circuitsearch.engine.verify import verified
@@ -283,7 +283,7 @@ def sender_effect(
         not fit.
     """
     meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
-    return meter.effect(senders, receivers, patched_paths)
+    return meter.effect(senders, receivers, patch_paths)
 
 
 def sender_sweep(
@@ -322,7 +322,7 @@ def sender_sweep(
     differ. On the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, that is 0.1 to 0.3 forwards.
     """
     meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
-    return meter.sweep(receivers, patched_paths, "paths without another head")
+    return meter.sweep(receivers, patch_paths, "paths without another head")
 
 
 # ---- what is run
