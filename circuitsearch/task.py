@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,8 @@ class Task:
         *,
         name: str = "task",
         metric: Metric = logit_diff,
-        position: Sequence[int] | None = None,
-        groups: Sequence[int] | None = None,
+        position: Sequence[int] | Tensor | None = None,
+        groups: Sequence[int | str] | Tensor | None = None,
         spans: Sequence[Mapping[str, int | Sequence[int]]] = (),
         pad_id: int | None = None,
         lengths: Sequence[int] | Tensor | None = None,
@@ -124,24 +124,22 @@ class Task:
         >>> len(task), [batch.start for batch in task.batches()]
         (2, [1])
         """
-        given = {"clean": _prompts("clean", clean), "corrupt": _prompts("corrupt", corrupt)}
+        given: dict[str, Any] = {"clean": _prompts("clean", clean), "corrupt": _prompts("corrupt", corrupt)}
         given |= {"answers": _vectors("answers", answers), "wrong": _vectors("wrong", wrong)}
-        optional = {"position": position, "groups": groups, "lengths": lengths, "spans": spans or None}
-        _check_counts(given | {column: values for column, values in optional.items() if values is not None})
-        prompts = [_unpadded(given[side], pad_id, lengths) for side in ("clean", "corrupt")]
+        given |= {} if position is None else {"position": _numbers("position", position)}
+        given |= {} if groups is None else {"groups": _labels(groups)}
+        given |= {} if lengths is None else {"lengths": _numbers("lengths", lengths)}
+        named = _spans(spans)
+        _check_counts(given | ({"spans": named} if named else {}))
         if pad_id is None and lengths is None:
-            _check_padding(*prompts, end=position is None)
-        ends = [len(ids) - 1 for ids in prompts[0]]
-        task = cls(
-            name,
-            *prompts,
-            answers=given["answers"],
-            wrong=given["wrong"],
-            position=tuple(ends if position is None else map(int, position)),
-            groups=_labels([tuple(ids.tolist()) for ids in prompts[0]] if groups is None else groups),
-            metric=metric,
-            spans=tuple({span: _places(at) for span, at in row.items()} for row in spans),
-        )
+            _check_padding(given["clean"], given["corrupt"], end=position is None)
+        else:
+            pad = None if pad_id is None else int(_vector("pad_id", [pad_id]))
+            given |= {side: _unpadded(given[side], pad, given.get("lengths")) for side in ("clean", "corrupt")}
+        given.pop("lengths", None)
+        given.setdefault("position", tuple(len(ids) - 1 for ids in given["clean"]))
+        given.setdefault("groups", _numbered(tuple(ids.tolist()) for ids in given["clean"]))
+        task = cls(name, **given, metric=metric, spans=named)
         task.check_prompts_differ()
         return task
 
@@ -405,10 +403,6 @@ def _spans_of(example: Example, tokenizer: Tokenizer, ids: list[int]) -> dict[st
     return spans if any(end in places for places in spans.values()) else {**spans, "END": (end,)}
 
 
-def _places(at: int | Sequence[int]) -> tuple[int, ...]:
-    return (at,) if isinstance(at, int) else tuple(int(place) for place in at)
-
-
 def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
@@ -438,28 +432,65 @@ def _kept(name: str, row: int, ids: Tensor, mask: Tensor) -> Tensor:
     return ids[kept]
 
 
-def _vectors(name: str, column: Any) -> tuple[Tensor, ...]:
+def _entries(name: str, column: Any) -> list[Any]:
+    """The entries of a column, whatever sequence it is."""
     try:
-        rows = list(column)
+        if isinstance(column, Mapping | Set | str):
+            raise TypeError
+        return list(column)
     except TypeError:
-        raise InputError(f"{name} is {shortened(repr(column), 40)}: give one entry an example, token ids") from None
-    return tuple(_vector(f"row {number} of {name}", row) for number, row in enumerate(rows, 1))
+        raise InputError(f"{name} is {_seen(column)}: give a list with one entry an example") from None
+
+
+def _vectors(name: str, column: Any) -> tuple[Tensor, ...]:
+    return tuple(_vector(f"row {number} of {name}", row) for number, row in enumerate(_entries(name, column), 1))
 
 
 def _vector(place: str, row: Any) -> Tensor:
     """Ids as a tensor (k,); a single id is a vector of one."""
     try:
         ids = torch.as_tensor(row).cpu()
+        whole = not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
+        if ids.numel() and not (whole and max(ids.shape, default=1) == ids.numel()):
+            raise TypeError
+        return ids.long().reshape(-1)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        ids = torch.tensor(float("nan"))
-    if ids.numel() and (
-        ids.is_floating_point()
-        or ids.is_complex()
-        or ids.dtype == torch.bool
-        or max(ids.shape, default=1) != ids.numel()
-    ):
-        raise InputError(f"{place} is {shortened(repr(row), 40)}: give token ids, whole numbers in one row")
-    return ids.long().reshape(-1)
+        raise InputError(f"{place} is {_seen(row)}: give whole numbers of at most 63 bits, one or a list") from None
+
+
+def _numbers(name: str, column: Any) -> tuple[int, ...]:
+    """A column of one whole number an example."""
+    values = _vectors(name, column)
+    wide = next((row for row, value in enumerate(values, 1) if len(value) != 1), None)
+    if wide is not None:
+        raise InputError(f"row {wide} of {name} has {len(values[wide - 1])} numbers: give one")
+    return tuple(map(int, values))
+
+
+def _labels(groups: Any) -> tuple[int, ...]:
+    """Groups as numbers; names are numbered as they come."""
+    labels: list[Any] = [
+        label.item() if isinstance(label, Tensor | np.generic) and label.ndim == 0 else label
+        for label in _entries("groups", groups)
+    ]
+    odd = next((row for row, label in enumerate(labels, 1) if not isinstance(label, int | str)), None)
+    if odd is not None:
+        raise InputError(f"row {odd} of groups is {_seen(labels[odd - 1])}: give a whole number or a name")
+    return tuple(labels) if all(isinstance(label, int) for label in labels) else _numbered(labels)
+
+
+def _spans(column: Any) -> tuple[Spans, ...]:
+    return tuple(_spans_given(f"row {number} of spans", row) for number, row in enumerate(_entries("spans", column), 1))
+
+
+def _spans_given(place: str, row: Any) -> Spans:
+    if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
+        raise InputError(f'{place} is {_seen(row)}: give positions by name, as {{"S": 2, "END": [14]}}')
+    return {name: tuple(_vector(f"{name!r} in {place}", at).tolist()) for name, at in row.items()}
+
+
+def _seen(value: Any) -> str:
+    return shortened(" ".join(repr(value).split()), 40)
 
 
 def _check_counts(columns: Mapping[str, Sequence[Any] | Tensor]) -> None:
@@ -470,10 +501,10 @@ def _check_counts(columns: Mapping[str, Sequence[Any] | Tensor]) -> None:
         raise InputError(f"every column must have one entry an example, but their lengths are: {listed}")
 
 
-def _unpadded(rows: Sequence[Tensor], pad_id: int | None, lengths: Sequence[int] | Tensor | None) -> tuple[Tensor, ...]:
+def _unpadded(rows: Sequence[Tensor], pad_id: int | None, lengths: Sequence[int] | None) -> tuple[Tensor, ...]:
     """Rows of ids without what follows the prompt."""
     if lengths is not None:
-        rows = [ids[: int(length)] for ids, length in zip(rows, lengths, strict=True)]
+        rows = [ids[:length] for ids, length in zip(rows, lengths, strict=True)]
     if pad_id is not None:
         rows = [ids[: len(ids) - _run(ids, pad_id)] for ids in rows]
     return tuple(rows)
@@ -539,13 +570,10 @@ def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, pos
     return None
 
 
-def _labels(groups: Sequence[Any] | Tensor) -> tuple[int, ...]:
-    """Groups as numbers; names, and whatever else is given, are numbered as they come."""
-    listed = groups.tolist() if isinstance(groups, Tensor) else list(groups)
-    if all(isinstance(label, int) for label in listed):
-        return tuple(listed)
-    numbers: dict[Any, int] = {}
-    return tuple(numbers.setdefault(label, len(numbers)) for label in listed)
+def _numbered(labels: Iterable[Hashable]) -> tuple[int, ...]:
+    """A number for each label, in the order in which they come."""
+    numbers: dict[Hashable, int] = {}
+    return tuple(numbers.setdefault(label, len(numbers)) for label in labels)
 
 
 def _joined(groups: Sequence[int], prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -115,11 +115,14 @@ def test_one_group_cannot_be_split():
         (([], [], [], []), "no examples"),
         (([[1, 2]], [[1, 2]], [3], [4]), "row 1: the clean and the corrupt prompt are the same, so patching"),
         (([[1], [2]], [[3], [3]], [[5, 5], [6]], [7, 8]), "row 1: token 5 is given twice as a right answer"),
-        (([[1.5]], [[2]], [3], [4]), "row 1 of clean is .1.5.: give token ids"),
-        ((["a"], [[2]], [3], [4]), "row 1 of clean is 'a': give token ids"),
-        (([[[1, 2], [3, 4]]], [[2]], [3], [4]), "row 1 of clean is .*: give token ids"),
-        (([[1]], [[2]], [2**63], [4]), "row 1 of answers is 9223372036854775808: give token ids"),
-        (([[1]], [[2]], 3, [4]), "answers is 3: give one entry an example"),
+        (([[1.5]], [[2]], [3], [4]), r"row 1 of clean is \[1.5\]: give whole numbers"),
+        ((["a"], [[2]], [3], [4]), "row 1 of clean is 'a': give whole numbers"),
+        (([[[1, 2], [3, 4]]], [[2]], [3], [4]), r"row 1 of clean is \[\[1, 2\], \[3, 4\]\]: give whole numbers"),
+        (
+            ([[1]], [[2]], [2**63], [4]),
+            "row 1 of answers is 9223372036854775808: give whole numbers of at most 63 bits",
+        ),
+        (([[1]], [[2]], 3, [4]), "answers is 3: give a list with one entry an example"),
         (({"ids": [[1]]}, [[2]], [3], [4]), "clean is a mapping without input_ids"),
     ],
 )
@@ -141,6 +144,28 @@ COLUMNS = {
 def test_every_column_has_one_entry_an_example(name: str, given):
     """A column that is too short or too long is refused by name, with all lengths, and no row is lost."""
     says = f"one entry an example, but their lengths are: clean 2, .*{name} {len(given[name])}"
+    with pytest.raises(InputError, match=says):
+        Task.from_ids([[1, 2], [2, 3]], [[1, 3], [2, 4]], [1, 1], [2, 2], **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"position": 1}, "position is 1: give a list"),
+        ({"position": [1, 0.5]}, "row 2 of position is 0.5: give whole numbers"),
+        ({"position": [1, [0, 1]]}, "row 2 of position has 2 numbers: give one"),
+        ({"lengths": [None, 2]}, "row 1 of lengths is None: give whole numbers"),
+        ({"groups": [1, 0.5]}, "row 2 of groups is 0.5: give a whole number or a name"),
+        ({"groups": "ab"}, "groups is 'ab': give a list"),
+        ({"groups": {0, 1}}, r"groups is \{0, 1\}: give a list"),
+        ({"spans": [[1], [2]]}, r"row 1 of spans is \[1\]: give positions by name"),
+        ({"spans": [{"S": 0}, {"S": "x"}]}, "'S' in row 2 of spans is 'x': give whole numbers"),
+        ({"spans": [{"S": 0}, {"S": 2}]}, r"row 2: the span 'S' is outside the prompt of 2 tokens: \(2,\)"),
+        ({"pad_id": "x"}, r"pad_id is \['x'\]: give whole numbers"),
+    ],
+)
+def test_columns_of_another_kind_are_refused(given, says: str):
+    """Each is one sentence with the column and the row."""
     with pytest.raises(InputError, match=says):
         Task.from_ids([[1, 2], [2, 3]], [[1, 3], [2, 4]], [1, 1], [2, 2], **given)
 
@@ -172,9 +197,9 @@ def padded(short: list[int], before: int = 0) -> list[int]:
 @pytest.mark.parametrize("as_type", [list, torch.tensor])
 def test_prompts_that_are_filled_up_are_refused(before: int, as_type):
     """The answer is not read at padding, and none is read as text before it."""
-    columns = [as_type([long, padded(short, before)]) for long, short in zip(LONG, SHORT, strict=True)]
+    clean, corrupt = (as_type([long, padded(short, before)]) for long, short in zip(LONG, SHORT, strict=True))
     with pytest.raises(InputError, match=f"row 2 seems to be padded: it {'begins' if before else 'ends'} with 3 times"):
-        Task.from_ids(*columns, [1, 3], [4, 6])
+        Task.from_ids(clean, corrupt, [1, 3], [4, 6])
 
 
 def test_prompts_all_filled_up_alike_are_refused():
@@ -200,13 +225,13 @@ def mask(before: int) -> list[list[int]]:
 )
 def test_padding_that_is_named_is_left_out(before: int, given):
     """An id, lengths or a tokenizer's mask give the task of the prompts as they are."""
-    bare = Task.from_ids(*zip(LONG, SHORT, strict=True), [1, 3], [4, 6])
-    columns = [[long, padded(short, before)] for long, short in zip(LONG, SHORT, strict=True)]
+    bare = Task.from_ids([LONG[0], SHORT[0]], [LONG[1], SHORT[1]], [1, 3], [4, 6])
+    clean, corrupt = ([long, padded(short, before)] for long, short in zip(LONG, SHORT, strict=True))
     if given == "mask":
-        task = Task.from_ids(*({"input_ids": ids, "attention_mask": mask(before)} for ids in columns), [1, 3], [4, 6])
+        sides = [{"input_ids": ids, "attention_mask": mask(before)} for ids in (clean, corrupt)]
+        assert Task.from_ids(sides[0], sides[1], [1, 3], [4, 6]).digest() == bare.digest()
     else:
-        task = Task.from_ids(*columns, [1, 3], [4, 6], **given)
-    assert task.digest() == bare.digest()
+        assert Task.from_ids(clean, corrupt, [1, 3], [4, 6], **given).digest() == bare.digest()
 
 
 def test_a_mask_with_a_gap_is_refused():
@@ -226,8 +251,8 @@ def test_what_a_tokenizer_returns_is_read():
     """A BatchEncoding is as good as its ids."""
     from transformers import BatchEncoding
 
-    sides = [BatchEncoding({"input_ids": ids}) for ids in ([[1, 2], [3, 4, 5]], [[1, 3], [3, 5, 5]])]
-    assert [ids.tolist() for ids in Task.from_ids(*sides, [6, 6], [7, 7]).clean] == [[1, 2], [3, 4, 5]]
+    clean, corrupt = (BatchEncoding({"input_ids": ids}) for ids in ([[1, 2], [3, 4, 5]], [[1, 3], [3, 5, 5]]))
+    assert [ids.tolist() for ids in Task.from_ids(clean, corrupt, [6, 6], [7, 7]).clean] == [[1, 2], [3, 4, 5]]
 
 
 def test_ids_beyond_the_vocabulary_name_the_row():
@@ -264,7 +289,7 @@ def test_a_file_of_ids_is_read(tmp_path):
         (ids_row(group=1).encode() + b"\n" + ids_row().encode(), "row 2 has no group"),
         (ids_row(group=1.5).encode(), "line 1: at 'group"),
         (ids_row(position=3).encode(), "row 1: the metric's position 3 is outside the prompt of 3 tokens"),
-        (ids_row(answer_id=2**63).encode(), "row 1 of answers is .*token ids"),
+        (ids_row(answer_id=2**63).encode(), r"row 1 of answers is \[9223372036854775808\]: give whole numbers"),
         (ids_row(answer_id=2**64).encode(), "more than 64 bits"),
         (ids_row().replace("4", "NaN").encode(), "line 1: not JSON: NaN is no number"),
         (b"[" * 100_000, "nested too deep"),
