@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 import circuitsearch as cs
-from circuitsearch.methods import method_from
+from circuitsearch.registry import TASKS
 
 METHODS = ("EAP()", "EAPIG(steps=5)", "RelP()", "GIM()", "QKFix(first=EAP())", "QKFix(first=EAPIG(steps=5))")
 HEADER = ("task", "method", "seconds", "Pearson", "Spearman", "q, k", "signs")
@@ -64,7 +64,7 @@ def exact_effects(model, task: cs.Task, edges: int | None) -> cs.Scores:
 def compare(model, task: cs.Task, method: str, exact: cs.Scores, strongest: int) -> Row:
     """Score with one method and hold it against the exact effects."""
     start = time.perf_counter()
-    scores = cs.score(model, task, method_from(method))
+    scores = cs.score(model, task, method)
     seconds = time.perf_counter() - start
     truth, estimate = exact.values[exact.scored], scores.values[exact.scored]
     pearson, spearman = correlation(truth, estimate), correlation(rankdata(truth), rankdata(estimate))
@@ -86,8 +86,8 @@ def sign_agreement(truth: Tensor, estimate: Tensor, strongest: int) -> float:
 
 def read_task(name: str, tokenizer, n: int) -> cs.Task:
     """Take n prompts of a built-in task, or the first n of a file's."""
-    if name in cs.tasks.TASKS:
-        return cs.tasks.TASKS[name](tokenizer, n=n, seed=0)
+    if TASKS.knows(name):
+        return TASKS.load(name)(tokenizer, n=n, seed=0)
     task = cs.Task.from_file(Path(name), tokenizer)
     return task.subset(list(range(min(n, len(task)))))
 
@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pico")
     parser.add_argument("--n", type=int, default=24)
-    parser.add_argument("--tasks", nargs="+", default=list(cs.tasks.TASKS))
+    parser.add_argument("--tasks", nargs="+", default=TASKS.names())
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--edges", type=int, help="measure so many edges, drawn at random, in place of all")
     parser.add_argument("--strongest", type=int, default=100)

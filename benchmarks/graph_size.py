@@ -82,7 +82,7 @@ def _random_scores(graph: Any) -> Any:
     from circuitsearch.scores import Scores
 
     values = torch.randn(graph.mask.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    return Scores(graph, values.mul_(graph.mask), "random", "logit_diff", "Resample()", "none", 1)
+    return Scores(graph, values.mul_(graph.mask))
 
 
 def main() -> None:

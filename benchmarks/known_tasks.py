@@ -19,7 +19,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
-from circuitsearch.methods import METHODS
+from circuitsearch.registry import METHODS, TASKS
 from circuitsearch.search import smallest_prefix
 from circuitsearch.validation.curve import area_from_model, area_under, size_curve
 
@@ -54,10 +54,10 @@ def measure(model, task: cs.Task, name: str) -> Row:
     """Score, search and measure one method on one task."""
     train, held_out = task.split(0.5, seed=0)
     start = time.perf_counter()
-    scores = cs.score(model, train, METHODS[name]())
+    scores = cs.score(model, train, name)
     seconds = time.perf_counter() - start
     prefix = smallest_prefix(model, train, scores)
-    curve = size_curve(prefix, Faithfulness(model, held_out))
+    curve = size_curve(prefix, Faithfulness(cs.Experiment(model, held_out)))
     shown = tuple(point.faithfulness for point in curve if point.share in SHOWN)
     smallest = cs.minimal(model, train, scores)
     return Row(task.name, name, seconds, len(prefix), len(smallest), shown, area_under(curve), area_from_model(curve))
@@ -67,14 +67,14 @@ def main() -> None:
     """Read the options and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=128)
-    parser.add_argument("--tasks", nargs="+", default=list(cs.tasks.TASKS))
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--tasks", nargs="+", default=TASKS.names())
+    parser.add_argument("--methods", nargs="+", default=METHODS.names())
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = cs.load("pico")
     print(line(HEADER), line(["---"] * len(HEADER)), sep="\n", flush=True)
     for task in options.tasks:
-        prompts = cs.tasks.TASKS[task](tokenizer, n=options.n, seed=0)
+        prompts = TASKS.load(task)(tokenizer, n=options.n, seed=0)
         for method in options.methods:
             print(measure(model, prompts, method), flush=True)
 

@@ -179,7 +179,7 @@ class _Counting(_Measured):
 
     runs = 0
 
-    def _run(self, start: Tensor, masks: Tensor) -> list[float]:
+    def _run(self, start: Tensor, masks: Tensor) -> list[list[float]]:
         self.runs += len(masks)
         return super()._run(start, masks)
 

@@ -16,7 +16,6 @@ from estimates import correlation, line
 from scipy.stats import rankdata
 
 import circuitsearch as cs
-from circuitsearch.methods import method_from
 
 FAITHFULNESS, STRONGEST = 0.9, (20, 50, 100)
 
@@ -33,7 +32,7 @@ def main() -> None:
     model, tokenizer = cs.load(args.model)
     train, held_out = cs.Task.from_file(args.task, tokenizer).split(0.5, seed=0)
     train, held_out = (part.subset(range(min(args.n, len(part)))) for part in (train, held_out))
-    scores = [cs.score(model, train, method_from(name)) for name in args.methods]
+    scores = [cs.score(model, train, name) for name in args.methods]
     print_scores(scores)
     circuits = [cs.minimal(model, train, each, faithfulness=FAITHFULNESS) for each in scores]
     for name, circuit in zip(args.methods, circuits, strict=True):

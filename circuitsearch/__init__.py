@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from circuitsearch.ablation import Zero as Zero
     from circuitsearch.circuit import Circuit as Circuit
     from circuitsearch.errors import InputError as InputError
+    from circuitsearch.experiment import Experiment as Experiment
+    from circuitsearch.experiment import score as score
     from circuitsearch.figures import draw as draw
     from circuitsearch.figures import draw_agreement as draw_agreement
     from circuitsearch.figures import draw_comparison as draw_comparison
     from circuitsearch.figures import draw_curve as draw_curve
     from circuitsearch.figures import draw_heatmap as draw_heatmap
     from circuitsearch.figures import draw_leave_one_out as draw_leave_one_out
+    from circuitsearch.finding import Finding as Finding
+    from circuitsearch.finding import Listener as Listener
     from circuitsearch.formats import export as export
     from circuitsearch.granularity import Granularity as Granularity
     from circuitsearch.graph import Graph as Graph
@@ -46,12 +50,16 @@ if TYPE_CHECKING:
     from circuitsearch.methods import sender_effect as sender_effect
     from circuitsearch.methods import sender_sweep as sender_sweep
     from circuitsearch.methods.acdc import acdc as acdc
+    from circuitsearch.page import write_page as write_page
+    from circuitsearch.pipeline import find as find
+    from circuitsearch.run import RunFolder as RunFolder
+    from circuitsearch.run import open_run as open_run
     from circuitsearch.scores import Scores as Scores
-    from circuitsearch.scores import score as score
     from circuitsearch.search import greedy as greedy
     from circuitsearch.search import minimal as minimal
     from circuitsearch.search import threshold as threshold
     from circuitsearch.search import top as top
+    from circuitsearch.setup import Setup as Setup
     from circuitsearch.task import Example as Example
     from circuitsearch.task import Task as Task
     from circuitsearch.validation import Report as Report
@@ -95,7 +103,13 @@ _HOMES = {
         "sender_sweep",
     ),
     "circuitsearch.methods.acdc": ("acdc",),
-    "circuitsearch.scores": ("Scores", "score"),
+    "circuitsearch.experiment": ("Experiment", "score"),
+    "circuitsearch.finding": ("Finding", "Listener"),
+    "circuitsearch.page": ("write_page",),
+    "circuitsearch.pipeline": ("find",),
+    "circuitsearch.run": ("RunFolder", "open_run"),
+    "circuitsearch.scores": ("Scores",),
+    "circuitsearch.setup": ("Setup",),
     "circuitsearch.search": ("greedy", "minimal", "threshold", "top"),
     "circuitsearch.task": ("Example", "Task"),
     "circuitsearch.validation": ("Report", "behaviour", "validate"),
@@ -107,6 +121,9 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "tasks",
     "Task",
     "Example",
+    "find",
+    "open_run",
+    "Experiment",
     "score",
     "EAP",
     "EAPIG",
@@ -130,6 +147,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "behaviour",
     "draw",
     "draw_comparison",
+    "write_page",
     "export",
     "path_effect",
     "direct_effect",
@@ -141,6 +159,10 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "draw_leave_one_out",
     "draw_heatmap",
     "instruments",
+    "Finding",
+    "Listener",
+    "RunFolder",
+    "Setup",
     "Scores",
     "Circuit",
     "Report",

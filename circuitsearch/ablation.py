@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from circuitsearch.errors import InputError, unknown
+from circuitsearch.errors import InputError
+from circuitsearch.knobs import Knobs
+from circuitsearch.task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from circuitsearch.engine.trace import Activations
-    from circuitsearch.task import Task
 
 Recorder = Callable[["Task"], Iterator["Activations"]]
 Fitted = Callable[["Activations"], "Activations"]
@@ -41,7 +42,7 @@ class Ablation(Protocol):
 
 
 @dataclass(frozen=True)
-class Resample:
+class Resample(Knobs):
     """The value that the writer has on the corrupt prompt (interchange; Geiger et al. 2106.02997, Wang et al. 2211.00593)."""
 
     @property
@@ -53,7 +54,7 @@ class Resample:
 
 
 @dataclass(frozen=True)
-class Zero:
+class Zero(Knobs):
     """Nothing at all. It takes the model off its distribution; the other ablations are usually to be preferred."""
 
     @property
@@ -65,7 +66,7 @@ class Zero:
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Knobs):
     """The writer's mean over the corrupt prompts of a reference task, position by position (Wang et al. 2211.00593).
 
     Parameters
@@ -113,22 +114,4 @@ def _expand(values: Tensor, mean: Tensor) -> Tensor:
     return mean.expand_as(values).contiguous()
 
 
-ABLATIONS: dict[str, Ablation] = {
-    "resample": Resample(),
-    "mean": Mean(),
-    "mean-over-positions": Mean(over_positions=True),
-    "zero": Zero(),
-}
-
-
-def ablation_named(name: str) -> Ablation:
-    """Look an ablation up by the name that a person typed.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name; the sentence gives the nearest.
-    """
-    if name not in ABLATIONS:
-        raise unknown("ablation", name, ABLATIONS)
-    return ABLATIONS[name]
+MEAN_OVER_POSITIONS = Mean(over_positions=True)

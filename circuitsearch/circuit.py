@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_json, to_json, write_json
 from circuitsearch.graph import Graph
 from circuitsearch.reachability import digraph, prune, touched
+from circuitsearch.setup import MadeWith, Setup
 
 _WHAT = "a circuit that a run wrote"
 _MOST_BYTES = 1 << 32  # of a file: every edge of Llama-70B takes a sixth of it
@@ -44,7 +45,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, eq=False)
-class Circuit:
+class Circuit(MadeWith):
     """A set of edges of a graph.
 
     Attributes
@@ -57,12 +58,15 @@ class Circuit:
         (U, V) scores that the circuit was chosen by, for its drawing and for its size curve.
     certificate : Certificate, optional
         Given by the minimal search.
+    setup : Setup, optional
+        What the circuit was found with, the prompts of the search among it; a circuit from elsewhere has none.
     """
 
     graph: Graph
     mask: Tensor
     scores: Tensor | None = None
     certificate: Certificate | None = None
+    setup: Setup | None = None
 
     @classmethod
     def from_edges(cls, graph: Graph, edges: Iterable[tuple[str, str]], scores: Tensor | None = None) -> Circuit:
@@ -105,7 +109,7 @@ class Circuit:
 
     def pruned(self) -> Circuit:
         """The circuit without the edges that lie on no path from ``embed`` to ``logits``."""
-        return Circuit(self.graph, prune(self.graph, self.mask), self.scores)
+        return self._with(prune(self.graph, self.mask))
 
     def strongest(self, n: int) -> Circuit:
         """The n edges with the largest |score|, of equal ones the earlier in the stream; edges without a score come last.
@@ -122,7 +126,11 @@ class Circuit:
         chosen = strengths.T.flatten().argsort(descending=True, stable=True)[: min(n, len(self))]
         mask = torch.zeros(self.mask.numel(), dtype=torch.bool)
         mask[chosen] = True
-        return Circuit(self.graph, mask.view(self.mask.T.shape).T.contiguous(), self.scores)
+        return self._with(mask.view(self.mask.T.shape).T.contiguous())
+
+    def _with(self, mask: Tensor) -> Circuit:
+        """The same with other edges, of which there is no certificate."""
+        return replace(self, mask=mask, certificate=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types; ``edges`` and ``scores`` are in the same order."""
@@ -133,6 +141,7 @@ class Circuit:
             "edges": [f"{writer}->{reader}" for writer, reader in self.graph.edges(self.mask)],
             "scores": None if self.scores is None else self.scores.T[self.mask.T].tolist(),
             "certificate": None if self.certificate is None else asdict(self.certificate),
+            "setup": None if self.setup is None else self.setup.model_dump(mode="json"),
         }
 
     @classmethod
@@ -182,6 +191,7 @@ class _Content:
     n_edges_total: int | None = None
     scores: list[Number] | None = None
     certificate: Certificate | None = None
+    setup: Setup | None = None
 
     def circuit(self) -> Circuit:
         """The circuit; an InputError says what does not go together."""
@@ -195,7 +205,7 @@ class _Content:
         if self.scores is not None:
             scores = torch.full(mask.shape, torch.nan, dtype=torch.float64)
             scores[places[:, 0], places[:, 1]] = torch.tensor(self.scores, dtype=torch.float64)
-        return Circuit(self.graph, mask, scores, self.certificate)
+        return Circuit(self.graph, mask, scores, self.certificate, self.setup)
 
     def _check_numbers(self) -> None:
         """Compare the counts before a mask of the graph's size is made."""

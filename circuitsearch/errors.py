@@ -45,10 +45,20 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
     unknown task 'io': did you mean 'ioi'? Known: ioi, induction.
     """
     known = list(known)
-    near = difflib.get_close_matches(given, known[: _COMPARED // (len(given) + 1)], n=3, cutoff=0.5)
-    hint = f" did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    start = f"unknown {kind} {shortened(repr(given))}:{hint} Known: "
+    start = f"unknown {kind} {shortened(repr(given))}:{nearest(given, known)} Known: "
     return InputError(start + _listed(known, LONGEST - len(start)) + ".")
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """Ask whether one of the most similar names was meant; an empty text if none is similar.
+
+    Examples
+    --------
+    >>> nearest("step", ["steps", "k"])
+    " did you mean 'steps'?"
+    """
+    near = difflib.get_close_matches(given, list(known)[: _COMPARED // (len(given) + 1)], n=3, cutoff=0.5)
+    return f" did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
 def _listed(names: list[str], room: int) -> str:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from circuitsearch.ablation import Ablation
-from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.pair import DEFAULT_MEMORY
-from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.granularity import WHOLE, Granularity
-from circuitsearch.metrics import metric_name
-from circuitsearch.task import Task
+from circuitsearch.experiment import Experiment
+from circuitsearch.graph import Graph
+from circuitsearch.metrics import Metric, metric_name
 
 
 def ratio_of_means(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
@@ -35,54 +31,54 @@ def bounded(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
 
 
 class Faithfulness:
-    """Measures circuits by the ratio of means on one task, with what all runs share computed once.
+    """Measures circuits by the ratio of means on an experiment's prompts.
 
     Parameters
     ----------
-    model
-        A Hugging Face causal language model.
-    task : Task
-        N prompts.
-    ablation : Ablation, optional
-        What a cut edge carries; the corrupt prompt's value by default.
-    granularity : Granularity
-        What counts as a node of the circuits.
+    experiment : Experiment
+        The model and N prompts.
+
+    Attributes
+    ----------
+    clean, ablated : Tensor
+        (N,) the metric of the model, and with every edge ablated.
 
     Raises
     ------
     InputError
-        If the model does not do the task: its metric is not above the metric with every edge cut.
+        If the model does not do the task: its metric is not above the metric with every edge ablated.
     """
 
-    def __init__(
-        self,
-        model: object,
-        task: Task,
-        ablation: Ablation | None = None,
-        memory: int = DEFAULT_MEMORY,
-        granularity: Granularity = WHOLE,
-    ) -> None:
-        self.evaluator = Evaluator(verified(model, task, granularity), task, ablation, memory)
-        self.graph = self.evaluator.described.graph
-        (self.clean,) = self.evaluator.clean()  # (N,)
-        (ablated,) = self.evaluator.circuits(torch.zeros_like(self.graph.mask)[None])
-        self.ablated = ablated[0]  # (N,)
-        check_done(task, float(self.clean.mean()), float(self.ablated.mean()))
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        (self.clean,) = experiment.evaluator.clean()
+        (ablated,) = experiment.evaluator.circuits(torch.zeros_like(self.graph.mask)[None])
+        self.ablated = ablated[0]
+        task, means = experiment.task, (float(self.clean.mean()), float(self.ablated.mean()))
+        check_done(task.name, metric_name(task.metric), *means)
+
+    @property
+    def graph(self) -> Graph:
+        """Writers, readers and edges."""
+        return self.experiment.graph
+
+    def metrics(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
+        """Each metric, the task's own by default, of the circuits ``masks`` (C, U, V) on every prompt: (C, N) each."""
+        return self.experiment.evaluator.circuits(masks, *metrics, near=near)
 
     def __call__(self, masks: Tensor, near: Tensor | None = None) -> Tensor:
         """Faithfulness (C,) of the circuits ``masks``, boolean (C, U, V).
 
         Where they differ little from a circuit ``near`` (U, V), naming it saves time.
         """
-        (values,) = self.evaluator.circuits(masks, near=near)
+        (values,) = self.metrics(masks, near=near)
         return ratio_of_means(values, self.clean, self.ablated)
 
 
-def check_done(task: Task, clean: float, ablated: float) -> None:
+def check_done(task: str, metric: str, clean: float, ablated: float) -> None:
     """Raise an InputError with the figures unless the model does the task at all."""
     if not clean > ablated:
         raise InputError(
-            f"the model does not do the task {task.name!r}: its mean {metric_name(task.metric)} is {clean:.4g} on the clean prompts"
-            f" and {ablated:.4g} with every edge cut, so there is no behaviour to find a circuit of;"
-            " try another model, another task, or swap right and wrong answers"
+            f"the model does not do the task {task!r}: its mean {metric} is {clean:.4g} on the clean"
+            f" prompts and {ablated:.4g} with every edge ablated; try another model or task, or swap right and wrong answers"
         )

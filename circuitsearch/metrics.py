@@ -12,7 +12,7 @@ from functools import partial
 from torch import Tensor
 
 from circuitsearch.batch import Batch
-from circuitsearch.errors import InputError, unknown
+from circuitsearch.errors import InputError
 
 Metric = Callable[[Tensor, Batch], Tensor]
 
@@ -74,24 +74,6 @@ def top1(logits: Tensor, batch: Batch) -> Tensor:
     """1 where the most likely token of the whole vocabulary is a right answer, else 0 (B,)."""
     best = logits.argmax(-1, keepdim=True)  # (B, 1)
     return (best == batch.answers).any(-1).to(logits.dtype)
-
-
-METRICS: dict[str, Metric] = {
-    metric.__name__: metric for metric in (logit_diff, prob_diff, log_likelihood, neg_kl, accuracy, top1)
-}
-
-
-def metric_named(name: str) -> Metric:
-    """Look a metric up by the name that a person typed.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name; the sentence gives the nearest.
-    """
-    if name not in METRICS:
-        raise unknown("metric", name, METRICS)
-    return METRICS[name]
 
 
 def metric_name(metric: Metric) -> str:

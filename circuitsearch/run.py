@@ -1,61 +1,40 @@
-"""The run folder: what was chosen, what came of it, and the way back to where a run was broken off.
+"""The run folder: what was asked, what came of it, and the way to continue a run that was broken off.
 
-``manifest.json`` holds every choice, the versions, and the SHA-256 of the weights, the task and each finished file.
-A file counts as finished once the manifest lists it; files are written beside their place and moved into it, so that
-none is ever half there.
+``manifest.json`` holds the question, the setup with its digests, and the SHA-256 of each finished file. A file counts as
+finished once the manifest lists it; files are written beside their place and moved there, so that none is ever incomplete.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from circuitsearch.errors import InputError
-from circuitsearch.files import read_json, write_whole
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError, shortened
+from circuitsearch.files import read_json, write_json, write_whole
+from circuitsearch.finding import Finding, Listener, Plan
+from circuitsearch.question import Question
+from circuitsearch.run_files import write_files
+from circuitsearch.scores import Scores
+from circuitsearch.setup import Setup
+from circuitsearch.validation import Behaviour, Report
 
 MANIFEST = "manifest.json"
+FILES: dict[str, tuple[str, Any]] = {
+    "behaviour": ("behaviour.json", Behaviour),
+    "scores": ("scores.safetensors", Scores),
+    "circuit": ("circuit.json", Circuit),
+    "report": ("report.json", Report),
+}
 
-
-class Choices(BaseModel):
-    """All that the result of a run depends on, but for the versions of the software."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    model: str = Field(description="name or folder, as given")
-    weights_sha256: str
-    task: str
-    task_file: str | None = Field(default=None, description="absolute path, where the task is a file")
-    task_sha256: str
-    n: int = Field(ge=1, le=10_000_000)
-    seed: int = Field(ge=0)
-    train_fraction: float = Field(gt=0, lt=1)
-    method: str
-    ablation: str
-    metric: str
-    faithfulness: float
-    dtype: str
-    device: str
-    granularity: str = "heads and MLPs"
-
-    def differences(self, other: Choices) -> list[str]:
-        """Say what the two differ in, in a few words each; where a file or folder lies does not count."""
-        mine, others = (choices.model_dump(exclude={"model", "task_file"}) for choices in (self, other))
-        return [_difference(name, mine[name], others[name]) for name in mine if mine[name] != others[name]]
-
-
-def _difference(name: str, mine: Any, other: Any) -> str:
-    if name.endswith("_sha256"):
-        return f"other {'weights' if name.startswith('weights') else 'prompts'}"
-    return f"{name.replace('_', ' ')} {other} instead of {mine}"
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # a file in the folder, never one elsewhere
 
 
 class Manifest(BaseModel):
@@ -63,107 +42,227 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    choices: Choices
-    versions: dict[str, str]
-    outputs: dict[str, str] = Field(default_factory=dict, description="SHA-256 of each finished file")
+    question: Question | None = Field(default=None, description="as asked on the command line")
+    setup: Setup = Field(description="of the search")
+    held_out_sha256: str = Field(description="over the held-out prompts")
+    faithfulness: float
+    outputs: dict[FileName, str] = Field(default_factory=dict, description="SHA-256 of each finished file")
+
+    @classmethod
+    def of(cls, plan: Plan, question: Question | None) -> Manifest:
+        """The manifest of a run that begins."""
+        return cls(
+            question=question,
+            setup=plan.setup,
+            held_out_sha256=plan.held_out.setup.prompts_sha256,
+            faithfulness=plan.faithfulness,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Manifest:
         """Read a manifest; an InputError says why a file is not one."""
         return read_json(path, "the manifest of a run", cls)
 
-
-class Saved(Protocol):
-    """What can be written to a file and read back: scores, circuits, reports."""
-
-    def save(self, path: str | Path) -> None:
-        """Write it."""
-        ...
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read it back."""
-        ...
+    def differences(self, other: Manifest) -> list[str]:
+        """Say in a few words each what the results of two runs depend on differently."""
+        held_out = ["other held-out prompts"] if self.held_out_sha256 != other.held_out_sha256 else []
+        target = f"faithfulness {other.faithfulness:g}, not {self.faithfulness:g}"
+        return self.setup.differences(other.setup) + ([target] if self.faithfulness != other.faithfulness else held_out)
 
 
-Kind = TypeVar("Kind", bound=Saved)
+class RunFolder(Listener):
+    """A folder that holds one run: what is finished in it is recalled, and what is new is written.
 
+    Parameters
+    ----------
+    path : path
+        The folder; made when the run begins, and removed again if the run comes to nothing.
+    question : Question, optional
+        What was asked on the command line, so that it can be asked again.
+    overwrite : bool
+        Remove another run that is in the folder.
 
-@dataclass
-class RunFolder:
-    """A folder that holds one run; nothing is written before :meth:`open`."""
+    Raises
+    ------
+    InputError
+        If the folder holds other files, cannot be written to, or holds a run of another question.
+    """
 
-    path: Path
-    manifest: Manifest
-
-    @classmethod
-    def at(cls, path: Path, choices: Choices) -> RunFolder:
-        """Take the folder for a run of these choices, new or broken off.
-
-        Raises
-        ------
-        InputError
-            If there is something else: another run, other files, or a file in the folder's place.
-        """
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is a file: choose a folder for the run with --out")
-        if (path / MANIFEST).exists():
-            manifest = Manifest.load(path / MANIFEST)
-            _check_writable(path)
-            different = choices.differences(manifest.choices)
-            if different:
-                raise InputError(
-                    f"{path} already holds another run ({'; '.join(different)}): choose another folder with --out"
-                )
-            return cls(path, manifest)
-        if path.exists() and any(path.iterdir()):
-            raise InputError(f"{path} is not empty and holds no run: choose another folder with --out")
-        _check_writable(path)
-        return cls(path, Manifest(choices=choices, versions=versions()))
+    def __init__(self, path: str | Path, question: Question | None = None, overwrite: bool = False) -> None:
+        self.path, self.question, self.overwrite = Path(path), question, overwrite
+        self.earlier = self._look()
+        asked = None if self.earlier is None else self.earlier.question
+        if not overwrite and question is not None and asked is not None:
+            _check_same_question(self.path, question, asked)
 
     @property
     def journal(self) -> Path:
-        """What the scoring has measured so far, until the scores are finished."""
+        """What has been measured so far, until the scores are finished."""
         return self.path / "scores.journal"
 
+    # ---- as a listener
+
     @contextmanager
-    def open(self) -> Iterator[None]:
-        """Make the folder; if nothing was measured or finished in it by the end, take it away again."""
+    def running(self, plan: Plan) -> Iterator[None]:
+        """Hold the folder for a run; if nothing comes of it, leave nothing behind."""
+        self.manifest = self._manifest(plan)
         new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._write_manifest()
-            yield
-        finally:
-            if not self.manifest.outputs and not self.journal.exists():
-                (self.path / MANIFEST).unlink(missing_ok=True)
-                for folder in new:
-                    _remove_if_empty(folder)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path):
+            try:
+                self._write_manifest()
+                yield
+            finally:
+                if not self.has("scores") and not self.journal.exists():
+                    self._remove()
+                    for folder in new:
+                        _remove_if_empty(folder)
 
-    def once(self, name: str, kind: type[Kind], make: Callable[[], Kind]) -> Kind:
-        """Read a finished file back, or make what belongs in it and write it."""
-        if self.has(name):
-            return kind.load(self.path / name)
-        made = make()
-        self.write(name, made.save)
-        return made
+    def recall(self, stage: str) -> Any:
+        """Read a finished file back."""
+        name, kind = FILES[stage]
+        return kind.load(self.path / name) if self.has(stage) else None
 
-    def has(self, name: str) -> bool:
-        """Whether a file is finished and as it was written."""
+    def finished(self, stage: str, result: Any, seconds: float | None) -> None:
+        """Write a result."""
+        self.write(FILES[stage][0], result.save)
+        if stage == "scores":
+            self.journal.unlink(missing_ok=True)
+
+    def ended(self, plan: Plan, finding: Finding) -> None:
+        """Write figures, page and report."""
+        model = plan.whole.model
+        name = getattr(model.config, "name_or_path", "") if self.question is None else self.question.model_name
+        write_files(self.write, plan, finding, Path(name).name or type(model).__name__)
+
+    # ---- files
+
+    def has(self, stage: str) -> bool:
+        """Whether the file of a stage is finished."""
+        return self._is_finished(FILES[stage][0])
+
+    def _is_finished(self, name: str) -> bool:
+        """Whether a file is listed, and is as it was written."""
         file = self.path / name
         return name in self.manifest.outputs and file.is_file() and sha256_of(file) == self.manifest.outputs[name]
 
     def write(self, name: str, write: Callable[[Path], object]) -> None:
         """Write a file of the run, unless it is finished, and list it in the manifest."""
-        if self.has(name):
+        if self._is_finished(name):
             return
         write_whole(self.path / name, write)
         self.manifest.outputs[name] = sha256_of(self.path / name)
         self._write_manifest()
 
     def _write_manifest(self) -> None:
-        text = self.manifest.model_dump_json(indent=1) + "\n"
-        write_whole(self.path / MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
+        write_json(self.path / MANIFEST, self.manifest.model_dump(mode="json"))
+
+    def _look(self) -> Manifest | None:
+        """The manifest of the run in the folder, if there is one; an InputError if there is something else."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{_shown(self.path)} is a file: choose a folder for the run with --out")
+        _check_writable(self.path)
+        if (self.path / MANIFEST).exists():
+            return Manifest.load(self.path / MANIFEST)
+        if self.path.exists() and any(not _is_part(file) for file in self.path.iterdir()):
+            raise InputError(f"{_shown(self.path)} is not empty and holds no run: choose another folder with --out")
+        return None
+
+    def _manifest(self, plan: Plan) -> Manifest:
+        """The manifest to continue with: the earlier one if it is of the same run."""
+        manifest = Manifest.of(plan, self.question)
+        if self.earlier is None:
+            return manifest
+        different = manifest.differences(self.earlier)
+        if not different:
+            return self.earlier
+        if not self.overwrite:
+            raise _other_run(self.path, different)
+        self.manifest = self.earlier
+        self._remove()
+        return manifest
+
+    def _remove(self) -> None:
+        """Remove what a run has written."""
+        parts = [file.name for file in self.path.iterdir() if _is_part(file)]
+        for name in (*self.manifest.outputs, self.journal.name, MANIFEST, *parts):
+            (self.path / name).unlink(missing_ok=True)
+
+
+def open_run(path: str | Path) -> Finding:
+    """Read a run's folder.
+
+    Parameters
+    ----------
+    path : path
+        The folder that ``circuitsearch find``, or :func:`circuitsearch.find` with ``out``, wrote.
+
+    Raises
+    ------
+    InputError
+        If it is not the folder of a run, or the run is not finished.
+    """
+    folder = Path(path)
+    manifest = Manifest.load(folder / MANIFEST)
+    missing = [name for name, _ in FILES.values() if name not in manifest.outputs]
+    if missing:
+        raise InputError(
+            f"the run in {_shown(folder)} is not finished ({', '.join(missing)}): run the same command again"
+        )
+    found = {stage: kind.load(folder / name) for stage, (name, kind) in FILES.items()}
+    found["circuit"] = replace(found["circuit"], scores=found["scores"].values)
+    return Finding(**found, folder=folder)
+
+
+def circuit_at(path: Path) -> Circuit:
+    """Read the circuit of a file or of a run's folder."""
+    return Circuit.load(path / FILES["circuit"][0] if path.is_dir() else path)
+
+
+def about_run(manifest: Manifest) -> dict[str, str]:
+    """The model's name and the method of a run, as figures take them."""
+    model = "" if manifest.question is None else manifest.question.model_name
+    return {"model": model, "method": str(manifest.setup.method)}
+
+
+def _check_same_question(path: Path, asked: Question, earlier: Question) -> None:
+    """Raise an InputError if two questions differ in a word that the result depends on, before anything is loaded."""
+    mine, others = (each.model_dump(exclude={"device", "model", "task", "method"}) for each in (asked, earlier))
+    different = [f"{name} {others[name]}, not {mine[name]}" for name in mine if mine[name] != others[name]]
+    if different:
+        raise _other_run(path, different)
+
+
+def _other_run(path: Path, different: list[str]) -> InputError:
+    return InputError(
+        f"{_shown(path)} already holds another run ({shortened('; '.join(different), 120)}): choose another folder with --out,"
+        " or --overwrite"
+    )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let no other process run in the folder; where the system has no such locks (Windows) nothing is checked."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(fcntl, handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(fcntl: Any, handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another process is running in {_shown(folder)}: wait for it, or choose another folder with --out"
+        ) from None
 
 
 def _check_writable(path: Path) -> None:
@@ -171,30 +270,28 @@ def _check_writable(path: Path) -> None:
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(
-            f"{path} cannot be written, for {nearest} is no folder that you may write to: choose another with --out"
+            f"{_shown(path)} cannot be written: {_shown(nearest)} is not a folder that you may write to; choose another with"
+            " --out"
         )
+
+
+def _is_part(file: Path) -> bool:
+    """Whether a file was being written when its process was killed."""
+    return file.name.startswith(".part-")
 
 
 def _remove_if_empty(folder: Path) -> None:
     try:
         folder.rmdir()
-    except OSError:  # it was not made, or holds something by now
+    except OSError:  # it holds something by now
         return
+
+
+def _shown(path: Path) -> str:
+    return shortened(path, 100)
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result may depend on."""
-    packages = ("circuitsearch", "torch", "transformers", "tokenizers", "numpy", "scipy", "networkx")
-    return {"python": platform.python_version()} | {package: _version(package) for package in packages}
-
-
-def _version(package: str) -> str:
-    from circuitsearch import __version__
-
-    return __version__ if package == "circuitsearch" else version(package)

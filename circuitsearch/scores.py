@@ -1,31 +1,23 @@
-"""Scores: one number an edge, and the verb that computes them."""
+"""Scores: one number an edge, and what a way to compute them is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from circuitsearch import show
-from circuitsearch.ablation import Ablation, Resample
-from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
-from circuitsearch.engine.verify import verified
+from circuitsearch.engine.pair import Pair
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_safetensors, to_json, write_whole
-from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
-from circuitsearch.metric_contract import check_metric_suits, metric_digest
-from circuitsearch.metrics import metric_name
-from circuitsearch.models.digest import weights_sha256
-from circuitsearch.task import Task
-
-Progress = Callable[[int, int], None]  # (steps done, steps in all)
+from circuitsearch.setup import MadeWith, Setup
 
 
 @dataclass(frozen=True)
@@ -44,6 +36,7 @@ class Work:
     tick: Callable[[float], None] = lambda share: None
 
 
+@runtime_checkable
 class Method(Protocol):
     """A way to score edges: a frozen dataclass of its knobs."""
 
@@ -99,7 +92,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class Scores(MadeWith):
     """How much the metric falls when an edge is cut, by the estimate of a method: positive supports the behaviour.
 
     Attributes
@@ -109,10 +102,8 @@ class Scores:
     values : Tensor
         (U, V), float64, on the CPU, in the metric's own unit, averaged over prompts; zero where there is no edge,
         NaN where an edge was not scored.
-    method, metric, ablation, task : str
-        What the scores were computed with.
-    n : int
-        How many prompts were averaged.
+    setup : Setup, optional
+        What the scores were computed with; scores from elsewhere have none.
     estimate : Tensor, optional
         (U, V), where some edges were rechecked: every edge's score before that.
     agreement : Agreement, optional
@@ -121,11 +112,7 @@ class Scores:
 
     graph: Graph
     values: Tensor
-    method: str
-    metric: str
-    ablation: str
-    task: str
-    n: int
+    setup: Setup | None = None
     estimate: Tensor | None = None
     agreement: Agreement | None = None
 
@@ -162,8 +149,11 @@ class Scores:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file with the values and, as its metadata, everything else."""
-        about = {name: getattr(self, name) for name in ("method", "metric", "ablation", "task", "n")}
-        about |= {"graph": asdict(self.graph), "agreement": None if self.agreement is None else asdict(self.agreement)}
+        about = {
+            "graph": asdict(self.graph),
+            "setup": None if self.setup is None else self.setup.model_dump(mode="json"),
+            "agreement": None if self.agreement is None else asdict(self.agreement),
+        }
         metadata = {"scores": to_json(about)}
         tensors = {"values": self.values} | ({} if self.estimate is None else {"estimate": self.estimate})
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -201,11 +191,7 @@ class _About:
     __pydantic_config__ = STRICT
 
     graph: Graph
-    method: str
-    metric: str
-    ablation: str
-    task: str
-    n: int
+    setup: Setup | None = None
     agreement: Agreement | None = None
 
 
@@ -223,108 +209,3 @@ def ranking(graph: Graph, values: Tensor) -> Tensor:
     places = (graph.mask & ~values.isnan()).nonzero()
     strength = values[places[:, 0], places[:, 1]].abs()
     return places[strength.argsort(descending=True, stable=True)]
-
-
-def score(
-    model: Any,
-    task: Task,
-    method: Method | Rechecking,
-    *,
-    granularity: Granularity = WHOLE,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
-    journal: str | Path | None = None,
-    progress: Progress = lambda done, total: None,
-) -> Scores:
-    """Score every edge of a model's graph on a task.
-
-    Parameters
-    ----------
-    model
-        A Hugging Face causal language model, as ``cs.load`` or ``from_pretrained`` gives it, in evaluation mode.
-    task : Task
-        Prompts, and the metric that is explained.
-    method : Method
-        ``EAP()``, ``EAPIG(steps=5)``, ``Exact()``, ``Recheck(EAPIG(), k=200)`` ...
-    granularity : Granularity
-        What counts as a node; every head and every MLP, over all positions, by default.
-    ablation : Ablation, optional
-        What a cut edge carries; the corrupt prompt's value by default.
-    memory : int
-        Bytes of working memory beside the model.
-    journal : path, optional
-        A file that keeps what ``Exact`` has measured, so that a run that is killed goes on from it, to the same bytes.
-    progress : callable
-        Called with (steps done, steps in all); a step is a percent of the work on one prompt.
-
-    Raises
-    ------
-    InputError
-        If the model's family is unknown, the task does not fit the model, the granularity does not fit either, the metric
-        does not suit the method, or the model gives NaN.
-
-    Notes
-    -----
-    Scores do not depend on the memory, on the prompts' order, or on how they are batched.
-    """
-    described = verified(model, task, granularity)
-    first, vocabulary_size = next(task.batches()).to(described.device), described.model.config.vocab_size
-    check_metric_suits(task.metric, method, first, vocabulary_size)
-    ablation = ablation or Resample()
-    notes = Journal()
-    if journal is not None:
-        about = _all_that_counts(model, task, method, ablation)
-        about["metric"] = metric_digest(task.metric, first, vocabulary_size)
-        if granularity != WHOLE:
-            about |= {"granularity": repr(granularity), "task": task.digest(granularity.spans)}
-        notes = Journal(journal, about)
-    estimate, agreement = None, None
-
-    def average(method: Method) -> Tensor:
-        return _average(method, pairs(described, task, ablation, memory), len(task), notes, progress)
-
-    if isinstance(method, Rechecking):
-        estimate = average(method.first)
-        measured = average(method.second(described.graph, estimate))
-        both = described.graph.mask & ~measured.isnan()
-        agreement = Agreement.between(estimate[both], measured[both])
-        values = torch.where(both, measured, estimate)
-    else:
-        values = average(method)
-    return Scores(
-        described.graph,
-        values,
-        repr(method),
-        metric_name(task.metric),
-        repr(ablation),
-        task.name,
-        len(task),
-        estimate,
-        agreement,
-    )
-
-
-def _average(method: Method, batches: Iterator[Pair], n: int, journal: Journal, progress: Progress) -> Tensor:
-    """Mean over n prompts of each edge's effect: (U, V), float64, on the CPU."""
-    totals: list[Tensor] = []
-    done = 0
-    for pair in batches:
-
-        def tick(share: float, done: int = done, rows: int = len(pair.batch)) -> None:
-            progress(round(100 * (done + share * rows)), 100 * n)
-
-        totals.append(method.effects(pair, Work(journal, tick)).double().cpu())
-        done += len(pair.batch)
-        progress(100 * done, 100 * n)
-    return sum(totals[1:], start=totals[0]) / n
-
-
-def _all_that_counts(model: Any, task: Task, method: Method | Rechecking, ablation: Ablation) -> dict[str, Any]:
-    """All that the numbers of a run depend on."""
-    return {
-        "weights": weights_sha256(model),
-        "dtype": str(model.dtype),
-        "task": task.digest(),
-        "method": repr(method),
-        "ablation": repr(ablation),
-    }

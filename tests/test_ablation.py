@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from circuitsearch.ablation import Mean, Resample, Zero, ablation_named
+from circuitsearch.ablation import Mean, Resample, Zero
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, Exact
-from circuitsearch.scores import score
+from circuitsearch.registry import ABLATIONS
 from tests.conftest import mixed_task, random_task
 from tests.engine.plain import plain_circuit, plain_writes
 
@@ -83,4 +84,4 @@ def test_a_reference_without_the_length_is_an_error(gpt2):
 def test_an_unknown_ablation_names_the_nearest():
     """A misspelt ablation is answered with the right name."""
     with pytest.raises(InputError, match="did you mean 'resample'"):
-        ablation_named("resampel")
+        ABLATIONS.read("resampel")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import circuitsearch as cs
+from circuitsearch.registry import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def pico():
 def found(pico, task: str, n: int):
     """The minimal circuit of a task, from EAP-IG's ranking."""
     model, tokenizer = pico
-    train, _ = cs.tasks.TASKS[task](tokenizer, n=n, seed=0).split(0.5, seed=0)
+    train, _ = TASKS.load(task)(tokenizer, n=n, seed=0).split(0.5, seed=0)
     return cs.minimal(model, train, cs.score(model, train, cs.EAPIG(steps=5)))
 
 

@@ -9,7 +9,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 import circuitsearch as cs
-from circuitsearch.models.load import find
+from circuitsearch.models.load import locate
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_it_is_quiet(folder: Path, capfd: pytest.CaptureFixture[str]):
 def test_a_folder_goes_before_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch):
     """A folder of the working folder is read without asking the hub."""
     monkeypatch.chdir(folder.parent)
-    assert find("gpt2").folder == folder
+    assert locate("gpt2").folder == folder
 
 
 def test_pickled_weights_are_not_read(folder: Path):

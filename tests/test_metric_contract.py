@@ -11,7 +11,8 @@ import circuitsearch as cs
 from circuitsearch import metrics
 from circuitsearch.errors import InputError
 from circuitsearch.metric_contract import check_metric, check_metric_suits, metric_digest
-from circuitsearch.metrics import METRICS, logit_diff, metric_name
+from circuitsearch.metrics import logit_diff, metric_name
+from circuitsearch.registry import METRICS
 
 V = 40
 TASK = cs.Task.from_ids(
@@ -73,7 +74,13 @@ def test_what_is_not_one_number_a_prompt_from_its_logits_is_refused(metric, says
 @pytest.mark.parametrize("batch", [BATCH, ONE], ids=["three prompts", "one prompt"])
 @pytest.mark.parametrize(
     "metric",
-    [*METRICS.values(), functools.partial(logit_diff), Weighted(2.0), times(-1.0), lambda x, _: x.float()[:, 3]],
+    [
+        *map(METRICS.load, METRICS.names()),
+        functools.partial(logit_diff),
+        Weighted(2.0),
+        times(-1.0),
+        lambda x, _: x.float()[:, 3],
+    ],
 )
 def test_usable_metrics_pass(metric, batch):
     """Every metric of the package, partials, objects and functions are taken, whatever the batch's size."""
@@ -127,7 +134,9 @@ def test_a_digest_tells_metrics_of_one_name_apart():
     assert digests[0] == digests[2] != digests[1]
     weighted = [metric_digest(Weighted(weight), BATCH, V) for weight in (1.0, 1.001)]
     assert weighted[0] != weighted[1]
-    assert len({metric_digest(metric, BATCH, V) for metric in METRICS.values()}) == len(METRICS)
+    assert len({metric_digest(metric, BATCH, V) for metric in map(METRICS.load, METRICS.names())}) == len(
+        METRICS.names()
+    )
 
 
 def test_a_digest_does_not_depend_on_the_prompts():

@@ -10,6 +10,7 @@ import torch
 
 from circuitsearch import metrics
 from circuitsearch.errors import InputError
+from circuitsearch.registry import METRICS
 from circuitsearch.task import Task
 
 LOGITS = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]], dtype=torch.float64))
@@ -58,4 +59,4 @@ def test_accuracy_and_top1(batch):
 def test_an_unknown_metric_names_the_nearest():
     """A misspelt metric is answered with the right name."""
     with pytest.raises(InputError, match="did you mean 'logit_diff'"):
-        metrics.metric_named("logitdiff")
+        METRICS.read("logitdif")

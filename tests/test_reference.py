@@ -11,9 +11,10 @@ from transformers import AutoModelForCausalLM
 
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
+from circuitsearch.experiment import score
 from circuitsearch.faithfulness import ratio_of_means
 from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, EAPIGActivations, Exact
-from circuitsearch.scores import Scores, score
+from circuitsearch.scores import Scores
 from circuitsearch.search import greedy, top
 from circuitsearch.task import Task
 from circuitsearch.validation.curve import area_from_model, area_under
@@ -85,7 +86,7 @@ def test_the_same_scores_give_the_same_circuits(reference, model):
         values = torch.zeros(graph.mask.shape, dtype=torch.float64)
         for key, value in theirs.items():
             values[graph.find_writer(edge(key)[0]), graph.find_reader(edge(key)[1])] = -value
-        scores = Scores(graph, values, name, "logit_diff", "Resample()", "reference", 8)
+        scores = Scores(graph, values)
         for size in (5, 10, 20, 50, 100, 200):
             for how, search in (("topn", top), ("greedy", greedy)):
                 listed = reference["circuits"][f"{name}/{how}/{size}"]["edges"]

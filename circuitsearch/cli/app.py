@@ -52,7 +52,10 @@ def find(
     context: typer.Context,
     task: options.OptionalTask = None,
     *,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/TASK-MODEL.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; by default runs/TASK-MODEL and what is asked otherwise.")
+    ] = None,
+    overwrite: options.Overwrite = False,
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
@@ -60,7 +63,7 @@ def find(
     ablation: options.Ablation = "resample",
     metric: options.Metric = None,
     faithfulness: options.Faithfulness = 0.9,
-    recheck: options.Recheck = 10,
+    recheck: options.Recheck = None,
     spans: options.Spans = None,
     positions: options.Positions = 0,
     merge_heads: options.MergeHeads = False,
@@ -80,22 +83,25 @@ def find(
     figure, report and all that reproduces them go into one folder; what is finished there is not done again.
     """
     from circuitsearch.cli.find import find, find_again
-    from circuitsearch.cli.inputs import Question, granularity_asked
+    from circuitsearch.cli.nodes import granularity_asked
+    from circuitsearch.question import Question
 
     if again is not None:
         given = _given(context)
-        extra = given - {"again", "out", "model", "device", "json"}
+        extra = given - {"again", "out", "overwrite", "model", "device", "json"}
         if extra:
-            raise InputError(f"--from takes its choices from the manifest: leave out {', '.join(sorted(extra))}")
-        find_again(
-            again, out, model if "model" in given else None, device if "device" in given else None, Terminal(json)
-        )
+            raise InputError(f"--from takes its settings from the manifest: leave out {', '.join(sorted(extra))}")
+        words = (model if "model" in given else None, device if "device" in given else None)
+        find_again(again, out, *words, overwrite, Terminal(json))
     elif task is None:
         raise InputError("find needs a task: a name, as in 'circuitsearch find ioi', or a file of JSON lines")
     else:
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
-        question = Question(task, model, n, seed, method, ablation, metric, faithfulness, device, dtype, nodes)
-        find(question, out, recheck, Terminal(json))
+        question = Question(
+            task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
+            faithfulness=faithfulness, recheck=recheck, granularity=nodes, device=device, dtype=dtype,
+        )  # fmt: skip
+        find(question, out, overwrite, Terminal(json))
 
 
 @app.command()
@@ -119,37 +125,51 @@ def score(
     json: options.Json = False,
 ) -> None:
     """Score every edge on all prompts of a task."""
-    from circuitsearch.cli.inputs import Question, granularity_asked
+    from circuitsearch.cli.nodes import granularity_asked
     from circuitsearch.cli.verbs import score
+    from circuitsearch.question import Question
 
     nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
-    question = Question(task, model, n, seed, method, ablation, metric, device=device, dtype=dtype, granularity=nodes)
+    question = Question(
+        task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric, granularity=nodes,
+        device=device, dtype=dtype,
+    )  # fmt: skip
     score(question, out, Terminal(json))
 
 
 @app.command()
 def validate(
+    context: typer.Context,
     circuit: options.CircuitArgument,
     task: options.TaskArgument,
+    *,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report there as JSON.")] = None,
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
-    ablation: options.Ablation = "resample",
-    metric: options.Metric = None,
+    ablation: Annotated[
+        str, typer.Option(help="What an ablated edge carries; by default as in the search.", show_default=False)
+    ] = "resample",
+    metric: Annotated[
+        str | None, typer.Option(help="The metric; by default the one of the search.", show_default=False)
+    ] = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     json: options.Json = False,
 ) -> None:
     """Test a circuit on all prompts of a task.
 
-    Its faithfulness comes with an interval, and beside random circuits of its size.
+    Its faithfulness comes with an interval, and beside random circuits of its size. The report says how many of the prompts
+    the search had.
     """
-    from circuitsearch.cli.inputs import Question
     from circuitsearch.cli.verbs import validate
+    from circuitsearch.question import Question
 
-    question = Question(task, model, n, seed, ablation=ablation, metric=metric, device=device, dtype=dtype)
-    validate(circuit, question, out, Terminal(json))
+    question = Question(
+        task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, device=device, dtype=dtype
+    )
+    given = _given(context) & {"ablation", "seed"}
+    validate(circuit, question, given, out, Terminal(json))
 
 
 @app.command()

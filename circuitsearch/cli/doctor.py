@@ -12,15 +12,15 @@ from tempfile import TemporaryDirectory
 import torch
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.cli.inputs import device_named
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.devices import device_named
 from circuitsearch.engine.estimate import estimate
 from circuitsearch.errors import InputError
 from circuitsearch.figures import draw
 from circuitsearch.graph import Graph
 from circuitsearch.loading import load
 from circuitsearch.models.load import BUNDLED
-from circuitsearch.run import versions
+from circuitsearch.setup import versions
 
 
 def doctor(terminal: Terminal) -> None:

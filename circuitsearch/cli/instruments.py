@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import instruments
-from circuitsearch.cli.inputs import Question, device_named, named_task, task_from_file
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.figures import draw
 from circuitsearch.files import write_whole
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
 from circuitsearch.loading import load
-from circuitsearch.models.load import BUNDLED, find
+from circuitsearch.question import Question
 from circuitsearch.task import Task
 
 N_PROMPTS = 64
@@ -70,15 +70,15 @@ class Look:
                 "a --prompt needs its counterfactual and two answers: give --corrupt, --answer and --wrong too"
             )
         site_named(self.site)
-        self.question.read_as()
+        self.question.check()
 
     @property
     def question(self) -> Question:
         """The part of it that other verbs ask too; a prompt of one's own stands in no task."""
         named = self.task is not None and not Path(self.task).is_file()
         n = N_PROMPTS if self.n is None and named else self.n
-        asked = Question("ioi" if self.task is None else self.task, self.model, n, self.seed, metric=self.metric)
-        return replace(asked, device=self.device, dtype=self.dtype)
+        words = {name: getattr(self, name) for name in ("model", "seed", "metric", "device", "dtype")}
+        return Question(task="ioi" if self.task is None else self.task, n=n, **words)
 
     def named_spans(self, task: Task) -> tuple[str, ...]:
         """Spans that columns are: those asked for, or, where prompts differ in length, all that every prompt names."""
@@ -108,8 +108,7 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
     task = _task(look, model, tokenizer)
     with terminal.progress(look.instrument) as bar:
         result = INSTRUMENTS[look.instrument].use(Seen(look, model, tokenizer, task, bar))
-    name = find(look.model)
-    where = out or Path("runs") / f"inspect-{task.name}-{name.name if name.name in BUNDLED else Path(name.place).name}"
+    where = out or Path("runs") / f"inspect-{task.name}-{look.question.model_name}"
     where.mkdir(parents=True, exist_ok=True)
     numbers, figure = where / f"{look.instrument}.json", where / f"{look.instrument}.svg"
     write_whole(numbers, result.save)
@@ -127,19 +126,12 @@ def _task(look: Look, model: Any, tokenizer: Any) -> Task:
     if look.said_twice:
         return instruments.said_twice(model, look.n or N_PROMPTS, tokenizer, seed=look.seed)
     if look.prompt is None:
-        question = look.question
-        task = (
-            named_task(question, tokenizer)
-            if question.task_file is None
-            else task_from_file(question.task_file, tokenizer, look.n)
-        )
-    elif tokenizer is None:
+        return look.question.prompts(tokenizer)
+    if tokenizer is None:
         raise InputError(f"a --prompt needs a tokenizer, and the model folder {look.model} has none")
-    else:
-        texts = (look.prompt, look.corrupt or "", look.answer or "", look.wrong or "")
-        task = instruments.prompt_pair(tokenizer, *texts, subject=look.subject or "")
-    metric = look.question.read_as()[2]
-    return task if metric is None else replace(task, metric=metric)
+    texts = (look.prompt, look.corrupt or "", look.answer or "", look.wrong or "")
+    task = instruments.prompt_pair(tokenizer, *texts, subject=look.subject or "")
+    return task if look.metric is None else replace(task, metric=look.question.metric_asked)
 
 
 def _remarks(result: Result) -> list[str]:

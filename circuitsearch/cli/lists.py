@@ -8,12 +8,12 @@ import re
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.models.families import FAMILIES
 from circuitsearch.models.load import BUNDLED
-from circuitsearch.tasks import TASKS
+from circuitsearch.registry import TASKS
 
 
 def tasks(terminal: Terminal) -> None:
     """List the tasks with their first line and their paper, from their docstrings."""
-    rows = [(name, *_summary(inspect.getdoc(task) or "")) for name, task in TASKS.items()]
+    rows = [(name, *_summary(inspect.getdoc(task) or "")) for name in TASKS.names() for task in [TASKS.load(name)]]
     terminal.table("tasks", ("task", "what it is", "paper"), rows)
     terminal.say(
         "", "A file of JSON lines with clean, corrupt, answer, wrong is a task as well: circuitsearch find mine.jsonl"

@@ -18,12 +18,20 @@ Model = Annotated[str, typer.Option(help="A bundled model, a folder, or a name o
 N = Annotated[int | None, typer.Option("--n", help="Prompts: 256, or the first n rows of a file (all by default).")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the prompts, the split and the intervals.")]
 Method = Annotated[str, typer.Option(help="How edges are scored: eap, eap-ig, 'EAPIG(steps=10)', exact ...")]
-Ablation = Annotated[str, typer.Option(help="What a cut edge carries: resample, mean, mean-over-positions, zero.")]
+Ablation = Annotated[
+    str, typer.Option(help="What an ablated edge carries: resample, zero, mean, 'mean(over_positions=True)'.")
+]
 Metric = Annotated[str | None, typer.Option(help="Another metric than the task's own.", show_default=False)]
 Faithfulness = Annotated[float, typer.Option(help="The share of the behaviour that the circuit must keep, in (0, 1].")]
 Recheck = Annotated[
-    float, typer.Option(min=0, help="Seconds for exact effects of the strongest edges, about; 0 for none.")
+    int | None,
+    typer.Option(
+        min=0,
+        help="How many of the strongest edges are measured exactly, 0 for none; by default as many as cost some seconds.",
+        show_default=False,
+    ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove another run that is in the folder.")]
 Spans = Annotated[
     str | None, typer.Option(help="Token spans with nodes of their own, as in IO,S1,S2,END.", show_default=False)
 ]

@@ -9,66 +9,69 @@ from typing import Any
 from circuitsearch import figures, formats
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
-from circuitsearch.cli.inputs import Question, circuit_at, setting
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment
 from circuitsearch.figures.canvas import FORMATS, suffix_of
 from circuitsearch.figures.viewer import draw_page
 from circuitsearch.files import write_whole
-from circuitsearch.methods import Exact
-from circuitsearch.run import MANIFEST, Manifest
-from circuitsearch.scores import Rechecking
-from circuitsearch.scores import score as score_edges
+from circuitsearch.question import Question
+from circuitsearch.registry import METRICS
+from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at
+from circuitsearch.summary import agreement, meaning
+from circuitsearch.task import Task
 from circuitsearch.validation import Report, behaviour
 from circuitsearch.validation import validate as validate_circuit
 
 
 def score(question: Question, out: Path, terminal: Terminal) -> None:
     """Score every edge and write the scores; what is measured edge by edge is kept beside them until they are finished."""
+    question.check()
     _check_writable(out)
-    asked = setting(question)
-    measured = behaviour(asked.model, asked.task, ablation=asked.ablation, granularity=question.granularity)
-    say.behaviour(terminal, asked, measured)
+    model, _, task = question.load()
+    experiment = Experiment.of(model, task, **question.settings)
+    say.describe_model(terminal, model, question)
+    measured = behaviour(experiment, task)
+    say.behaviour(terminal, measured)
     measured.check()
     journal = out.with_name(f"{out.name}.journal")
-    notes = journal if isinstance(asked.method, Rechecking | Exact) else None
     with terminal.progress("scores") as bar:
-        scores = score_edges(
-            asked.model,
-            asked.task,
-            asked.method,
-            granularity=question.granularity,
-            ablation=asked.ablation,
-            journal=notes,
-            progress=bar,
-        )
-    write_whole(out, scores.save)
+        scores = experiment.score(question.method_asked, journal=journal, progress=bar)
+    scores.save(out)
     journal.unlink(missing_ok=True)
     top = scores.top(say.STRONGEST)
-    rows = [(f"{writer}->{reader}", f"{value:+.4f}", say.meaning(value)) for writer, reader, value in top]
-    terminal.table("strongest edges (how much the metric falls when cut)", ("edge", " score", ""), rows)
+    rows = [(f"{writer}->{reader}", f"{value:+.4f}", meaning(value)) for writer, reader, value in top]
+    terminal.table(say.TITLE, ("edge", " score", ""), rows)
     terminal.say("scores", f"{int(scores.scored.sum())} edges by {scores.method}, in {out}")
     if scores.agreement is not None:
-        terminal.say("", say.agreement(scores.agreement))
+        terminal.say("", agreement(scores.agreement))
     terminal.result({"out": str(out), "n": scores.n, "method": scores.method, "scores": scores.to_dict()})
 
 
-def validate(circuit: Path, question: Question, out: Path | None, terminal: Terminal) -> None:
-    """Test a circuit on a task's prompts, all of them taken as held out."""
+def validate(circuit: Path, question: Question, given: set[str], out: Path | None, terminal: Terminal) -> None:
+    """Test a circuit on a task's prompts; the settings that are not ``given`` are those that it was found with."""
+    question.check()
     found = circuit_at(circuit)
     if out is not None:
         _check_writable(out)
-    asked = setting(replace(question, granularity=found.graph.granularity))
-    measured = behaviour(asked.model, asked.task, ablation=asked.ablation, granularity=found.graph.granularity)
-    say.behaviour(terminal, asked, measured)
+    model, _, task = question.load()
+    task = _with_metric_of(found, task) if question.metric is None else task
+    settings = {name: getattr(question, name) for name in given}
+    experiment = Experiment.of(model, task, found, **settings)
+    say.describe_model(terminal, model, question)
+    say.behaviour(terminal, behaviour(experiment, task))
     with terminal.progress("validating") as bar:
-        report = validate_circuit(
-            asked.model, found, asked.task, ablation=asked.ablation, seed=question.seed, progress=bar
-        )
+        report = validate_circuit(experiment, found, task, progress=bar)
     if out is not None:
-        write_whole(out, report.save)
+        report.save(out)
     terminal.console.print(str(report))
     terminal.result(report.to_dict())
+
+
+def _with_metric_of(circuit: Circuit, task: Task) -> Task:
+    """The task with the metric that a circuit was found by, if that has a name here."""
+    known = circuit.setup is not None and METRICS.knows(circuit.metric)
+    return replace(task, metric=METRICS.read(circuit.metric)) if known else task
 
 
 @dataclass(frozen=True)
@@ -138,9 +141,7 @@ def _beside(circuit: Path) -> dict[str, Any]:
     ours = circuit.is_dir() or circuit.name == "circuit.json"
     if not ours or not (folder / MANIFEST).is_file() or not (folder / "report.json").is_file():
         return {}
-    choices = Manifest.load(folder / MANIFEST).choices
-    report = Report.load(folder / "report.json")
-    return {"report": report, "model": Path(choices.model).name, "method": choices.method}
+    return {"report": Report.load(folder / "report.json"), **about_run(Manifest.load(folder / MANIFEST))}
 
 
 def _check_writable(out: Path) -> None:

@@ -1,91 +1,24 @@
-"""``circuitsearch view``, and what ``find`` puts into a run's page."""
+"""``circuitsearch view``: open the page of a run, or of several."""
 
 from __future__ import annotations
 
 import os
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Circuit
-from circuitsearch.cli.inputs import circuit_at
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
-from circuitsearch.figures.viewer import Evidence, Shown, draw_page, evidence, index_page
+from circuitsearch.figures.viewer import Shown, draw_page, index_page
 from circuitsearch.files import write_bytes
-from circuitsearch.instruments import attention, direct_logit, head_roles
-from circuitsearch.run import MANIFEST, Manifest
+from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at
 from circuitsearch.scores import Scores
-from circuitsearch.task import Task
 from circuitsearch.validation import Report
 
 PAGE = "circuit.html"
-N_PROMPTS = 32  # that instruments look at
-N_PATTERNS = 4  # prompts whose attention is shown
-MOST_CELLS = 400_000  # of all patterns together: about a megabyte
-LARGEST_SEARCHED = 200_000_000  # parameters of a model whose heads' roles are looked for: seconds, and above it minutes
-
-
-def page_evidence(
-    model: Any, circuit: Circuit, held_out: Task, tokenizer: Any, ablation: Ablation | None = None
-) -> Evidence:
-    """All that a page shows beyond circuit and report; what a model does not have is left out."""
-    found = evidence(model, circuit, held_out, tokenizer, ablation=ablation)
-    some = held_out.subset(range(min(N_PROMPTS, len(held_out))))
-    nodes = {name: name.partition("@")[0] for name in circuit.nodes}  # a node of a span is asked for as a whole
-    return replace(
-        found,
-        direct=_of_nodes(nodes, _direct(model, some)),
-        roles=_of_nodes(nodes, _roles(model, some, tokenizer)),
-        attention=_of_nodes(nodes, _attention(model, some, sorted(set(nodes.values())))),
-    )
-
-
-def _of_nodes(nodes: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: found[whole] for name, whole in nodes.items() if whole in found}
-
-
-def _direct(model: Any, task: Task) -> dict[str, float]:
-    try:
-        found = direct_logit(model, task)
-    except InputError:  # logits that are no sum of what writers add
-        return {}
-    return dict(zip(found.writers, found.values.tolist(), strict=True))
-
-
-def _roles(model: Any, task: Task, tokenizer: Any) -> dict[str, tuple[str, ...]]:
-    if sum(each.numel() for each in model.parameters()) > LARGEST_SEARCHED:
-        return {}
-    try:
-        return head_roles(model, task, tokenizer=tokenizer, shuffles=2).by_head
-    except InputError:  # no heads that can be told apart
-        return {}
-
-
-def _attention(model: Any, task: Task, names: Sequence[str]) -> dict[str, list[Tensor]]:
-    """Patterns of these heads on the first prompts, as many as the page has room for."""
-    heads = [name for name in names if ".h" in name]
-    patterns: dict[str, list[Tensor]] = {head: [] for head in heads}
-    room = MOST_CELLS
-    for row in range(min(N_PATTERNS, len(task)) if heads else 0):
-        room -= len(heads) * len(task.clean[row]) ** 2 // 2
-        if room < 0:
-            break
-        try:
-            found = attention(model, task.subset([row]), heads)
-        except InputError:  # a family whose patterns cannot be read
-            return {}
-        for head, pattern in zip(found.heads, found.patterns, strict=True):
-            patterns[head].append(pattern)
-    return {head: shown for head, shown in patterns.items() if shown}
-
-
-# ---- the verb
 
 
 def view(runs: Sequence[Path], out: Path, opened: bool, terminal: Terminal) -> None:
@@ -132,8 +65,7 @@ def _about(run: Path) -> dict[str, Any]:
     if (run / "report.json").is_file():
         about["report"] = Report.load(run / "report.json")
     if (run / MANIFEST).is_file():
-        choices = Manifest.load(run / MANIFEST).choices
-        about |= {"model": Path(choices.model).name, "method": choices.method}
+        about |= about_run(Manifest.load(run / MANIFEST))
     return about
 
 

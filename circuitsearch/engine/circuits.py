@@ -72,7 +72,8 @@ class Evaluator:
         nothing = torch.zeros_like(self.described.graph.mask)
         return [run_reference(context, nothing) for context in self._contexts()]
 
-    def _references(self, near: Tensor | None) -> Iterable[ReferenceRun]:
+    def references(self, near: Tensor | None) -> Iterable[ReferenceRun]:
+        """Each batch's run of the circuit ``near`` (U, V), or with every edge ablated."""
         if not self._fits_cache:
             start = torch.zeros_like(self.described.graph.mask) if near is None else near
             return (run_reference(context, start) for context in self._contexts())
@@ -111,7 +112,7 @@ class Evaluator:
         """
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(masks), len(self.task), dtype=torch.float64) for _ in metrics]
-        for reference in self._references(near):
+        for reference in self.references(near):
             rows = reference.context.pair.batch.rows.cpu()
             for out, found in zip(values, measure(reference, masks, *metrics), strict=True):
                 out[:, rows] = found

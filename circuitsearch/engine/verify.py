@@ -73,10 +73,7 @@ def verified(model: Any, task: Task | None = None, granularity: Granularity = WH
     described = describe(model, granularity)
     _check_state(described.model)
     if task is not None:
-        _check_fit(described, task)
-        task.check_spans(granularity.spans)
-        if granularity.positions:
-            task.check_length(granularity.positions)
+        check_fit(described, task)
     with torch.no_grad(), _explained(granularity):
         _verify_parts(described, _fixed_ids(described))
         if task is not None:
@@ -98,8 +95,13 @@ def _check_state(model: Any) -> None:
         )
 
 
-def _check_fit(described: Described, task: Task) -> None:
-    task.check_vocabulary(described.model.config.vocab_size)
+def check_fit(described: Described, task: Task) -> None:
+    """Raise an InputError that names the row unless a task's ids, lengths and token spans fit a model and its granularity."""
+    granularity = described.graph.granularity
+    task.check_spans(granularity.spans)
+    if granularity.positions:
+        task.check_length(granularity.positions)
+    task.check_vocabulary(described.vocabulary_size)
     task.check_prompts_differ()
     limit = described.n_positions
     if limit is not None and task.max_length > limit:

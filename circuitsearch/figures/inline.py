@@ -93,7 +93,7 @@ def _(behaviour: Behaviour) -> str:
         ("accuracy", f"{behaviour.accuracy:.1%}"),
         ("likeliest token right", f"{behaviour.top1:.1%}"),
     ]
-    return _table(("", ""), rows, f"{behaviour.task.name}, {behaviour.n:,} prompts")
+    return _table(("", ""), rows, f"{behaviour.task}, {behaviour.n:,} prompts")
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:

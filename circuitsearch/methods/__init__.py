@@ -7,8 +7,6 @@ from circuitsearch.methods.eap import CleanCorrupt as CleanCorrupt
 from circuitsearch.methods.eap import EAPIGActivations as EAPIGActivations
 from circuitsearch.methods.exact import Exact as Exact
 from circuitsearch.methods.gim import GIM as GIM
-from circuitsearch.methods.named import METHODS as METHODS
-from circuitsearch.methods.named import method_from as method_from
 from circuitsearch.methods.paths import PathEffects as PathEffects
 from circuitsearch.methods.paths import direct_effect as direct_effect
 from circuitsearch.methods.paths import direct_sweep as direct_sweep

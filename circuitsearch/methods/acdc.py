@@ -16,21 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.circuit import Circuit
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.pair import DEFAULT_MEMORY
-from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
-from circuitsearch.metric_contract import check_metric, metric_digest
 from circuitsearch.metrics import Metric, neg_kl
-from circuitsearch.models.digest import weights_sha256
+from circuitsearch.progress import Progress, silent
 from circuitsearch.reachability import components
-from circuitsearch.scores import Progress
+from circuitsearch.registry import METRICS
 from circuitsearch.task import Task
 
 FEWEST_AHEAD, MOST_AHEAD = 4, 32  # edges whose decisions one joint batch guesses
@@ -41,13 +38,11 @@ def acdc(
     task: Task,
     thresholds: float | Sequence[float],
     *,
-    metric: Metric = neg_kl,
-    granularity: Granularity = WHOLE,
-    seed: int | None = None,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
+    metric: Metric | str = neg_kl,
+    shuffle: int | None = None,
     journal: str | Path | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> dict[float, Circuit]:
     """Find a circuit for each threshold by ACDC (Conmy et al. 2304.14997, algorithm 1).
 
@@ -58,25 +53,21 @@ def acdc(
     Parameters
     ----------
     model
-        A Hugging Face causal language model.
+        A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
     task : Task
         Prompts.
     thresholds : float or sequence of float
         In the metric's unit, above 0. Circuits of several share their work as long as their decisions agree.
     metric : Metric
         Minus the KL divergence from the model's own output by default, as in the paper; ``task.metric`` and any other will do.
-    granularity : Granularity
-        What counts as a node; every head and every MLP, over all positions, by default.
-    seed : int, optional
-        Shuffles the heads of each block, as readers and as writers; by default the last head comes first.
-    ablation : Ablation, optional
-        What a cut edge carries; the corrupt prompt's value by default.
-    memory : int
-        Bytes of working memory beside the model.
+    shuffle : int, optional
+        Seed that shuffles the heads of each block, as readers and as writers; by default the last head comes first.
     journal : path, optional
-        A file that keeps what was measured, so that a run that is killed goes on from it, to the same circuits.
+        A file that keeps what was measured, so that a run that is killed continues from it, to the same circuits.
     progress : callable
         Called with (readers visited, readers in all).
+    **settings
+        As of :class:`circuitsearch.Experiment`.
 
     Returns
     -------
@@ -97,21 +88,11 @@ def acdc(
     levels = tuple(dict.fromkeys([thresholds] if isinstance(thresholds, float | int) else thresholds))
     if not levels or not all(level > 0 for level in levels):
         raise InputError(f"ACDC's thresholds must be above 0, not {', '.join(map(str, levels)) or 'none'}")
-    task = replace(task, metric=metric)
-    described, ablation = verified(model, task, granularity), ablation or Resample()
-    first, vocabulary_size = next(task.batches()).to(described.device), described.model.config.vocab_size
-    check_metric(metric, first, vocabulary_size)
-    about = {
-        "acdc": list(levels),
-        "metric": metric_digest(metric, first, vocabulary_size),
-        "seed": seed,
-        "ablation": repr(ablation),
-    }
-    if journal is not None:
-        about |= {"weights": weights_sha256(model), "dtype": str(model.dtype), "task": task.digest(granularity.spans)}
-        about |= {} if granularity == WHOLE else {"granularity": repr(granularity)}
-    measured = _Measured(Evaluator(described, task, ablation, memory), Journal(journal, about))
-    return {level: Circuit(described.graph, mask).pruned() for level, mask in _search(measured, levels, seed, progress)}
+    experiment = Experiment.of(model, replace(task, metric=METRICS.read(metric)), **settings)
+    about = {**experiment.setup.identity(), "acdc": list(levels), "shuffle": shuffle}
+    measured = _Measured(experiment.evaluator, Journal(journal, about))
+    found = _search(measured, levels, shuffle, progress)
+    return {level: Circuit(experiment.graph, mask, setup=experiment.setup).pruned() for level, mask in found}
 
 
 @dataclass(frozen=True)

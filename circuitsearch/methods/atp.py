@@ -10,13 +10,14 @@ from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.recompute import CleanAttention
 from circuitsearch.errors import InputError
+from circuitsearch.knobs import Knobs
 from circuitsearch.methods.eap import EAP, ByGradient
 from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Work
 
 
 @dataclass(frozen=True)
-class QKFix:
+class QKFix(Knobs):
     """The QK fix of AtP* (Kramár et al. 2403.00745): edges into queries and keys go through the recomputed softmax.
 
     A softmax that has made up its mind has hardly a gradient, however much a change would move it. So for an edge into a

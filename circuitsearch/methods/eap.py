@@ -19,11 +19,12 @@ from circuitsearch.engine.gradients import EMBED, PortGradients
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.trace import Activations
 from circuitsearch.errors import InputError
+from circuitsearch.knobs import Knobs
 from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Work
 
 
-class ByGradient:
+class ByGradient(Knobs):
     """A method that estimates every edge's effect by one gradient at its port."""
 
     needs: ClassVar[Needs] = Needs.GRADIENT_AT_CLEAN
@@ -65,6 +66,7 @@ class EAPIG(ByGradient):
     steps: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_steps(self.steps)
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
@@ -78,7 +80,7 @@ class EAPIG(ByGradient):
 
 
 @dataclass(frozen=True)
-class EAPIGActivations:
+class EAPIGActivations(Knobs):
     """EAP with integrated gradients over activations (Hanna et al. 2403.17806).
 
     Each group of writers in turn (the embedding, a block's heads, a block's MLP) is set to
@@ -92,6 +94,7 @@ class EAPIGActivations:
     steps: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_steps(self.steps)
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
@@ -110,7 +113,7 @@ class EAPIGActivations:
 
 
 @dataclass(frozen=True)
-class CleanCorrupt:
+class CleanCorrupt(Knobs):
     """The mean of EAP's gradient at the clean run and at the run on the ablated input (Hanna et al. 2403.17806).
 
     Cost: three forwards and two backwards a prompt, and one forward more for what the two share.

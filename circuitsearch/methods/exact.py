@@ -11,11 +11,12 @@ from torch import Tensor
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
+from circuitsearch.knobs import Knobs
 from circuitsearch.scores import Work
 
 
 @dataclass(frozen=True)
-class Exact:
+class Exact(Knobs):
     """Cut each edge alone, everything else clean, and measure (edge-level activation patching).
 
     Parameters

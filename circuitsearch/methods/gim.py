@@ -35,6 +35,7 @@ class GIM(ByGradient):
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.temperature > 0:
             raise InputError(f"the temperature must be above 0, not {self.temperature}")
 

@@ -18,20 +18,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from circuitsearch import show
-from circuitsearch.ablation import Ablation, Resample
-from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
 from circuitsearch.engine.path_patching import patch_paths
-from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
+from circuitsearch.engine.reference import ReferenceRun
 from circuitsearch.engine.replay import replay
-from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.granularity import WHOLE
 from circuitsearch.graph import Graph
 from circuitsearch.methods.path_names import Names, Path, path_edges, readers_named, writers_named
-from circuitsearch.metrics import metric_name
-from circuitsearch.models.describe import Described
-from circuitsearch.scores import Progress
+from circuitsearch.progress import Progress, silent
+from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.task import Task
 
 SENDERS_AT_ONCE = 32  # sets of senders whose (U, V) masks stand in memory together
@@ -42,7 +41,7 @@ Patch = Callable[
 
 
 @dataclass(frozen=True, eq=False)
-class PathEffects:
+class PathEffects(MadeWith):
     """How much the metric falls when the paths from one writer at a time to the receivers are patched.
 
     Attributes
@@ -56,20 +55,15 @@ class PathEffects:
         Where the paths lead.
     paths : str
         Which paths were patched.
-    metric, ablation, task : str
+    setup : Setup, optional
         What the effects were measured with.
-    n : int
-        How many prompts were averaged.
     """
 
     graph: Graph
     values: Tensor
     receivers: tuple[str, ...]
     paths: str
-    metric: str
-    ablation: str
-    task: str
-    n: int
+    setup: Setup | None = None
 
     def __getitem__(self, sender: str) -> float:
         """One sender's effect, in any tool's spelling: ``effects["a0.h1"]``."""
@@ -113,7 +107,8 @@ class PathEffects:
         return show.as_html(self)
 
     def __repr__(self) -> str:
-        return f"PathEffects({self.task!r}, into {', '.join(self.receivers)}, {self.paths}, {self.metric}, n={self.n})"
+        about = f"{self.paths}, {self.metric}, n={self.n}"
+        return f"PathEffects({self.task!r}, into {', '.join(self.receivers)}, {about})"
 
 
 def path_effect(
@@ -121,9 +116,8 @@ def path_effect(
     task: Task,
     path: Path,
     *,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> float:
     """Patch one path alone (Goldowsky-Dill et al. 2304.05969, a path of the treeified graph).
 
@@ -137,18 +131,16 @@ def path_effect(
     Parameters
     ----------
     model
-        A Hugging Face causal language model, as ``cs.load`` or ``from_pretrained`` gives it, in evaluation mode.
+        A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
     task : Task
         Prompts, and the metric that is explained.
     path : str or iterable of (writer, reader)
         ``"a0.h0->a5.h5<k>->a9.h9<q>->logits"``, or its edges. Where heads share keys and values, ``a5.h5<k>`` is the
         group's port, and the path goes on through head ``a5.h5`` alone; as the last port it feeds the whole group.
-    ablation : Ablation, optional
-        What the first edge carries; the corrupt prompt's value by default.
-    memory : int
-        Bytes of working memory beside the model.
     progress : callable
         Called with (prompts done, prompts in all).
+    **settings
+        ``ablation``, what the first edge carries, and ``memory``: see :class:`circuitsearch.Experiment`.
 
     Returns
     -------
@@ -161,7 +153,7 @@ def path_effect(
         If a name is unknown, the path is none (a reader that does not come after its writer, a port that does not feed
         the next writer, an end that is no reader), or model and task do not fit.
     """
-    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(_experiment(model, task, settings), progress)
     kept, frozen = _alone(meter.graph, path_edges(meter.graph, path))
     return float(meter.falls(1, lambda reference: replay(reference, kept[None], frozen[None])))
 
@@ -172,9 +164,8 @@ def direct_effect(
     senders: Names,
     receivers: Names,
     *,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> float:
     """Patch the edges from senders to receivers (Goldowsky-Dill et al. 2304.05969; edge patching).
 
@@ -185,7 +176,7 @@ def direct_effect(
 
     Parameters
     ----------
-    model, task, ablation, memory, progress
+    model, task, progress, **settings
         As in :func:`path_effect`.
     senders : str or iterable of str
         Writers, patched together.
@@ -203,7 +194,7 @@ def direct_effect(
         If a name is unknown, there is no sender or no receiver, a sender comes before no receiver, or model and task do
         not fit.
     """
-    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(_experiment(model, task, settings), progress)
     return meter.effect(senders, receivers, _cut)
 
 
@@ -212,15 +203,14 @@ def direct_sweep(
     task: Task,
     receivers: Names,
     *,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> PathEffects:
     """:func:`direct_effect` of every writer, one at a time, on the receivers.
 
     Parameters
     ----------
-    model, task, ablation, memory
+    model, task, **settings
         As in :func:`path_effect`.
     receivers : str or iterable of str
         Readers.
@@ -237,7 +227,7 @@ def direct_sweep(
     InputError
         If a name is unknown, there is no receiver, or model and task do not fit.
     """
-    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(_experiment(model, task, settings), progress)
     return meter.sweep(receivers, _cut, "direct edges")
 
 
@@ -247,9 +237,8 @@ def sender_effect(
     senders: Names,
     receivers: Names,
     *,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> float:
     """Patch all paths from senders to receivers on which no other head lies (Wang et al. 2211.00593, appendix B).
 
@@ -263,7 +252,7 @@ def sender_effect(
 
     Parameters
     ----------
-    model, task, ablation, memory, progress
+    model, task, progress, **settings
         As in :func:`path_effect`.
     senders : str or iterable of str
         Writers, patched together: heads as in the paper, or MLPs, or ``embed``.
@@ -282,7 +271,7 @@ def sender_effect(
         If a name is unknown, there is no sender or no receiver, a sender comes before no receiver, or model and task do
         not fit.
     """
-    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(_experiment(model, task, settings), progress)
     return meter.effect(senders, receivers, patch_paths)
 
 
@@ -291,15 +280,14 @@ def sender_sweep(
     task: Task,
     receivers: Names,
     *,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> PathEffects:
     """:func:`sender_effect` of every writer, one at a time, on the receivers: the heatmaps of Wang et al.
 
     Parameters
     ----------
-    model, task, ablation, memory
+    model, task, **settings
         As in :func:`path_effect`.
     receivers : str or iterable of str
         Readers.
@@ -321,7 +309,7 @@ def sender_sweep(
     Cost a sender: the MLPs between it and the last receiver, and what lies above the first receiver, on the positions that
     differ. On the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, that is 0.1 to 0.3 forwards.
     """
-    meter = _Meter(verified(model, task), task, ablation or Resample(), memory, progress)
+    meter = _Meter(_experiment(model, task, settings), progress)
     return meter.sweep(receivers, patch_paths, "paths without another head")
 
 
@@ -346,33 +334,38 @@ def _cut(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Iterato
     return replay(reference, reference.context.graph.mask & ~(senders[:, :, None] & receivers))
 
 
+def _experiment(model: Any, task: Task, settings: Settings) -> Experiment:
+    """Paths lead through every head and MLP, over all positions."""
+    experiment = Experiment.of(model, task, **settings)
+    if experiment.granularity != WHOLE:
+        raise InputError(f"paths are patched between heads and MLPs: leave out {experiment.granularity}")
+    return experiment
+
+
 @dataclass(frozen=True)
 class _Meter:
-    """Measures patched runs on a whole task."""
+    """Measures patched runs on an experiment's prompts."""
 
-    described: Described
-    task: Task
-    ablation: Ablation
-    memory: int
+    experiment: Experiment
     progress: Progress
 
     @property
     def graph(self) -> Graph:
-        return self.described.graph
+        return self.experiment.graph
 
     def falls(self, count: int, runs: Callable[[ReferenceRun], Iterator[tuple[slice, Tensor]]]) -> Tensor:
         """How much the metric falls from the clean run to each of ``count`` patched ones: (count,), a mean over prompts."""
         total = torch.zeros(count, dtype=torch.float64)
-        done = 0
-        for pair in pairs(self.described, self.task, self.ablation, self.memory):
-            reference = run_reference(ReplayContext(pair), self.graph.mask)
+        done, n = 0, len(self.experiment.task)
+        for reference in self.experiment.evaluator.references(self.graph.mask):
+            pair = reference.context.pair
             clean = pair.metric(reference.logits, pair.known).double().cpu()  # (B,)
             for part, logits in runs(reference):
                 patched = pair.metric(logits, pair.known.repeat(part.stop - part.start)).double().cpu()
                 total[part] += (clean - patched.view(-1, len(clean))).sum(1)
                 done += len(patched)
-                self.progress(done, count * len(self.task))
-        return total / len(self.task)
+                self.progress(done, count * n)
+        return total / n
 
     def effect(self, senders: Names, receivers: Names, patch: Patch) -> float:
         """Effect of one set of senders."""
@@ -385,15 +378,14 @@ class _Meter:
 
     def sweep(self, receivers: Names, patch: Patch, paths: str) -> PathEffects:
         """Effect of every writer that stands before a receiver."""
-        graph, task = self.graph, self.task
+        graph, setup = self.graph, self.experiment.setup
         read = readers_named(graph, receivers)
         rows = (graph.mask & read).any(1).nonzero().flatten()
         senders = torch.eye(len(graph.writers), dtype=torch.bool)[rows]  # (C, U)
         values = torch.zeros(len(graph.writers), dtype=torch.float64)
         values[rows] = self.falls(len(rows), lambda reference: _in_parts(patch, reference, senders, read))
         names = tuple(graph.readers[column] for column in read.nonzero().flatten().tolist())
-        about = (names, paths, metric_name(task.metric), repr(self.ablation), task.name, len(task))
-        return PathEffects(graph, values, *about)
+        return PathEffects(graph, values, names, paths, setup)
 
 
 def _in_parts(

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
-from time import perf_counter
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from circuitsearch.ablation import Ablation, Resample
-from circuitsearch.engine.pair import pairs
-from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.experiment import Experiment
 from circuitsearch.graph import Graph
+from circuitsearch.knobs import Knobs
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.exact import Exact
 from circuitsearch.metric_contract import Needs
-from circuitsearch.scores import Method, Work, ranking
-from circuitsearch.task import Task
+from circuitsearch.scores import Method, ranking
 
-READERS_TIMED, WRITERS_TIMED = 5, 8  # whose edges show how long one takes
+WORK = 4e11  # operations that a recheck may take by default: some seconds of two cores
+FORWARDS = 15  # forwards of all prompts that it may take in any case, about as many as EAP-IG takes
 
 
 @dataclass(frozen=True)
-class Recheck:
+class Recheck(Knobs):
     """Score every edge by a first method, then measure exactly the ``k`` edges nearest the decision.
 
     Which edges a circuit keeps is decided near the top of the ranking: the strongest few in a thousand are kept, and all
@@ -53,6 +49,7 @@ class Recheck:
     around: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in (("k", self.k), ("around", self.around)):
             if value is not None and value < 1:
                 raise InputError(f"Recheck's {name} must be at least 1, not {value}")
@@ -73,31 +70,41 @@ class Recheck:
         return Exact(edges=tuple((graph.writers[row], graph.readers[column]) for row, column in places))
 
 
-def edges_in_time(
-    model: Any,
-    task: Task,
-    seconds: float,
-    ablation: Ablation | None = None,
-    granularity: Granularity = WHOLE,
-) -> int:
-    """How many edges can be measured exactly in about so many seconds on this machine, by timing a few of them.
+def affordable_edges(experiment: Experiment, operations: float = WORK, forwards: float = FORWARDS) -> int:
+    """How many edges can be measured exactly for so many operations, or so many forwards of all prompts if that is more.
 
-    The number is rounded down to 1, 2 or 5 times a power of ten, or is all edges; at least 1.
+    The number follows from the model's and the prompts' sizes alone, so it is the same on every machine. It is rounded down
+    to 1, 2 or 5 times a power of ten, or is all edges.
     """
-    described = verified(model, task, granularity)
-    graph = described.graph
-    columns = torch.linspace(0, len(graph.readers) - 1, READERS_TIMED).long().unique().tolist()
-    edges = tuple(
-        (writer, graph.readers[c])
-        for c in columns
-        for writer in [graph.writers[row] for row in graph.mask[:, c].nonzero().flatten().tolist()][-WRITERS_TIMED:]
-    )
-    pair = next(pairs(described, task, ablation or Resample()))
-    Exact(edges[:1]).effects(pair, Work())  # runs what all share, which is not timed
-    began = perf_counter()
-    Exact(edges).effects(pair, Work())
-    per_edge = (perf_counter() - began) / len(edges) * len(task) / len(pair.batch)
-    return min(round_number(seconds / per_edge), graph.n_edges)
+    per_edge = cost_of_an_edge(experiment)
+    most = max(operations, forwards * cost_of_a_forward(experiment)) / per_edge
+    return min(round_number(most), experiment.graph.n_edges)
+
+
+def cost_of_a_forward(experiment: Experiment) -> float:
+    """Operations of one forward over all prompts: two a weight of the blocks and a token, and the logits of one token."""
+    described = experiment.described
+    weights = sum(weight.numel() for block in described.blocks for weight in block.parameters())
+    tokens = sum(map(len, experiment.task.clean))
+    return 2 * weights * tokens + _cost_of_logits(experiment)
+
+
+def cost_of_an_edge(experiment: Experiment) -> float:
+    """Operations of one exact effect over all prompts, on average over edges.
+
+    What lies above the edge's reader runs again, on the positions from the first difference on.
+    """
+    graph, described = experiment.graph.base, experiment.described
+    weights = [sum(weight.numel() for weight in block.parameters()) for block in described.blocks]
+    above = [sum(weights[part.layer :]) for part in graph.parts]
+    n_edges = [part.seen * (part.columns.stop - part.columns.start) for part in graph.parts]
+    mean_above = sum(map(operator.mul, above, n_edges)) / (sum(n_edges) + len(graph.writers))
+    tokens = sum(len(batch) * (batch.clean.shape[1] - batch.start) for batch in experiment.task.batches())
+    return 2 * mean_above * tokens + _cost_of_logits(experiment)
+
+
+def _cost_of_logits(experiment: Experiment) -> float:
+    return 2 * experiment.described.vocabulary_size * experiment.described.d_model * len(experiment.task)
 
 
 def round_number(value: float) -> int:

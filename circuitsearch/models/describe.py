@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from inspect import signature
 from typing import Any
 
@@ -15,6 +16,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.models.arch import Block
+from circuitsearch.models.digest import config_sha256, weights_sha256
 from circuitsearch.models.families import family
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Neurons, Projection, Shared, Whole, output_by_input
@@ -72,6 +74,21 @@ class Described:
     def d_model(self) -> int:
         """Width D of the residual stream."""
         return self.model.config.hidden_size
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens."""
+        return self.model.config.vocab_size
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights."""
+        return weights_sha256(self.model)
+
+    @cached_property
+    def config_sha256(self) -> str:
+        """SHA-256 of the configuration."""
+        return config_sha256(self.model)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -56,7 +56,7 @@ def read(
     device_map: DeviceMap | None = None,
 ) -> tuple[Any, Any]:
     """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also verifies the model."""
-    source = find(name)
+    source = locate(name)
     _check_device_map(device, device_map)
     with _quiet():
         model = _read_model(source, dtype_named(dtype), device_map)
@@ -88,7 +88,7 @@ def _check_one_device(source: Source, model: Any) -> None:
         )
 
 
-def find(name: str | Path) -> Source:
+def locate(name: str | Path) -> Source:
     """Say where the model of this name lies.
 
     Raises
@@ -152,7 +152,7 @@ def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:
     """The model that a name's configuration says, on the meta device: shapes, and no weights. Nothing large is read."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    source = find(name)
+    source = locate(name)
     family(_model_type(source))
     with _quiet(), torch.device("meta"):
         config = AutoConfig.from_pretrained(source.place, **source.files)

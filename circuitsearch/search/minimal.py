@@ -8,16 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Certificate, Circuit
-from circuitsearch.engine.pair import DEFAULT_MEMORY
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
+from circuitsearch.progress import Progress, silent
 from circuitsearch.reachability import prune
-from circuitsearch.scores import Progress, Scores
+from circuitsearch.scores import Scores
 from circuitsearch.search.ranked import strongest
+from circuitsearch.setup import Setup
 from circuitsearch.task import Task
 
 Edge = tuple[int, int]  # row and column
@@ -28,18 +30,15 @@ def smallest_prefix(
     task: Task,
     scores: Scores,
     faithfulness: float = 0.9,
-    *,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
+    **settings: Unpack[Settings],
 ) -> Circuit:
     """Find the smallest prefix of the ranking, pruned, that reaches the target, among the sizes that are tried.
 
     Sizes grow by a quarter until one reaches it, then every size down to the last that did not is tried. Parameters and
     errors are those of :func:`minimal`.
     """
-    _check_target(faithfulness)
-    search = _Search(Faithfulness(model, task, ablation, memory, scores.graph.granularity), faithfulness)
-    return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values)
+    search = _search(model, task, scores, faithfulness, settings)
+    return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values, setup=search.setup(scores))
 
 
 def minimal(
@@ -48,9 +47,8 @@ def minimal(
     scores: Scores,
     faithfulness: float = 0.9,
     *,
-    ablation: Ablation | None = None,
-    memory: int = DEFAULT_MEMORY,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> Circuit:
     """Find a circuit of the target faithfulness from which no edge can be taken.
 
@@ -62,17 +60,17 @@ def minimal(
     Parameters
     ----------
     model
-        A Hugging Face causal language model.
+        A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
     task : Task
         Prompts to measure on.
     scores : Scores
         The ranking to start from.
     faithfulness : float
-        The target, in (0, 1]: a share of the metric's fall from the model to all edges cut.
-    ablation : Ablation, optional
-        What a cut edge carries; the corrupt prompt's value by default.
+        The target, in (0, 1]: a share of the metric's fall from the model to all edges ablated.
     progress : callable
-        Called with (edges taken away, edges at the start) and, when no more can go, with both equal.
+        Called with (edges removed, edges at the start) and, when no more can be removed, with both equal.
+    **settings
+        As of :class:`circuitsearch.Experiment`; what is not given is as the scores were computed with.
 
     Returns
     -------
@@ -83,19 +81,20 @@ def minimal(
     Raises
     ------
     InputError
-        If the target is not in (0, 1], or the model does not do the task.
+        If the target is not in (0, 1], the model does not do the task, or the ablation, the granularity or the metric is not
+        that of the scores.
     """
-    _check_target(faithfulness)
-    search = _Search(Faithfulness(model, task, ablation, memory, scores.graph.granularity), faithfulness)
+    search = _search(model, task, scores, faithfulness, settings)
     starts = [search.smallest_prefix(places) for places in scores.rankings()]
     found = [search.shrunk(start, progress) for start in starts]
     mask, without = min(found, key=lambda mask_and_losses: int(mask_and_losses[0].sum()))
-    return Circuit(scores.graph, mask, scores.values, search.certificate(mask, without))
+    return Circuit(scores.graph, mask, scores.values, search.certificate(mask, without), search.setup(scores))
 
 
-def _check_target(faithfulness: float) -> None:
-    if not 0 < faithfulness <= 1:
-        raise InputError(f"the faithfulness to reach must lie in (0, 1], not {faithfulness}")
+def _search(model: Any, task: Task, scores: Scores, target: float, settings: Settings) -> _Search:
+    if not isinstance(target, int | float) or not 0 < target <= 1:
+        raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {target!r}")
+    return _Search(Faithfulness(Experiment.of(model, task, scores, **settings)), target)
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,11 @@ class _Search:
     @property
     def graph(self) -> Graph:
         return self.measure.graph
+
+    def setup(self, scores: Scores) -> Setup:
+        """What the circuit is found with: the prompts of the search, and the method of the scores."""
+        method = None if scores.setup is None else scores.setup.method
+        return self.measure.experiment.setup.model_copy(update={"method": method})
 
     def smallest_prefix(self, places: Tensor) -> Tensor:
         """Mask (U, V) of the smallest prefix of the ranking ``places`` (E, 2), among those tried, to reach the target."""

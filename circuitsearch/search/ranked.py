@@ -22,7 +22,9 @@ def threshold(scores: Scores, value: float) -> Circuit:
     """Keep the edges whose score is at least ``value`` in magnitude, then prune."""
     if not value >= 0:
         raise InputError(f"the threshold must be 0 or more, not {value}: it is compared with magnitudes")
-    return Circuit(scores.graph, scores.scored & (scores.values.abs() >= value), scores.values).pruned()
+    return Circuit(
+        scores.graph, scores.scored & (scores.values.abs() >= value), scores.values, setup=scores.setup
+    ).pruned()
 
 
 def top(scores: Scores, n: int) -> Circuit:
@@ -34,7 +36,7 @@ def top(scores: Scores, n: int) -> Circuit:
         If ``n`` is below 1.
     """
     _check_count(n)
-    return Circuit(scores.graph, strongest(scores.graph, scores.ranking(), n), scores.values)
+    return Circuit(scores.graph, strongest(scores.graph, scores.ranking(), n), scores.values, setup=scores.setup)
 
 
 def strongest(graph: Graph, places: Tensor, n: int) -> Tensor:
@@ -55,7 +57,7 @@ def greedy(scores: Scores, n: int) -> Circuit:
         If ``n`` is below 1.
     """
     _check_count(n)
-    return Circuit(scores.graph, _Growth(scores).grown(n), scores.values).pruned()
+    return Circuit(scores.graph, _Growth(scores).grown(n), scores.values, setup=scores.setup).pruned()
 
 
 class _Growth:

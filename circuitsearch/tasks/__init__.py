@@ -1,8 +1,4 @@
-"""Tasks of the literature, each a function `task(tokenizer, n, seed)`."""
-
-from collections.abc import Callable
-
-from circuitsearch.task import Task
+"""Tasks of the literature, each a function `task(tokenizer, n, seed)`; their names are in `circuitsearch.registry.TASKS`."""
 
 from .agreement import agreement as agreement
 from .country_facts import country_facts as country_facts
@@ -11,8 +7,3 @@ from .gendered_pronoun import gendered_pronoun as gendered_pronoun
 from .greater_than import greater_than as greater_than
 from .induction import induction as induction
 from .ioi import ioi as ioi
-
-TASKS: dict[str, Callable[..., Task]] = {
-    task.__name__: task
-    for task in (ioi, induction, greater_than, gendered_pronoun, docstring, country_facts, agreement)
-}

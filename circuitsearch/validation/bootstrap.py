@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from math import nan
 
 import numpy as np
 from scipy import stats
 from torch import Tensor
 
-from circuitsearch.errors import InputError
 from circuitsearch.validation.report import Interval
 
 Statistic = Callable[..., np.ndarray]
@@ -25,17 +25,14 @@ def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamp
     columns : Tensor
         (N,) each; row i of all of them is prompt i, and prompts are resampled.
 
-    Raises
-    ------
-    InputError
-        If there are fewer than two prompts.
+    Notes
+    -----
+    One prompt has no interval: its ends are NaN.
     """
     data = tuple(column.double().numpy() for column in columns)
-    if len(data[0]) < 2:
-        raise InputError(
-            f"an interval needs at least 2 held-out prompts, not {len(data[0])}: give the task more examples"
-        )
     value = float(statistic(*data, axis=-1))
+    if len(data[0]) < 2:
+        return Interval(value, nan, nan)
     rows = np.random.default_rng(seed).integers(len(data[0]), size=(64, len(data[0])))
     if np.ptp(statistic(*(column[rows] for column in data), axis=-1)) < 1e-12:
         return Interval(value, value, value)  # every resample says the same: BCa is not defined there

@@ -37,7 +37,7 @@ def size_curve(
     if not sizes:
         return ()
     masks = torch.stack([strongest(graph, places, size) for _, size in sizes])
-    (metrics,) = faithfulness.evaluator.circuits(masks)  # (C, N)
+    (metrics,) = faithfulness.metrics(masks)  # (C, N)
     values = ratio_of_means(metrics, faithfulness.clean, faithfulness.ablated).tolist()
     ends: list[tuple[float, ...]] = [()] * len(masks)
     if interval_of is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from circuitsearch import show
 from circuitsearch.files import STRICT, Number, parse_json, read_json, to_json, write_json
+from circuitsearch.setup import MadeWith, Setup
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(MadeWith):
     """How well a circuit does a task on prompts that it was not found on.
 
     Attributes
@@ -67,14 +68,14 @@ class Report:
         Faithfulness of random circuits of the same size, pruned by the same rule.
     curve : tuple of CurvePoint
         Faithfulness against size.
+    setup : Setup, optional
+        What was measured, and on which prompts.
+    n_seen : int, optional
+        How many of the prompts the search had; None if it is not known what the circuit was found on.
     """
 
     __pydantic_config__ = STRICT
 
-    task: str
-    n: int
-    metric: str
-    ablation: str
     confidence: float
     n_edges: int
     n_edges_total: int
@@ -89,12 +90,13 @@ class Report:
     circuit_accuracy: Number
     controls: tuple[Number, ...]
     curve: tuple[CurvePoint, ...]
-    seed: int
     n_resamples: int
+    setup: Setup | None = None
+    n_seen: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types."""
-        return asdict(self)
+        return asdict(self) | {"setup": None if self.setup is None else self.setup.model_dump(mode="json")}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Report:
@@ -117,26 +119,38 @@ class Report:
         *rows, (_, note) = self.rows()
         return "\n".join([*(f"{name:<16} {value}" for name, value in rows), note])
 
+    @property
+    def prompts(self) -> str:
+        """How many prompts, and whether the search had them."""
+        kind = {None: "prompts", 0: "held-out prompts", self.n: "prompts of the search"}
+        return (
+            f"{self.n:,} {kind[self.n_seen]}"
+            if self.n_seen in kind
+            else f"{self.n:,} prompts, {self.n_seen:,} of the search"
+        )
+
     def rows(self) -> list[tuple[str, str]]:
         """The numbers as (name, text); the last row, without a name, says what the intervals are."""
         above = " (above 1: more strongly than the model itself)" if self.faithfulness.value > 1 else ""
         return [
-            ("task", f"{self.task}, {self.n} held-out prompts"),
+            ("task", f"{self.task}, {self.prompts}"),
             ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
-            (self.metric, f"model {self.clean:.3f}, all cut {self.ablated:.3f}, circuit {self.circuit:.3f}"),
+            ("ablation", self.ablation),
+            (self.metric, f"model {self.clean:.3f}, all ablated {self.ablated:.3f}, circuit {self.circuit:.3f}"),
             ("faithfulness", f"{self.faithfulness}{above}"),
             ("per prompt", f"{self.per_prompt}"),
             ("KL to the model", f"{self.kl} nats"),
             ("accuracy", f"model {self.model_accuracy:.1%}, circuit {self.circuit_accuracy:.1%}"),
             ("accuracy kept", self._accuracy_kept_line()),
-            ("random circuits", self._controls_line()),
+            ("random circuits", self.controls_line()),
             ("", f"intervals are {self.confidence:.0%} BCa bootstraps over prompts, {self.n_resamples} resamples"),
         ]
 
     def _accuracy_kept_line(self) -> str:
         return f"{self.accuracy_kept}" + (": the model is never right" if self.model_accuracy == 0 else "")
 
-    def _controls_line(self) -> str:
+    def controls_line(self) -> str:
+        """What random circuits of the same size keep."""
         if not self.controls:
             return "none run"
         mean = sum(self.controls) / len(self.controls)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from typing_extensions import Unpack
 
-from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import Faithfulness, bounded
-from circuitsearch.metrics import accuracy, metric_name, neg_kl
-from circuitsearch.scores import Progress
+from circuitsearch.metrics import accuracy, neg_kl
+from circuitsearch.progress import Progress, silent
 from circuitsearch.task import Task
 from circuitsearch.validation.bootstrap import Statistic, interval
 from circuitsearch.validation.controls import random_circuits
@@ -25,42 +26,43 @@ def validate(
     circuit: Circuit,
     held_out: Task,
     *,
-    ablation: Ablation | None = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
     n_controls: int = 20,
-    seed: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
 ) -> Report:
     """Measure a circuit on prompts that it was not found on, with intervals and controls.
 
     Parameters
     ----------
     model
-        A Hugging Face causal language model.
+        A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
     circuit : Circuit
-        Every edge outside it is cut.
+        Every edge outside it is ablated.
     held_out : Task
-        Prompts that the search did not see.
-    ablation : Ablation, optional
-        What a cut edge carries; the corrupt prompt's value by default. Use the search's own.
+        Prompts that the search did not see; of those that it did, the report gives the number.
     n_resamples, confidence
         Of the BCa bootstrap over prompts.
     n_controls : int
         Random circuits of the same size to compare with.
+    progress : callable
+        Called with (steps done, steps in all).
+    **settings
+        As of :class:`circuitsearch.Experiment`; what is not given is as the circuit was found with. ``seed`` is that of the
+        controls and the intervals.
 
     Raises
     ------
     InputError
-        If the circuit belongs to another graph, the model does not do the task, or there are fewer than two prompts.
+        If the circuit is one of another graph, the model does not do the task, there are fewer than two different prompts,
+        or the ablation or the metric is not that of the search.
     """
-    faithfulness = Faithfulness(model, held_out, ablation, granularity=circuit.graph.granularity)
-    if circuit.graph != faithfulness.graph:
-        raise InputError(
-            f"the circuit is one of {circuit.graph}, the model has {faithfulness.graph}: give the model it was found in"
-        )
-    values, kl, right = faithfulness.evaluator.circuits(circuit.mask[None], held_out.metric, neg_kl, accuracy)
-    (model_right,) = faithfulness.evaluator.clean(accuracy)
+    experiment = Experiment.of(model, held_out, circuit, **settings)
+    _check_choices(n_resamples, confidence, n_controls)
+    faithfulness, seed = Faithfulness(experiment), experiment.seed
+    values, kl, right = faithfulness.metrics(circuit.mask[None], held_out.metric, neg_kl, accuracy)
+    (model_right,) = experiment.evaluator.clean(accuracy)
     progress(1, 3)
     controls = _controls(faithfulness, len(circuit), n_controls, seed)
     progress(2, 3)
@@ -72,10 +74,8 @@ def validate(
     curve = size_curve(circuit, faithfulness, interval_of=lambda values: over_prompts(_ratio, values, clean, ablated))
     progress(3, 3)
     return Report(
-        task=held_out.name,
-        n=len(held_out),
-        metric=metric_name(held_out.metric),
-        ablation=repr(faithfulness.evaluator.ablation),
+        setup=experiment.setup,
+        n_seen=None if circuit.setup is None else circuit.setup.seen(experiment.setup.prompts),
         confidence=confidence,
         n_edges=len(circuit),
         n_edges_total=circuit.graph.n_edges,
@@ -90,9 +90,15 @@ def validate(
         circuit_accuracy=float(right.mean()),
         controls=controls,
         curve=curve,
-        seed=seed,
         n_resamples=n_resamples,
     )
+
+
+def _check_choices(n_resamples: int, confidence: float, n_controls: int) -> None:
+    if not 0 < confidence < 1:
+        raise InputError(f"the confidence must lie between 0 and 1, not {confidence}")
+    if n_resamples < 1 or n_controls < 0:
+        raise InputError(f"there must be 1 resample or more and 0 controls or more, not {n_resamples} and {n_controls}")
 
 
 def _ratio(circuit: np.ndarray, clean: np.ndarray, ablated: np.ndarray, axis: int) -> np.ndarray:

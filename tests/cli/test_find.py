@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 import circuitsearch as cs
-from circuitsearch.methods import method_from
+from circuitsearch.registry import METHODS
 from circuitsearch.run import Manifest
 
-FILES = {"manifest.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
+FILES = {"manifest.json", "behaviour.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
     f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot", "html")
 }
 
@@ -51,7 +51,7 @@ def test_it_says_each_step(found: Any):
         "behaviour",
         "scores",
         "circuit",
-        "held out",
+        "evidence",
         "control",
         "strongest edges",
         "folder",
@@ -59,7 +59,7 @@ def test_it_says_each_step(found: Any):
     places = [found.out.find(f"\n{label}") for label in labels[1:]]
     assert found.out.startswith("size") and places == sorted(places) and -1 not in places
     assert found.err == ""
-    assert "runs/mine-tiny/" in found.out and "95% interval" in found.out and "20 random circuits" in found.out
+    assert "runs/mine-tiny/" in found.out and "held-out prompts" in found.out and "20 of the same size" in found.out
 
 
 def test_it_writes_the_whole_folder(found: Any):
@@ -76,17 +76,25 @@ def test_it_writes_the_whole_folder(found: Any):
     assert circuit["edges"][0] in (run / "report.md").read_text()
 
 
-def test_the_manifest_holds_every_choice(found: Any, task_file: Path, tiny: Path):
-    """Choices, versions and content hashes, from which the run can be done again."""
+def test_the_manifest_holds_question_and_setup(found: Any, task_file: Path, tiny: Path):
+    """What was asked, what it was computed with, and content hashes, from which the run can be done again."""
     manifest = json.loads(Path("runs/mine-tiny/manifest.json").read_text())
-    choices = manifest["choices"]
-    expected = {"model": str(tiny), "task": "mine", "task_file": str(task_file), "n": 16, "seed": 0, "dtype": "float32"}
-    expected |= {"ablation": "resample", "metric": "logit_diff", "faithfulness": 0.9}
-    expected |= {"granularity": "heads and MLPs", "train_fraction": 0.5}
-    assert {name: choices[name] for name in expected} == expected
-    assert re.fullmatch(r"Recheck\(first=EAPIG\(steps=5\), k=\d+\)", choices["method"])
+    assert manifest["question"]["task"] == str(task_file) and manifest["question"]["model"] == str(tiny)
+    setup = manifest["setup"]
+    assert {"task": "mine", "seed": 0, "dtype": "float32", "metric": "logit_diff"}.items() <= setup.items()
+    assert setup["ablation"] == {"name": "Resample", "knobs": {}} and manifest["faithfulness"] == 0.9
+    assert setup["method"]["name"] == "Recheck" and setup["method"]["knobs"]["first"]["knobs"] == {"steps": 5}
     assert set(manifest["outputs"]) == FILES - {"manifest.json"}
-    assert {"python", "torch", "transformers", "circuitsearch"} <= set(manifest["versions"])
+    assert {"python", "torch", "transformers", "circuitsearch"} <= set(setup["versions"])
+
+
+def test_every_result_carries_its_setup(found: Any):
+    """Scores, circuit and report say what they were computed with, and the report that its prompts are held out."""
+    finding = cs.open_run("runs/mine-tiny")
+    setups = [finding.scores.setup, finding.circuit.setup, finding.report.setup, finding.behaviour.setup]
+    assert len({each.weights for each in setups if each is not None}) == 1 and None not in setups
+    assert finding.report.n_seen == 0 and "held-out prompts" in str(finding.report)
+    assert finding.circuit.scores is not None and int((~finding.circuit.scores.isnan()).sum()) > len(finding.circuit)
 
 
 def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Path):
@@ -94,8 +102,8 @@ def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Pat
     model, tokenizer = cs.load(tiny)
     task = cs.Task.from_file(task_file, tokenizer)
     train, held_out = task.split(0.5, seed=0)
-    choices = Manifest.load("runs/mine-tiny/manifest.json").choices
-    scores = cs.score(model, train, method_from(choices.method))
+    method = METHODS.read(str(Manifest.load("runs/mine-tiny/manifest.json").setup.method))
+    scores = cs.score(model, train, method)
     circuit = cs.minimal(model, train, scores, faithfulness=0.9)
     report = cs.validate(model, circuit, held_out)
     assert cs.Circuit.load("runs/mine-tiny/circuit.json").edges == circuit.edges
@@ -105,14 +113,14 @@ def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Pat
 def test_a_finished_run_is_read_back(found: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
     """The same command again computes nothing, writes nothing, and says the same."""
     before = contents(Path("runs/mine-tiny"))
-    for step in ("score", "minimal", "validate", "draw"):
-        monkeypatch.setattr(f"circuitsearch.cli.find.{step}", None)
+    for step in ("pipeline.minimal", "pipeline.validate", "run_files.draw", "experiment.Experiment.score"):
+        monkeypatch.setattr(f"circuitsearch.{step}", None)
     said = again()
     assert said.code == 0 and said.out.count("(read back)") == 3, said.out
     assert contents(Path("runs/mine-tiny")) == before
 
 
-@pytest.mark.parametrize("step", ["minimal", "validate", "draw"])
+@pytest.mark.parametrize("step", ["pipeline.minimal", "pipeline.validate", "run_files.draw"])
 def test_it_goes_on_after_ctrl_c(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str):
     """What was finished stays and is read back; the result is that of a run without a stop."""
 
@@ -121,12 +129,12 @@ def test_it_goes_on_after_ctrl_c(again: Callable[..., Any], monkeypatch: pytest.
 
     run = Path("runs/mine-tiny")
     with monkeypatch.context() as patch:
-        patch.setattr(f"circuitsearch.cli.find.{step}", stop)
+        patch.setattr(f"circuitsearch.{step}", stop)
         said = again()
         assert said.code == 130 and "Stopped" in said.err and "Traceback" not in said.err
     assert (run / "scores.safetensors").exists() and not list(run.glob(".part-*"))
     with monkeypatch.context() as patch:
-        patch.setattr("circuitsearch.cli.find.score", None)  # it would fail if it were called
+        patch.setattr("circuitsearch.experiment.Experiment.score", None)  # it would fail if it were called
         assert again().code == 0
     assert again("--out", "straight").code == 0
     stopped, straight = contents(run), contents(Path("straight"))
@@ -139,7 +147,7 @@ def test_ctrl_c_before_anything_is_finished_leaves_nothing(again: Callable[..., 
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("circuitsearch.cli.find.score", stop)
+    monkeypatch.setattr("circuitsearch.experiment.Experiment.score", stop)
     assert again().code == 130
     assert not Path("runs").exists()
 
@@ -169,7 +177,7 @@ def test_from_manifest_refuses_other_weights(found: Any, command: Callable[..., 
     tensors["transformer.wte.weight"][0, 0] += 0.1
     save_file(tensors, tiny / "model.safetensors", {"format": "pt"})
     said = command("find", "--from", "runs/mine-tiny/manifest.json")
-    assert said.code == 2 and "weights" in said.err and "SHA-256" in said.err
+    assert said.code == 2 and "another weights" in said.err and "manifest.json" in said.err
     assert not Path("runs/mine-tiny-again").exists()
 
 
@@ -178,7 +186,7 @@ def test_from_manifest_refuses_another_task(found: Any, command: Callable[..., A
     lines = task_file.read_text().splitlines(keepends=True)
     task_file.write_text("".join(lines[1:] + lines[:1]))
     said = command("find", "--from", "runs/mine-tiny/manifest.json")
-    assert said.code == 2 and "prompts" in said.err and "mine.jsonl" in said.err
+    assert said.code == 2 and "another prompts" in said.err
 
 
 def test_from_manifest_when_the_model_has_moved(found: Any, command: Callable[..., Any], tiny: Path):
@@ -192,7 +200,7 @@ def test_json_is_one_object_alone(command: Callable[..., Any], task_file: Path, 
     """Standard output is one JSON object; what people read is on standard error."""
     said = command("find", task_file, "--model", tiny, "--json")
     content = json.loads(said.out)
-    assert said.out.count("\n") == 1 and "held out" in said.err
+    assert said.out.count("\n") == 1 and "evidence" in said.err
     assert content["n_edges"] == len(content["edges"]) and content["folder"] == "runs/mine-tiny"
     assert set(content["faithfulness"]) == {"value", "low", "high"}
 
@@ -214,37 +222,61 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
         0.5,
     )
     assert said.code == 0, said.err
-    choices = json.loads(Path("runs/mine-tiny/manifest.json").read_text())["choices"]
-    names = ("n", "method", "ablation", "metric", "faithfulness")
-    assert [choices[name] for name in names] == [10, "EAP()", "zero", "prob_diff", 0.5]
+    (manifest,) = map(Manifest.load, Path("runs").glob("mine-tiny-n10-EAP-Zero-prob_diff-f0.5-recheck0/manifest.json"))
+    setup = manifest.setup
+    assert [str(setup.method), str(setup.ablation), setup.metric] == ["EAP()", "Zero()", "prob_diff"]
+    assert manifest.faithfulness == 0.5 and manifest.question is not None and manifest.question.n == 10
 
 
 def test_the_strongest_edges_are_rechecked(found: Any, again: Callable[..., Any]):
-    """It says how many in which time, and how well estimate and truth agree; with 0 seconds the estimate stands."""
+    """It says how well estimate and exact effects agree; with none measured the estimate is used."""
     said = found.out
-    assert re.search(r"recheck +the \d+ strongest edges will be measured exactly: as many as fit into 10 s", said)
     assert re.search(r"the estimate has the right sign in \d+% \(rank correlation -?[\d.]+\)", said)
     assert "the estimate has the right sign" in Path("runs/mine-tiny/report.md").read_text()
     assert cs.Scores.load("runs/mine-tiny/scores.safetensors").agreement is not None
-    unchecked = again("--recheck", 0, "--out", "unchecked")
-    assert "recheck" not in unchecked.out
-    assert cs.Scores.load("unchecked/scores.safetensors").agreement is None
+    unchecked = again("--recheck", 0)
+    assert "the estimate has" not in unchecked.out
+    assert cs.Scores.load("runs/mine-tiny-recheck0/scores.safetensors").agreement is None
 
 
-def test_a_run_goes_on_with_the_recheck_that_it_began(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
-    """Killed while edges are measured, on a machine that is slower by now, it keeps to its number and its measurements."""
+def test_a_killed_recheck_continues(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+    """Nothing is measured twice, and the journal goes when the scores are written."""
     run = Path("runs/mine-tiny")
     with monkeypatch.context() as patch:
-        patch.setattr("circuitsearch.cli.find.edges_in_time", lambda *_: 20)
         patch.setattr("circuitsearch.scores.Agreement.between", _stop)  # when all edges are measured
         assert again().code == 130
     measured = (run / "scores.journal").read_bytes()
     assert measured.count(b"\n") > 3 and (run / "manifest.json").exists()
-    monkeypatch.setattr("circuitsearch.cli.find.edges_in_time", lambda *_: 2)
     monkeypatch.setattr("circuitsearch.methods.exact.measure", None)  # nothing is measured again
     assert again().code == 0
-    assert "k=20)" in Manifest.load(run / "manifest.json").choices.method
     assert not (run / "scores.journal").exists()
+
+
+def test_other_words_go_to_another_folder(found: Any, again: Callable[..., Any]):
+    """The folder's name says what is asked otherwise than by default; spellings do not matter."""
+    before = contents(Path("runs/mine-tiny"))
+    assert again("--n", 10, "--method", "EAP_IG").code == 0
+    assert Path("runs/mine-tiny-n10").is_dir() and contents(Path("runs/mine-tiny")) == before
+
+
+def test_another_run_in_the_folder_is_refused_or_overwritten(
+    found: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    """Before the model is loaded; --overwrite makes room."""
+    with monkeypatch.context() as patch:
+        patch.setattr("circuitsearch.question.load", None)
+        said = again("--out", "runs/mine-tiny", "--n", 10)
+    assert said.code == 2 and "n None, not 10" in said.err and "--overwrite" in said.err
+    assert again("--out", "runs/mine-tiny", "--n", 10, "--overwrite").code == 0
+    assert cs.open_run("runs/mine-tiny").report.n < 8
+
+
+def test_a_refused_method_leaves_nothing(again: Callable[..., Any]):
+    """Neither manifest nor journal, so that the right command then runs in the same folder."""
+    said = again("--out", "here", "--metric", "accuracy")
+    assert said.code == 2 and "accuracy" in said.err
+    assert not Path("here").exists()
+    assert again("--out", "here").code == 0
 
 
 def _stop(*arguments: object, **options: object) -> None:
@@ -254,14 +286,14 @@ def _stop(*arguments: object, **options: object) -> None:
 def test_dtype(again: Callable[..., Any]):
     """--dtype is the weights' own for the run."""
     assert again("--dtype", "float64").code == 0
-    assert json.loads(Path("runs/mine-tiny/manifest.json").read_text())["choices"]["dtype"] == "float64"
+    assert json.loads(Path("runs/mine-tiny-float64/manifest.json").read_text())["setup"]["dtype"] == "float64"
 
 
 def test_pico_does_a_named_task(command: Callable[..., Any]):
     """The README's command on fewer prompts."""
     said = command("find", "induction", "--n", 24)
     assert said.code == 0, said.err
-    assert json.loads(Path("runs/induction-pico/report.json").read_text())["faithfulness"]["value"] > 0.5
+    assert json.loads(Path("runs/induction-pico-n24/report.json").read_text())["faithfulness"]["value"] > 0.5
 
 
 def test_ctrl_c_in_a_process_of_its_own(task_file: Path, tiny: Path, tmp_path: Path):
@@ -269,9 +301,9 @@ def test_ctrl_c_in_a_process_of_its_own(task_file: Path, tiny: Path, tmp_path: P
     command = [sys.executable, "-m", "circuitsearch", "find", task_file, "--model", tiny, "--out", tmp_path / "run"]
     waiting = {**os.environ, "PYTHONUNBUFFERED": "1"}
     code = (
-        "import signal, sys, time, circuitsearch.cli.find as find\n"
+        "import signal, sys, time, circuitsearch.pipeline as pipeline\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
-        "find.minimal = lambda *a, **k: time.sleep(60)\n"
+        "pipeline.minimal = lambda *a, **k: time.sleep(60)\n"
         "from circuitsearch.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )

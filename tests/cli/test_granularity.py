@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from circuitsearch.cli.inputs import granularity_from
-from circuitsearch.errors import InputError
 from circuitsearch.granularity import Granularity
 from circuitsearch.scores import Scores
 
@@ -43,7 +41,10 @@ def test_a_run_of_spans_is_found_validated_and_found_again(command: Any, spanned
     assert said.code == 0, said.err
     circuit = json.loads(Path("run/circuit.json").read_text())
     assert all("@" in edge for edge in circuit["edges"])
-    assert json.loads(Path("run/manifest.json").read_text())["choices"]["granularity"].startswith("Granularity(spans=")
+    assert Granularity(**json.loads(Path("run/manifest.json").read_text())["setup"]["granularity"]["knobs"]).spans == (
+        "S",
+        "END",
+    )
     assert command("validate", "run", spanned, "--model", tiny).code == 0
     again = command("find", "--from", "run/manifest.json", "--out", "again")
     assert again.code == 0 and "the same circuit" in again.out
@@ -66,10 +67,3 @@ def test_what_does_not_fit_is_said(command: Any, spanned: Path, tiny: Path, opti
     """One sentence, no traceback."""
     said = command("score", spanned, "--model", tiny, *options)
     assert said.code == 2 and problem in " ".join(said.err.split()) and "Traceback" not in said.err
-
-
-def test_a_manifests_words_are_read_and_nothing_else_is():
-    """What is not a granularity's own words is refused."""
-    assert granularity_from("heads and MLPs") == Granularity()
-    with pytest.raises(InputError, match="cannot be understood"):
-        granularity_from("exit()()")

@@ -42,7 +42,9 @@ def run(command: Command, task_file: Path, tiny: Path) -> Path:
 def test_validate_a_circuit(command: Command, run: Path, task_file: Path, tiny: Path):
     """A run's folder or its circuit.json are tested on any task file."""
     said = command("validate", run, task_file, "--model", tiny, "-o", "report.json")
-    assert said.code == 0 and "faithfulness" in said.out and "random circuits" in said.out
+    assert (
+        said.code == 0 and "faithfulness" in said.out and "random circuits" in said.out and "of the search" in said.out
+    )
     report = cs.Report.load("report.json")
     assert report.n == 16 and report.n_edges == len(cs.Circuit.load(run / "circuit.json"))
     as_json = command("validate", run / "circuit.json", task_file, "--model", tiny, "--json")
@@ -136,7 +138,7 @@ def test_exact_scores_go_on_after_a_stop(command: Any, task_file: Path, tiny: Pa
 
     arguments = ("score", task_file, "--model", tiny, "--method", "exact", "--out", "s.safetensors")
     with monkeypatch.context() as patch:
-        patch.setattr("circuitsearch.cli.verbs.write_whole", stop)
+        patch.setattr("circuitsearch.scores.Scores.save", stop)
         assert command(*arguments).code == 130
     assert Path("s.safetensors.journal").exists()
     monkeypatch.setattr("circuitsearch.methods.exact.measure", None)

@@ -16,10 +16,10 @@ from circuitsearch.ablation import Resample
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.verify import verified
+from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, Exact
 from circuitsearch.models.describe import describe
 from circuitsearch.models.families import FAMILIES, REFUSED
-from circuitsearch.scores import score
 from tests.conftest import CONFIGS, granularity_of, mixed_task, random_task
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes
 

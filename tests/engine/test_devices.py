@@ -7,9 +7,9 @@ import torch
 
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
+from circuitsearch.experiment import score
 from circuitsearch.granularity import Granularity
 from circuitsearch.methods import EAP, EAPIG, Exact, QKFix
-from circuitsearch.scores import score
 from tests.conftest import mixed_task, tiny_model
 
 THERE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

@@ -14,11 +14,11 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.granularity import Granularity
 from circuitsearch.methods import EAP, EAPIG, GIM, CleanCorrupt, EAPIGActivations, Exact, QKFix, Recheck, RelP
 from circuitsearch.models.describe import describe
 from circuitsearch.reachability import components
-from circuitsearch.scores import score
 from circuitsearch.search import minimal
 from circuitsearch.task import Task
 from circuitsearch.validation import validate

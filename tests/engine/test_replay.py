@@ -13,10 +13,10 @@ from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
 from circuitsearch.engine.reference import ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
 from circuitsearch.engine.verify import verified
+from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.models.parts import Whole
 from circuitsearch.reachability import components
-from circuitsearch.scores import score
 from circuitsearch.task import Task
 from tests.conftest import REPRESENTATIVE, random_task, tiny_model
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes

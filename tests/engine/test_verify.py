@@ -12,11 +12,11 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
 from circuitsearch.methods import EAPIG
 from circuitsearch.models.families import FAMILIES, REFUSED
-from circuitsearch.scores import score
 from circuitsearch.task import Task
 from tests.conftest import CONFIGS, TINY, random_task, tiny_model
 

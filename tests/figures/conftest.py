@@ -10,6 +10,7 @@ import torch
 from circuitsearch.circuit import Circuit
 from circuitsearch.graph import Graph
 from circuitsearch.validation.report import CurvePoint, Interval, Report
+from tests.setups import made_up
 
 Maker = Callable[..., Circuit]
 
@@ -41,10 +42,6 @@ def report() -> Report:
     """A report with controls and a curve."""
     one = Interval(0.912, 0.874, 0.941)
     return Report(
-        task="ioi",
-        n=128,
-        metric="logit_diff",
-        ablation="Resample()",
         confidence=0.95,
         n_edges=40,
         n_edges_total=1519,
@@ -59,6 +56,7 @@ def report() -> Report:
         circuit_accuracy=0.98,
         controls=(0.01, 0.05, 0.03),
         curve=(CurvePoint(10, 0.0066, 0.3), CurvePoint(100, 0.066, 0.95), CurvePoint(1519, 1.0, 1.0)),
-        seed=0,
         n_resamples=1000,
+        setup=made_up(n=128),
+        n_seen=0,
     )

@@ -15,6 +15,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures import draw_heatmap, heatmap, style
 from circuitsearch.graph import Graph
 from circuitsearch.methods import PathEffects
+from tests.setups import made_up
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def effects() -> PathEffects:
     values = torch.zeros(len(graph.writers), dtype=torch.float64)
     for name, value in (("embed", 9.0), ("a0.h1", 2.0), ("a1.h3", -2.0), ("m1", 1.0)):
         values[graph.find_writer(name)] = value
-    return PathEffects(graph, values, ("a2.h0<q>",), "direct edges", "logit_diff", "Resample()", "ioi", 64)
+    return PathEffects(graph, values, ("a2.h0<q>",), "direct edges", made_up(n=64))
 
 
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])

@@ -25,6 +25,7 @@ from circuitsearch.scores import Scores
 from circuitsearch.task import Task
 from tests.figures.hostile import HOSTILE, LONG
 from tests.formats.readers import READERS
+from tests.setups import made_up
 
 SHORT = [text for text in HOSTILE if text not in LONG]
 BENIGN = "benign"
@@ -58,7 +59,7 @@ def tiny() -> Circuit:
 def scores() -> Scores:
     graph = Graph(1, 2, 2)
     values = torch.ones(graph.mask.shape, dtype=torch.float64)
-    return Scores(graph, values, "EAP()", "logit_diff", "Resample()", BENIGN, 4, estimate=2 * values)
+    return Scores(graph, values, made_up(BENIGN, 4), 2 * values)
 
 
 def chunks(texts: list[str], size: int) -> Iterator[list[str]]:
@@ -200,7 +201,7 @@ def test_tokens_of_maps():
 def test_tables_of_notebooks(report, scores):
     """The same tags with the same attributes, whatever a task, a metric or a method is called."""
     task = Task.from_ids([[1, 2]], [[1, 3]], [2], [3], name=BENIGN)
-    effects = PathEffects(scores.graph, torch.ones(4), ("logits",), "direct edges", "m", "a", BENIGN, 1)
+    effects = PathEffects(scores.graph, torch.ones(4), ("logits",), "direct edges", made_up(BENIGN, 1))
     bare = replace(report, curve=())
     plain = [Structure(as_html(value)).found for value in (task, scores, effects, bare)]
     for text in HOSTILE:

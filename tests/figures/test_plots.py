@@ -15,6 +15,7 @@ from circuitsearch.figures import draw_agreement, draw_curve, draw_leave_one_out
 from circuitsearch.graph import Graph
 from circuitsearch.scores import Scores
 from circuitsearch.validation.report import CurvePoint
+from tests.setups import made_up
 
 GRAPH = Graph(2, 4, 4)
 
@@ -27,7 +28,7 @@ def words(path: Path) -> str:
 def estimate() -> Scores:
     """Estimates of every edge."""
     values = torch.randn(GRAPH.mask.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return Scores(GRAPH, values * GRAPH.mask, "EAP()", "logit_diff", "Resample()", "ioi", 8)
+    return Scores(GRAPH, values * GRAPH.mask, made_up())
 
 
 @pytest.fixture

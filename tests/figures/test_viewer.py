@@ -17,12 +17,12 @@ import pytest
 
 import circuitsearch as cs
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.viewer import Evidence, Shown, draw_page, evidence, index_page
+from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
 from circuitsearch.figures.viewer.data import LARGEST, Prompt, page_data
-from circuitsearch.figures.viewer.measure import token_texts
 from circuitsearch.figures.viewer.page import html_page, json_in_html
 from circuitsearch.granularity import Granularity
 from circuitsearch.graph import Graph
+from circuitsearch.page.measure import evidence, token_texts
 from circuitsearch.search.ranked import strongest
 from circuitsearch.validation.report import Interval, Report
 
@@ -46,7 +46,7 @@ def test_one_order_stands_for_circuits_of_every_size(random_circuit: Maker, grap
     circuit = random_circuit(20, graph)
     assert circuit.scores is not None
     data = page_data(circuit)
-    ranked = cs.Scores(graph, circuit.scores, "", "", "", "", 1).ranking()
+    ranked = cs.Scores(graph, circuit.scores).ranking()
     sizes = {int(strongest(graph, ranked, n).sum()): n for n in range(len(ranked), 0, -1)}
     assert data["stops"] == sorted(set(data["stops"])) and data["stops"][-1] == graph.n_edges
     for size in data["stops"]:
@@ -215,7 +215,7 @@ def test_evidence_is_what_the_evaluator_measures():
     graph = cs.score(model, task, cs.EAP()).graph
     edges = [("embed", "a1.h4<v>"), ("a1.h4", "logits"), ("embed", "a1.h0<v>"), ("a1.h0", "logits")]
     circuit = Circuit.from_edges(graph, edges)
-    found = evidence(model, circuit, task, tokenizer)
+    found = evidence(cs.Experiment(model, task), circuit, tokenizer)
     report = cs.validate(model, circuit, task, n_controls=0, n_resamples=50)
     assert found.n_prompts == len(found.prompts) == 8 and set(found.without) == {"a1.h4", "a1.h0"}
     assert sum(prompt.circuit for prompt in found.prompts) / 8 == pytest.approx(report.circuit)

@@ -309,7 +309,7 @@ def test_large_circuits_are_drawn_in_time(tab: Browser, tmp_path: Path, random_c
     values = torch.randn(graph.mask.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 3
     values[0], values[:, -1] = 9 * values[0], 9 * values[:, -1]
     values = torch.where(graph.mask, values, 0.0)
-    draw_page(cs.top(cs.Scores(graph, values, "", "", "", "", 1), count), tmp_path / "x.html")
+    draw_page(cs.top(cs.Scores(graph, values), count), tmp_path / "x.html")
     tab.size(1280, 800)
     tab.open(tmp_path / "x.html")
     tab.wait("performance.getEntriesByName('first-contentful-paint').length")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, EAPIG, GIM, Exact, QKFix, RelP
 from circuitsearch.models.describe import describe
-from circuitsearch.scores import score
 from tests.conftest import attentions, random_task, tiny_model
 from tests.engine.plain import PlainRun, plain_writes
 

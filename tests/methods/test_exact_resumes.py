@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, Exact
-from circuitsearch.scores import score
 from tests.conftest import mixed_task, random_task
 
 SCRIPT = """

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, EAPIGActivations
 from circuitsearch.models.describe import describe
-from circuitsearch.scores import score
 from circuitsearch.task import Task
 from tests.conftest import granularity_of, random_task
 from tests.engine.plain import PortRun, plain_writes

@@ -11,22 +11,22 @@ from safetensors.torch import save_file
 
 from circuitsearch import metrics
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.graph import Graph
 from circuitsearch.methods import (
     EAP,
     EAPIG,
     GIM,
-    METHODS,
     CleanCorrupt,
     EAPIGActivations,
     Exact,
     QKFix,
     Recheck,
     RelP,
-    method_from,
 )
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
-from circuitsearch.scores import Scores, score
+from circuitsearch.registry import METHODS
+from circuitsearch.scores import Scores
 from circuitsearch.search import minimal
 from circuitsearch.task import Task
 from tests.conftest import blind_to, mixed_task, random_task
@@ -47,7 +47,7 @@ ALL = [
 
 def test_the_battery_runs_every_method():
     """No method goes untested."""
-    assert {type(method) for method in ALL} == set(METHODS.values())
+    assert {type(method) for method in ALL} == set(map(METHODS.load, METHODS.names()))
 
 
 @pytest.mark.parametrize("method", ALL, ids=repr)
@@ -141,7 +141,7 @@ def test_scores_survive_a_file(tmp_path, gpt2):
         ({}, None, "'values' must be float64 [4, 8], and is missing"),
         ({"values": torch.zeros(9, 4)}, None, "and is float32 [9, 4]"),
         ({"values": torch.zeros(4, 8).double(), "more": torch.zeros(1)}, None, "'more'"),
-        ({"values": torch.zeros(4, 8).double()}, {"n": "3"}, "at 'n'"),
+        ({"values": torch.zeros(4, 8).double()}, {"setup": {"n": 3}}, "missing"),
         ({"values": torch.zeros(4, 8).double()}, {"graph": {"n_layers": 4000}}, "missing"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_file_that_holds_no_scores_is_refused(tmp_path, tensors, about, words)
     path.write_bytes(b"not scores")
     with pytest.raises(InputError, match=r"x\.safetensors is not a file of scores"):
         Scores.load(path)
-    whole = {"graph": asdict(Graph(1, 2, 2)), "method": "m", "metric": "m", "ablation": "a", "task": "t", "n": 3}
+    whole = {"graph": asdict(Graph(1, 2, 2))}
     save_file(tensors, path, {"scores": json.dumps(whole | (about or {}))})
     with pytest.raises(InputError, match=r"x\.safetensors is not a file of scores") as caught:
         Scores.load(path)
@@ -159,18 +159,19 @@ def test_a_file_that_holds_no_scores_is_refused(tmp_path, tensors, about, words)
 
 
 @pytest.mark.parametrize(
-    "text", ["eap-igg", "EAPIG(steps=0)", "EAPIG(stepz=3)", "EAPIG(steps=", "EAPIG(3)", "exact(edges=__import__('os'))"]
+    "text",
+    ["eap-igg", "EAPIG(steps=0)", "EAPIG(stepz=3)", "EAPIG(steps=", "EAPIG(3, 4)", "exact(edges=__import__('os'))"],
 )
 def test_methods_that_make_no_sense_are_refused(text):
     """A misspelt method or knob is an error with a sentence, and nothing is evaluated."""
     with pytest.raises(InputError):
-        method_from(text)
+        METHODS.read(text)
 
 
 @pytest.mark.parametrize("method", ALL, ids=repr)
 def test_a_method_is_rebuilt_from_what_it_prints(method):
     """repr is enough to rebuild a method."""
-    assert method_from(repr(method)) == method
+    assert METHODS.read(repr(method)) == method
 
 
 def _bytes_a_prompt(model, task):

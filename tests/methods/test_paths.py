@@ -10,12 +10,12 @@ from circuitsearch.ablation import Zero
 from circuitsearch.engine.pair import bytes_per_prompt
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.graph import Graph
 from circuitsearch.methods import direct_effect, direct_sweep, path_effect, paths, sender_effect, sender_sweep
 from circuitsearch.methods.exact import Exact
 from circuitsearch.methods.path_names import path_edges
 from circuitsearch.models.describe import describe
-from circuitsearch.scores import score
 from circuitsearch.task import Task
 from tests.conftest import mixed_task, random_task
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes

@@ -10,10 +10,11 @@ from scipy.stats import spearmanr
 
 from circuitsearch import tasks
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment, score
 from circuitsearch.loading import load
 from circuitsearch.methods import EAP, EAPIG, Exact
-from circuitsearch.methods.recheck import Recheck, edges_in_time
-from circuitsearch.scores import Agreement, Scores, score
+from circuitsearch.methods.recheck import Recheck, affordable_edges, cost_of_a_forward, cost_of_an_edge
+from circuitsearch.scores import Agreement, Scores
 from circuitsearch.search import minimal
 from tests.conftest import random_task
 
@@ -83,12 +84,30 @@ def test_knobs_that_make_no_sense_are_refused(knobs):
         Recheck(EAP(), **knobs)
 
 
-def test_the_time_decides_how_many(gpt2, monkeypatch):
-    """Edges are timed, and as many as fit are taken, rounded down; never more than there are."""
-    seconds = iter([0.0, 4.0] * 3)
-    monkeypatch.setattr("circuitsearch.methods.recheck.perf_counter", lambda: next(seconds))
-    task = random_task()
-    few = edges_in_time(gpt2, task, 8.0)
-    assert few in (10, 20, 50)
-    assert edges_in_time(gpt2, task, 1e-9) == 1
-    assert edges_in_time(gpt2, task, 1e9) == score(gpt2, task, EAP()).graph.n_edges
+def test_the_cost_of_an_edge_is_that_of_what_lies_above_its_reader(gpt2):
+    """By hand: of each block upwards all weights, on the six positions from the difference on, and one token's logits."""
+    experiment = Experiment(gpt2, random_task())  # 5 prompts of 9 tokens that differ at 3
+    block = sum(weight.numel() for weight in gpt2.transformer.h[0].parameters())
+    edges_into = {0: 12 + 5, 1: 6 * 12 + 10}  # blocks of four heads: three ports a head, and the MLP's
+    above = (edges_into[0] * 2 * block + edges_into[1] * block) / (sum(edges_into.values()) + 11)
+    logits = 2 * 40 * 32 * 5
+    assert cost_of_an_edge(experiment) == pytest.approx(2 * above * 5 * 6 + logits)
+    assert cost_of_a_forward(experiment) == pytest.approx(2 * 2 * block * 5 * 9 + logits)
+
+
+def test_the_cost_decides_how_many(gpt2):
+    """As many edges as so many operations or forwards pay for, rounded down; at least one, and never more than there are."""
+    experiment = Experiment(gpt2, random_task())
+    each = cost_of_an_edge(experiment)
+    assert affordable_edges(experiment, 57 * each, 0) == 50
+    assert affordable_edges(experiment, 0, 57 * each / cost_of_a_forward(experiment)) == 50
+    assert affordable_edges(experiment, 1e-9 * each, 0) == 1
+    assert affordable_edges(experiment, 1e9 * each, 0) == experiment.graph.n_edges
+
+
+@pytest.mark.rounded
+def test_pico_measures_two_hundred_edges():
+    """The number is the same on every machine, for it comes from sizes alone."""
+    model, tokenizer = load("pico")
+    search, _ = Experiment(model, tasks.ioi(tokenizer, n=256, seed=0)).split()
+    assert affordable_edges(search) == 200

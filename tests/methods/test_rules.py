@@ -11,10 +11,10 @@ from circuitsearch.ablation import Zero
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.soft_attention import SoftAttention
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, GIM, RelP
 from circuitsearch.methods.relp import RELEVANCE
 from circuitsearch.models.describe import describe
-from circuitsearch.scores import score
 from tests.conftest import attentions, random_task, tiny_model
 from tests.engine.plain import PortRun, plain_writes
 from tests.methods import by_hand

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment, score
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.methods import EAPIG, Exact
 from circuitsearch.reachability import components, prune
-from circuitsearch.scores import Scores, score
+from circuitsearch.scores import Scores
 from circuitsearch.search import greedy, minimal, threshold, top
 from circuitsearch.task import Task
 from tests.conftest import random_task
@@ -25,7 +26,7 @@ from tests.validation.by_hand import pruned
 def made_up(graph: Graph, seed: int = 0) -> Scores:
     """Random scores on a graph."""
     values = torch.randn(graph.mask.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Scores(graph, values * graph.mask, "EAP()", "logit_diff", "Resample()", "made-up", 1)
+    return Scores(graph, values * graph.mask)
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_minimal_reaches_its_target_and_certifies_every_edge(gpt2):
     scores = score(gpt2, task, EAPIG())
     circuit = minimal(gpt2, task, scores, 0.8)
     assert circuit.certificate is not None
-    measure = Faithfulness(gpt2, task)
+    measure = Faithfulness(Experiment(gpt2, task))
     assert float(measure(circuit.mask[None])) == pytest.approx(circuit.certificate.faithfulness, abs=1e-9)
     assert circuit.certificate.faithfulness >= 0.8
     assert set(circuit.certificate.without) == {f"{w}->{r}" for w, r in circuit.edges}
@@ -179,7 +180,7 @@ def test_minimal_takes_no_more_than_the_smallest_prefix(gpt2):
     """The circuit found is no larger than the best prefix of the ranking."""
     task = doable_task(gpt2)
     scores = score(gpt2, task, Exact())
-    measure = Faithfulness(gpt2, task)
+    measure = Faithfulness(Experiment(gpt2, task))
     sizes = range(1, scores.graph.n_edges + 1)
     reached = next(n for n in sizes if top(scores, n).mask.any() and float(measure(top(scores, n).mask[None])) >= 0.7)
     assert len(minimal(gpt2, task, scores, 0.7)) <= len(top(scores, reached))

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from circuitsearch.metrics import top1
+from circuitsearch.registry import TASKS
 from circuitsearch.task import Task
-from circuitsearch.tasks import TASKS, words
+from circuitsearch.tasks import words
 
-all_tasks = pytest.mark.parametrize("make", TASKS.values(), ids=TASKS)
-sentences = pytest.mark.parametrize("name", [name for name in TASKS if name != "induction"])
+all_tasks = pytest.mark.parametrize("make", map(TASKS.load, TASKS.names()), ids=TASKS.names())
+sentences = pytest.mark.parametrize("name", [name for name in TASKS.names() if name != "induction"])
 
 OWN_WORDS = {
     "ioi": words.NAMES,
@@ -63,7 +64,7 @@ def test_split_is_even_and_whole(make: Callable[..., Task], tokenizer: Any) -> N
 
 @sentences
 def test_held_out_words_are_new(name: str, tokenizer: Any) -> None:
-    train, held_out = TASKS[name](tokenizer, n=128).split(0.5, seed=0)
+    train, held_out = TASKS.load(name)(tokenizer, n=128).split(0.5, seed=0)
     used = [words_of(part, tokenizer) & set(OWN_WORDS[name]) for part in (train, held_out)]
     assert used[0] and used[1]
     assert not used[0] & used[1]
@@ -71,7 +72,7 @@ def test_held_out_words_are_new(name: str, tokenizer: Any) -> None:
 
 @sentences
 def test_held_out_templates_are_new(name: str, tokenizer: Any) -> None:
-    train, held_out = TASKS[name](tokenizer, n=128).split(0.5, seed=0)
+    train, held_out = TASKS.load(name)(tokenizer, n=128).split(0.5, seed=0)
     assert not frames_of(train, tokenizer) & frames_of(held_out, tokenizer)
 
 
@@ -90,7 +91,7 @@ def test_a_poor_tokenizer_is_refused(make: Callable[..., Task], letter_tokenizer
 
 def test_too_many_prompts_are_refused(tokenizer: Any) -> None:
     with pytest.raises(ValueError, match=r"country_facts: .*smaller n"):
-        TASKS["country_facts"](tokenizer, n=5000)
+        TASKS.load("country_facts")(tokenizer, n=5000)
 
 
 @all_tasks

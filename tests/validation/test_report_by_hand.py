@@ -10,6 +10,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch import metrics
+from circuitsearch.setup import Spec
 from circuitsearch.validation.controls import random_circuits
 from tests.conftest import random_task, tiny_model
 from tests.validation import by_hand
@@ -152,8 +153,8 @@ def test_the_report_says_what_was_measured(judged):
     report, circuit = judged.report, judged.circuit
     assert (report.task, report.n, report.metric) == ("imperfect", 12, judged.task.metric.__name__)
     assert (report.n_edges, report.n_edges_total) == (len(circuit), circuit.graph.n_edges)
-    assert (report.confidence, report.n_resamples, report.seed) == (CONFIDENCE, RESAMPLES, SEED)
-    assert report.ablation == repr(judged.ablation)
+    assert (report.confidence, report.n_resamples, report.setup.seed) == (CONFIDENCE, RESAMPLES, SEED)
+    assert report.ablation == str(Spec.of(judged.ablation))
 
 
 def test_behaviour_by_hand(judged):

@@ -12,12 +12,12 @@ from scipy import stats
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import score
 from circuitsearch.faithfulness import bounded, ratio_of_means
 from circuitsearch.graph import Graph
 from circuitsearch.methods import EAPIG
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
 from circuitsearch.reachability import prune
-from circuitsearch.scores import score
 from circuitsearch.search import top
 from circuitsearch.validation import Interval, Report, behaviour, validate
 from circuitsearch.validation.bootstrap import interval
@@ -126,7 +126,7 @@ def test_a_report_survives_a_file(planted, tmp_path):
     *_, report = planted
     report.save(tmp_path / "report.json")
     assert Report.load(tmp_path / "report.json") == report
-    assert str(report.faithfulness) in str(report) and "held-out" in str(report)
+    assert str(report.faithfulness) in str(report) and "20 prompts" in str(report)
 
 
 def test_what_is_not_defined_is_null_in_the_file_and_said_in_words(planted, tmp_path):
@@ -155,7 +155,7 @@ def test_a_circuit_of_another_model_is_refused(planted):
     """A circuit whose graph does not fit the model is an error."""
     model, _, held_out, _ = planted
     other = Circuit.from_edges(Graph(3, 4, 4), [("embed", "logits")])
-    with pytest.raises(InputError, match="give the model it was found in"):
+    with pytest.raises(InputError, match="give the model that it was made with"):
         validate(model, other, held_out)
 
 

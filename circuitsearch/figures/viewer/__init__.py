@@ -10,7 +10,6 @@ from circuitsearch.figures.viewer.data import NOTHING, page_data
 from circuitsearch.figures.viewer.data import Evidence as Evidence
 from circuitsearch.figures.viewer.index import Shown as Shown
 from circuitsearch.figures.viewer.index import index_page as index_page
-from circuitsearch.figures.viewer.measure import evidence as evidence
 from circuitsearch.figures.viewer.page import html_page
 from circuitsearch.files import write_bytes
 
@@ -38,7 +37,7 @@ def draw_page(
     report : Report, optional
         The evidence, and the curve that the slider's faithfulness is read from.
     evidence : Evidence, optional
-        Prompts, and what each node is worth: see :func:`evidence`.
+        Prompts, and what each node is worth: see :func:`circuitsearch.write_page`.
     model, method : str, optional
         Names for the page's head.
 

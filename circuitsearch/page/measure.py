@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuitsearch.ablation import Ablation
 from circuitsearch.circuit import Circuit
+from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.figures.viewer.data import Evidence, Prompt
 from circuitsearch.reachability import prune
@@ -20,28 +20,23 @@ N_MEASURED = 64  # prompts that a node's worth is measured on
 MOST_NODES = 256  # of a circuit whose nodes are taken away one by one; more would take longer than a page is worth
 
 
-def evidence(
-    model: Any, circuit: Circuit, task: Task, tokenizer: Any = None, *, ablation: Ablation | None = None
-) -> Evidence:
-    """Run a circuit on a task's first prompts, as it is and without each of its nodes.
+def evidence(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) -> Evidence:
+    """Run a circuit on an experiment's first prompts, as it is and without each of its nodes.
 
     Parameters
     ----------
-    model
-        A Hugging Face causal language model.
+    experiment : Experiment
+        A model and prompts.
     circuit : Circuit
         One of that model.
-    task : Task
-        Prompts, the held-out ones if there are such.
     tokenizer : optional
         Names the tokens; without it they are shown as ids.
-    ablation : Ablation, optional
-        What a cut edge carries; the corrupt prompt's value by default.
     """
-    some = task.subset(range(min(N_MEASURED, len(task))))
-    measure = Faithfulness(model, some, ablation, granularity=circuit.graph.granularity)
-    (values,) = measure.evaluator.circuits(circuit.mask[None], near=circuit.mask)
-    prompts = _prompts(some, tokenizer, measure.clean, values[0], measure.ablated)
+    task = experiment.task
+    some = experiment.on(task.subset(range(min(N_MEASURED, len(task)))))
+    measure = Faithfulness(some)
+    (values,) = measure.metrics(circuit.mask[None], near=circuit.mask)
+    prompts = _prompts(some.task, tokenizer, measure.clean, values[0], measure.ablated)
     return Evidence(prompts, len(task), _without_each_node(circuit, measure))
 
 

@@ -1,0 +1,328 @@
+"""Experiment: a model on a task, with everything that a number depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+import torch
+from torch import Tensor
+from typing_extensions import Unpack
+
+from circuitsearch.ablation import Ablation, Resample
+from circuitsearch.batch import Batch
+from circuitsearch.engine.circuits import Evaluator
+from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair
+from circuitsearch.engine.verify import check_fit, verified
+from circuitsearch.errors import InputError, shortened
+from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.graph import Graph
+from circuitsearch.journal import Journal
+from circuitsearch.metric_contract import check_metric, check_metric_suits, metric_digest
+from circuitsearch.metrics import metric_name
+from circuitsearch.models.describe import Described
+from circuitsearch.progress import Progress, silent
+from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
+from circuitsearch.scores import Agreement, Method, Rechecking, Scores, Work
+from circuitsearch.setup import Setup, Spec, versions
+from circuitsearch.task import Task
+
+
+class Found(Protocol):
+    """Scores or a circuit: what an earlier experiment found."""
+
+    @property
+    def graph(self) -> Graph:
+        """Whose edges it speaks of."""
+        ...
+
+    @property
+    def setup(self) -> Setup | None:
+        """What it was found with, if that is known."""
+        ...
+
+
+class Settings(TypedDict, total=False):
+    """What an experiment takes beside the model and the task, and so does every verb; see :class:`Experiment`."""
+
+    ablation: Ablation | str
+    granularity: Granularity | str
+    memory: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A model on a task, with what ablated edges carry and what counts as a node.
+
+    The model is verified when the experiment is made, and the clean and corrupt prompts are run once for all that is
+    measured. Wherever a verb takes a model an experiment may be given; its settings are then the verb's.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model, as ``cs.load`` or ``from_pretrained`` gives it, in evaluation mode.
+    task : Task
+        Prompts, and the metric that is explained.
+    ablation : Ablation or str
+        What an ablated edge carries; the corrupt prompt's value by default.
+    granularity : Granularity or str
+        What counts as a node; every head and every MLP, over all positions, by default.
+    memory : int
+        Bytes of working memory beside the model. No number depends on it.
+    seed : int
+        Of splits, controls and intervals.
+
+    Attributes
+    ----------
+    described : Described
+        The verified model with its parts named.
+
+    Raises
+    ------
+    InputError
+        If the model's family is unknown, the model cannot be verified, the task does not fit the model, the granularity fits
+        neither, or the metric gives something else than one number a prompt.
+
+    Examples
+    --------
+    >>> import circuitsearch as cs
+    >>> model, tokenizer = cs.load("pico")
+    >>> search, held_out = cs.Experiment(model, cs.tasks.induction(tokenizer, n=8), ablation="mean").split()
+    >>> search.score("eap")
+    Scores('induction', EAP(), 1519 edges, logit_diff, n=4)
+    """
+
+    model: Any
+    task: Task
+    ablation: Ablation = field(default_factory=Resample)
+    granularity: Granularity = WHOLE
+    memory: int = DEFAULT_MEMORY
+    seed: int = 0
+    described: Described = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ablation", ABLATIONS.read(self.ablation))
+        object.__setattr__(self, "granularity", GRANULARITIES.read(self.granularity))
+        _check_kinds(self)
+        vars(self)["described"] = verified(self.model, self.task, self.granularity)
+        check_metric(self.task.metric, self._first_batch, self._vocabulary_size)
+
+    @classmethod
+    def of(cls, model: Any, task: Task, like: Found | None = None, **settings: Unpack[Settings]) -> Experiment:
+        """Make the experiment of a verb's arguments; settings that are not given are those that ``like`` was found with.
+
+        Raises
+        ------
+        InputError
+            If a setting contradicts those of ``like``, or of the experiment that is given as the model.
+        """
+        if isinstance(model, Experiment):
+            if settings:
+                raise InputError(f"the experiment has settings of its own: leave out {', '.join(settings)}")
+            made = model.on(task)
+        else:
+            made = cls(model, task, **{**_found_with(like, settings), **settings})  # pyright: ignore[reportArgumentType]
+        if like is not None:
+            made._check_agrees(like)
+        return made
+
+    def on(self, task: Task) -> Experiment:
+        """The same experiment on other prompts; the model is not verified again."""
+        if task is self.task:
+            return self
+        other = copy(self)
+        for made_of_the_task in ("evaluator", "setup"):
+            vars(other).pop(made_of_the_task, None)
+        vars(other)["task"] = task
+        _check_kinds(other)
+        check_fit(self.described, task)
+        check_metric(task.metric, other._first_batch, self._vocabulary_size)
+        return other
+
+    def split(self, fraction: float = 0.5) -> tuple[Experiment, Experiment]:
+        """The experiment on two parts of its prompts: see :meth:`circuitsearch.Task.split`."""
+        first, second = self.task.split(fraction, self.seed)
+        return self.on(first), self.on(second)
+
+    # ---- what it consists of
+
+    @property
+    def graph(self) -> Graph:
+        """Writers, readers and edges."""
+        return self.described.graph
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Runs the model and circuits of it on the prompts."""
+        return Evaluator(self.described, self.task, self.ablation, self.memory)
+
+    @cached_property
+    def setup(self) -> Setup:
+        """All settings as data, with digests of the model and the prompts."""
+        task = self.task
+        return Setup(
+            weights=self.described.weights_sha256,
+            config=self.described.config_sha256,
+            dtype=str(self.described.dtype).removeprefix("torch."),
+            task=task.name,
+            n=len(task),
+            prompts_sha256=task.digest(self.granularity.spans),
+            prompts=task.prompt_digests(),
+            metric=metric_name(task.metric),
+            metric_sha256=metric_digest(task.metric, self._first_batch, self._vocabulary_size),
+            ablation=Spec.of(self.ablation),
+            granularity=Spec.of(self.granularity),
+            seed=self.seed,
+            versions=versions(),
+        )
+
+    @property
+    def _first_batch(self) -> Batch:
+        return next(self.task.batches())
+
+    @property
+    def _vocabulary_size(self) -> int:
+        return self.described.vocabulary_size
+
+    def _check_agrees(self, like: Found) -> None:
+        """Raise an InputError that names both values where this experiment measures something else than an earlier one."""
+        if like.setup is not None:
+            own, earlier = self.setup, like.setup
+            for name, content in (("ablation",) * 2, ("granularity",) * 2, ("metric", "metric_sha256")):
+                if getattr(own, content) != getattr(earlier, content):
+                    raise InputError(
+                        f"{_named(like)} made with {name} {shortened(getattr(earlier, name))}, and you ask"
+                        f" for {shortened(getattr(own, name))}: use one of them throughout"
+                    )
+        if like.graph != self.graph:
+            raise InputError(
+                f"{_named(like)} made on {shortened(like.graph, 90)}, the model has"
+                f" {shortened(self.graph, 90)}: give the model that it was made with"
+            )
+
+    # ---- scoring
+
+    def score(
+        self,
+        method: Method | Rechecking | str,
+        *,
+        journal: str | Path | None = None,
+        progress: Progress = silent,
+    ) -> Scores:
+        """Score every edge: see :func:`score`."""
+        chosen: Any = METHODS.read(method)
+        check_metric_suits(self.task.metric, chosen, self._first_batch, self._vocabulary_size)
+        setup = self.setup.model_copy(update={"method": Spec.of(chosen)})
+        average = _Average(self, Journal(journal, setup.identity()), progress)
+        if not isinstance(chosen, Rechecking):
+            return Scores(self.graph, average(chosen), setup)
+        estimate = average(chosen.first)
+        measured = average(chosen.second(self.graph, estimate))
+        both = self.graph.mask & ~measured.isnan()
+        agreement = Agreement.between(estimate[both], measured[both])
+        return Scores(self.graph, torch.where(both, measured, estimate), setup, estimate, agreement)
+
+
+@dataclass(frozen=True)
+class _Average:
+    """Averages a method's effects over an experiment's prompts."""
+
+    experiment: Experiment
+    journal: Journal
+    progress: Progress
+
+    def __call__(self, method: Method) -> Tensor:
+        """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
+        return sum(self._effects(method)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
+
+    def _effects(self, method: Method) -> Iterator[Tensor]:
+        done = 0
+        for pair in self.experiment.evaluator.pairs():
+            yield method.effects(pair, Work(self.journal, self._tick(done, pair))).double().cpu()
+            done += len(pair.batch)
+            self._tick(done, pair)(0)
+
+    def _tick(self, done: int, pair: Pair) -> Callable[[float], None]:
+        total, rows = 100 * len(self.experiment.task), len(pair.batch)
+        return lambda share: self.progress(round(100 * (done + share * rows)), total)
+
+
+def score(
+    model: Any,
+    task: Task,
+    method: Method | Rechecking | str,
+    *,
+    journal: str | Path | None = None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
+) -> Scores:
+    """Score every edge of a model's graph on a task.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model, or an :class:`Experiment`.
+    task : Task
+        Prompts, and the metric that is explained.
+    method : Method or str
+        ``EAP()``, ``EAPIG(steps=5)``, ``Exact()``, ``"eap-ig"``, ``"Recheck(k=200)"`` ...
+    journal : path, optional
+        A file that keeps what ``Exact`` has measured, so that a run that is killed continues from it.
+    progress : callable
+        Called with (steps done, steps in all); a step is a percent of the work on one prompt.
+    **settings
+        ``ablation``, ``granularity``, ``memory``, ``seed``: see :class:`Experiment`.
+
+    Returns
+    -------
+    Scores
+        How much the metric falls when an edge is ablated, for every edge: positive supports the behaviour.
+
+    Raises
+    ------
+    InputError
+        As :class:`Experiment`; or if there is no such method, or it cannot work with the task's metric.
+
+    Notes
+    -----
+    Scores do not depend on the memory, on the prompts' order, or on how they are batched.
+    """
+    return Experiment.of(model, task, **settings).score(method, journal=journal, progress=progress)
+
+
+def _check_kinds(experiment: Experiment) -> None:
+    if not isinstance(experiment.task, Task):
+        raise InputError(
+            f"the task must be a Task, not {shortened(repr(experiment.task))}: make one with cs.tasks.ioi(tokenizer),"
+            " cs.Task.from_file or cs.Task.from_ids"
+        )
+    for name, least in (("memory", 1), ("seed", 0)):
+        value = getattr(experiment, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(
+                f"the experiment's {name} must be an integer of {least} or more, not {shortened(repr(value))}"
+            )
+
+
+def _named(like: Found) -> str:
+    return "the scores were" if isinstance(like, Scores) else "the circuit was"
+
+
+def _found_with(like: Found | None, given: Settings) -> Settings:
+    """The ablation and the granularity that something was found with, where none is given."""
+    if like is None:
+        return {}
+    found: Settings = {"granularity": like.graph.granularity}
+    if like.setup is not None and "ablation" not in given:
+        if not like.setup.ablation.is_whole:
+            raise InputError(
+                f"{_named(like)} made with {like.setup.ablation}, which holds prompts: give it again, as"
+                " ablation=Mean(reference=...)"
+            )
+        found["ablation"] = ABLATIONS.rebuild(like.setup.ablation)
+    return found

@@ -1,0 +1,183 @@
+"""The whole way from a model and a task to a circuit and the evidence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+from typing_extensions import Unpack
+
+from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.finding import Finding, Listener, Plan
+from circuitsearch.loading import load
+from circuitsearch.methods import Exact, Recheck
+from circuitsearch.methods.recheck import affordable_edges
+from circuitsearch.progress import Progress
+from circuitsearch.progress_bar import ProgressBar
+from circuitsearch.question import N_PROMPTS
+from circuitsearch.registry import METHODS, TASKS
+from circuitsearch.run import RunFolder
+from circuitsearch.scores import Method, Rechecking
+from circuitsearch.search import minimal
+from circuitsearch.task import Task
+from circuitsearch.validation import behaviour, validate
+
+Result = TypeVar("Result")
+
+
+def find(
+    model: Any,
+    task: Task | str,
+    faithfulness: float = 0.9,
+    *,
+    method: Method | Rechecking | str = "eap-ig",
+    recheck: int | None = None,
+    out: str | Path | None = None,
+    tokenizer: Any = None,
+    listeners: Sequence[Listener] | None = None,
+    **settings: Unpack[Settings],
+) -> Finding:
+    """Find the circuit of a task: score every edge, search the smallest circuit, and test it on prompts that are new to it.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model, an :class:`Experiment`, or what :func:`circuitsearch.load` takes.
+    task : Task or str
+        Prompts, or the name of a task of this package. Half of the prompts are searched on, the other half is held out; where
+        all belong to one group there are no held-out prompts, and the report says so.
+    faithfulness : float
+        The share of the behaviour that the circuit must keep, in (0, 1].
+    method : Method or str
+        How edges are scored.
+    recheck : int, optional
+        How many of the strongest edges are then measured exactly, 0 for none; by default as many as cost some seconds.
+    out : path, optional
+        A folder for figures, report, page and all that reproduces them. What is finished there is not done again.
+    tokenizer : optional
+        The model's, for a task that is named and for the page; found with a model that is named.
+    listeners : sequence of Listener, optional
+        Are told of every stage and its progress; by default a progress bar.
+    **settings
+        ``ablation``, ``granularity``, ``memory``, ``seed``: see :class:`Experiment`.
+
+    Returns
+    -------
+    Finding
+        Behaviour, scores, circuit and report.
+
+    Raises
+    ------
+    InputError
+        If anything that is given cannot be used, or the model does not do the task.
+
+    Examples
+    --------
+    >>> finding = find("pico", "induction", seed=1, recheck=0)
+    >>> len(finding.circuit) < 40
+    True
+    """
+    plan = planned(model, task, faithfulness, method, recheck, tokenizer, settings)
+    told = [ProgressBar()] if listeners is None else list(listeners)
+    stages = _Stages([*told, *([] if out is None else [RunFolder(Path(out))])])
+    with stages.running(plan):
+        measured = stages.take("behaviour", lambda progress: behaviour(plan.whole, plan.whole.task))
+        measured.check()
+        scores = stages.take(
+            "scores",
+            lambda progress: plan.search.score(plan.method, journal=stages.journal, progress=progress),
+        )
+        circuit = stages.take(
+            "circuit", lambda progress: minimal(plan.search, plan.search.task, scores, faithfulness, progress=progress)
+        )
+        circuit = replace(circuit, scores=scores.values)  # a file of a circuit holds the scores of its own edges only
+        report = stages.take(
+            "report", lambda progress: validate(plan.held_out, circuit, plan.held_out.task, progress=progress)
+        )
+        finding = Finding(measured, scores, circuit, report, stages.folder)
+        stages.end(plan, finding)
+    return finding
+
+
+def planned(
+    model: Any,
+    task: Task | str,
+    faithfulness: float,
+    method: Method | Rechecking | str,
+    recheck: int | None,
+    tokenizer: Any,
+    settings: Settings,
+) -> Plan:
+    """Check everything that is given, and make the experiments; nothing long is run."""
+    if not isinstance(faithfulness, int | float) or not 0 < faithfulness <= 1:
+        raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {faithfulness!r}")
+    chosen: Any = METHODS.read(method)
+    if isinstance(model, str | Path):
+        model, tokenizer = load(model)
+    whole = Experiment.of(model, _task(task, tokenizer, settings.get("seed", 0)), **settings)
+    search, held_out = (whole, whole) if len(set(whole.task.groups)) == 1 else whole.split()
+    return Plan(whole, search, held_out, _rechecked(chosen, recheck, search), faithfulness, tokenizer)
+
+
+def _task(task: Task | str, tokenizer: Any, seed: int) -> Task:
+    if not isinstance(task, str):
+        return task
+    if tokenizer is None:
+        raise InputError(f"the task {task!r} needs the model's tokenizer: give tokenizer=...")
+    return TASKS.read(task)(tokenizer, n=N_PROMPTS, seed=seed)
+
+
+def _rechecked(method: Method | Rechecking, recheck: int | None, search: Experiment) -> Method | Rechecking:
+    """Let the strongest edges of an estimate be measured exactly."""
+    if recheck == 0 or isinstance(method, Rechecking | Exact):
+        return method
+    return Recheck(method, affordable_edges(search) if recheck is None else recheck)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Takes the stages of a run one after another, and tells the listeners."""
+
+    listeners: list[Listener]
+
+    @property
+    def journal(self) -> Path | None:
+        return next((each.journal for each in self.listeners if each.journal is not None), None)
+
+    @property
+    def folder(self) -> Path | None:
+        return next((each.path for each in self.listeners if isinstance(each, RunFolder)), None)
+
+    @contextmanager
+    def running(self, plan: Plan) -> Iterator[None]:
+        with ExitStack() as stack:
+            for listener in self.listeners:
+                stack.enter_context(listener.running(plan))
+            yield
+
+    def take(self, stage: str, make: Callable[[Progress], Result]) -> Result:
+        """The result of a stage, recalled or made."""
+        for listener in self.listeners:
+            listener.started(stage)
+        known = (listener.recall(stage) for listener in self.listeners)
+        result, seconds = next((each for each in known if each is not None), None), None
+        if result is None:
+            began = perf_counter()
+            result = make(lambda done, total: self._progressed(stage, done, total))
+            seconds = perf_counter() - began
+        for listener in self.listeners:
+            listener.finished(stage, result, seconds)
+        return result
+
+    def end(self, plan: Plan, finding: Finding) -> None:
+        for listener in self.listeners:
+            listener.ended(plan, finding)
+
+    def _progressed(self, stage: str, done: int, total: int) -> None:
+        for listener in self.listeners:
+            listener.progressed(stage, done, total)

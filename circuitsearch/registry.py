@@ -1,0 +1,254 @@
+"""Everything with a name and knobs, and the one parser of such names: methods, ablations, metrics, tasks, granularity.
+
+A registry lists names and where each is defined, as ``"package.module:attribute"``: those of this package here, those of
+other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``). Nothing
+is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from circuitsearch.errors import InputError, nearest, shortened, unknown
+
+LONGEST = 1000  # characters of a text that is parsed
+_PACKAGE = "circuitsearch"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The things of one kind that a person can name.
+
+    Attributes
+    ----------
+    kind : str
+        What they are, for messages: ``"method"``.
+    known : mapping
+        From each name to where it is defined.
+    usable : callable
+        Whether a value is one of the kind.
+    example : str
+        A correct spelling, for messages.
+    """
+
+    kind: str
+    known: Mapping[str, str]
+    usable: Callable[[Any], bool]
+    example: str
+
+    def read(self, given: Any) -> Any:
+        """Read a name with knobs, in any spelling; a value that is one of the kind already comes back as it is.
+
+        Raises
+        ------
+        InputError
+            If the name or a knob is unknown (the nearest is named), a knob's value does not suit, or a class is given where
+            a value is needed.
+
+        Examples
+        --------
+        >>> METHODS.read("EAP-IG"), METHODS.read("eap_ig(steps=10)"), METHODS.read("Recheck(first=RelP(), k=50)")
+        (EAPIG(steps=5), EAPIG(steps=10), Recheck(first=RelP(), k=50))
+        >>> METRICS.read("logit-dif")
+        Traceback (most recent call last):
+        circuitsearch.errors.InputError: unknown metric 'logit-dif': did you mean 'logit_diff'? Known: logit_diff, prob_diff, log_likelihood, neg_kl, accuracy, top1.
+        """
+        if isinstance(given, str):
+            return self._parsed(given.strip())
+        if isinstance(given, type):
+            raise InputError(f"the {self.kind} must be a value, not a class: write {given.__name__}()")
+        if not self.usable(given):
+            text = shortened(repr(given), 60)
+            raise InputError(f"{text} is no {self.kind}: give a name such as {self.example!r}, or a value")
+        return given
+
+    def rebuild(self, spec: Any) -> Any:
+        """Build a value from its :class:`circuitsearch.setup.Spec`."""
+        return self._rebuilt({"name": spec.name, "knobs": spec.knobs})
+
+    def _rebuilt(self, data: Any) -> Any:
+        if isinstance(data, list):
+            return tuple(map(self._rebuilt, data))
+        if not isinstance(data, dict):
+            return data
+        made, knobs = self.load(data["name"]), {name: self._rebuilt(knob) for name, knob in data["knobs"].items()}
+        _check_knobs(made, data["name"], [], knobs)
+        return made(**knobs)
+
+    def names(self) -> list[str]:
+        """All names, the package's own first."""
+        return list(self._places)
+
+    def load(self, name: str) -> Any:
+        """Import what bears a name; :class:`InputError` if there is none, or it cannot be imported."""
+        return self._load(self.canonical(name))
+
+    def knows(self, name: str) -> bool:
+        """Whether there is something of this name."""
+        return _bare(name) in self._spellings
+
+    def canonical(self, name: str) -> str:
+        """The name as it is listed, from any spelling; :class:`InputError` if there is none."""
+        if not self.knows(name):
+            raise unknown(self.kind, name, self._places)
+        return self._spellings[_bare(name)]
+
+    # ---- from text to a value
+
+    def _parsed(self, text: str) -> Any:
+        if len(text) > LONGEST:
+            raise InputError(f"the {self.kind} {shortened(text, 40)!r} has more than {LONGEST} characters")
+        try:
+            return self._build(ast.parse(_as_identifiers(text), mode="eval").body, text)
+        except InputError:
+            raise
+        except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
+            raise InputError(
+                f"the {self.kind} {shortened(text)!r} cannot be understood ({shortened(error)}): write it as {self.example!r}"
+            ) from None
+
+    def _build(self, tree: ast.expr, text: str) -> Any:
+        """Build ``name(knob=value, ...)``; a name alone has the default knobs, and a function keeps those that are given."""
+        call = tree if isinstance(tree, ast.Call) else None
+        name = tree if call is None else call.func
+        if not isinstance(name, ast.Name):
+            raise ValueError("it must begin with a name")
+        spelled = ast.get_source_segment(text, name) or name.id
+        made = self.load(spelled)
+        if call is None:
+            return made() if isinstance(made, type) else made
+        if not callable(made) or any(keyword.arg is None for keyword in call.keywords):
+            raise ValueError(f"{spelled} takes no knobs")
+        given = [self._value(each, text) for each in call.args]
+        knobs = {str(keyword.arg): self._value(keyword.value, text) for keyword in call.keywords}
+        _check_knobs(made, spelled, given, knobs)
+        return made(*given, **knobs) if isinstance(made, type) else partial(made, *given, **knobs)
+
+    def _value(self, tree: ast.expr, text: str) -> Any:
+        """A knob's value: another thing of this kind, or a literal. Nothing is evaluated."""
+        return self._build(tree, text) if isinstance(tree, ast.Call | ast.Name) else ast.literal_eval(tree)
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        """From a name, or that of its class, without case, hyphens and underscores, to the name as it is listed."""
+        of_classes = {_bare(place.rpartition(":")[2]): listed for listed, place in reversed(self._places.items())}
+        return of_classes | {_bare(listed): listed for listed in self._places}
+
+    def _load(self, listed: str) -> Any:
+        module, _, attribute = self._places[listed].partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            if module.startswith(_PACKAGE):
+                raise
+            raise InputError(
+                f"the {self.kind} {listed!r} of another package cannot be imported ({shortened(error, 80)}):"
+                f" mend or uninstall the package of {module}"
+            ) from None
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """From each name to where it is defined; a name of the package's own cannot be taken by another package."""
+        others = {point.name: point.value for point in entry_points(group=f"{_PACKAGE}.{self.kind}s")}
+        taken = {_bare(name) for name in self.known} & {_bare(name) for name in others}
+        if taken:
+            twice = next(name for name in others if _bare(name) in taken)
+            raise InputError(
+                f"a package calls one of its {self.kind}s {twice!r} ({others[twice]}), which is a name of {_PACKAGE}'s own:"
+                " uninstall it, or ask its authors for another name"
+            )
+        return {**self.known, **others}
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _as_identifiers(text: str) -> str:
+    """Make the hyphens of names such as ``eap-ig`` underscores; texts in quotes are left alone."""
+    names_and_quotes = r"'[^']*'|\"[^\"]*\"|[A-Za-z]\w*(?:-[A-Za-z]\w*)+"
+    return re.sub(
+        names_and_quotes, lambda found: found[0] if found[0][0] in "'\"" else found[0].replace("-", "_"), text
+    )
+
+
+def _check_knobs(made: Any, name: str, given: list[Any], knobs: dict[str, Any]) -> None:
+    """Raise an InputError that names the nearest knob unless ``made`` takes these."""
+    known = list(inspect.signature(made).parameters)
+    strange = next((knob for knob in knobs if knob not in known), None)
+    if strange is not None:
+        raise InputError(
+            f"{name} has no knob {shortened(strange, 40)!r}:{nearest(strange, known)} It takes {', '.join(known) or 'none'}."
+        )
+    if len(given) > len(known) or set(known[: len(given)]) & set(knobs):
+        raise InputError(f"{name} takes {', '.join(known) or 'no knobs'}: give each once, as name=value")
+
+
+# ---- what there is
+
+
+def _has(attribute: str) -> Callable[[Any], bool]:
+    return lambda value: hasattr(value, attribute)
+
+
+METHODS = Registry(
+    "method",
+    {
+        "eap": "circuitsearch.methods.eap:EAP",
+        "eap-ig": "circuitsearch.methods.eap:EAPIG",
+        "eap-ig-activations": "circuitsearch.methods.eap:EAPIGActivations",
+        "clean-corrupt": "circuitsearch.methods.eap:CleanCorrupt",
+        "relp": "circuitsearch.methods.relp:RelP",
+        "gim": "circuitsearch.methods.gim:GIM",
+        "qk-fix": "circuitsearch.methods.atp:QKFix",
+        "exact": "circuitsearch.methods.exact:Exact",
+        "recheck": "circuitsearch.methods.recheck:Recheck",
+    },
+    lambda value: hasattr(value, "effects") or hasattr(value, "second"),
+    "EAPIG(steps=5)",
+)
+ABLATIONS = Registry(
+    "ablation",
+    {
+        "resample": "circuitsearch.ablation:Resample",
+        "mean": "circuitsearch.ablation:Mean",
+        "mean-over-positions": "circuitsearch.ablation:MEAN_OVER_POSITIONS",
+        "zero": "circuitsearch.ablation:Zero",
+    },
+    _has("fit"),
+    "mean(over_positions=True)",
+)
+METRICS = Registry(
+    "metric",
+    {
+        name: f"circuitsearch.metrics:{name}"
+        for name in ("logit_diff", "prob_diff", "log_likelihood", "neg_kl", "accuracy", "top1")
+    },
+    callable,
+    "logit_diff",
+)
+TASKS = Registry(
+    "task",
+    {
+        name: f"circuitsearch.tasks.{name}:{name}"
+        for name in (
+            "ioi", "induction", "greater_than", "gendered_pronoun", "docstring", "country_facts", "agreement",
+        )
+    },
+    callable,
+    "ioi",
+)  # fmt: skip
+GRANULARITIES = Registry(
+    "granularity",
+    {"heads-and-mlps": "circuitsearch.granularity:WHOLE", "granularity": "circuitsearch.graph:Granularity"},
+    _has("merged_heads"),
+    "Granularity(spans=('IO', 'END'))",
+)

@@ -1,0 +1,33 @@
+"""What a run's folder shows: figures, page and summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from circuitsearch.figures import caption_for, draw
+from circuitsearch.finding import Finding, Plan
+from circuitsearch.page import write_page
+from circuitsearch.summary import summary
+
+FIGURES = ("circuit.svg", "circuit.pdf", "circuit.png", "circuit.dot")
+PAGE = "circuit.html"
+
+Write = Callable[[str, Callable[[Path], object]], None]  # a file's name, and what fills a file
+
+
+def write_files(write: Write, plan: Plan, finding: Finding, model: str) -> None:
+    """Let ``write`` write each file; ``model`` is the model's name."""
+    circuit, report = finding.circuit, finding.report
+    caption = caption_for(circuit, report, model=model, method=circuit.method)
+    for name in FIGURES:
+        write(name, lambda path: draw(circuit, path, report=report, caption=caption))
+    write(PAGE, lambda path: _page(plan, finding, model, path))
+    write("report.md", lambda path: path.write_text(summary(plan, finding, model), encoding="utf-8"))
+
+
+def _page(plan: Plan, finding: Finding, model: str, path: Path) -> None:
+    prompts = plan.held_out.task
+    write_page(
+        plan.held_out, finding.circuit, prompts, path, tokenizer=plan.tokenizer, report=finding.report, name=model
+    )

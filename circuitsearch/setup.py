@@ -1,0 +1,199 @@
+"""Setup: everything that a number depends on, as data without the model, carried by each result and each file of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import MISSING, fields, is_dataclass
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from circuitsearch.errors import InputError, shortened
+
+_OFF = (None, False, 0, ())  # defaults that say that a knob is not used
+
+
+class Spec(BaseModel):
+    """A method, an ablation or a granularity as data: its class's name and its knobs, but for those that are off.
+
+    Examples
+    --------
+    >>> from circuitsearch import EAPIG, Mean, Recheck
+    >>> print(Spec.of(Mean()), Spec.of(Recheck(EAPIG(steps=3), k=10)))
+    Mean() Recheck(first=EAPIG(steps=3), k=10)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    knobs: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: Any) -> Spec:
+        """Describe a value.
+
+        Raises
+        ------
+        InputError
+            If it is no dataclass, or a knob is of a kind that cannot be saved.
+        """
+        if not is_dataclass(value):
+            raise InputError(
+                f"a {type(value).__name__} cannot be saved with its results: make it a frozen dataclass whose fields are its"
+                " knobs"
+            )
+        knobs = {each.name: getattr(value, each.name) for each in fields(value) if not _is_off(each, value)}
+        return cls(name=type(value).__name__, knobs={name: _as_data(knob) for name, knob in knobs.items()})
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value can be built again from this: no knob is a digest of something large."""
+        return all(_is_whole(knob) for knob in self.knobs.values())
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={_shown(knob)}' for name, knob in self.knobs.items())})"
+
+
+def _is_off(each: Any, value: Any) -> bool:
+    default = each.default if each.default is not MISSING else None
+    return default in _OFF and getattr(value, each.name) == default
+
+
+def _as_data(knob: Any) -> Any:
+    """A knob as JSON types: a Spec for a method or an ablation, a digest for a task or a tensor."""
+    if knob is None or isinstance(knob, bool | int | float | str):
+        return knob
+    if isinstance(knob, tuple | list):
+        return [_as_data(each) for each in knob]
+    if isinstance(knob, Tensor):
+        content = knob.detach().cpu().contiguous()
+        digest = hashlib.sha256(f"{content.dtype} {tuple(content.shape)} {content.tolist()}".encode()).hexdigest()
+        return {"tensor": list(content.shape), "sha256": digest}
+    if hasattr(knob, "digest"):
+        return {"task": getattr(knob, "name", ""), "sha256": knob.digest()}
+    return Spec.of(knob).model_dump()
+
+
+def _is_whole(data: Any) -> bool:
+    if isinstance(data, dict):
+        return "sha256" not in data and all(_is_whole(knob) for knob in data["knobs"].values())
+    return all(map(_is_whole, data)) if isinstance(data, list) else True
+
+
+def _shown(data: Any) -> str:
+    if isinstance(data, dict):
+        return f"<{data.get('task', 'tensor')} {data['sha256'][:8]}>" if "sha256" in data else str(Spec(**data))
+    if isinstance(data, list):
+        return f"({', '.join(map(_shown, data))}{',' if len(data) == 1 else ''})"
+    return repr(data)
+
+
+class Setup(BaseModel):
+    """What a result was computed with; memory, device and the order of prompts are no part of it.
+
+    Attributes
+    ----------
+    weights, config : str
+        SHA-256 of the model's weights, and of its configuration.
+    dtype : str
+        Of the weights: ``"float32"``.
+    task : str
+        The task's name.
+    n : int
+        Number of prompts.
+    prompts_sha256 : str
+        Over all prompts and their answers.
+    prompts : tuple of str
+        A short digest of each prompt pair.
+    metric, metric_sha256 : str
+        Name of the metric, and a digest of what it computes.
+    ablation, granularity, method : Spec
+        What ablated edges carry, what counts as a node, and how edges are scored, where they are.
+    seed : int
+        Of the split, the controls and the intervals.
+    versions : dict
+        Of the packages that a result may depend on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str
+    config: str
+    dtype: str
+    task: str
+    n: int = Field(ge=1)
+    prompts_sha256: str
+    prompts: tuple[str, ...] = Field(repr=False)
+    metric: str
+    metric_sha256: str
+    ablation: Spec
+    granularity: Spec
+    method: Spec | None = None
+    seed: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """All that the numbers depend on by content; names and versions are left out."""
+        return self.model_dump(mode="json", exclude={"task", "metric", "versions", "prompts"})
+
+    def differences(self, other: Setup) -> list[str]:
+        """Say in a few words each what the numbers of two setups depend on differently."""
+        mine, others = self.identity(), other.identity()
+        return [_difference(name, self, other) for name in mine if mine[name] != others[name]]
+
+    def seen(self, prompts: tuple[str, ...]) -> int:
+        """How many of these prompts, by their digests, are among this setup's."""
+        own = set(self.prompts)
+        return sum(prompt in own for prompt in prompts)
+
+
+class MadeWith:
+    """Base of results that carry their setup: its parts by name, empty where it is not known."""
+
+    setup: Setup | None
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return "" if self.setup is None else self.setup.task
+
+    @property
+    def n(self) -> int:
+        """Number of prompts."""
+        return 0 if self.setup is None else self.setup.n
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return "metric" if self.setup is None else self.setup.metric
+
+    @property
+    def ablation(self) -> str:
+        """What ablated edges carried."""
+        return "" if self.setup is None else str(self.setup.ablation)
+
+    @property
+    def method(self) -> str:
+        """How edges were scored."""
+        return "" if self.setup is None or self.setup.method is None else str(self.setup.method)
+
+
+_SUBJECTS = {"weights": "weights", "config": "configuration", "prompts_sha256": "prompts", "metric_sha256": "metric"}
+
+
+def _difference(name: str, one: Setup, other: Setup) -> str:
+    if name in _SUBJECTS:
+        return f"another {_SUBJECTS[name]}" if name != "metric_sha256" else f"metric {other.metric}, not {one.metric}"
+    return f"{name} {shortened(getattr(other, name))}, not {shortened(getattr(one, name))}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result may depend on."""
+    from circuitsearch import __version__
+
+    packages = ("torch", "transformers", "tokenizers", "numpy", "scipy", "networkx")
+    own = {"python": platform.python_version(), "circuitsearch": __version__}
+    return own | {package: version(package) for package in packages}

@@ -1,0 +1,101 @@
+"""``report.md``: a run on one page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.finding import Finding, Plan
+from circuitsearch.scores import Agreement
+
+
+def summary(plan: Plan, finding: Finding, model: str) -> str:
+    """Write the page as Markdown."""
+    scores, circuit, setup = finding.scores, finding.circuit, plan.setup
+    parts = [
+        f"# {escaped(setup.task)} in {escaped(model)}",
+        "![the circuit](circuit.svg)",
+        "## Evidence",
+        "```\n" + str(finding.report).replace("`", "'") + "\n```",
+        _certificate_line(circuit) if circuit.certificate is not None else "",
+        "## Edges",
+        "A score is how much the metric falls when the edge alone is ablated, by the method's estimate, in the metric's unit,"
+        " averaged over prompts: positive supports the behaviour, negative opposes it. The last column is the faithfulness"
+        " on the prompts of the search when the edge is removed from the circuit.",
+        f"{agreement(scores.agreement).capitalize()}." if scores.agreement is not None else "",
+        _edges(circuit),
+        "## Setup",
+        _table(("setting", "value"), _settings(plan)),
+        "`circuitsearch find --from manifest.json` runs it again.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _settings(plan: Plan) -> list[tuple[str, object]]:
+    setup = plan.setup
+    return [
+        ("faithfulness asked for", f"{plan.faithfulness:g}"),
+        ("prompts of the search", setup.n),
+        ("held-out prompts", 0 if plan.held_out is plan.search else len(plan.held_out.task)),
+        *((name, getattr(setup, name)) for name in ("metric", "ablation", "granularity", "method", "seed", "dtype")),
+        *((f"{name}, SHA-256", getattr(setup, name)[:16]) for name in ("weights", "config")),
+        ("prompts, SHA-256", setup.prompts_sha256[:16]),
+        *setup.versions.items(),
+    ]
+
+
+def agreement(found: Agreement) -> str:
+    """How well an estimate agrees with exact effects."""
+    return (
+        f"of the {found.n} strongest, measured exactly, the estimate has the right sign in {found.signs:.0%}"
+        f" (rank correlation {found.spearman:.2f})"
+    )
+
+
+def strongest(circuit: Circuit, count: int | None = None) -> list[tuple[str, float]]:
+    """The circuit's edges with their scores, strongest magnitude first."""
+    scored = [(f"{writer}->{reader}", circuit.score(writer, reader) or 0.0) for writer, reader in circuit.edges]
+    return sorted(scored, key=lambda edge: -abs(edge[1]))[:count]
+
+
+def meaning(score: float) -> str:
+    """What a score's sign says."""
+    return "supports" if score > 0 else "opposes" if score < 0 else "no effect"
+
+
+def _certificate_line(circuit: Circuit) -> str:
+    certificate = circuit.certificate
+    assert certificate is not None
+    return (
+        f"On the prompts of the search the circuit keeps {certificate.faithfulness:.3f} of the behaviour (asked for:"
+        f" {certificate.target:g}), and without any one of its edges less than asked for."
+    )
+
+
+def _edges(circuit: Circuit) -> str:
+    without = circuit.certificate.without if circuit.certificate else {}
+    rows = [
+        (f"`{edge}`", f"{score:+.5f}", meaning(score), f"{without[edge]:.3f}" if edge in without else "")
+        for edge, score in strongest(circuit)
+    ]
+    return _table(("edge", "score", "", "without it"), rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(escaped(cell) for cell in line) + " |" for line in lines)
+
+
+def escaped(value: object) -> str:
+    r"""Text as it is, whatever marks it holds; our own code marks in backticks stay.
+
+    Examples
+    --------
+    >>> print(escaped("a|b <i> *x*"), escaped("`a0.h1->m1<in>`"))
+    a\|b \<i\> \*x\* `a0.h1->m1<in>`
+    """
+    text = " ".join(str(value).split())
+    if re.fullmatch(r"`[\w.<>@-]+`", text) or re.fullmatch(r"-+", text):
+        return text
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", text)

@@ -1,0 +1,124 @@
+"""The whole way from Python: one call, listeners that are told of it, and a folder that gives it back."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import circuitsearch as cs
+from circuitsearch.errors import InputError
+from tests.search.test_search import doable_task
+
+STAGES = ["behaviour", "scores", "circuit", "report"]
+
+
+class Diary(cs.Listener):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
+
+    @contextmanager
+    def running(self, plan):
+        self.lines.append("running")
+        try:
+            yield
+        finally:
+            self.lines.append("stopped")
+
+    def started(self, stage):
+        self.lines.append(stage)
+
+    def finished(self, stage, result, seconds):
+        self.lines.append((type(result).__name__, seconds is None))
+
+    def ended(self, plan, finding):
+        self.lines.append("ended")
+
+
+@pytest.fixture
+def task(gpt2) -> cs.Task:
+    """Prompts that the model does, each of a group of its own."""
+    return doable_task(gpt2)
+
+
+def test_it_is_the_steps_one_after_another(gpt2, task):
+    """The same numbers as from the verbs, the search and the evidence on different prompts."""
+    finding = cs.find(gpt2, task, 0.6, method="eap", recheck=0, ablation="mean", seed=1)
+    train, held_out = task.split(0.5, seed=1)
+    circuit = cs.minimal(gpt2, train, cs.score(gpt2, train, cs.EAP(), ablation=cs.Mean(), seed=1), 0.6, seed=1)
+    assert finding.circuit.edges == circuit.edges
+    assert finding.report == cs.validate(gpt2, circuit, held_out, seed=1)
+    assert finding.report.n_seen == 0 and finding.behaviour == cs.behaviour(gpt2, task, ablation=cs.Mean(), seed=1)
+
+
+def test_listeners_are_told_of_every_stage(gpt2, task, tmp_path):
+    """In order; where a folder recalls a stage, that is said."""
+    for known in (False, True):
+        diary = Diary()
+        cs.find(gpt2, task, 0.6, method="eap", recheck=0, out=tmp_path / "run", listeners=[diary])
+        results = ["Behaviour", "Scores", "Circuit", "Report"]
+        told = [line for stage, name in zip(STAGES, results, strict=True) for line in (stage, (name, known))]
+        assert diary.lines == ["running", *told, "ended", "stopped"]
+
+
+def test_listeners_are_told_when_a_run_fails(gpt2, task, monkeypatch):
+    """What they opened they can close."""
+    monkeypatch.setattr("circuitsearch.pipeline.minimal", lambda *a, **k: 1 / 0)
+    diary = Diary()
+    with pytest.raises(ZeroDivisionError):
+        cs.find(gpt2, task, 0.6, method="eap", recheck=0, listeners=[diary])
+    assert diary.lines[-2:] == ["circuit", "stopped"]
+
+
+def test_a_folder_gives_the_finding_back(gpt2, task, tmp_path):
+    """Number for number, and the whole folder is there."""
+    finding = cs.find(gpt2, task, 0.6, method="eap", recheck=0, out=tmp_path / "run")
+    again = cs.open_run(tmp_path / "run")
+    assert (again.report, again.behaviour, again.folder) == (finding.report, finding.behaviour, finding.folder)
+    assert again.circuit.edges == finding.circuit.edges and repr(again) == repr(finding)
+    assert (again.circuit.scores == finding.circuit.scores).all()
+    files = {file.name for file in (tmp_path / "run").iterdir()}
+    assert {"circuit.svg", "circuit.html", "report.md", "manifest.json"} <= files
+
+
+@pytest.mark.rounded
+def test_names_are_enough():
+    """A bundled model and a task of the package, by their names."""
+    model, tokenizer = cs.load("pico")
+    task = cs.tasks.induction(tokenizer, n=16, seed=0)
+    finding = cs.find("pico", task, recheck=0)
+    assert finding.circuit.edges == cs.find(model, task, recheck=0).circuit.edges
+    with pytest.raises(InputError, match="needs the model's tokenizer"):
+        cs.find(model, "induction")
+
+
+def test_one_group_of_prompts_gives_a_circuit_without_held_out_evidence(gpt2, task):
+    """And the report says so; one prompt has no interval."""
+    alike = task.subset([0])
+    finding = cs.find(gpt2, alike, 0.6, method="eap", recheck=0)
+    assert len(finding.circuit) > 0 and finding.report.n_seen == finding.report.n == 1
+    assert "1 prompts of the search" in str(finding.report) and "no interval" in str(finding.report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"faithfulness": 1.5}, "must be a number in (0, 1], not 1.5"),
+        ({"faithfulness": "high"}, "must be a number in (0, 1], not 'high'"),
+        ({"method": "eapp"}, "unknown method 'eapp'"),
+        ({"recheck": -1}, "k must be at least 1, not -1"),
+        ({"recheck": 1.5}, "k must be an integer, not 1.5"),
+        ({"ablation": "men"}, "unknown ablation 'men'"),
+        ({"task": 3}, "the task must be a Task, not 3"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_written(
+    gpt2, task, tmp_path, arguments: dict[str, Any], sentence: str
+):
+    """In one sentence."""
+    with pytest.raises(InputError) as caught:
+        cs.find(**{"model": gpt2, "task": task, "out": tmp_path / "run", **arguments})
+    assert sentence in str(caught.value) and not (tmp_path / "run").exists()
