@@ -155,9 +155,10 @@ class Scores(MadeWith):
             "agreement": None if self.agreement is None else asdict(self.agreement),
         }
         metadata = {"scores": to_json(about)}
-        tensors = {"values": self.values} | ({} if self.estimate is None else {"estimate": self.estimate})
-        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        write_whole(path, lambda part: save_file(whole, part, metadata))
+        tensors = {"values": self.values.contiguous()}
+        if self.estimate is not None:  # copied, since the file takes no tensors that share memory
+            tensors["estimate"] = self.estimate.clone(memory_format=torch.contiguous_format)
+        write_whole(path, lambda part: save_file(tensors, part, metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> Scores:

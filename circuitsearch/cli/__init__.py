@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, shortened
 
 WRONG_INPUT, INTERRUPTED = 2, 130
 
@@ -45,7 +45,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _refuse(sentence: str) -> int:
     from circuitsearch.cli.terminal import printable
 
-    print(printable(sentence), file=sys.stderr)
+    print(InputError(printable(sentence)), file=sys.stderr)  # what typer or the system says is as short as what we say
     return WRONG_INPUT
 
 
@@ -55,7 +55,7 @@ def _goodbye() -> int:
 
 
 def _sentence(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
+    where = f"{shortened(error.filename)}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"{where}no room is left on the disk: free some, then run the same command again to go on"
     return f"{where}{error.strerror or error}"

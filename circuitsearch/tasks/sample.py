@@ -6,12 +6,13 @@ from collections.abc import Callable
 from random import Random
 from string import Formatter
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, shortened
 from circuitsearch.task import Example
 
 Sampler = Callable[[Random, int], Example]
 """Writes one example of a group: `(random, group) -> Example`."""
 
+MOST_EXAMPLES = 1_000_000
 PATIENCE = 200
 """Draws in a row that may repeat an earlier prompt before a group counts as used up."""
 
@@ -51,6 +52,6 @@ def fill(template: str, words: dict[str, str]) -> tuple[str, dict[str, tuple[int
 
 
 def check_count(task: str, n: int) -> None:
-    """Refuse to make no examples."""
-    if n <= 0:
-        raise InputError(f"task {task}: n must be 1 or more, not {n}.")
+    """Refuse to make no examples, or more than anyone can wait for."""
+    if not 1 <= n <= MOST_EXAMPLES:
+        raise InputError(f"task {task}: n must be 1 to {MOST_EXAMPLES:,}, not {shortened(n)}.")

@@ -1,0 +1,1 @@
+"""Mutated files and wrong command lines: each must end in a value or in one sentence, and leave nothing behind."""

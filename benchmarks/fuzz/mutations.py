@@ -1,0 +1,183 @@
+"""Ways to spoil a file: its bytes, or the values in it where it is JSON, JSON lines or safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from random import Random
+from typing import Any
+
+NUMBERS = (
+    "0", "-1", "1.5", "7", "4000", "1000000000000", "9223372036854775807", "9223372036854775808", "1" + "0" * 400,
+    "1" + "0" * 5000, "1e308", "1e999", "-1e999", "1e-400", "-0.0", "NaN", "Infinity", "-Infinity", "01", "0x10",
+)  # fmt: skip
+OTHERS = (
+    "null", "true", "[]", "{}", '""', '"x"', '"1"', '"NaN"', "[1, 2, 3]", '{"a": 1}', "[[]]", '["a", 1, null]',
+    '"\\ud800"', '"\\ud83d\\ude00"', '"\\u0000\\u001b[2J"', '"\\u202e"', '"\u2028"', '"' + "x" * 100_000 + '"',
+    '"a0.h0"', '"embed->logits"', '"->"', '"logits->embed"', '"../../x"', "[" * 400 + "]" * 400,
+    "[" * 100_000 + "]" * 100_000, '{"a":' * 3000 + "1" + "}" * 3000, "",
+)  # fmt: skip
+CHUNKS = (
+    b"\x00",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"\xe2\x80\xa8",
+    b"\r\n",
+    b"\n\n",
+    b'"',
+    b"{",
+    b"]",
+    b",",
+)
+ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1")
+_PLACE = "@@a place for raw text@@"
+
+
+def spoiled(raw: bytes, form: str, random: Random) -> bytes:
+    """The bytes of a file, changed at random: ``form`` says what values can be changed in it."""
+    if form == "bytes" or random.random() < 0.35:
+        return _spoiled_bytes(raw, random)
+    return FORMS[form](raw, random)
+
+
+# ---- bytes
+
+
+def _spoiled_bytes(raw: bytes, random: Random) -> bytes:
+    for _ in range(random.choice((1, 1, 1, 2, 4))):
+        raw = random.choice(_BYTES)(raw, random)
+    return raw
+
+
+def _flip(raw: bytes, random: Random) -> bytes:
+    changed = bytearray(raw)
+    for _ in range(random.choice((1, 2, 8, 64))):
+        if changed:
+            changed[random.randrange(len(changed))] ^= 1 << random.randrange(8)
+    return bytes(changed)
+
+
+def _cut(raw: bytes, random: Random) -> bytes:
+    return raw[: random.randrange(len(raw) + 1)]
+
+
+def _repeat(raw: bytes, random: Random) -> bytes:
+    first, last = sorted(random.randrange(len(raw) + 1) for _ in range(2))
+    return raw[:first] + raw[first:last] * random.choice((2, 3, 20)) + raw[last:]
+
+
+def _remove(raw: bytes, random: Random) -> bytes:
+    first, last = sorted(random.randrange(len(raw) + 1) for _ in range(2))
+    return raw[:first] + raw[last:]
+
+
+def _insert(raw: bytes, random: Random) -> bytes:
+    at = random.choice((0, random.randrange(len(raw) + 1), len(raw)))
+    return raw[:at] + random.choice((*CHUNKS, random.randbytes(16))) + raw[at:]
+
+
+def _encode(raw: bytes, random: Random) -> bytes:
+    return raw.decode("latin-1").encode(random.choice(ENCODINGS), errors="replace")
+
+
+def _line_ends(raw: bytes, random: Random) -> bytes:
+    return raw.replace(b"\n", random.choice((b"\r\n", b"\r", b"", b"\n\n")))
+
+
+_BYTES: tuple[Callable[[bytes, Random], bytes], ...] = (
+    _flip, _flip, _cut, _repeat, _remove, _insert, _insert, _encode, _line_ends,
+)  # fmt: skip
+
+
+# ---- values
+
+
+def _json(raw: bytes, random: Random) -> bytes:
+    content = json.loads(raw)
+    raws = []
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
+        content, raw_text = _changed(content, random)
+        raws += [] if raw_text is None else [raw_text]
+    text = json.dumps(content, ensure_ascii=random.random() < 0.5, indent=random.choice((None, 1)))
+    for each in raws:
+        text = text.replace(json.dumps(_PLACE), each, 1)
+    return text.encode(errors="surrogatepass")
+
+
+def _changed(content: Any, random: Random) -> tuple[Any, str | None]:
+    """The content with one value changed; and the raw text that is to stand in the marked place, if one is."""
+    places = list(_places(content))
+    owner, key = random.choice(places) if places else (None, None)
+    if owner is None or random.random() < 0.02:
+        return _PLACE, random.choice(OTHERS)
+    action = random.choice(("number", "number", "other", "other", "remove", "rename", "add", "again", "many", "swap"))
+    value = owner[key]
+    if action == "number" or (action == "other" and random.random() < 0.3):
+        owner[key] = _PLACE
+        return content, random.choice(NUMBERS)
+    if action == "other":
+        owner[key] = _PLACE
+        return content, random.choice(OTHERS)
+    if action == "remove":
+        del owner[key]
+    elif action == "rename" and isinstance(owner, dict):
+        owner[random.choice((str(key)[:-1], f"{key}s", str(key).upper(), ""))] = owner.pop(key)
+    elif action == "add" and isinstance(owner, dict):
+        owner[random.choice(("x", "n", "values", "__class__"))] = value
+    elif action == "again" and isinstance(owner, dict):
+        owner[key] = _PLACE
+        return content, f"{json.dumps(value)}, {json.dumps(key)}: {random.choice(NUMBERS + OTHERS)}"
+    elif action == "many":
+        owner[key] = [value] * random.choice((0, 1, 2, 1000))
+    else:
+        other, at = random.choice(places)
+        if _holds(other, at):
+            owner[key], other[at] = deepcopy(other[at]), deepcopy(value)
+    return content, None
+
+
+def _holds(owner: Any, key: Any) -> bool:
+    return key in owner if isinstance(owner, dict) else key < len(owner)
+
+
+def _places(content: Any) -> Iterator[tuple[Any, Any]]:
+    keys = list(content) if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
+    for key in keys:
+        yield content, key
+        yield from _places(content[key])
+
+
+def _lines(raw: bytes, random: Random) -> bytes:
+    lines = raw.splitlines(keepends=True)
+    at = random.randrange(len(lines))
+    lines[at] = _json(lines[at], random).replace(b"\n", b" ") + b"\n"
+    return b"".join(lines)
+
+
+def _journal(raw: bytes, random: Random) -> bytes:
+    """Lines with a checksum, which is made right again."""
+    lines = raw.splitlines(keepends=True)
+    at = random.randrange(len(lines))
+    text = _json(lines[at].partition(b" ")[2], random).replace(b"\n", b" ")
+    lines[at] = hashlib.sha256(text).hexdigest()[:16].encode() + b" " + text + b"\n"
+    return b"".join(lines)
+
+
+def _safetensors(raw: bytes, random: Random) -> bytes:
+    """The header, or what JSON its metadata holds; the header's length is made right again."""
+    size = int.from_bytes(raw[:8], "little")
+    header, data = json.loads(raw[8 : 8 + size]), raw[8 + size :]
+    metadata = header.get("__metadata__", {})
+    if metadata and random.random() < 0.6:
+        name = random.choice(list(metadata))
+        metadata[name] = _json(metadata[name].encode(), random).decode(errors="replace")
+        text = json.dumps(header).encode()
+    else:
+        text = _json(json.dumps(header).encode(), random)
+    return len(text).to_bytes(8, "little") + text + data
+
+
+FORMS = {"json": _json, "lines": _lines, "journal": _journal, "safetensors": _safetensors}

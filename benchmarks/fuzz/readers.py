@@ -1,0 +1,202 @@
+"""The readers of files: for each a whole file, the share of the cases, and what is done with what is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import circuitsearch as cs
+from circuitsearch.circuit import Certificate, Circuit
+from circuitsearch.figures import caption_for
+from circuitsearch.graph import Graph
+from circuitsearch.instruments.lens import TunedLens
+from circuitsearch.journal import Journal
+from circuitsearch.roles import roles_of
+from circuitsearch.run import Choices, Manifest, versions
+from circuitsearch.scores import Agreement, Scores
+from circuitsearch.validation.report import CurvePoint, Interval, Report
+
+GRAPHS = (
+    Graph(2, 4, 2),
+    Graph(2, 2, 2, blocks=("mixer>mlp", "heads+mlp"), granularity=cs.Granularity(merged_heads=True)),
+    Graph(1, 2, 2, granularity=cs.Granularity(spans=("IO", "END"))),
+)
+ABOUT = {"metric": "logit_diff", "weights": "0" * 64}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of file: ``write`` makes whole ones in a folder, ``read`` reads one and uses what it gives."""
+
+    name: str
+    form: str
+    share: float
+    write: Callable[[Path], list[Path]]
+    read: Callable[[Path], object]
+
+
+def _circuits(folder: Path) -> list[Path]:
+    return [_circuit(folder / f"circuit-{index}.json", graph) for index, graph in enumerate(GRAPHS)]
+
+
+def _circuit(path: Path, graph: Graph) -> Path:
+    torch.manual_seed(0)
+    scores = torch.randn(graph.mask.shape, dtype=torch.float64)
+    mask = graph.mask & (scores > 0.8)
+    mask[:, -1] |= graph.mask[:, -1] & (scores[:, -1] > 0)
+    scores[0, -1] = math.nan
+    without = {f"{writer}->{reader}": 0.5 for writer, reader in graph.edges(mask)}
+    Circuit(graph, mask, scores, Certificate(0.9, 0.95, without)).save(path)
+    return path
+
+
+def _use_circuit(path: Path) -> object:
+    circuit = Circuit.load(path)
+    circuit.save(path)
+    return circuit.nodes, circuit.pruned(), str(circuit), Circuit.load(path).strongest(3).edges
+
+
+def _report(folder: Path) -> list[Path]:
+    one, unknown = Interval(0.9, 0.8, 1.0), Interval(math.nan, math.nan, math.nan)
+    curve = (CurvePoint(1, 0.1, 0.2), CurvePoint(9, 0.9, 0.8, 0.7, 0.9))
+    numbers = (1.0, 0.0, 0.9, 0.0, 0.5, (0.1, 0.2), curve, 0, 100)
+    report = Report("ioi", 9, "logit_diff", "Resample()", 0.95, 9, 46, one, one, one, unknown, *numbers)
+    report.save(folder / "report.json")
+    return [folder / "report.json"]
+
+
+def _use_report(path: Path) -> object:
+    report = Report.load(path)
+    report.save(path)
+    return str(report), caption_for(Circuit.from_edges(Graph(1, 1, 1), []), report), Report.load(path)
+
+
+def _scores(folder: Path) -> list[Path]:
+    files = []
+    for index, graph in enumerate(GRAPHS):
+        values = torch.randn(graph.mask.shape, dtype=torch.float64) * graph.mask
+        found = Scores(
+            graph, values, "EAP()", "logit_diff", "Resample()", "ioi", 9, values, Agreement(3, math.nan, 1.0)
+        )
+        files.append(folder / f"scores-{index}.safetensors")
+        found.save(files[-1])
+    return files
+
+
+def _use_scores(path: Path) -> object:
+    scores = Scores.load(path)
+    scores.save(path)
+    return str(scores), scores.top(3), scores.to_dict(), Scores.load(path).rankings()
+
+
+def _manifest(folder: Path) -> list[Path]:
+    choices = Choices(
+        model="pico", weights_sha256="0" * 64, task="ioi", task_sha256="1" * 64, n=256, seed=0, train_fraction=0.5,
+        method="EAPIG(steps=5)", ablation="resample", metric="logit_diff", faithfulness=0.9, dtype="float32", device="cpu",
+    )  # fmt: skip
+    manifest = Manifest(choices=choices, versions=versions(), outputs={"circuit.json": "2" * 64})
+    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1))
+    return [folder / "manifest.json"]
+
+
+def _use_manifest(path: Path) -> object:
+    manifest = Manifest.load(path)
+    return manifest.choices.differences(manifest.choices), manifest.model_dump_json()
+
+
+def _roles(folder: Path) -> list[Path]:
+    (folder / "roles.json").write_text(json.dumps({"a0.h0": "previous token", "1.1": ["induction"], "m0": "x"}))
+    return [folder / "roles.json"]
+
+
+def _use_roles(path: Path) -> object:
+    return roles_of(Circuit.from_edges(Graph(2, 4, 4), [("embed", "logits")]), path)
+
+
+def _lens(folder: Path) -> list[Path]:
+    TunedLens(torch.randn(2, 4, 4), torch.randn(2, 4)).save(folder / "lens.safetensors")
+    return [folder / "lens.safetensors"]
+
+
+def _use_lens(path: Path) -> object:
+    return TunedLens.load(path)(0, torch.randn(3, 4)) if TunedLens.load(path).weight.shape[1:] == (4, 4) else None
+
+
+def _journal(folder: Path) -> list[Path]:
+    journal = Journal(folder / "scores.journal", ABOUT)
+    for key in ("a0.h0->logits", "a0.h1->logits"):
+        journal.once(key, [0, 1, 2], lambda: [[0.1, 0.2], [0.3, -0.4], [1e-17, 5.0]])
+    return [folder / "scores.journal"]
+
+
+def _use_journal(path: Path) -> object:
+    return Journal(path, ABOUT).once("a0.h0->logits", [0, 2], lambda: [[0.0], [0.0]])
+
+
+def _ids(folder: Path) -> list[Path]:
+    row = {"clean_ids": [1, 2, 3], "corrupt_ids": [1, 4, 3], "answer_id": 5, "wrong_id": [6, 7], "spans": {"S": [1]}}
+    rows = [row, row | {"clean_ids": [2, 2, 3], "group": "a"}]
+    (folder / "ids.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    return [folder / "ids.jsonl"]
+
+
+def _texts(folder: Path) -> list[Path]:
+    clean = "Then, Mary and John went to the store, and John gave a book to"
+    row = {"clean": clean, "corrupt": clean.replace("John gave", "Mary gave"), "answer": " Mary", "wrong": " John"}
+    (folder / "texts.jsonl").write_text("".join(json.dumps(each) + "\n" for each in (row, row | {"note": "é"})))
+    return [folder / "texts.jsonl"]
+
+
+def _use_ids(path: Path) -> object:
+    task = cs.Task.from_file(path)
+    return task.digest(), str(task), len(task)
+
+
+def _use_texts(path: Path) -> object:
+    return cs.Task.from_file(path, _tokenizer())
+
+
+@cache
+def _tokenizer() -> Any:
+    return cs.load("pico")[1]
+
+
+def _model(folder: Path) -> Path:
+    torch.manual_seed(0)
+    sizes = dict(n_layer=2, n_head=2, n_embd=16, vocab_size=40, n_positions=12, bos_token_id=0, eos_token_id=0)
+    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder, max_shard_size="10KB")  # pyright: ignore[reportArgumentType]
+    return folder
+
+
+def _in_model(name: str) -> Callable[[Path], list[Path]]:
+    return lambda folder: [_model(folder) / name]
+
+
+def _use_model(path: Path) -> object:
+    return cs.load(path.parent)
+
+
+READERS = {
+    reader.name: reader
+    for reader in (
+        Reader("circuit.json", "json", 0.22, _circuits, _use_circuit),
+        Reader("report.json", "json", 0.12, _report, _use_report),
+        Reader("manifest.json", "json", 0.08, _manifest, _use_manifest),
+        Reader("scores.safetensors", "safetensors", 0.16, _scores, _use_scores),
+        Reader("scores.journal", "journal", 0.1, _journal, _use_journal),
+        Reader("roles", "json", 0.06, _roles, _use_roles),
+        Reader("tuned lens", "safetensors", 0.06, _lens, _use_lens),
+        Reader("task of ids", "lines", 0.08, _ids, _use_ids),
+        Reader("task of texts", "lines", 0.08, _texts, _use_texts),
+        Reader("config.json", "json", 0.02, _in_model("config.json"), _use_model),
+        Reader("weights' index", "json", 0.02, _in_model("model.safetensors.index.json"), _use_model),
+    )
+}
