@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 LONGEST = 300  # characters of a message
 _LONGEST_NAME = 60  # characters of a value inside a message
@@ -34,6 +35,38 @@ def shortened(text: object, longest: int = _LONGEST_NAME) -> str:
         return text
     before = (longest - 2) // 2
     return f"{text[:before]}...{text[len(text) - (longest - 3 - before) :]}"
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python's, an accelerator's, or that of torch's allocator on the CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+_NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "out of memory")
+
+
+@contextmanager
+def memory_named(memory: int) -> Iterator[None]:
+    """Say of running out of memory, in a ``with`` block, which budget to try in place of ``memory`` bytes.
+
+    Examples
+    --------
+    >>> with memory_named(1 << 30):
+    ...     raise MemoryError
+    Traceback (most recent call last):
+    circuitsearch.errors.InputError: memory ran out: try memory=268435456 (it was 1073741824 bytes), a narrower dtype or ...
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise InputError(
+            f"memory ran out: try memory={memory // 4} (it was {memory} bytes), a narrower dtype or shorter prompts; the model"
+            " itself must fit as well"
+        ) from error
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 import circuitsearch as cs
+from circuitsearch.errors import memory_named
 from circuitsearch.models.load import locate
 
 
@@ -75,3 +77,46 @@ def test_pickled_weights_are_not_read(folder: Path):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(cs.InputError, match="no weights"):
         cs.load(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "../other/model.safetensors", "/etc/model.safetensors", "gone.safetensors"]
+)
+def test_an_index_names_safetensors_in_its_folder_only(folder: Path, name: str):
+    """Other formats and other folders are not read, and a file that is not there is named."""
+    index = {"metadata": {}, "weight_map": {"transformer.wte.weight": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    with pytest.raises(cs.InputError, match=r"index\.json names '.*(no safetensors file in its folder|is not there)"):
+        cs.load(folder)
+
+
+@pytest.mark.parametrize("change", [{"n_head": 3}, {"n_layer": "two"}, {"activation_function": "none"}, {"n_embd": -8}])
+def test_whatever_transformers_raises_is_one_sentence(folder: Path, change: dict[str, object]):
+    """A config.json with values that no model has."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
+    with pytest.raises(cs.InputError) as caught:
+        cs.load(folder)
+    assert len(str(caught.value)) <= 300 and "gpt2" in str(caught.value)
+
+
+def test_too_little_memory_is_named_as_that(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever's allocator says so."""
+
+    def allocate(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", allocate)
+    with pytest.raises(cs.InputError, match=r"memory ran out while .* was loaded: give dtype='bfloat16'"):
+        cs.load(folder)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory")]
+)
+def test_running_out_of_memory_names_the_budget_to_try(error: Exception):
+    """A quarter of what it was; other errors go through."""
+    with pytest.raises(cs.InputError, match="memory ran out: try memory=256 "), memory_named(1024):
+        raise error
+    with pytest.raises(RuntimeError, match="shapes"), memory_named(1024):
+        raise RuntimeError("shapes differ")

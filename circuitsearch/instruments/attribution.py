@@ -17,6 +17,7 @@ from circuitsearch.instruments.passes import Recording, batches, record, subject
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.models.precision import widened
+from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
 BIAS = "bias"
@@ -162,7 +163,7 @@ class Way:
 
     def direction(self, weights: Tensor) -> Tensor:
         """Where in the normed stream a weighted sum (R, vocabulary) of the logits lies: (R, D)."""
-        weight = self._unembedding.weight
+        weight = read_weight(self._unembedding)
         return widened(weights.to(weight) @ weight) * self.factor
 
     def bias(self, weights: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from circuitsearch.instruments.attribution import Way, answer_weights, at_positi
 from circuitsearch.instruments.passes import Recording, batches, heads_of, patterns_of, record
 from circuitsearch.methods.paths import direct_effect, direct_sweep
 from circuitsearch.models.describe import Described
+from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
 INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END = "IO", "S1", "S2", "END"
@@ -221,8 +222,8 @@ def _turn(described: Described, gain: Tensor | float, centred: bool, seed: int |
 
     Means over the vocabulary are taken out: what all tokens share, in either, copies none.
     """
-    embedding = described.model.get_input_embeddings().weight.double()
-    unembedding = described.model.get_output_embeddings().weight.double()
+    embedding = read_weight(described.model.get_input_embeddings()).double()
+    unembedding = read_weight(described.model.get_output_embeddings()).double()
     embedding = embedding[: len(unembedding)] - embedding[: len(unembedding)].mean(0)
     unembedding = unembedding[: len(embedding)] - unembedding[: len(embedding)].mean(0)
     if centred:

@@ -18,6 +18,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.models.arch import Block
 from circuitsearch.models.digest import config_sha256, weights_sha256
 from circuitsearch.models.families import family
+from circuitsearch.models.given import usable
 from circuitsearch.models.norm import NoNorm, Norm, describe_norm
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Neurons, Projection, Shared, Whole, output_by_input
 from circuitsearch.models.weights import runs_on
@@ -118,11 +119,11 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     Raises
     ------
     InputError
-        If its family has no row, cannot be read, or has heads that cannot be told apart.
+        If its family has no row, cannot be read, or has heads that cannot be told apart; or if no model can be used as
+        this one is given (see :func:`circuitsearch.models.given.usable`).
     """
-    config = getattr(model, "config", None)
-    if config is None:
-        raise InputError(f"a {type(model).__name__} is not a Hugging Face causal language model: it has no config")
+    model = usable(model)
+    config = model.config
     row = family(config.model_type)
     blocks, rows = _blocks(model)
     _check_divided(config, rows, granularity)

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
-from circuitsearch.errors import InputError, unknown
-from circuitsearch.models.families import family
+from circuitsearch.errors import InputError, ran_out_of_memory, unknown
+from circuitsearch.files import read_json
+from circuitsearch.models.families import FAMILIES, family
 from circuitsearch.models.weights import all_weights
 
 BUNDLED: dict[str, Path] = {"pico": Path(__file__).parent / "pico"}
@@ -124,10 +126,10 @@ def dtype_named(dtype: str | torch.dtype | None) -> torch.dtype | None:
 
 
 def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap | None) -> Any:
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    row = family(_model_type(source))
+    model_type, text = _model_type(source)
+    row = family(model_type)
     if source.folder is not None:
         _check_weight_files(source.folder)
     try:
@@ -138,11 +140,16 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             **row.options,
+            **({} if text is None else {"config": text, "key_mapping": _TEXT_PART}),
             **({} if device_map is None else {"device_map": device_map}),
             **source.files,
         )
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"the weights of {source.name} cannot be read: {_first_line(error)}") from None
+    except Exception as error:  # whatever transformers raises, on whatever a config.json may say
+        if ran_out_of_memory(error):
+            raise InputError(
+                f"memory ran out while {source.name} was loaded: give dtype='bfloat16', or a device_map that keeps blocks on disk"
+            ) from error
+        raise InputError(f"the model {source.name} cannot be loaded: {_first_line(error)}") from error
     model, info = loaded
     _check_complete(source, info)
     return model
@@ -153,22 +160,35 @@ def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     source = locate(name)
-    family(_model_type(source))
+    model_type, text = _model_type(source)
+    family(model_type)
     with _quiet(), torch.device("meta"):
-        config = AutoConfig.from_pretrained(source.place, **source.files)
+        config = text or AutoConfig.from_pretrained(source.place, **source.files)
         chosen = dtype_named(dtype) or getattr(config, "dtype", None) or torch.float32
         model = AutoModelForCausalLM.from_config(config, dtype=chosen)
     model.tie_weights()
     return model
 
 
-def _model_type(source: Source) -> str:
-    """The family that config.json names, read before anything large is."""
-    from transformers import PreTrainedConfig
+# Where a model that reads more than text keeps its text part, and where the part by itself keeps it.
+_TEXT_PART = {r"^(model\.)?language_model\.lm_head\.": "lm_head.", r"^(model\.)?language_model\.(model\.)?": "model."}
+
+
+def _model_type(source: Source) -> tuple[str, Any]:
+    """The family that config.json names, read before anything large is.
+
+    Of a model that reads more than text, the family of its text part if that can be read, and that part's configuration.
+    """
+    from transformers import AutoConfig, PreTrainedConfig
 
     if source.folder is None:
         _check_hub(source.name)
     elif not (source.folder / "config.json").is_file():
+        if (source.folder / "adapter_config.json").is_file():
+            raise InputError(
+                f"the folder {source.name} holds a PEFT adapter without its model: load the base model, then peft's"
+                " PeftModel.from_pretrained(base, folder), and give that, or save merge_and_unload() of it"
+            )
         raise InputError(f"the model folder {source.name} has no config.json: give a folder that save_pretrained wrote")
     try:
         config, _ = PreTrainedConfig.get_config_dict(source.place, **source.files)
@@ -178,7 +198,13 @@ def _model_type(source: Source) -> str:
         raise InputError(
             f"the config.json of {source.name} names no model_type: give a folder that save_pretrained wrote"
         )
-    return config["model_type"]
+    if config["model_type"] in FAMILIES or "text_config" not in config:
+        return str(config["model_type"]), None
+    try:
+        text = AutoConfig.from_pretrained(source.place, **source.files).get_text_config()
+    except Exception as error:  # whatever transformers raises, on whatever a config.json may say
+        raise InputError(f"the config.json of {source.name} cannot be read: {_first_line(error)}") from None
+    return (text.model_type, text) if text.model_type in FAMILIES else (config["model_type"], None)
 
 
 def _check_hub(name: str) -> None:
@@ -206,12 +232,31 @@ def _check_weight_files(folder: Path) -> None:
         raise InputError(
             f"the model folder {folder} has no weights: it needs model.safetensors (other formats are not read)"
         )
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        _check_index(index)
     for file in files:
         try:
             with safe_open(file, "pt") as opened:
                 opened.keys()
         except (OSError, SafetensorError) as error:
             raise InputError(f"{file} is broken ({_first_line(error)}): fetch or save it again") from None
+
+
+class _Index(BaseModel):
+    weight_map: dict[str, str]
+
+
+def _check_index(index: Path) -> None:
+    """Weights are read from safetensors files in the folder of their index, and from nowhere else."""
+    for name in sorted(set(read_json(index, "an index of weights", _Index).weight_map.values())):
+        if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
+            raise InputError(
+                f"{index} names {name!r}, which is no safetensors file in its folder: other files are not read; save the"
+                " model again with save_pretrained"
+            )
+        if not (index.parent / name).is_file():
+            raise InputError(f"{index} names {name!r}, which is not there: fetch it too")
 
 
 def _check_complete(source: Source, info: dict[str, Any]) -> None:

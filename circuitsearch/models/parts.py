@@ -447,7 +447,7 @@ def _copy_shared_heads(projection: Projection, _: nn.Module, __: Any, output: Te
 def output_by_input(module: Any) -> Tensor:
     """Weight as (output, input): GPT-2's Conv1D keeps it the other way round."""
     weight = read_weight(module)
-    return weight.T if type(module).__name__ == "Conv1D" else weight
+    return weight.T if type(getattr(module, "base_layer", module)).__name__ == "Conv1D" else weight
 
 
 def tensor_of(output: Any) -> Tensor:

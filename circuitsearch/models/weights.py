@@ -21,10 +21,10 @@ def read_weight(module: Any) -> Tensor:
     Raises
     ------
     InputError
-        If it is quantised in a way that cannot be read.
+        If it is quantised, or changed by an adapter, in a way that cannot be read.
     """
     with _at_hand(module):
-        return plain(module, module.weight)
+        return plain(module, module.weight) if getattr(module, "base_layer", None) is None else _adapted(module)
 
 
 def read_bias(module: Any) -> Tensor | None:
@@ -76,6 +76,27 @@ def plain(module: Any, weight: Any) -> Tensor:
         f"the weights of a {kind} ({type(weight).__name__}, {weight.dtype}) are quantised in a way that cannot be read:"
         " load the model in bfloat16, or quantised by torchao or bitsandbytes"
     )
+
+
+def _adapted(module: Any) -> Tensor:
+    """The weight of a module that PEFT wraps, with its active LoRA adapters applied."""
+    weight = plain(module.base_layer, module.base_layer.weight)
+    if module.merged or module.disable_adapters:
+        return weight
+    for adapter in module.active_adapters:
+        if adapter in getattr(module, "lora_A", ()) and not _bends(module, adapter):
+            weight = weight + module.get_delta_weight(adapter).to(weight)
+        elif any(adapter in getattr(module, names) for names in module.adapter_layer_names):
+            raise InputError(
+                f"the adapter {adapter!r} on a {type(module.base_layer).__name__} is not plain LoRA, so that its weight"
+                " cannot be read: merge it first, with model.merge_and_unload()"
+            )
+    return weight
+
+
+def _bends(module: Any, adapter: str) -> bool:
+    """Whether the adapter does more to a linear module than to add a matrix to its weight."""
+    return adapter in getattr(module, "lora_variant", ()) or module.lora_B[adapter].bias is not None
 
 
 def _unpacked(weight: Tensor) -> Tensor:
