@@ -17,6 +17,7 @@ import copy
 import importlib.abc
 import importlib.util
 import os
+import random
 import resource
 import signal
 import sys
@@ -26,10 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TESTS = {  # the quickest first
-    "circuitsearch/search/minimal.py": ("tests/search/test_elimination.py", "tests/search/test_search.py"),
-    "circuitsearch/search/ranked.py": ("tests/search/test_search.py",),
-    "circuitsearch/faithfulness.py": ("tests/validation", "tests/search/test_search.py"),
+TESTS = {  # what pytest is called with
+    "circuitsearch/search/minimal.py": ("tests/search/test_elimination.py",),
+    "circuitsearch/search/ranked.py": ("tests/search/test_search.py", "-k", "not minimal"),
+    "circuitsearch/faithfulness.py": ("tests/validation",),
     "circuitsearch/validation/behaviour.py": ("tests/validation",),
     "circuitsearch/validation/bootstrap.py": ("tests/validation",),
     "circuitsearch/validation/controls.py": ("tests/validation",),
@@ -190,7 +191,8 @@ def started(mutant: Mutant | None, tests: tuple[str, ...], verbose: bool = False
 def survivors(chosen: list[Mutant], jobs: int, verbose: bool) -> Iterator[Mutant]:
     """Mutants on which all tests pass, as they are found."""
     running: dict[int, Mutant] = {}
-    waiting = iter(chosen)
+    waiting = iter(random.Random(0).sample(chosen, len(chosen)))  # so that a run that is stopped has seen a fair sample
+    done = 0
     while True:
         while len(running) < jobs and (mutant := next(waiting, None)) is not None:
             running[started(mutant, TESTS[mutant.file], verbose)] = mutant
@@ -198,6 +200,9 @@ def survivors(chosen: list[Mutant], jobs: int, verbose: bool) -> Iterator[Mutant
             return
         child, status = os.wait()
         mutant = running.pop(child)
+        done += 1
+        if done % 10 == 0:
+            print(f"{done} of {len(chosen)}", flush=True)
         if status == 0:
             yield mutant
 

@@ -56,6 +56,7 @@ def test_same_circuit_same_bytes(random_circuit, tmp_path, suffix, monkeypatch):
     assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 
 
+@pytest.mark.slow
 def test_same_bytes_in_another_process(random_circuit, tmp_path):
     """A fresh process with another hash seed, locale and time zone writes the same four files."""
     circuit = random_circuit(30)

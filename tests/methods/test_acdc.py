@@ -14,7 +14,7 @@ from circuitsearch.metrics import neg_kl
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
 from circuitsearch.reachability import prune
 from circuitsearch.task import Task
-from tests.conftest import mixed_task, random_task
+from tests.conftest import mixed_task, random_task, slow_but
 
 
 def plain_acdc(model, task, threshold, metric, seed=None, granularity=WHOLE):
@@ -33,7 +33,7 @@ def plain_acdc(model, task, threshold, metric, seed=None, granularity=WHOLE):
     return prune(graph, kept)
 
 
-@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("seed", slow_but([3], [None, 3]))
 @pytest.mark.parametrize("metric", [neg_kl, None])
 def test_the_circuits_are_those_of_the_plain_algorithm(gpt2, metric, seed):
     """At every threshold, by KL or by the task's metric, in either order of heads, in one run for all thresholds."""

@@ -32,6 +32,7 @@ def lines(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
+@pytest.mark.slow
 def test_killed_three_times_it_ends_in_the_same_bytes(tmp_path):
     """SIGKILL at three random moments of the measuring, then a run to the end."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"

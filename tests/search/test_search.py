@@ -73,6 +73,14 @@ def test_greedy_takes_edges_as_one_heap_of_all_would(seed):
         assert torch.equal(greedy(scores, n).mask, prune(graph, mask))
 
 
+def test_greedy_takes_equal_edges_by_their_place(scores):
+    """Where all edges are equally strong there is no level that leaves fewer than all."""
+    scores = replace(scores, values=torch.ones_like(scores.values))
+    order = list(one_by_one(scores))
+    for n in (1, 3, 50):
+        assert torch.equal(greedy(scores, n).mask, pruned(scores.graph, order[:n]))
+
+
 def doable_task(model, task: Task | None = None) -> Task:
     """Prompts, random ones by default, whose right answers are those that the clean prompts favour."""
     task = task or random_task(n=6)

@@ -166,3 +166,33 @@ def test_behaviour_by_hand(judged):
     assert found.accuracy == pytest.approx(by_hand.mean(judged.right["clean"]))
     assert found.clean == pytest.approx(by_hand.mean(judged.values["clean"]), abs=1e-9)
     assert found.ablated == pytest.approx(by_hand.mean(judged.values["ablated"]), abs=1e-9)
+
+
+def test_behaviour_is_refused_where_there_is_none(judged):
+    """Right and wrong answers swapped, the model does no better than with every edge ablated, and the check says so."""
+    task = judged.task
+    cs.behaviour(judged.model, task, ablation=judged.ablation).check()
+    swapped = cs.Task.from_ids(task.clean, task.corrupt, task.wrong, task.answers, name="swapped", metric=task.metric)
+    with pytest.raises(cs.InputError, match="does not do the task 'swapped'"):
+        cs.behaviour(judged.model, swapped, ablation=judged.ablation).check()
+
+
+def test_the_text_says_every_number(judged):
+    """Each line of the printed report, with the numbers worked out here; a notebook's table has the same."""
+    report, controls = judged.report, judged.report.controls
+    assert len(set(controls)) == 3
+    said = " ".join(str(report).split())
+    for line in (
+        f"edges {report.n_edges} of {report.n_edges_total} ({100 * report.n_edges / report.n_edges_total:.1f}%)",
+        f"model {report.clean:.3f}, all",
+        f"{report.ablated:.3f}, circuit {report.circuit:.3f}",
+        f"faithfulness {report.faithfulness.value:.3f} [{report.faithfulness.low:.3f}, {report.faithfulness.high:.3f}]",
+        f"per prompt {report.per_prompt.value:.3f} [",
+        f"KL to the model {report.kl.value:.3f} [",
+        f"accuracy kept {report.accuracy_kept.value:.3f} [",
+        f"3 of the same size: faithfulness {sum(controls) / 3:.3f} on average, {sorted(controls)[-1]:.3f} at best",
+        f"{100 * CONFIDENCE:.0f}% BCa bootstraps over prompts, {RESAMPLES} resamples",
+    ):
+        assert line in said
+    assert str(report.faithfulness) in report._repr_html_()
+    assert f"{report.clean:.3f}" in cs.behaviour(judged.model, judged.task, ablation=judged.ablation)._repr_html_()

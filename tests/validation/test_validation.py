@@ -19,6 +19,7 @@ from circuitsearch.methods import EAPIG
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
 from circuitsearch.reachability import prune
 from circuitsearch.search import top
+from circuitsearch.task import Task
 from circuitsearch.validation import Interval, Report, behaviour, validate
 from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.controls import random_circuits
@@ -165,6 +166,24 @@ def test_behaviour_says_what_the_model_does(planted):
     found = behaviour(model, held_out)
     assert found.accuracy == 1 and found.clean > found.ablated and found.n == len(held_out)
     found.check()
+
+
+def test_what_is_done_unless_told_otherwise(planted):
+    """Intervals of 95% from 2000 resamples, 20 controls; progress goes forward to its end."""
+    model, circuit, held_out, _ = planted
+    seen: list[tuple[int, int]] = []
+    report = validate(model, circuit, held_out, progress=lambda done, total: seen.append((done, total)))
+    assert (report.confidence, report.n_resamples, len(report.controls)) == (0.95, 2000, 20)
+    (total,) = {total for _, total in seen}
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen}) and seen[0][0] > 0 and seen[-1][0] == total
+
+
+def test_a_task_that_the_model_does_not_do_is_refused(planted):
+    """With right and wrong answers swapped there is nothing to be faithful to."""
+    model, circuit, held_out, _ = planted
+    swapped = Task.from_ids(held_out.clean, held_out.corrupt, held_out.wrong, held_out.answers, name="swapped")
+    with pytest.raises(InputError, match="does not do the task 'swapped'"):
+        validate(model, circuit, swapped)
 
 
 def test_areas_by_hand():
