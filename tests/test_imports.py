@@ -41,7 +41,7 @@ def files() -> Iterator[tuple[str, Path]]:
     """Every file with the package or module at the top that it belongs to."""
     for file in sorted(PACKAGE.rglob("*.py")):
         parts = file.relative_to(PACKAGE).with_suffix("").parts
-        yield ("pico" if parts[:2] == ("models", "pico") else parts[0]), file
+        yield parts[0], file
 
 
 def imported(file: Path) -> set[str]:
@@ -64,18 +64,15 @@ def imported(file: Path) -> set[str]:
             names |= {f"circuitsearch.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(str(node.module))
-    parts = [name.split(".") for name in names if name.startswith("circuitsearch.")]
-    return {"pico" if part[1:3] == ["models", "pico"] else part[1] for part in parts} - {"__version__"}
+    return {name.split(".")[1] for name in names if name.startswith("circuitsearch.")} - {"__version__"}
 
 
 def allowed(name: str) -> set[str]:
     """Packages and modules that one may import."""
     if name == "tasks":
         return {"tasks", "task", "metrics", "text", "errors"}
-    if name == "pico":  # its training script writes the tasks' texts
-        return {"pico", "tasks", *allowed("models")}
     lower = {other for other, layer in LAYER_OF.items() if layer <= LAYER_OF[name]}
-    return lower | ({"tasks", "pico"} if name == "cli" else set())
+    return lower | ({"tasks"} if name == "cli" else set())
 
 
 @pytest.mark.parametrize(("name", "file"), list(files()), ids=lambda value: getattr(value, "stem", value))

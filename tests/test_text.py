@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from circuitsearch.errors import InputError
-from circuitsearch.models import pico
+from circuitsearch.models.load import BUNDLED
 from circuitsearch.text import answers_beside, encode, encode_row, likeliest_tokens
 
 WORDS = ["The", "capital", "of", "France", "Italy", "is", "Paris", "Rome", "user", "model", "a"]
@@ -49,7 +48,7 @@ def bpe() -> Any:
 @pytest.fixture(scope="module")
 def words() -> Any:
     """The bundled model's: whole words, and an unknown token for every other."""
-    return AutoTokenizer.from_pretrained(Path(pico.__file__).parent)
+    return AutoTokenizer.from_pretrained(BUNDLED["pico"])
 
 
 TEMPLATES = {"<bos> $A": ["<bos>"], "<bos> <turn> $A": ["<bos>", "<turn>"], "<bos> $A <eos>": ["<bos>"]}

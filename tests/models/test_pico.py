@@ -11,14 +11,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from circuitsearch.models import pico
-from circuitsearch.models.pico.check import accuracies, heads
-from circuitsearch.models.pico.muon import orthogonal
-from circuitsearch.models.pico.text import repetition, reserved, walk, writers
-from circuitsearch.models.pico.tokenizer import build
-from circuitsearch.models.pico.train import Recipe, main, train
+from circuitsearch.models.load import BUNDLED
+from recipes.pico.check import accuracies, heads
+from recipes.pico.muon import orthogonal
+from recipes.pico.text import repetition, reserved, walk, writers
+from recipes.pico.tokenizer import build
+from recipes.pico.train import Recipe, main, train
 
-FOLDER = Path(pico.__file__).parent
+FOLDER = BUNDLED["pico"]
 ARTEFACTS = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
@@ -35,8 +35,9 @@ def model() -> Any:
 
 
 def test_the_folder_is_complete_and_small() -> None:
+    """The wheel takes it as it is: the model, its tokenizer and its card, and no code of its training."""
     files = {path.name: path.stat().st_size for path in FOLDER.iterdir() if path.is_file()}
-    assert {*ARTEFACTS, "CARD.md"} <= set(files)
+    assert set(files) == {*ARTEFACTS, "CARD.md"}
     assert sum(files.values()) <= 6e6
 
 

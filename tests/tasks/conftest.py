@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,11 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from circuitsearch.models import pico
-from circuitsearch.models.pico.tokenizer import vocabulary
+from circuitsearch.models.load import BUNDLED
 from circuitsearch.tasks.greater_than import CENTURIES
+from recipes.pico.tokenizer import vocabulary
 
-PICO = Path(pico.__file__).parent
+PICO = BUNDLED["pico"]
 
 
 def byte_level(texts: list[str]) -> Any:

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuitsearch.task import Example, encode
+from circuitsearch.task import Example
 from circuitsearch.tasks.induction import letters
 from circuitsearch.tasks.induction import write as induction_pair
 from circuitsearch.tasks.words import NAMES
+from circuitsearch.text import encode
 
 from .text import reserved, samplers
 

@@ -1,4 +1,4 @@
-"""Train pico: `python -m circuitsearch.models.pico.train --seed 0 --out folder`."""
+"""Train pico: `python -m recipes.pico.train --seed 1 --out folder`, from the repository's root."""
 
 from __future__ import annotations
 

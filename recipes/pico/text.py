@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from circuitsearch.task import Example, encode
+from circuitsearch.task import Example
 from circuitsearch.tasks.agreement import sampler as agreement
 from circuitsearch.tasks.country_facts import sampler as country_facts
 from circuitsearch.tasks.docstring import sampler as docstring
@@ -15,6 +15,7 @@ from circuitsearch.tasks.gendered_pronoun import sampler as gendered_pronoun
 from circuitsearch.tasks.greater_than import sampler as greater_than
 from circuitsearch.tasks.ioi import sampler as ioi
 from circuitsearch.tasks.words import NAMES, OBJECTS, PLACES
+from circuitsearch.text import encode
 
 
 class Row(NamedTuple):

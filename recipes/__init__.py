@@ -1,0 +1,1 @@
+"""How the models that come with circuitsearch are made; not part of the package."""

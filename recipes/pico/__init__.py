@@ -1,0 +1,1 @@
+"""How pico, the bundled model, is trained to do every task of `circuitsearch.tasks`; its card is in `circuitsearch/models/pico`."""
