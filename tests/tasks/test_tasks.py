@@ -14,7 +14,7 @@ from circuitsearch.registry import TASKS
 from circuitsearch.task import Task
 from circuitsearch.tasks import words
 
-all_tasks = pytest.mark.parametrize("make", map(TASKS.load, TASKS.names()), ids=TASKS.names())
+all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, TASKS.names())), ids=TASKS.names())
 sentences = pytest.mark.parametrize("name", [name for name in TASKS.names() if name != "induction"])
 
 OWN_WORDS = {
