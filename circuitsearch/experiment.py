@@ -18,7 +18,7 @@ from circuitsearch.batch import Batch
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair
 from circuitsearch.engine.verify import check_fit, verified
-from circuitsearch.errors import InputError, shortened
+from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
@@ -119,8 +119,11 @@ class Experiment:
         Raises
         ------
         InputError
-            If a setting contradicts those of ``like``, or of the experiment that is given as the model.
+            If a setting is unknown, or contradicts those of ``like`` or of the experiment that is given as the model.
         """
+        for name in settings:
+            if name not in Settings.__annotations__:
+                raise unknown("setting", name, Settings.__annotations__)
         if isinstance(model, Experiment):
             if settings:
                 raise InputError(f"the experiment has settings of its own: leave out {', '.join(settings)}")
