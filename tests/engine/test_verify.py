@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -120,6 +121,36 @@ def test_a_prompt_longer_than_the_model_reads_is_refused(gpt2):
 def test_reduced_precision_is_accepted():
     """A bfloat16 model passes: its rounding is not mistaken for a wrong description."""
     assert verified(tiny_model("llama-grouped", torch.bfloat16)).dtype == torch.bfloat16
+
+
+@pytest.mark.rounded
+@pytest.mark.parametrize("name", ["llama-grouped", "gemma2", "gemma3_text", "olmo2", "glm4", "qwen3", "gpt2"])
+def test_a_float64_model_is_read_though_its_norms_turn_to_float32(name):
+    """Nothing keeps Hugging Face from float32 here, as nothing does for a user."""
+    assert verified(tiny_model(name)).dtype == torch.float64
+
+
+@pytest.mark.rounded
+def test_float64_stays_strict_where_the_model_is_float64_throughout():
+    """GPT-2 turns to float32 nowhere, so that a difference of 1e-9 is no rounding; a Llama's norms do."""
+    for name, refused in (("gpt2", True), ("llama-grouped", False)):
+        model = tiny_model(name)
+        last: torch.nn.Module = model.transformer.ln_f if name == "gpt2" else model.model.norm
+        last.register_forward_hook(lambda _, __, output: output * (1 + 1e-9))
+        with pytest.raises(InputError, match="every edge") if refused else nullcontext():
+            verified(model)
+
+
+@pytest.mark.rounded
+def test_overflow_in_the_models_own_float16_is_named():
+    """Its weights are finite and its activations are not: the sentence says which dtypes to take."""
+    model = tiny_model("llama-grouped", torch.float32)
+    model.model.layers[0].mlp.down_proj.weight.mul_(5e4)
+    verified(model)
+    with pytest.raises(
+        InputError, match=r"activations exceed 6\.55e\+04, the largest number in float16.*'bfloat16' or 'float32'"
+    ):
+        verified(model.half())
 
 
 def test_a_model_that_learns_is_scored_and_goes_on_learning():
