@@ -180,26 +180,30 @@ def import_what_is_slow() -> None:
             del sys.modules[name]
 
 
-def started(mutant: Mutant | None, tests: tuple[str, ...], verbose: bool = False) -> int:
-    """Run the tests on a mutant, or on the code as it is, in a process of its own, and return that process's number."""
+def started(mutant: Mutant, verbose: bool) -> int:
+    """Run the tests on a mutant in a process of its own, and return that process's number."""
     child = os.fork()
     if child == 0:
-        os._exit(_tested(mutant, tests, verbose))
+        os._exit(_tested(mutant, verbose))
     return child
 
 
 def survivors(chosen: list[Mutant], jobs: int, verbose: bool) -> Iterator[Mutant]:
     """Mutants on which all tests pass, as they are found."""
     running: dict[int, Mutant] = {}
-    waiting = iter(random.Random(0).sample(chosen, len(chosen)))  # so that a run that is stopped has seen a fair sample
+    # in random order, so that a run that is stopped has seen a fair sample
+    waiting = iter([*_as_they_are(chosen), *random.Random(0).sample(chosen, len(chosen))])
     done = 0
     while True:
         while len(running) < jobs and (mutant := next(waiting, None)) is not None:
-            running[started(mutant, TESTS[mutant.file], verbose)] = mutant
+            running[started(mutant, verbose)] = mutant
         if not running:
             return
         child, status = os.wait()
         mutant = running.pop(child)
+        if mutant.number < 0:
+            assert status == 0, f"{TESTS[mutant.file]} fail on the code as it is"
+            continue
         done += 1
         if done % 10 == 0:
             print(f"{done} of {len(chosen)}", flush=True)
@@ -207,7 +211,13 @@ def survivors(chosen: list[Mutant], jobs: int, verbose: bool) -> Iterator[Mutant
             yield mutant
 
 
-def _tested(mutant: Mutant | None, tests: tuple[str, ...], verbose: bool) -> int:
+def _as_they_are(chosen: list[Mutant]) -> list[Mutant]:
+    """One file of each set of tests, unchanged: its tests must pass."""
+    files = {TESTS[mutant.file]: mutant.file for mutant in chosen}.values()
+    return [Mutant(file, -1, 0, "unchanged", ast.parse((ROOT / file).read_text(encoding="utf-8"))) for file in files]
+
+
+def _tested(mutant: Mutant, verbose: bool) -> int:
     import pytest
 
     os.chdir(ROOT)
@@ -217,20 +227,10 @@ def _tested(mutant: Mutant | None, tests: tuple[str, ...], verbose: bool) -> int
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-    if mutant is not None:
-        sys.meta_path.insert(0, _Mutated(mutant))
-    options = [
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "addopts=--import-mode=importlib",
-        "-o",
-        "filterwarnings=",
-        *tests,
-    ]
-    return int(pytest.main(options))
+    sys.meta_path.insert(0, _Mutated(mutant))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    settings = "-x -q --assert=plain -p no:cacheprovider -o addopts=--import-mode=importlib -o filterwarnings="
+    return int(pytest.main([*settings.split(), *TESTS[mutant.file]]))
 
 
 def main() -> None:
@@ -249,8 +249,6 @@ def main() -> None:
         print({file: sum(mutant.file == file for mutant in chosen) for file in files})
         return
     import_what_is_slow()
-    for tests in sorted({TESTS[file] for file in files}):
-        assert os.waitpid(started(None, tests, given.verbose), 0)[1] == 0, f"{tests} fail on the code as it is"
     began, lived = time.monotonic(), []
     for mutant in survivors(chosen, given.jobs, given.verbose):
         lived.append(mutant)

@@ -139,6 +139,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--models-page", help="write what the battery measures of each family to this file")
 
 
+@pytest.hookimpl(optionalhook=True)  # so that the tests run where pytest-xdist is switched off
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Workers for the whole suite; none for files that are named, as starting workers takes longer than one file."""
     return min(4, os.cpu_count() or 1) if config.args_source is config.ArgsSource.TESTPATHS else 0

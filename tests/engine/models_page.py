@@ -61,7 +61,7 @@ def complete(found: Measurements) -> bool:
 HEAD = """# Model families
 
 {n} families are read as they are, each by a row that names its modules and nothing else. This page is written by the battery that
-checks them, on tiny random models in float64 (`pytest tests/engine/test_architectures.py --models-page docs/models.md`), last on {date}
+checks them, on tiny random models in float64 (`pytest -n 0 -m "slow or not slow" tests/engine/test_architectures.py --models-page docs/models.md`), last on {date}
 with {versions}. Numbers are the largest differences found over all models of a family:
 """
 TAIL = """What a part is: **heads**, attention with a node a head, its keys and values at their own, native number; **mlp**, an MLP or a whole

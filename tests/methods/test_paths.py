@@ -17,7 +17,7 @@ from circuitsearch.methods.exact import Exact
 from circuitsearch.methods.path_names import path_edges
 from circuitsearch.models.describe import describe
 from circuitsearch.task import Task
-from tests.conftest import mixed_task, random_task
+from tests.conftest import mixed_task, random_task, slow_but
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes
 from tests.methods.by_hand_paths import two_hooked_runs
 
@@ -113,7 +113,7 @@ def test_direct_edges_are_one_plain_run(any_model):
     assert direct_effect(any_model, task, senders, receivers) == pytest.approx(float(slow.mean()), abs=1e-10)
 
 
-@pytest.mark.parametrize("receivers", RECEIVERS, ids="+".join)
+@pytest.mark.parametrize("receivers", slow_but(RECEIVERS[2:4], RECEIVERS), ids="+".join)
 def test_sender_effects_are_two_hooked_runs(any_model, receivers):
     """Wang et al.'s two runs, with receivers in one layer and in several, between which MLPs have two values."""
     task = random_task(n=2, length=6, differs_at=2)
