@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ MOST_CHECKED = 3  # prompts of the batch on which a metric is checked
 BOOST = 20.0  # logits by which answers are raised, so that metrics that only compare or rank change as well
 RANGE = 5.0  # random logits lie in -RANGE ... RANGE
 VANISHES = 1e-3  # a gradient that is smaller by this than at other logits is rounding
+DTYPES = (
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.float64,
+)  # a metric with weights may take one of them only
 
 
 class Needs(Enum):
@@ -41,7 +48,7 @@ def check_metric(metric: Metric, batch: Batch, vocabulary_size: int, *, needs_gr
     Parameters
     ----------
     metric
-        Is called as ``metric(logits, batch)`` on random logits of float32.
+        Is called as ``metric(logits, batch)`` on random logits of float32, or of another dtype if it takes only that.
     batch
         Prompts of the task, on the device on which the metric will be called.
     vocabulary_size
@@ -85,7 +92,8 @@ def metric_digest(metric: Metric, batch: Batch, vocabulary_size: int) -> str:
 
     Two metrics of one name that close over other values have other digests, and one metric has the same digest on every
     machine. Prompts are made up, so that it does not depend on the task's; only a metric that fails on those is called
-    on prompts of ``batch``. Values are rounded to 8 significant digits.
+    on prompts of ``batch``. Values are rounded to 8 significant
+    digits, to 4 where the metric does not give float64.
 
     Raises
     ------
@@ -93,19 +101,23 @@ def metric_digest(metric: Metric, batch: Batch, vocabulary_size: int) -> str:
         If the metric fails on the prompts of ``batch`` as well.
     """
     with torch.inference_mode(False):
-        called = [_digits(metric, made_up, vocabulary_size) for made_up in _made_up_batches(batch, vocabulary_size)]
+        dtype = _dtype_of(metric, _few(batch), vocabulary_size, (torch.float64, *DTYPES[:-1]))
+        draw = partial(_scaled, vocabulary_size=vocabulary_size, dtype=dtype)
+        called = [_digits(metric, made_up, draw) for made_up in _made_up_batches(batch, vocabulary_size)]
         if not any(called):
-            called = [_rounded(_call(metric, *_scaled(_few(batch), vocabulary_size, RANGE)))]
+            called = [_rounded(_call(metric, *draw(_few(batch), RANGE)))]
     return hashlib.sha256(json.dumps([metric_name(metric), *called]).encode()).hexdigest()
 
 
 # ---- random logits
 
 
-def random_logits(like: Batch, vocabulary_size: int, seed: int, scale: float = RANGE, dtype: Any = None) -> Tensor:
+def random_logits(
+    like: Batch, vocabulary_size: int, seed: int, dtype: torch.dtype = torch.float32, scale: float = RANGE
+) -> Tensor:
     """Draw logits (B, vocabulary) uniformly from -scale ... scale, the same on every machine."""
     drawn = np.random.RandomState(seed).uniform(-scale, scale, (len(like), vocabulary_size))
-    return torch.as_tensor(drawn).to(like.clean.device, dtype or torch.float32)
+    return torch.as_tensor(drawn).to(like.clean.device, dtype)
 
 
 def _few(batch: Batch) -> Batch:
@@ -129,7 +141,8 @@ class _Probe:
     @classmethod
     def of(cls, metric: Metric, batch: Batch, vocabulary_size: int) -> _Probe:
         few = _few(batch)
-        first, second, clean = (random_logits(few, vocabulary_size, seed) for seed in range(3))
+        dtype = _dtype_of(metric, few, vocabulary_size, DTYPES)
+        first, second, clean = (random_logits(few, vocabulary_size, seed, dtype) for seed in range(3))
         logits = first, second, _raised(first, few.answers), _raised(first, few.wrong)
         return cls(metric, replace(few, clean_logits=clean), logits)
 
@@ -138,6 +151,17 @@ class _Probe:
 
     def gradient(self, logits: Tensor) -> Tensor:
         return _gradient(self.metric, logits, self.batch)
+
+
+def _dtype_of(metric: Metric, batch: Batch, vocabulary_size: int, dtypes: Sequence[torch.dtype]) -> torch.dtype:
+    """The first of these dtypes whose logits the metric takes; the very first if it takes none."""
+    for dtype in dtypes:
+        try:
+            _call(metric, *_scaled(batch, RANGE, vocabulary_size, dtype))
+        except (InputError, TypeError):  # a TypeError where the device has no such dtype
+            continue
+        return dtype
+    return dtypes[0]
 
 
 def _call(metric: Metric, logits: Tensor, batch: Batch) -> Tensor:
@@ -240,7 +264,7 @@ def _made_up_batches(batch: Batch, vocabulary_size: int) -> Iterator[Batch]:
     for right, wrong, padded in ((1, 1, False), (3, 2, True)):
         draw = np.random.RandomState(right)
         clean, corrupt, *answers = (
-            torch.as_tensor(draw.randint(0, vocabulary_size, (4, n))) for n in (8, 8, right, wrong)
+            torch.as_tensor(draw.randint(0, vocabulary_size, (4, n), dtype=np.int64)) for n in (8, 8, right, wrong)
         )
         for ids in answers if padded else ():
             ids[1, 1:] = -1
@@ -253,19 +277,21 @@ def _place(name: str, length: int) -> int:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % length
 
 
-def _scaled(batch: Batch, vocabulary_size: int, scale: float) -> tuple[Tensor, Batch]:
-    """Logits of float64 and a batch that knows other ones as the clean run's."""
-    logits, clean = (random_logits(batch, vocabulary_size, seed, scale, torch.float64) for seed in range(2))
+def _scaled(batch: Batch, scale: float, vocabulary_size: int, dtype: torch.dtype) -> tuple[Tensor, Batch]:
+    """Logits of a scale, and a batch that knows other ones as the clean run's."""
+    logits, clean = (random_logits(batch, vocabulary_size, seed, dtype, scale) for seed in range(2))
     return logits, replace(batch, clean_logits=clean)
 
 
-def _digits(metric: Metric, batch: Batch, vocabulary_size: int) -> list[list[str]]:
+def _digits(metric: Metric, batch: Batch, draw: Callable[[Batch, float], tuple[Tensor, Batch]]) -> list[list[str]]:
     """The metric's values at three scales of logits, as text; none if it cannot take such a batch."""
     try:
-        return [_rounded(_call(metric, *_scaled(batch, vocabulary_size, scale))) for scale in (1.0, RANGE, 30.0)]
+        return [_rounded(_call(metric, *draw(batch, scale))) for scale in (1.0, RANGE, 30.0)]
     except InputError:
         return []
 
 
 def _rounded(values: Tensor) -> list[str]:
-    return [f"{value:.7e}" if abs(value) > 1e-12 else "0" for value in values.double().flatten().tolist()]
+    """Values as text, to as many digits as are the same on every machine."""
+    digits = 7 if values.dtype == torch.float64 else 3
+    return [f"{value:.{digits}e}" if abs(value) > 1e-12 else "0" for value in values.double().flatten().tolist()]

@@ -156,6 +156,19 @@ def test_a_metric_that_needs_the_tasks_own_prompts_has_a_digest():
     assert metric_digest(fourth[0], wide, V) != metric_digest(fourth[1], wide, V)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_a_metric_with_weights_takes_its_own_dtype(dtype):
+    """A direction of the model's dtype multiplies logits of that dtype alone; it is checked and told apart so."""
+    digests = []
+    for token in (3, 4):
+        weight = torch.zeros(V, dtype=dtype)
+        weight[token] = 1.0
+        probe = lambda logits, batch, weight=weight: logits @ weight  # noqa: E731
+        check_metric(probe, BATCH, V, needs_gradient=True)
+        digests.append(metric_digest(probe, BATCH, V))
+    assert digests[0] != digests[1]
+
+
 def test_a_metric_of_a_span_has_a_digest():
     """Spans that the task names are named in the made-up prompts as well."""
 
