@@ -83,7 +83,7 @@ def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, measured):
     evaluator = Evaluator(verified(every_model, task, granularity_of(every_model)), task)
     mask = evaluator.described.graph.mask
     (values,) = evaluator.circuits(torch.stack([mask, torch.zeros_like(mask)]))
-    swapped = type(task).from_ids(task.corrupt, task.corrupt, task.answers, task.wrong)
+    swapped = type(task).from_ids(task.corrupt, task.clean, task.answers, task.wrong)
     (clean,), (corrupt,) = evaluator.clean(), Evaluator(evaluator.described, swapped).clean()
     own = [every_model(ids[None]).logits[0, -1] for ids in task.clean]
     direct = torch.stack(

@@ -69,7 +69,7 @@ def test_full_is_clean_and_empty_is_corrupt(granularity):
     evaluator = Evaluator(verified(model, task, granularity), task)
     mask = evaluator.described.graph.mask
     (values,) = evaluator.circuits(torch.stack([mask, torch.zeros_like(mask)]))
-    swapped = Task.from_ids(task.corrupt, task.corrupt, task.answers, task.wrong)
+    swapped = Task.from_ids(task.corrupt, task.clean, task.answers, task.wrong)
     (corrupt,) = Evaluator(verified(model), swapped).clean()
     assert (values[0] - evaluator.clean()[0]).abs().max() < 1e-10
     assert (values[1] - corrupt).abs().max() < 1e-10
@@ -365,7 +365,7 @@ def test_neurons_equal_the_plain_run(name, granularity):
     for near in (None, masks[1]):
         assert (evaluator.circuits(masks, near=near)[0] - slow).abs().max() < 1e-10
     (ends,) = evaluator.circuits(torch.stack([graph.mask, torch.zeros_like(graph.mask)]))
-    swapped = Task.from_ids(task.corrupt, task.corrupt, task.answers, task.wrong)
+    swapped = Task.from_ids(task.corrupt, task.clean, task.answers, task.wrong)
     assert (ends[0] - evaluator.clean()[0]).abs().max() < 1e-10
     assert (ends[1] - Evaluator(verified(model), swapped).clean()[0]).abs().max() < 1e-10
 
