@@ -1,4 +1,4 @@
-"""The full page of a circuit: runs the model for what it shows, then draws."""
+"""The full page of a circuit: runs the model for what the page shows, then draws it."""
 
-from circuitsearch.page.write import page_evidence as page_evidence
+from circuitsearch.page.measure import evidence as evidence
 from circuitsearch.page.write import write_page as write_page

@@ -1,37 +1,61 @@
-"""What a page shows beyond circuit and report: single prompts, and what each node is worth to the circuit."""
+"""What a page shows beyond circuit and report: single prompts, the circuit without each node, what instruments find."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.figures.viewer.data import Evidence, Prompt
+from circuitsearch.instruments import attention, direct_logit, head_roles
+from circuitsearch.page.tokens import token_texts
 from circuitsearch.reachability import prune
 from circuitsearch.task import Task
 
 N_PROMPTS = 32  # examples shown
+N_LOOKED_AT = 32  # prompts that instruments look at
+N_PATTERNS = 4  # prompts whose attention is shown
+MOST_CELLS = 400_000  # of all patterns together: about a megabyte
+LARGEST_SEARCHED = 200_000_000  # parameters of a model whose heads' roles are looked for: seconds, and above it minutes
 N_MEASURED = 64  # prompts that a node's worth is measured on
 MOST_NODES = 256  # of a circuit whose nodes are taken away one by one; more would take longer than a page is worth
 
 
 def evidence(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) -> Evidence:
-    """Run a circuit on an experiment's first prompts, as it is and without each of its nodes.
+    """Everything that a page shows beyond circuit and report; what a model does not have is left out.
 
     Parameters
     ----------
     experiment : Experiment
-        A model and prompts.
+        A model and prompts, the held-out ones if there are such.
     circuit : Circuit
         One of that model.
     tokenizer : optional
         Names the tokens; without it they are shown as ids.
     """
+    model, task = experiment.described.model, experiment.task
+    some = task.subset(range(min(N_LOOKED_AT, len(task))))
+    nodes = {name: name.partition("@")[0] for name in circuit.nodes}  # a node of a span is measured as a whole
+    return replace(
+        circuit_runs(experiment, circuit, tokenizer),
+        direct=_of_nodes(nodes, _direct(model, some)),
+        roles=_of_nodes(nodes, _roles(model, some, tokenizer)),
+        attention=_of_nodes(nodes, _attention(model, some, sorted(set(nodes.values())))),
+    )
+
+
+# ---- the circuit on single prompts, and without each node
+
+
+def circuit_runs(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) -> Evidence:
+    """Run a circuit on an experiment's first prompts, as it is and without each of its nodes."""
     task = experiment.task
     some = experiment.on(task.subset(range(min(N_MEASURED, len(task)))))
     measure = Faithfulness(some)
@@ -78,14 +102,43 @@ def _prompts(task: Task, tokenizer: Any, model: Tensor, circuit: Tensor, ablated
     ]
 
 
-def token_texts(ids: Sequence[int], tokenizer: Any) -> tuple[str, ...]:
-    """The text of each token, with its leading space; its number where there is no tokenizer."""
-    if tokenizer is None:
-        return tuple(f"#{token}" for token in ids)
-    pieces = tokenizer.convert_ids_to_tokens(list(ids))
-    texts = [tokenizer.decode([token], clean_up_tokenization_spaces=False) for token in ids]
-    # SentencePiece marks a leading space in the piece, and takes it away when it decodes a token alone.
-    marked = [
-        str(piece).startswith("\u2581") and not text.startswith(" ") for piece, text in zip(pieces, texts, strict=True)
-    ]
-    return tuple(f" {text}" if space else text for space, text in zip(marked, texts, strict=True))
+# ---- what instruments find
+
+
+def _of_nodes(nodes: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found[whole] for name, whole in nodes.items() if whole in found}
+
+
+def _direct(model: Any, task: Task) -> dict[str, float]:
+    try:
+        found = direct_logit(model, task)
+    except InputError:  # logits that are no sum of what writers add
+        return {}
+    return dict(zip(found.writers, found.values.tolist(), strict=True))
+
+
+def _roles(model: Any, task: Task, tokenizer: Any) -> dict[str, tuple[str, ...]]:
+    if sum(each.numel() for each in model.parameters()) > LARGEST_SEARCHED:
+        return {}
+    try:
+        return head_roles(model, task, tokenizer=tokenizer, shuffles=2).by_head
+    except InputError:  # no heads that can be told apart
+        return {}
+
+
+def _attention(model: Any, task: Task, names: Sequence[str]) -> dict[str, list[Tensor]]:
+    """Patterns of these heads on the first prompts, as many as the page has room for."""
+    heads = [name for name in names if ".h" in name]
+    patterns: dict[str, list[Tensor]] = {head: [] for head in heads}
+    room = MOST_CELLS
+    for row in range(min(N_PATTERNS, len(task)) if heads else 0):
+        room -= len(heads) * len(task.clean[row]) ** 2 // 2
+        if room < 0:
+            break
+        try:
+            found = attention(model, task.subset([row]), heads)
+        except InputError:  # a family whose patterns cannot be read
+            return {}
+        for head, pattern in zip(found.heads, found.patterns, strict=True):
+            patterns[head].append(pattern)
+    return {head: shown for head, shown in patterns.items() if shown}

@@ -22,7 +22,6 @@ from circuitsearch.figures.viewer.data import LARGEST, Prompt, page_data
 from circuitsearch.figures.viewer.page import html_page, json_in_html
 from circuitsearch.granularity import Granularity
 from circuitsearch.graph import Graph
-from circuitsearch.page.measure import evidence, token_texts
 from circuitsearch.search.ranked import strongest
 from circuitsearch.validation.report import Interval, Report
 
@@ -203,43 +202,6 @@ def test_the_modules_type_check():
         pytest.skip("no TypeScript: run `npm install --prefix tests/figures`")
     said = subprocess.run(["node", checker, "-p", HERE / "tsconfig.json"], capture_output=True, text=True)
     assert said.returncode == 0, said.stdout
-
-
-# ---- evidence
-
-
-def test_evidence_is_what_the_evaluator_measures():
-    """Each prompt's metric, and the circuit without each of its nodes."""
-    model, tokenizer = cs.load("pico")
-    task = cs.tasks.ioi(tokenizer, n=8, seed=0)
-    graph = cs.score(model, task, cs.EAP()).graph
-    edges = [("embed", "a1.h4<v>"), ("a1.h4", "logits"), ("embed", "a1.h0<v>"), ("a1.h0", "logits")]
-    circuit = Circuit.from_edges(graph, edges)
-    found = evidence(cs.Experiment(model, task), circuit, tokenizer)
-    report = cs.validate(model, circuit, task, n_controls=0, n_resamples=50)
-    assert found.n_prompts == len(found.prompts) == 8 and set(found.without) == {"a1.h4", "a1.h0"}
-    assert sum(prompt.circuit for prompt in found.prompts) / 8 == pytest.approx(report.circuit)
-    alone = cs.validate(model, Circuit.from_edges(graph, edges[2:]), task, n_controls=0, n_resamples=50)
-    assert found.without["a1.h4"] == pytest.approx(alone.faithfulness.value)
-    assert "".join(found.prompts[0].clean).replace(" ", "").startswith("<bos>")
-
-
-def test_tokens_without_a_tokenizer_are_numbers():
-    """As in a task of ids."""
-    assert token_texts([5, 12], None) == ("#5", "#12")
-
-
-def test_a_leading_space_of_sentencepiece_is_kept():
-    """Its decoder drops the space of a token on its own."""
-
-    class Tokenizer:
-        def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
-            return ["\u2581the", "re"]
-
-        def decode(self, ids: list[int], **_: Any) -> str:
-            return {1: "the", 2: "re"}[ids[0]]
-
-    assert token_texts([1, 2], Tokenizer()) == (" the", "re")
 
 
 # ---- several runs
