@@ -1,1 +1,1 @@
-"""Passes through the model: record, gradients, circuits. Nothing here changes the model."""
+"""Passes through the model: record, gradients, replay, path patching. They leave the model unchanged."""

@@ -1,4 +1,4 @@
-"""Circuits on a whole task: every edge outside a circuit is cut."""
+"""Run circuits on a whole task: every edge outside the circuit is cut."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
-KEPT_MEMORIES = 4  # what is kept between calls may take so many times the working memory
+CACHE_MEMORIES = 4  # activations cached between calls may take so many times the working memory
 
 
 class Evaluator:
-    """Runs circuits of one model on one task; what all runs share is computed once and kept.
+    """Runs circuits of one model on one task; activations that all runs share are computed once.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Evaluator:
     task : Task
         N prompts.
     ablation : Ablation
-        What cut edges carry.
+        The value that cut edges carry.
     memory : int
         Bytes of working memory for one chunk of circuits and prompts.
     """
@@ -39,15 +39,13 @@ class Evaluator:
     ) -> None:
         self.described, self.task, self.memory = described, task, memory
         self.ablation = ablation or Resample()
-        self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = (
-            None  # the last circuit that others were run near to
-        )
+        self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = None  # the last ``near`` and its runs
 
     @cached_property
     def _fits_cache(self) -> bool:
-        """Whether what all runs share of all batches fits the memory for what is kept; else each is made anew for each call."""
+        """Whether the shared activations of all batches fit in memory; if not, every call computes them again."""
         each = bytes_per_prompt(self.described, self.task.max_length)
-        return len(self.task) * each <= KEPT_MEMORIES * self.memory
+        return len(self.task) * each <= CACHE_MEMORIES * self.memory
 
     def pairs(self) -> Iterable[Pair]:
         """The task's batches with their clean and ablated activations, which are recorded once if they fit the memory."""
@@ -69,8 +67,8 @@ class Evaluator:
 
     @cached_property
     def _empty_references(self) -> list[ReferenceRun]:
-        nothing = torch.zeros_like(self.described.graph.mask)
-        return [run_reference(context, nothing) for context in self._contexts()]
+        empty = torch.zeros_like(self.described.graph.mask)
+        return [run_reference(context, empty) for context in self._contexts()]
 
     def references(self, near: Tensor | None) -> Iterable[ReferenceRun]:
         """Each batch's run of the circuit ``near`` (U, V), or with every edge ablated."""
@@ -84,7 +82,7 @@ class Evaluator:
         return self._last_reference[1]
 
     def clean(self, *metrics: Metric) -> list[Tensor]:
-        """Each metric of the model itself on every prompt: a (N,) tensor a metric; the task's own if none is given."""
+        """Measure each metric (the task's if none is given) of the model itself on every prompt: one (N,) tensor for each."""
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(self.task), dtype=torch.float64) for _ in metrics]
         for pair in self.pairs():
@@ -93,22 +91,22 @@ class Evaluator:
         return values
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
-        """Each metric of every circuit on every prompt.
+        """Measure each metric of every circuit on every prompt.
 
         Parameters
         ----------
         masks : Tensor
             Boolean (C, U, V), the edges that each circuit keeps.
         metrics : Metric
-            The task's own if none is given.
+            The task's metric if none is given.
         near : Tensor, optional
-            Boolean (U, V), a circuit that differs little from them: it is run once, and they from where they part from it.
-            By default they start from all edges cut. The values do not depend on it, the time does.
+            Boolean (U, V), a circuit that differs little from these. It is run once, and each circuit from the first component
+            that differs. By default the circuits start from the run with every edge cut. Only the time depends on it.
 
         Returns
         -------
         list of Tensor
-            A (C, N) tensor a metric, on the CPU.
+            One (C, N) tensor for each metric, on the CPU.
         """
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(masks), len(self.task), dtype=torch.float64) for _ in metrics]

@@ -1,7 +1,7 @@
 """The model's own attention, MLPs and unembedding as functions of a joint batch.
 
-Nothing of the model is written anew here: rotary positions, soft caps, windows and the like are what the Hugging Face
-modules do. An attention module is called as the model calls it, with its projections standing aside for the duration.
+Nothing of the model is reimplemented: rotary positions, soft caps and sliding windows are computed by the Hugging Face
+modules. An attention module is called as the model calls it, with the forwards of its projections replaced.
 
 Legend of shapes: C copies of the batch, B prompts, R = C * B rows, T positions, D stream width, H heads, K head width.
 """
@@ -36,11 +36,11 @@ class Components:
     described : Described
         The model.
     ids : Tensor
-        (B, T) prompts after the prefix; no value depends on them, only masks and positions do, which all rows share.
+        (B, T) prompts after the prefix; they determine only masks and positions, which all prompts share.
     prefix : Prefix, optional
         Keys and values of the prefix (B, G, T0, K).
     calls : dict, optional
-        How the model calls each part that mixes positions, where a run of one row has shown it already.
+        How the model calls each part that mixes positions, if a run of one prompt has recorded it already.
     """
 
     described: Described
@@ -50,7 +50,7 @@ class Components:
 
     @cached_property
     def _calls(self) -> dict[nn.Module, Call]:
-        """How the model calls each part that mixes positions: taken from a run of one row, so that it holds for any number."""
+        """How the model calls each part that mixes positions, recorded with one prompt so that it fits any number."""
         if self.calls is not None:
             return self.calls
         with recorded_calls(self.described) as calls, ExitStack() as stack:
@@ -61,14 +61,14 @@ class Components:
         return calls
 
     def attend(self, index: int, outputs: dict[nn.Module, Tensor]) -> Tensor:
-        """Run an attention on its projections' outputs (R, T, features) and return its heads' values (R, T, H, K).
+        """Run an attention on its projections' outputs (R, T, features).
 
-        They are as they enter the output projection.
+        Returns its heads' values (R, T, H, K) as they enter the output projection.
         """
         part = self.described.parts[index]
         assert isinstance(part, Heads)
         rows, length, _ = next(iter(outputs.values())).shape
-        # All that an attention may read of the stream is its projections: NaN would show that it read something else.
+        # An attention may read the stream through its projections only: NaN would show that it read something else.
         stand_in = next(iter(outputs.values())).new_full((), torch.nan).expand(rows, length, self.described.d_model)
         args, kwargs = self._call(part.attention, stand_in)
         joined: list[Tensor] = []
@@ -87,7 +87,7 @@ class Components:
         return rearrange(joined[0], "r t (h k) -> r t h k", h=part.n_heads)
 
     def run(self, index: int, normed: Tensor) -> Tensor:
-        """What a part without heads adds to the stream (R, T, D) when it reads ``normed`` (R, T, D)."""
+        """The output (R, T, D) of a part without heads for the normalised stream ``normed`` (R, T, D)."""
         part = self.described.parts[index]
         assert isinstance(part, Whole)
         if part.kind != "mixer":
@@ -105,7 +105,7 @@ class Components:
         return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
 
     def unembed(self, stream: Tensor) -> Tensor:
-        """Logits (R, vocabulary), in at least float32, of the last stream (R, D), by the model's own last steps."""
+        """Logits (R, vocabulary), in at least float32, of the final stream (R, D), by the model's own norm and unembedding."""
         result = _LastHiddenState((self.described.final_norm(stream[:, None]),))
         with replaced_forward(self.described.base_model, lambda *_, **__: result):
             return widened(self.described.model(input_ids=self.ids[:1], use_cache=False).logits[:, 0])
@@ -113,7 +113,7 @@ class Components:
 
 @contextmanager
 def recorded_calls(described: Described) -> Iterator[dict[nn.Module, Call]]:
-    """Fill a dictionary with how the model calls each part in what runs in a ``with`` block."""
+    """Record how the model calls each part during a ``with`` block."""
     calls: dict[nn.Module, Call] = {}
 
     def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ def recorded_calls(described: Described) -> Iterator[dict[nn.Module, Call]]:
 
 
 class _LastHiddenState(tuple[Tensor]):
-    """What a base model gives, in whichever way a family reads it: the last hidden state, and None for all else."""
+    """A base model's output, as any family reads it: the last hidden state, and None for every other field."""
 
     @property
     def last_hidden_state(self) -> Tensor:
@@ -137,28 +137,28 @@ class _LastHiddenState(tuple[Tensor]):
 
 
 def _caller(part: AnyPart) -> nn.Module:
-    """The module whose call says how a part is run."""
+    """The module whose call is recorded for a part."""
     return part.attention if isinstance(part, Heads) else part.chain[0]
 
 
 def _for_rows(name: str, value: Any, rows: int) -> Any:
-    """Make an argument of a one-row call hold for ``rows`` of them.
+    """Make an argument of a call with one prompt fit ``rows`` prompts.
 
-    All arguments have a dimension of one row, which broadcasts, or none of rows at all, but for ``alibi``: BLOOM's has one
-    of a head and row (heads, 1, T), and Falcon's is viewed as if it had (1, heads, 1, T).
+    Every argument has a batch dimension of 1, which broadcasts, or no batch dimension, except ``alibi``: BLOOM's is
+    (heads, 1, T), and Falcon views its own as (1, heads, 1, T).
     """
     return value.repeat(rows, *[1] * (value.dim() - 1)) if name == "alibi" and isinstance(value, Tensor) else value
 
 
 @contextmanager
-def replaced_forward(module: nn.Module, instead: Callable[..., Any]) -> Iterator[None]:
-    """Let ``instead`` answer for ``module`` for the length of a ``with`` block."""
-    before = vars(module).get("forward")  # device maps of other libraries put one there
-    module.forward = instead
+def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Replace the forward of ``module`` for the duration of a ``with`` block."""
+    original = vars(module).get("forward")  # set on the instance by libraries that place models on devices
+    module.forward = forward
     try:
         yield
     finally:
-        if before is None:
+        if original is None:
             del module.forward
         else:
-            module.forward = before
+            module.forward = original

@@ -1,4 +1,4 @@
-"""What a run will take, said from a model's configuration before any weight is read."""
+"""Estimate memory and time of a run from a model's configuration, before any weight is read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from circuitsearch.models.describe import graph_of
 from circuitsearch.models.load import outline
 
 TYPICAL_LENGTH = 32
-RATE_SIZE = 1024  # of the square matrices whose product shows the device's rate
+RATE_SIZE = 1024  # of the square matrices whose product measures the device's rate
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Memory and time of scoring with one gradient (EAP); more gradients take as many times the time, not the memory.
+    """Memory and time of scoring with one gradient (EAP); n gradients take n times the time and the same memory.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Estimate:
     bytes_a_prompt, prompts_at_once, working_bytes : int
         Working memory of one prompt, how many fit the memory together, and what these take.
     free_bytes : int, optional
-        Free on the device now; None where that is not known.
+        Free on the device now; None if unknown.
     seconds_a_prompt : float
         About.
     """
@@ -49,7 +49,7 @@ class Estimate:
 
     @property
     def fits(self) -> bool:
-        """Whether weights and working memory fit what is free; True where that is not known."""
+        """Whether weights and working memory fit the free memory; True if that is unknown."""
         return self.free_bytes is None or self.weight_bytes + self.working_bytes <= self.free_bytes
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ def estimate(
     granularity: Granularity = WHOLE,
     memory: int = DEFAULT_MEMORY,
 ) -> Estimate:
-    """Say what scoring a model takes, from its configuration alone."""
+    """Estimate what scoring a model takes, from its configuration alone."""
     model: Any = outline(name, dtype)
     graph, d_model = graph_of(model, granularity), model.config.hidden_size
     weights = dict.fromkeys(model.parameters())
@@ -92,7 +92,7 @@ def estimate(
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes free on a device, those that caches would give back among them; None where that is not known."""
+    """Bytes free on a device, including those that caches can release; None if unknown."""
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -109,7 +109,7 @@ def free_memory(device: str) -> int | None:
 
 
 def _rate(device: str, dtype: torch.dtype) -> float:
-    """Operations a second that a matrix product on the device does."""
+    """Operations per second of a matrix product on the device."""
     matrix = torch.ones(RATE_SIZE, RATE_SIZE, device=device, dtype=dtype)
     taken: list[float] = []
     for _ in range(3):

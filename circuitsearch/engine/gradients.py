@@ -20,10 +20,10 @@ from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Experts, Heads, Whole
 from circuitsearch.models.precision import widened
 
-# (part's place, or EMBED; what it gives) -> what it gives instead, or None
+# (part index or EMBED, output) -> replacement of the output, or None
 Override = Callable[[int, Tensor], Tensor | None]
 EMBED = -1
-ALL = -1  # what all ports of a part read
+ALL = -1  # all ports of a part, where they read the same input
 
 
 def as_it_is(index: int, value: Tensor) -> Tensor | None:
@@ -32,7 +32,7 @@ def as_it_is(index: int, value: Tensor) -> Tensor | None:
 
 @dataclass
 class GradientTaps(Record):
-    """Record a pass and keep what the pull-back to each port needs."""
+    """Record a pass with everything that the pull-back of gradients to each port needs."""
 
     override: Override = as_it_is
     streams: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) before the norm
@@ -54,13 +54,15 @@ class GradientTaps(Record):
 
     def head_values(self, index: int, values: Tensor) -> Tensor:
         self.values[index] = values
-        return values  # handed on, or the gradient would not pass through it
+        return values  # returned so that the gradient passes through this very tensor
 
     def part_input(self, index: int, normed: Tensor) -> Tensor:
         return self.port_input(index, ALL, normed)
 
     def port_input(self, index: int, port: int, normed: Tensor) -> Tensor:
-        self.inputs[index, port] = normed.view_as(normed)  # a node of its own, for other ports may read the same norm
+        self.inputs[index, port] = normed.view_as(
+            normed
+        )  # its own autograd node, since other ports may read the same norm
         return self.inputs[index, port]
 
     def part_output(self, index: int, value: Tensor) -> Tensor | None:
@@ -96,15 +98,15 @@ class PortGradients:
     def scores(self, differences: Activations) -> Tensor:
         """Inner product of each write with the gradient at each port, over positions and prompts: (U, V), the mean over runs.
 
-        Where the graph has no edge the score is zero.
+        The score is zero where the graph has no edge.
         """
         return self.described.graph.collapse(self.atom_scores(differences))
 
     @torch.no_grad()
     def atom_scores(self, differences: Activations) -> Tensor:
-        """The same between the nodes in which the model is run, in each span: (U', V', S).
+        """The same between nodes of the base graph, in each span: (U', V', S).
 
-        Writes and gradients as wide as the stream exist for some positions at a time only.
+        Tensors as wide as the stream (writes, port gradients) are computed for some positions at a time.
         """
         graph = self.described.graph.base
         n_spans = max(1, len(self.described.graph.spans))
@@ -114,13 +116,13 @@ class PortGradients:
             some_differences = differences.map(lambda value, some=some: widened(value.flatten(0, 1)[None, some]))
             writes_UND = writes(self.described, some_differences).flatten(1, 2)
             scores[:, -1:] += inner_products(writes_UND, self.final.flatten(0, 1)[None, some], *spans)
-            for place, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
+            for nodes, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
                 wide_grads = grads.flatten(1, 2)[:, some] if isinstance(grads, Tensor) else grads.at_ports(part, some)  # pyright: ignore[reportArgumentType]
-                scores[: place.seen, place.columns] += inner_products(writes_UND[: place.seen], wide_grads, *spans)
+                scores[: nodes.seen, nodes.columns] += inner_products(writes_UND[: nodes.seen], wide_grads, *spans)
         return scores / self.runs
 
     def _positions(self) -> Iterator[slice]:
-        """Positions of all prompts, one after another, as many together as a quarter of the memory holds."""
+        """Chunks of all prompts' positions, each as large as a quarter of the memory holds."""
         graph = self.described.graph.base
         ports = max((part.columns.stop - part.columns.start for part in graph.parts), default=0)
         width = self.final.shape[-1] * self.final.element_size()
@@ -149,15 +151,15 @@ def port_gradients(
     spans: Tensor | None = None,
     memory: int = sys.maxsize,
 ) -> GradientRun:
-    """Run ``ids`` (B, T), after the prefix that ``cache`` holds, forward and backward.
+    """Run ``ids`` (B, T), after the prefix in ``cache``, forward and backward.
 
-    The metric is summed over prompts, so that each prompt's gradient is its own. A batch that does not know its
-    clean logits yet is taken to be on its clean run. Under ``rules`` the run is the same, and the gradient is theirs.
-    ``spans`` (B, T) numbers the span of each position, where spans have nodes of their own. ``memory`` is what scoring
-    by these gradients may take of memory, in bytes.
+    The metric is summed over prompts, so that each prompt has its own gradient. If the batch has no clean logits yet, this
+    run is taken as the clean run. ``rules`` change what is propagated backward, not the forward pass. ``spans`` (B, T) is the
+    index of each position's span, if spans have nodes of their own. ``memory`` bounds the bytes that scoring by these
+    gradients takes.
     """
     taps = GradientTaps(override=override)
-    with torch.enable_grad(), frozen(described.model), rules.on(described):
+    with torch.enable_grad(), without_parameter_gradients(described.model), rules.on(described):
         logits = run(described, ids, batch.position - batch.start, taps, cache)
         if batch.clean_logits is None:
             batch = replace(batch, clean_logits=logits.detach())
@@ -194,15 +196,15 @@ def _at_ports(
 
 
 @contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Let no parameter take a gradient for the length of a ``with`` block, so that autograd keeps nothing for them."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in learning:
+def without_parameter_gradients(model: nn.Module) -> Iterator[None]:
+    """Disable parameters' gradients for the duration of a ``with`` block, so that autograd stores nothing for them."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in learning:
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 

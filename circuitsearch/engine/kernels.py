@@ -1,4 +1,4 @@
-"""The contractions behind edge scores. A plain einsum of each stands in the tests as its oracle.
+"""The tensor contractions behind edge scores. The tests compare each with a plain einsum.
 
 Shapes: U writers, P ports of one block, B prompts, T positions, N = B * T, D stream width, H heads, K head width, R runs.
 """
@@ -19,29 +19,29 @@ from circuitsearch.models.parts import Experts, Heads
 
 @torch.no_grad()
 def writes(described: Described, activations: Activations) -> Tensor:
-    """Expand activations to what each writer adds to the stream: (U, B, T, D).
+    """Compute what each writer adds to the stream, in the precision of the activations: (U, B, T, D).
 
-    Output-projection biases belong to no head and are left out. All is in the precision of the activations.
+    Biases of output projections belong to no head and are left out.
     """
     b, t, d = activations.embed.shape
     graph = described.graph.base
     out = activations.embed.new_empty(len(graph.writers), b, t, d)
     out[0] = activations.embed
-    for place, part, gave in zip(graph.parts, described.parts, activations.parts, strict=True):
+    for nodes, part, output in zip(graph.parts, described.parts, activations.parts, strict=True):
         if isinstance(part, Experts):
-            out[place.rows] = rearrange(gave, "b t e d -> e b t d")
+            out[nodes.rows] = rearrange(output, "b t e d -> e b t d")
         elif part.output_weight is None:
-            out[place.rows.start] = gave
+            out[nodes.rows.start] = output
         else:
-            values_HNK = rearrange(gave, "b t h k -> h (b t) k")
-            torch.bmm(values_HNK, part.output_weight.to(values_HNK), out=out[place.rows].view(-1, b * t, d))
+            values_HNK = rearrange(output, "b t h k -> h (b t) k")
+            torch.bmm(values_HNK, part.output_weight.to(values_HNK), out=out[nodes.rows].view(-1, b * t, d))
     return out
 
 
 def inner_products(writes_UND: Tensor, grads_PND: Tensor, spans_N: Tensor | None = None, n_spans: int = 1) -> Tensor:
     """Inner product of each write with the gradient at each port, over prompts and the positions of each span: (U, P, S).
 
-    ``spans_N`` numbers the span of each position; without it there is one.
+    ``spans_N`` is the index of each position's span; without it there is one span.
     """
     if spans_N is None:
         return (writes_UND.flatten(1) @ grads_PND.flatten(1).T)[..., None]
@@ -52,7 +52,7 @@ def inner_products(writes_UND: Tensor, grads_PND: Tensor, spans_N: Tensor | None
 
 @dataclass(frozen=True)
 class HeadGradients:
-    """Gradients at a block's q, k and v ports, in the form that adds up over runs before any of them is as wide as the stream.
+    """Gradients at a block's q, k and v ports, in a form that is summed over runs before it is expanded to the stream's width.
 
     The gradient at a port is the one at its head, times the head's weight and the norm's gain, pulled back through the
     norm's statistics, which take two projections out of it: the one onto the ones vector by centring the weight, the one

@@ -1,4 +1,4 @@
-"""Pairs: batches made ready for scoring, with their prefix run, their clean and their ablated activations."""
+"""Pairs: batches of clean and corrupt prompts with their shared prefix, clean activations and ablated activations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEFAULT_MEMORY = 1 << 30  # bytes of working memory for one chunk, beside the mo
 
 @dataclass(frozen=True)
 class Pair:
-    """One batch: what it needs is run when it is first asked for, and kept."""
+    """One batch of clean and corrupt prompts; each of its runs is made when it is first needed, and kept."""
 
     described: Described
     batch: Batch

@@ -1,4 +1,4 @@
-"""The prefix that clean and corrupt prompts share is run once; later passes read its keys and values."""
+"""The prefix that clean and corrupt prompts share: it is run once, and later passes read its keys and values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Prefix:
     keys_values: tuple[tuple[Tensor, Tensor], ...]
 
     def cache(self) -> DynamicCache:
-        """A cache of its own for one pass over the batch."""
+        """A new cache for one pass over the batch."""
         return DynamicCache(list(self.keys_values))
 
     def first_row(self) -> Prefix:
@@ -28,21 +28,21 @@ class Prefix:
         return Prefix(tuple((keys[:1], values[:1]) for keys, values in self.keys_values))
 
     def get_seq_length(self, layer: int = 0) -> int:
-        """How many positions the prefix has, as a cache says it."""
+        """The number of positions of the prefix; part of the interface of Hugging Face's caches."""
         return self.keys_values[layer][0].shape[-2]
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Put the prefix before keys and values (C * B, G, T, K) of whole copies of the batch, as a cache would.
+        """Prepend the prefix to keys and values (C * B, G, T, K) of whole copies of the batch, as a cache does.
 
-        Nothing is kept, so one prefix serves any number of passes.
+        Nothing is stored, so one prefix serves any number of passes.
         """
-        before = self.keys_values[layer]
-        return _after(before[0], keys), _after(before[1], values)
+        prefix_keys, prefix_values = self.keys_values[layer]
+        return _prepend(prefix_keys, keys), _prepend(prefix_values, values)
 
 
-def _after(before: Tensor, tensor: Tensor) -> Tensor:
-    copies = len(tensor) // len(before)
-    return torch.cat([before.expand(copies, *before.shape), tensor.unflatten(0, (copies, -1))], dim=-2).flatten(0, 1)
+def _prepend(prefix: Tensor, tensor: Tensor) -> Tensor:
+    copies = len(tensor) // len(prefix)
+    return torch.cat([prefix.expand(copies, *prefix.shape), tensor.unflatten(0, (copies, -1))], dim=-2).flatten(0, 1)
 
 
 def run_whole(described: Described, ids: Tensor, start: int) -> tuple[Activations, Prefix | None]:

@@ -1,7 +1,7 @@
-"""What heads put out when one writer's difference is taken from their queries, or their keys: attention is run again.
+"""Heads' values when one writer is ablated at their queries or keys only: attention is run again.
 
-Where heads do not mix inside attention, one call answers for every head of a block at once: all their queries see the
-stream without the difference, while keys and values stay as they are in the clean run.
+Unless heads share a statistic inside attention, one call serves every head of a block: all their queries see the ablated
+stream, while keys and values are those of the clean run.
 
 Legend of shapes: C senders of one chunk, S senders that a block sees, B prompts, T positions, D stream width, P ports of
 one kind, H heads, K head width.
@@ -24,7 +24,7 @@ from circuitsearch.models.parts import Heads
 
 @dataclass
 class _AttentionTaps(Taps):
-    """Keep what attention reads and its projections' outputs."""
+    """Record the stream that attention reads and its projections' outputs."""
 
     streams: dict[int, Tensor] = field(default_factory=dict)  # (B, T, D) before the norm
     outputs: dict[int, dict[tuple[str, ...], Tensor]] = field(default_factory=dict)  # (B, T, features)
@@ -37,7 +37,7 @@ class _AttentionTaps(Taps):
 
 
 class CleanAttention:
-    """The clean run's attention, to be run again with a port's input changed."""
+    """Runs the clean run's attention again with the input of some ports changed."""
 
     def __init__(self, pair: Pair) -> None:
         self.pair, self.described = pair, pair.described
@@ -53,35 +53,35 @@ class CleanAttention:
 
     @torch.no_grad()
     def effects(self, index: int, port: str, differences_UBTD: Tensor, grad_BTHK: Tensor) -> Tensor:
-        """Clean less cut value of each head, times a gradient at the values, summed over positions and prompts: (U, P, S).
+        """Effect on the metric of ablating each sender at one ``port``, ``q`` or ``k``, in one span: (U, P, S).
 
-        Cut is one sender's difference at one ``port``, ``q`` or ``k``, in one span. A key that several heads share has the
-        sum of their effects.
+        It is the clean minus the ablated head value times the gradient at the value, summed over positions and prompts. The
+        effects of heads that share a key are added.
         """
         values = self.components.attend(index, self.outputs[index])  # (B, T, H, K)
         wide = torch.promote_types(values.dtype, torch.float32)
 
         def effect(part_CBTD: Tensor, columns: range) -> Tensor:
-            change = (values - self._cut(index, columns, part_CBTD)).to(wide)  # (C, B, T, H, K)
+            change = (values - self._ablated_values(index, columns, part_CBTD)).to(wide)  # (C, B, T, H, K)
             of_heads = torch.einsum("cbthk,bthk->ch", change, grad_BTHK.to(wide))
             return of_heads.unflatten(1, (len(columns), -1)).sum(-1)  # (C, P)
 
         spans = [
             torch.cat([effect(part * inside, columns) for part in differences_UBTD.split(self._senders_at_once)])
-            for inside in self._inside()
-            for columns in self._at_once(index, port)
+            for inside in self._span_masks()
+            for columns in self._column_groups(index, port)
         ]
-        return torch.stack(spans).unflatten(0, (len(self._inside()), -1)).permute(2, 1, 3, 0).flatten(1, 2)
+        return torch.stack(spans).unflatten(0, (len(self._span_masks()), -1)).permute(2, 1, 3, 0).flatten(1, 2)
 
-    def _at_once(self, index: int, port: str) -> list[range]:
-        """Columns of one kind of port that one call answers for: all, unless a norm makes heads move each other."""
+    def _column_groups(self, index: int, port: str) -> list[range]:
+        """Columns of one kind of port that one call serves: all, unless heads share a norm's statistic."""
         part, graph = self.described.parts[index], self.described.graph.base
         columns = graph.port_readers(graph.parts[index].layer, port)
         together = range(columns.start, columns.stop)
         return [range(column, column + 1) for column in together] if part.normed_together else [together]
 
-    def _inside(self) -> list[Tensor | float]:
-        """Of each span a tensor (B, T, 1) that is 1 inside and 0 outside; 1 where there is one span."""
+    def _span_masks(self) -> list[Tensor | float]:
+        """For each span a tensor (B, T, 1), 1 inside the span and 0 outside; 1 if there is one span."""
         if self.pair.spans is None:
             return [1.0]
         like = next(iter(self.streams.values()))
@@ -91,8 +91,8 @@ class CleanAttention:
     def _senders_at_once(self) -> int:
         return max(1, self.pair.memory // (WORK_STREAMS * next(iter(self.streams.values())).nbytes))
 
-    def _cut(self, index: int, columns: range, differences_CBTD: Tensor) -> Tensor:
-        """Values (C, B, T, H, K) of the heads where each sender's difference is taken from some ports."""
+    def _ablated_values(self, index: int, columns: range, differences_CBTD: Tensor) -> Tensor:
+        """Head values (C, B, T, H, K) when each sender is ablated at some ports."""
         part, senders = self.described.parts[index], len(differences_CBTD)
         assert isinstance(part, Heads)
         outputs = {module: output.repeat(senders, 1, 1, 1) for module, output in self.outputs[index].items()}

@@ -1,4 +1,4 @@
-"""A value with the gradient of another."""
+"""Values with another gradient than their own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 def routed(value: Tensor, route: Tensor) -> Tensor:
-    """Give ``value``, bit by bit, with the gradient of ``route``, which has its shape."""
+    """Return ``value``, bit-identical, with the gradient of ``route``, which has the same shape."""
     return value.detach() + (route - route.detach())
 
 
 def halved(value: Tensor) -> Tensor:
-    """Give ``value`` with half of its gradient."""
+    """Return ``value`` with half of its gradient."""
     return routed(value, value / 2)

@@ -1,7 +1,7 @@
-"""Rules for the backward pass: every value stays the model's own, and only what is propagated back changes.
+"""Rules for the backward pass: activations are unchanged, and only the propagated gradient differs.
 
-A rule gives a value the gradient of another, its *route* (see :func:`routed`). Rules hang on the model's modules as hooks
-for the length of a forward pass; nothing of the model is replaced, and nothing is left on it.
+A rule gives a value the gradient of another, its *route* (see :func:`routed`). Rules are hooks on the model's modules for the
+duration of a forward pass; they are removed afterwards.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from circuitsearch.models.parts import Whole
 
 @dataclass(frozen=True)
 class Rules:
-    """What is propagated in place of the derivative; the default is the derivative everywhere.
+    """What is propagated backward instead of the derivative; by default the derivative everywhere.
 
     Attributes
     ----------
     fixed_scales : bool
         The scale of a LayerNorm or RMSNorm is a constant, also in norms of queries and keys. Centring stays.
     secants : bool
-        The slope of an activation is act(x) / x in place of its derivative.
+        The slope of an activation function is act(x) / x instead of its derivative.
     halved_gates : bool
-        The product of a gate and what it gates passes back half of its gradient to each of the two.
+        The product of a gate and the gated values propagates half of its gradient to each factor.
     attention : SoftAttention, optional
         Rules within attention.
     """
@@ -45,7 +45,7 @@ class Rules:
 
     @contextmanager
     def on(self, described: Described) -> Iterator[None]:
-        """Hang the rules on the model for the length of a ``with`` block, which has to hold the forward pass."""
+        """Apply the rules to the model for the duration of a ``with`` block, which must contain the forward pass."""
         with ExitStack() as undo:
             for handle in self._hooks(described):
                 undo.callback(handle.remove)
@@ -55,7 +55,7 @@ class Rules:
 
     def _hooks(self, described: Described) -> Iterator[Any]:
         if self.fixed_scales:
-            for norm in dict.fromkeys(described.norms):  # parts side by side may share one
+            for norm in dict.fromkeys(described.norms):  # parallel parts may share one
                 yield norm.module.register_forward_hook(partial(_fix_scale, norm))
         for part in described.parts:
             if not isinstance(part, Whole):
@@ -74,7 +74,7 @@ def _fix_scale(norm: Norm, _: nn.Module, args: tuple[Tensor, ...], output: Tenso
 
 
 def _take_secant(activation: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Let the gradient of act(x) be act(x) / x, and at x = 0, where that tends to it, the derivative."""
+    """Replace the slope of act(x) by act(x) / x, and at x = 0 by its limit, the derivative."""
     (x,) = args
     zero = x.new_zeros((), requires_grad=True)
     with torch.enable_grad():

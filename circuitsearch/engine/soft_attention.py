@@ -1,4 +1,4 @@
-"""Attention whose gradient is softer than its values, as transformers' own attention functions are called.
+"""Attention with another backward pass (GIM), with the signature of transformers' attention functions.
 
 Legend of shapes: B prompts, H heads, G key-value heads, T positions computed, S positions seen, K head width.
 """
@@ -21,11 +21,11 @@ from circuitsearch.errors import InputError
 
 @dataclass(frozen=True)
 class SoftAttention:
-    """Attention with two rules: the derivative of the softmax is that at a temperature, and products halve gradients.
+    """Attention with two backward rules: the softmax's Jacobian is taken at a temperature, and products halve gradients.
 
-    The pattern is softmax(s) over scores s; propagated is the Jacobian of softmax at s / temperature. Of the two
-    products, query times key and pattern times value, each factor is passed half of its gradient, so that a quarter
-    comes to queries and keys and half to values.
+    The pattern is softmax(s) over scores s, and the Jacobian of softmax at s / temperature is propagated. In both products,
+    query times key and pattern times value, each factor receives half of its gradient, so that queries and keys receive a
+    quarter and values half.
     """
 
     temperature: float
@@ -45,7 +45,7 @@ class SoftAttention:
         """Attend with ``query`` (B, H, T, K) to ``key`` and ``value`` (B, G, S, K) under an additive mask: (B, T, H, K)."""
         if s_aux is not None:
             raise InputError(
-                "the attention of this model has sinks, for which GIM has no rule: take another method, such as RelP"
+                "the attention of this model has sinks, for which GIM has no rule: use another method, such as RelP"
             )
         groups = query.shape[1] // key.shape[1]
         keys, values = (halved(tensor).repeat_interleave(groups, dim=1) for tensor in (key, value))
@@ -63,12 +63,12 @@ class SoftAttention:
 
     @contextmanager
     def on(self, model: Any, must_serve: bool = True) -> Iterator[None]:
-        """Let a model attend so for the length of a ``with`` block, under a name that no other model uses.
+        """Use this attention in a model for the duration of a ``with`` block, under a name that no other model uses.
 
         Raises
         ------
         InputError
-            If it ``must_serve`` and the model's forward pass went past it, because its attention is code of its own.
+            If ``must_serve`` and the model's forward pass did not call it, because the model implements its own attention.
         """
         served: list[bool] = []
 
@@ -86,6 +86,6 @@ class SoftAttention:
             yield
         if must_serve and not served:
             raise InputError(
-                f"a {config.model_type!r} model does not attend through transformers' attention functions, so that GIM's rules"
-                " cannot be laid on it: take another method, such as RelP"
+                f"a {config.model_type!r} model does not use transformers' attention functions, so that GIM's rules cannot be"
+                " applied: use another method, such as RelP"
             )

@@ -1,6 +1,6 @@
-"""The one hooked pass: run a Hugging Face model with taps on its readers and writers.
+"""Run a Hugging Face model with hooks that read or replace what its readers see and its writers write.
 
-Legend of shapes: B batched, T positions computed, D stream width, H heads, K head width, U writers, V readers.
+Legend of shapes: B prompts, T positions computed, D stream width, H heads, K head width, U writers, V readers.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from circuitsearch.models.precision import widened
 
 
 class Taps:
-    """What a pass reads and changes. Each method may return a replacement; None leaves the value as it is.
+    """What a pass reads or replaces. A method may return a replacement; None leaves the value unchanged.
 
-    ``index`` is a part's place among the model's parts.
+    ``index`` is the part index, the part's number among the model's parts.
     """
 
     def embed(self, stream: Tensor) -> Tensor | None:
-        """The stream (B, T, D) at its beginning."""
+        """The residual stream (B, T, D) before the first block."""
 
     def stream(self, index: int, stream: Tensor) -> None:
         """The stream (B, T, D) that a part's ports read, before any norm."""
@@ -37,16 +37,16 @@ class Taps:
         """The output (B, T, features) of the projection module that holds these ports of an attention."""
 
     def head_values(self, index: int, values: Tensor) -> Tensor | None:
-        """What an attention's heads hand to the output projection: (B, T, H, K)."""
+        """The head values (B, T, H, K) that enter an attention's output projection."""
 
     def part_input(self, index: int, normed: Tensor) -> Tensor | None:
-        """The normalised stream (B, T, D) that enters a part which is no attention."""
+        """The normalised stream (B, T, D) that enters a part other than attention."""
 
     def port_input(self, index: int, port: int, normed: Tensor) -> Tensor | None:
-        """What enters one port of a mixture of experts (B, T, D): those of its experts, and the router's as the last."""
+        """The input (B, T, D) of one port of a mixture of experts: one port an expert, then the router's."""
 
     def part_output(self, index: int, value: Tensor) -> Tensor | None:
-        """What a part gives: heads' ready values (B, T, H, K), or what it adds to the stream (B, T, D)."""
+        """A part's output: heads' scaled values (B, T, H, K), or what it adds to the stream (B, T, D)."""
 
     def final_stream(self, stream: Tensor) -> Tensor | None:
         """The stream (B, T, D) that the final norm and the unembedding read."""
@@ -54,16 +54,16 @@ class Taps:
 
 @dataclass(frozen=True)
 class Activations:
-    """What every writer adds, in the compact form in which the model computes it.
+    """What every writer adds to the stream, in the form in which the model computes it.
 
-    ``embed`` (B, T, D); ``parts``, what each part gives: heads' ready values (B, T, H, K), else a (B, T, D).
+    ``embed`` (B, T, D); ``parts``, each part's output: heads' scaled values (B, T, H, K), otherwise (B, T, D).
     """
 
     embed: Tensor
     parts: tuple[Tensor, ...]
 
     def map(self, change: Callable[..., Tensor], *others: Activations) -> Activations:
-        """Apply ``change`` to each tensor, together with those at the same place in ``others``."""
+        """Apply ``change`` to each tensor, together with the corresponding tensors of ``others``."""
         return Activations(
             change(self.embed, *(other.embed for other in others)),
             tuple(change(*tensors) for tensors in zip(self.parts, *(other.parts for other in others), strict=True)),
@@ -75,7 +75,7 @@ class Activations:
 
 @dataclass
 class Record(Taps):
-    """Keep what every writer adds."""
+    """Record what every writer adds to the stream."""
 
     _embed: list[Tensor] = field(default_factory=list)
     _part_outputs: dict[int, Tensor] = field(default_factory=dict)
@@ -88,28 +88,28 @@ class Record(Taps):
 
     @property
     def activations(self) -> Activations:
-        """The writers' activations of the pass that was run."""
+        """The writers' activations in the pass that was run."""
         return Activations(self._embed[0], tuple(self._part_outputs[index] for index in range(len(self._part_outputs))))
 
 
 def run_blocks(described: Described, ids: Tensor, taps: Taps, cache: Cache | None = None) -> None:
-    """Run the model's blocks on ``ids`` (B, T) and compute no logits; a ``cache`` is filled with keys and values."""
+    """Run the model's blocks on ``ids`` (B, T) without computing logits; keys and values are added to ``cache``."""
     with tapped(described, taps):
         described.base_model(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
 
 
 def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: Cache | None = None) -> Tensor:
-    """Run the model on ``ids`` (B, T), after what is in ``cache`` if there is one, and return logits (B, vocabulary).
+    """Run the model on ``ids`` (B, T), after the prefix in ``cache`` if there is one, and return logits (B, vocabulary).
 
-    ``position`` (B,) says where in ``ids`` each prompt's logits are read; no others are computed. They are given in at least
-    float32, so that metrics do not round once more than the model.
+    ``position`` (B,) is the position in ``ids`` at which each prompt's logits are read; no others are computed. Logits have
+    at least float32 precision, so that metrics do not round more than the model does.
     """
-    kept, which = position.unique(return_inverse=True)
+    positions, which = position.unique(return_inverse=True)
     with tapped(described, taps):
         logits = described.model(
-            input_ids=ids, logits_to_keep=kept, past_key_values=cache, use_cache=cache is not None
-        ).logits  # (B, kept, vocabulary)
-    if logits.shape[1] != len(kept):  # a model that does not know ``logits_to_keep`` gives all of them
+            input_ids=ids, logits_to_keep=positions, past_key_values=cache, use_cache=cache is not None
+        ).logits  # (B, positions, vocabulary)
+    if logits.shape[1] != len(positions):  # a model without ``logits_to_keep`` returns the logits of all positions
         which = position
     return widened(logits[torch.arange(len(ids), device=ids.device), which])
 
@@ -119,7 +119,7 @@ Tap = Callable[[Tensor], Tensor | None]
 
 @contextmanager
 def tapped(described: Described, taps: Taps) -> Iterator[None]:
-    """Hang ``taps`` on the model for the length of a ``with`` block."""
+    """Register hooks for ``taps`` on the model for the duration of a ``with`` block."""
     with ExitStack() as stack:
         for _, part in described.heads:
             stack.enter_context(part.ungrouped())
@@ -154,18 +154,18 @@ def _hooks(described: Described, taps: Taps) -> Iterator[Any]:
 
 
 class _Batched:
-    """Give taps (B, T, D) also where a model lays its prompts end to end, (B * T, D), as OPT's MLPs do."""
+    """Taps that see (B, T, D) also where a model flattens its prompts to (B * T, D), as OPT's MLPs do."""
 
     def __init__(self, embed: Tap) -> None:
         self._embed = embed
 
     def tap_embed(self, stream: Tensor) -> Tensor | None:
-        """Tap the stream at its beginning, which has the shape that all else is to have."""
+        """Tap the stream before the first block, and remember its batch shape (B, T)."""
         self._shape = stream.shape[:2]
         return self._embed(stream)
 
     def unflatten(self, values: Tensor) -> Tensor:
-        """Give each prompt a row: (B * T, ...) -> (B, T, ...)."""
+        """Restore the batch shape: (B * T, ...) -> (B, T, ...)."""
         return values.unflatten(0, self._shape)
 
     def __call__(self, tap: Tap) -> Tap:
@@ -184,17 +184,17 @@ def _attention_hooks(index: int, part: Heads, taps: Taps, in_place: bool) -> Ite
     if part.post is None:
         yield tap_before(part.o, partial(_heads_tap, index, part, taps))
         return
-    ready: list[Tensor] = []
+    scaled: list[Tensor] = []
 
     def before(joined: Tensor) -> Tensor | None:
         values = rearrange(joined, "b t (h k) -> b t h k", h=part.n_heads)
         changed = taps.head_values(index, values)
         values = values if changed is None else changed
-        ready[:] = [part.scaled(values)]
+        scaled[:] = [part.scaled(values)]
         return None if changed is None else changed.flatten(-2)
 
     def after(_: Tensor) -> Tensor | None:
-        changed = taps.part_output(index, ready.pop())
+        changed = taps.part_output(index, scaled.pop())
         return None if changed is None else part.write(changed) / part.factor
 
     yield tap_before(part.o, before)
@@ -202,7 +202,7 @@ def _attention_hooks(index: int, part: Heads, taps: Taps, in_place: bool) -> Ite
 
 
 def _heads_tap(index: int, part: Heads, taps: Taps, joined: Tensor) -> Tensor | None:
-    """Tap heads whose values (B, T, H * K) are ready as they enter the output projection."""
+    """Tap heads whose values (B, T, H * K) need no scaling, as they enter the output projection."""
     values = rearrange(joined, "b t (h k) -> b t h k", h=part.n_heads)
     first = taps.head_values(index, values)
     second = taps.part_output(index, values if first is None else first)
@@ -245,9 +245,9 @@ def _shared_expert_hooks(index: int, part: Shared, taps: Taps, batched: _Batched
         shared.other = torch.sigmoid(gate) * shared.other
 
     def output_tap(whole: Tensor) -> Tensor | None:
-        own = shared.other.view(whole.shape)
-        changed = taps.part_output(index, own if part.factor == 1 else own * part.factor)
-        return None if changed is None else whole - own + (changed if part.factor == 1 else changed / part.factor)
+        output = shared.other.view(whole.shape)
+        changed = taps.part_output(index, output if part.factor == 1 else output * part.factor)
+        return None if changed is None else whole - output + (changed if part.factor == 1 else changed / part.factor)
 
     yield tap_before(part.chain[0], shared.read_first)
     yield tap_after(part.chain[0], shared.keep_output)
@@ -278,28 +278,28 @@ def _part_hooks(index: int, part: Whole, taps: Taps, in_place: bool, batched: _B
 
 
 class _ParallelModule:
-    """A module that a part runs before its chain: both read one tensor, and what both give is added up."""
+    """A module that a part runs before its chain, on the same input; their outputs are added."""
 
     def __init__(self, tap: Tap) -> None:
         self._tap = tap
 
     def read_first(self, normed: Tensor) -> Tensor | None:
-        """Tap what both read, as the first of them reads it."""
+        """Tap the input where the first of the two reads it."""
         changed = self._tap(normed)
         self._read = normed if changed is None else changed
         return changed
 
     def keep_output(self, output: Tensor) -> None:
-        """Keep the output of the module."""
+        """Record the module's output."""
         self.other = output
 
     def read_again(self, _: Tensor) -> Tensor:
-        """What the second is to read."""
+        """The same input, for the second."""
         return self._read
 
 
 def tap_before(module: nn.Module, tap: Tap) -> Any:
-    """Tap the first argument of ``module``, by place or as ``hidden_states``."""
+    """Tap the first argument of ``module``, positional or named ``hidden_states``."""
 
     def hook(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
         value: Any = args[0] if args else kwargs["hidden_states"]
@@ -312,7 +312,7 @@ def tap_before(module: nn.Module, tap: Tap) -> Any:
 
 
 def tap_after(module: nn.Module, tap: Tap, in_place: bool = False) -> Any:
-    """Tap the output of ``module``; a copy is handed on if what comes next changes it ``in_place``."""
+    """Tap the output of ``module``; a copy is passed on if the model changes the output ``in_place``."""
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:
         value = tensor_of(output)

@@ -1,7 +1,7 @@
-"""What a family's row says: what it calls its parts.
+"""A family's row: the module names of its parts.
 
-A row names modules and nothing else: attention, rotary positions, q/k norms, soft caps and windows stay
-Hugging Face's own code. To add a family, add a row to one of the ``families_*.py`` beside this file and a tiny configuration to the tests'.
+A row names modules only: attention, rotary positions, q/k norms, soft caps and sliding windows remain Hugging Face's code. To add
+a family, add a row to one of the ``families_*.py`` in this folder and a tiny configuration to ``tests/families_*.py``.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ def head_by_head(heads: int, kv_heads: int, width: int) -> tuple[Tensor, Tensor,
 
 
 def one_factor(config: Any) -> float:
-    """What the parts write is added to the stream as it is."""
+    """No multiplier."""
     return 1.0
 
 
 @dataclass(frozen=True)
 class Block:
-    """Where a block keeps its parts, as module paths that start at the block.
+    """Module paths of a block's parts, relative to the block.
 
     Attributes
     ----------
     parts : str
-        What it holds, as :class:`circuitsearch.graph.Graph` writes it: ``"heads>mlp"``, ``"heads+mlp"``, ``"mixer>mlp"`` ...
+        Its parts, as :class:`circuitsearch.graph.Graph` writes them: ``"heads>mlp"``, ``"heads+mlp"``, ``"mixer>mlp"`` ...
     attn_norm, mlp_norm, mixer_norm : str, optional
-        What each reads the stream through; None where it reads it as it is.
+        The norm before each part; None if it reads the stream itself.
     q, k, v, o : str
         Projections of the heads.
     layout : Layout
         Which features of these belong to which head.
     attn_post_norm, mlp_post_norm : str, optional
-        Norms of what they write, before it is added to the stream.
+        Norms of their outputs, before these are added to the stream.
     mlp, mixer : tuple of str
         Modules applied one after another; the last one's output is added to the stream.
     beside : str, optional
@@ -67,15 +67,15 @@ class Block:
     down : str, optional
         The linear module that reads the MLP's neurons.
     gated : bool
-        Whether what it reads is the product of a gate and what it gates.
+        Whether the neurons are the product of a gate and the gated values.
     attn_factor, mlp_factor, mixer_factor : callable
-        From the configuration to what the output is multiplied with before it is added to the stream.
+        From the configuration, the multiplier of the output before it is added to the stream.
     attn_input_factor : callable
-        From the configuration to what the normalised stream is multiplied with before q, k and v are projected.
+        From the configuration, the multiplier of the normalised stream before q, k and v are projected.
     undivided : str, optional
-        Why the heads of its attention cannot be told apart, where the attention stands as a mixer for that reason.
+        Why the heads of its attention cannot be separated, if the attention is read as a mixer for that reason.
     in_place : bool
-        Whether the block changes what a projection or the MLP gives in place.
+        Whether the block changes the output of a projection or of the MLP in place.
     """
 
     parts: str = "heads>mlp"
@@ -105,18 +105,18 @@ class Block:
 
 @dataclass(frozen=True)
 class Family:
-    """Where a family keeps what is common to all blocks, and what its blocks look like.
+    """Module paths of what all blocks share, and the row of a block.
 
     Attributes
     ----------
     blocks, final_norm : str
         The list of blocks, and the norm before the unembedding.
     block : Block or callable
-        The parts of a block, or how to tell them from the configuration and the block itself.
+        The row of a block, or a function of the configuration and the block that returns it.
     embedding : str, optional
-        The module whose output is the stream's beginning, where that is not what enters the first block.
+        The module whose output is the stream before the first block, if that is not the first block's input.
     options : mapping
-        What to load its models with, so that they can be read.
+        Options with which its models must be loaded.
     """
 
     blocks: str

@@ -1,4 +1,4 @@
-"""A Hugging Face model with its parts named by its family's row."""
+"""Describe a Hugging Face model: find the modules of its parts by its family's row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from circuitsearch.models.weights import runs_on
 
 @dataclass(frozen=True)
 class Described:
-    """A Hugging Face causal language model with its parts named; the model itself is left as it is.
+    """A Hugging Face causal language model with the modules of its parts; the model itself is unchanged.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Described:
     parts : tuple
         Their parts, in the order of ``graph.base.parts``.
     embedding : Module, optional
-        Its output is the stream's beginning; where it is None, what enters the first block is.
+        Its output is the stream before the first block; if None, the stream is the input of the first block.
     final_norm : Norm
         Before the unembedding.
     in_place : bool
-        Whether the model changes what a projection or an MLP gives in place.
+        Whether the model changes the output of a projection or an MLP in place.
     graph : Graph
         Writers, readers and edges.
     """
@@ -68,7 +68,7 @@ class Described:
 
     @property
     def heads(self) -> Iterator[tuple[int, Heads]]:
-        """The attentions, each with its place among the parts."""
+        """The attentions, each with its part index."""
         yield from ((index, part) for index, part in enumerate(self.parts) if isinstance(part, Heads))
 
     @property
@@ -98,23 +98,23 @@ class Described:
 
     @property
     def device(self) -> torch.device:
-        """Where the input goes."""
+        """The device of the input."""
         return runs_on(self.model.get_input_embeddings())
 
     @property
     def n_positions(self) -> int | None:
-        """The longest prompt that the model can read, or None if it does not say."""
+        """The longest prompt that the model can read, or None if its configuration does not say."""
         names = ("max_position_embeddings", "max_seq_len")
         return next((limit for name in names if (limit := getattr(self.model.config, name, None)) is not None), None)
 
     @property
     def shares_prefix(self) -> bool:
-        """Whether keys and values are all that later positions take from earlier ones."""
+        """Whether later positions read earlier ones through keys and values only."""
         return all(part.kind != "mixer" for part in self.parts)
 
 
 def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
-    """Name the parts of a Hugging Face causal language model.
+    """Find the modules of every part of a Hugging Face causal language model.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     blocks, rows = _blocks(model)
     _check_divided(config, rows, granularity)
     graph = _graph(config, rows, blocks, granularity)
-    parts = tuple(_named(place, rows[place.layer], blocks[place.layer], config) for place in graph.base.parts)
+    parts = tuple(_described(nodes, rows[nodes.layer], blocks[nodes.layer], config) for nodes in graph.base.parts)
     if granularity.query_heads:
         parts = tuple(_ungrouped(part, graph) if isinstance(part, Heads) else part for part in parts)
     final_norm = describe_norm(model.get_submodule(row.final_norm), config.hidden_size)
@@ -140,7 +140,7 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
 
 
 def graph_of(model: Any, granularity: Granularity = WHOLE) -> Graph:
-    """The graph of a model, whose weights may be on the meta device: nothing of them is read but their shapes."""
+    """The graph of a model, whose weights may be on the meta device: only their shapes are read."""
     blocks, rows = _blocks(model)
     return _graph(model.config, rows, blocks, granularity)
 
@@ -194,7 +194,7 @@ def _n_neurons(row: Block, block: nn.Module, layer: int) -> int:
     if "mlp" not in row.parts:
         reason = "it has no MLP"
     elif row.mlp_post_norm is not None:
-        reason = "a norm of all of them stands between them and the stream"
+        reason = "a norm of all of them follows before the stream"
     elif row.beside is not None or row.down is None or row.down not in dict(block.named_modules()):
         reason = "no single linear module is known that reads them all"
     if reason or row.down is None:
@@ -202,17 +202,17 @@ def _n_neurons(row: Block, block: nn.Module, layer: int) -> int:
     return output_by_input(block.get_submodule(row.down)).shape[1]
 
 
-_SHARED = ("shared_expert", "shared_experts", "shared_mlp")  # what mixtures call the expert that all tokens share
+_SHARED = ("shared_expert", "shared_experts", "shared_mlp")  # names of the expert that all tokens share
 
 
 def _divided(row: Block, block: nn.Module, layer: int) -> str | None:
-    """How a block's mixture stands in the graph when its experts are nodes; None if it has none."""
+    """How a block's mixture is written in the graph if its experts are nodes; None if it has no mixture."""
     mixture = block.get_submodule(row.mlp[0]) if "mlp" in row.parts else None
     experts = getattr(mixture, "experts", None)
     if mixture is None or experts is None:
         return None
     size = getattr(experts, "num_experts", None)
-    # (tokens, experts of each, their weights): so Hugging Face calls its experts, but for a few families
+    # Hugging Face calls experts with (tokens, experts of each token, their weights), except in a few families
     called_as_usual = hasattr(experts, "down_proj") and len(signature(experts.forward).parameters) == 3
     added_up = len(row.mlp) == 1 and not row.mlp_post_norm and not row.beside
     if not added_up or not called_as_usual or size is None or _router(mixture) is None:
@@ -241,7 +241,7 @@ def _experts(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
 
 
 def _sizes(row: Block, block: nn.Module, config: Any) -> tuple[int, int, int]:
-    """Query heads, key-value heads, and head width: as the projections have them, for configurations name them variously."""
+    """Query heads, key-value heads and head width, from the projections, since configurations name them differently."""
     heads = config.num_attention_heads
     width = output_by_input(block.get_submodule(row.o)).shape[1] // heads
     made = len(output_by_input(block.get_submodule(row.k))) // width
@@ -275,23 +275,23 @@ def _attention(row: Block, block: nn.Module, config: Any, kind: str) -> Heads:
 
 
 def _ungrouped(part: Heads, graph: Graph) -> Heads:
-    """Let each query head have k and v ports of its own."""
+    """Give each query head its own k and v ports."""
     if graph.n_kv_heads == graph.n_heads:
         return part
-    own = part.q.module not in (part.k.module, part.v.module) and part.k.module is not part.v.module
+    separate = part.q.module not in (part.k.module, part.v.module) and part.k.module is not part.v.module
     norms = [getattr(norm.module, "weight", None) for norm in part.inner_norms]
     of_each_head = len(norms) > 2 or any(weight is not None and weight.dim() > 1 for weight in norms)
-    if not own or of_each_head or part.normed_together or not hasattr(part.attention, "num_key_value_groups"):
+    if not separate or of_each_head or part.normed_together or not hasattr(part.attention, "num_key_value_groups"):
         raise InputError(
-            "the heads of this model share keys and values in a way that cannot be undone for the time of a run:"
-            " leave query_heads out, and add up over the heads of a group"
+            "the heads of this model share keys and values in a way that cannot be ungrouped:"
+            " leave out query_heads and add the scores of a group's heads"
         )
     sharing = graph.n_heads // graph.n_kv_heads
     return replace(part, k=part.k.ungrouped(sharing), v=part.v.ungrouped(sharing))
 
 
 def _inner_norms(attention: nn.Module, width: int) -> Iterator[Norm]:
-    """Norms of queries and keys, whatever a family calls them."""
+    """Norms of queries and keys, under any name."""
     for module in attention.modules():
         if "Norm" in type(module).__name__ and not list(module.children()):
             norm = describe_norm(module, width)
@@ -323,10 +323,10 @@ def _mixer(row: Block, block: nn.Module, config: Any, kind: str) -> Whole:
     )
 
 
-def _named(place: Part, row: Block, block: nn.Module, config: Any) -> AnyPart:
-    """Name one part's modules."""
-    shifted = place.kind == "mixer" and place.letter == "m"
-    return (_mlp if shifted else _PARTS[place.kind])(row, block, config, place.kind)
+def _described(nodes: Part, row: Block, block: nn.Module, config: Any) -> AnyPart:
+    """Find one part's modules."""
+    shifted = nodes.kind == "mixer" and nodes.letter == "m"
+    return (_mlp if shifted else _PARTS[nodes.kind])(row, block, config, nodes.kind)
 
 
 _PARTS: dict[str, Callable[[Block, nn.Module, Any, str], AnyPart]] = {

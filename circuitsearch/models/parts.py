@@ -1,7 +1,8 @@
 """The parts of a block as the engine runs them: attention in heads, and parts that are one node.
 
-A part is recorded by what it *gives*: heads by their values (..., H, K), ready to be written, so that the output weight
-is all that lies between them and the stream; any other part by what it adds to the stream (..., D).
+The *output* of a part is recorded: for attention the heads' scaled values (..., H, K), which only the output weight maps to the
+stream; for any other part what it adds to the stream (..., D). Head values are scaled by the inverse scale of a norm that
+follows the output projection (Gemma 2, OLMo 2); without such a norm they are unchanged.
 
 Legend of shapes: T positions, D stream width, H heads, K head width, P ports (q, k and v heads one after another).
 """
@@ -27,9 +28,8 @@ from circuitsearch.models.weights import read_bias, read_weight
 class Projection:
     """Heads as features of a linear module's output.
 
-    ``features`` (H, K) says which belong to which head; those of one head follow each other. Where heads share what the
-    module gives and each is to have it to itself, the output is taken to hold a copy for each: ``copied`` (features,) says
-    of what.
+    ``features`` (H, K) are the features of each head; those of one head are consecutive. If heads share features and each head is
+    to have its own, the output is extended by copies: ``copied`` (features,) is the module's feature behind each.
     """
 
     module: nn.Module
@@ -38,7 +38,7 @@ class Projection:
 
     @cached_property
     def _layout(self) -> tuple[int, int, int] | None:
-        """First feature, heads' distance and head width, or None where the distances differ."""
+        """First feature, distance between heads and head width; None if the distances differ."""
         width = self.features.shape[1]
         starts = self.features[:, 0]
         steps = starts.diff().tolist() or [width]
@@ -51,23 +51,23 @@ class Projection:
 
     @property
     def bias(self) -> Tensor:
-        """(H, K); zeros where the module has none."""
+        """(H, K); zeros if the module has none."""
         bias = read_bias(self.module)
         if bias is None:
             return read_weight(self.module).new_zeros(self.features.shape)
         return self.take(self.with_copies(bias))
 
-    def with_copies(self, own: Tensor) -> Tensor:
-        """From the module's own features (..., F) to those that its output is taken to hold."""
-        return own if self.copied is None else own.index_select(-1, self.copied.to(own.device))
+    def with_copies(self, features: Tensor) -> Tensor:
+        """Extend the module's own features (..., F) by copies, if there are any."""
+        return features if self.copied is None else features.index_select(-1, self.copied.to(features.device))
 
     def ungrouped(self, sharing: int) -> Projection:
-        """The projection with a copy of each head's features for each of those that share it."""
+        """The projection with a copy of each head's features for each of the ``sharing`` heads."""
         copied = self.features.repeat_interleave(sharing, 0)
         return Projection(self.module, torch.arange(copied.numel()).view_as(copied), copied.flatten())
 
     def take(self, output: Tensor) -> Tensor:
-        """Read the heads (..., H, K) off the module's output (..., features); a view where they stand evenly."""
+        """Select the heads (..., H, K) in the module's output (..., features); a view if they are evenly spaced."""
         if self._layout is None:
             return output.index_select(-1, self.features.flatten().to(output.device)).unflatten(
                 -1, tuple(self.features.shape)
@@ -87,7 +87,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Heads:
-    """Attention, a node a head.
+    """Attention, one node for each head.
 
     Attributes
     ----------
@@ -96,13 +96,13 @@ class Heads:
     q, k, v : Projection
         Of the ports.
     o : Module
-        Reads the heads' values, one after another, and writes to the stream.
+        The output projection: reads the heads' values, concatenated, and writes to the stream.
     post : Norm, optional
-        Normalises what ``o`` gives before it is added to the stream.
+        Normalises the output of ``o`` before it is added to the stream.
     factor : float
-        What that is multiplied with.
+        Multiplier of the output.
     attention : Module
-        Runs all of it.
+        The attention module.
     inner_norms : tuple of Norm
         Of the heads' queries and keys.
     """
@@ -127,12 +127,12 @@ class Heads:
 
     @cached_property
     def mixed(self) -> bool:
-        """Whether heads share a statistic, so that one's input moves what the others write."""
+        """Whether heads share a statistic, so that the input of one changes the output of the others."""
         return self.post is not None or self.normed_together
 
     @cached_property
     def normed_together(self) -> bool:
-        """Whether queries or keys of all heads go through one norm, so that one's input moves the others' values."""
+        """Whether one norm spans the queries or keys of all heads, so that the input of one changes the others' values."""
         width = self.q.features.shape[1]
         return any(_last_dimension(norm.module, width) != width for norm in self.inner_norms)
 
@@ -149,7 +149,7 @@ class Heads:
 
     @cached_property
     def projections(self) -> dict[nn.Module, tuple[str, ...]]:
-        """The distinct projection modules, each with the ports that it holds."""
+        """The distinct projection modules, each with the ports that it serves."""
         modules: dict[nn.Module, tuple[str, ...]] = {}
         for port, projection in self.ports:
             modules[projection.module] = (*modules.get(projection.module, ()), port)
@@ -157,22 +157,22 @@ class Heads:
 
     @cached_property
     def projection_widths(self) -> dict[nn.Module, int]:
-        """How many features each projection module puts out, copies counted."""
+        """The number of output features of each projection module, copies included."""
         copied = {projection.module: projection.copied for _, projection in self.ports}
         widths = {module: (copied[module], len(output_by_input(module))) for module in self.projections}
         return {module: own if copies is None else len(copies) for module, (copies, own) in widths.items()}
 
     def project(self, module: nn.Module, normed: Tensor) -> Tensor:
-        """What a projection module makes of the normalised stream (..., D), copies and all: (..., features)."""
+        """Project the normalised stream (..., D) by one module, copies included: (..., features)."""
         (port, *_) = self.projections[module]
         return self.projection(port).with_copies(module.forward(normed))
 
     @contextmanager
     def ungrouped(self, copy: bool = True) -> Iterator[None]:
-        """Let each query head have keys and values to itself for the length of a ``with`` block, where the nodes are such.
+        """Give each query head its own keys and values for the duration of a ``with`` block, if the graph is ungrouped.
 
-        The projections then put out copies, unless these stand aside already (``copy`` is False), and Hugging Face's
-        attention is told that nothing is shared.
+        The projections' outputs then hold copies (not if ``copy`` is False, for when their forwards are replaced), and
+        Hugging Face's attention is set to share nothing.
         """
         attention: Any = self.attention
         copying = [projection for _, projection in self.ports if projection.copied is not None]
@@ -198,7 +198,7 @@ class Heads:
 
     @cached_property
     def port_constant(self) -> Tensor:
-        """What the q, k and v heads hold that no stream changes, bias and the norm's shift: (P, K), in at least float32."""
+        """The constant part of the q, k and v heads, from bias and the norm's shift: (P, K), in at least float32."""
         shift, bias = self.norm.shift, torch.cat([widened(projection.bias) for _, projection in self.ports])
         if shift is None:
             return bias
@@ -212,7 +212,7 @@ class Heads:
 
     @property
     def output_weight(self) -> Tensor:
-        """From each head's ready value to what it adds to the stream: (H, K, D)."""
+        """Maps each head's scaled value to what it adds to the stream: (H, K, D)."""
         weight = rearrange(output_by_input(self.o), "d (h k) -> h k d", h=self.n_heads)
         if self.post is not None:
             weight = (weight * self.post.gain).to(weight.dtype)
@@ -225,14 +225,14 @@ class Heads:
         return bias if bias is None or self.factor == 1 else bias * self.factor
 
     def scaled(self, values: Tensor) -> Tensor:
-        """Scale heads' values (..., H, K), as they enter ``o``, by their joint statistic where a norm follows it."""
+        """Scale head values (..., H, K), as they enter ``o``, by the inverse scale of the norm after ``o``, if there is one."""
         if self.post is None:
             return values
         _, inverse_scale = self.post.normalise(self.o.forward(values.flatten(-2)))  # (..., 1)
         return (values * inverse_scale[..., None]).to(values.dtype)
 
     def write(self, values: Tensor) -> Tensor:
-        """What ready values (..., H, K) add to the stream together: (..., D)."""
+        """What scaled values (..., H, K) add to the stream in total: (..., D)."""
         if self.post is None and self.factor == 1:
             return self.o.forward(values.flatten(-2))
         written = values.flatten(-2) @ self.output_weight.flatten(0, 1)
@@ -250,17 +250,17 @@ class Whole:
     norm : Norm or NoNorm
         What its port reads the stream through.
     chain : tuple of Module
-        Applied one after another; what the last gives is added to the stream.
+        Applied one after another; the output of the last is added to the stream.
     factor : float
-        What that is multiplied with.
+        Multiplier of the output.
     activation : Module, optional
         Its nonlinearity.
     down : Module, optional
         The linear module that reads an MLP's neurons.
     gated : bool
-        Whether what it reads is the product of a gate and what it gates.
+        Whether the neurons are the product of a gate and the gated values.
     beside : Module, optional
-        Called before the chain, on the same input; what it gives is added to what the chain gives.
+        Called before the chain, on the same input; its output is added to the chain's.
     """
 
     kind: str
@@ -283,12 +283,12 @@ class Whole:
 
     @property
     def output_weight(self) -> Tensor | None:
-        """None: what it gives is already as wide as the stream."""
+        """None: the output is already as wide as the stream."""
         return None
 
     @property
     def output_bias(self) -> Tensor | None:
-        """None: its constants are its own."""
+        """None: constants are part of the output."""
         return None
 
     def run(self, normed: Tensor) -> Tensor:
@@ -297,11 +297,11 @@ class Whole:
         return self.finish(self.chain[0].forward(normed), normed, others)
 
     def finish(self, output: Any, normed: Tensor, others: Tensor | None = None) -> Tensor:
-        """From what the first module of the chain gives, and what is beside it, to what the part adds to the stream."""
+        """Compute what the part adds to the stream from the outputs of the first module of the chain and of ``beside``."""
         out = tensor_of(output)
         for module in self.chain[1:]:
             out = tensor_of(module.forward(out))
-        out = out.view(normed.shape)  # some experts give their tokens in one row
+        out = out.view(normed.shape)  # some mixtures return their tokens flattened
         out = out if others is None else out + others
         return out if self.factor == 1 else out * self.factor
 
@@ -312,11 +312,11 @@ class Whole:
 
 @dataclass(frozen=True)
 class Neurons(Whole):
-    """An MLP, a node a neuron: it gives its neurons (..., F, 1), as they enter the down projection."""
+    """An MLP, one node for each neuron; its output is its neurons (..., F, 1), as they enter the down projection."""
 
     @property
     def output_weight(self) -> Tensor:
-        """From each neuron to what it adds to the stream: (F, 1, D)."""
+        """Maps each neuron to what it adds to the stream: (F, 1, D)."""
         weight = output_by_input(self.down).T[:, None]
         return weight if self.factor == 1 else weight * self.factor
 
@@ -340,7 +340,7 @@ class Neurons(Whole):
         return seen[0].view(*normed.shape[:-1], -1, 1)
 
     def write(self, values: Tensor) -> Tensor:
-        """What neurons (..., F, 1) add to the stream together: (..., D)."""
+        """What neurons (..., F, 1) add to the stream in total: (..., D)."""
         assert self.down is not None
         out = self.down.forward(values.flatten(-2))
         return out if self.factor == 1 else out * self.factor
@@ -348,12 +348,12 @@ class Neurons(Whole):
 
 @dataclass(frozen=True)
 class Experts(Whole):
-    """A mixture, a node an expert: it gives what each adds to the stream (..., E, D), weighted as the router says.
+    """A mixture, one node for each expert; its output is what each adds to the stream (..., E, D), weighted by the router.
 
     Attributes
     ----------
     experts : Module
-        Takes tokens (N, D), the experts that each goes to (N, k), and their weights (N, k).
+        Takes tokens (N, D), the experts of each token (N, k), and their weights (N, k).
     router : Module
         Its input is what the router reads.
     size : int
@@ -369,62 +369,62 @@ class Experts(Whole):
         return self.run_ports([normed] * (self.size + 1))
 
     def run_ports(self, normed: Sequence[Tensor]) -> Tensor:
-        """What each expert adds (..., E, D) when it reads its own of ``normed`` (..., D), and the router the last of them."""
-        *own, routed = normed
+        """What each expert adds (..., E, D) when each reads its own tensor of ``normed`` (..., D), and the router the last."""
+        *of_experts, routed = normed
         _, index, weights = self._routing(routed)
-        values = self.values([each.flatten(0, -2) for each in own], index, weights)
+        values = self.values([each.flatten(0, -2) for each in of_experts], index, weights)
         values = values.view(*routed.shape[:-1], *values.shape[1:])
         return values if self.factor == 1 else values * self.factor
 
     def _routing(self, normed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the block hands to its experts: the run ends there."""
-        handed: list[tuple[Tensor, Tensor, Tensor]] = []
+        """The arguments with which the mixture calls its experts; the run is stopped there."""
+        recorded: list[tuple[Tensor, Tensor, Tensor]] = []
 
         def stop(_: nn.Module, args: Any) -> None:
-            handed.append(args)
-            raise _Handed
+            recorded.append(args)
+            raise _RoutingRecorded
 
         hook = self.experts.register_forward_pre_hook(stop)
         try:
             self.chain[0].forward(normed)
-        except _Handed:
-            return handed[0]
+        except _RoutingRecorded:
+            return recorded[0]
         finally:
             hook.remove()
         raise AssertionError("a mixture ran no experts")
 
     def values(self, tokens: Sequence[Tensor], index: Tensor, weights: Tensor) -> Tensor:
-        """What each expert gives (N, E, D), of its own ``tokens`` (N, D), weighted; nothing where none is routed to it."""
+        """Each expert's weighted output (N, E, D) on its own ``tokens`` (N, D); zero where no token is routed to it."""
         each = []
-        for expert, own in enumerate(tokens):
+        for expert, inputs in enumerate(tokens):
             token, rank = torch.where(index == expert)
-            out = torch.zeros_like(own)
+            out = torch.zeros_like(inputs)
             if len(token):
-                alone = torch.full_like(token, expert)[:, None]
-                given = self.experts.forward(own[token], alone, weights[token, rank, None].to(weights.dtype))
-                out = out.index_copy(0, token, given.to(out.dtype))
+                only = torch.full_like(token, expert)[:, None]
+                output = self.experts.forward(inputs[token], only, weights[token, rank, None].to(weights.dtype))
+                out = out.index_copy(0, token, output.to(out.dtype))
             each.append(out)
         return torch.stack(each, 1)
 
     def write(self, values: Tensor) -> Tensor:
-        """What experts' values (..., E, D) add to the stream together: (..., D)."""
+        """What experts' values (..., E, D) add to the stream in total: (..., D)."""
         return values.sum(-2)
 
 
-class _Handed(Exception):
-    """Ends a run that was made only to see what the experts are handed."""
+class _RoutingRecorded(Exception):
+    """Stops a run that was made only to record the experts' arguments."""
 
 
 @dataclass(frozen=True)
 class Shared(Whole):
-    """The expert beside a mixture that all tokens share.
+    """The expert of a mixture that all tokens share.
 
     Attributes
     ----------
     mixture : Module
-        Adds what it gives to what the experts give.
+        Adds its output to the experts' output.
     gate : Module, optional
-        One number a token (..., 1), whose sigmoid multiplies what it gives.
+        One number for each token (..., 1), whose sigmoid multiplies the output.
     """
 
     mixture: nn.Module = field(kw_only=True)
@@ -445,13 +445,13 @@ def _copy_shared_heads(projection: Projection, _: nn.Module, __: Any, output: Te
 
 
 def output_by_input(module: Any) -> Tensor:
-    """Weight as (output, input): GPT-2's Conv1D keeps it the other way round."""
+    """Weight as (output, input); GPT-2's Conv1D stores it transposed."""
     weight = read_weight(module)
     return weight.T if type(getattr(module, "base_layer", module)).__name__ == "Conv1D" else weight
 
 
 def tensor_of(output: Any) -> Tensor:
-    """What a module gives, where it gives other things beside it (router logits, states)."""
+    """A module's output without anything returned beside it (router logits, states)."""
     return output[0] if isinstance(output, tuple) else output
 
 

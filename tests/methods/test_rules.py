@@ -35,7 +35,7 @@ def ruled_model(rules, any_model):
 @pytest.mark.parametrize("name", ["bloom", "falcon-alibi", "gptj", "gpt_neo", "mpt", "codegen", "gpt_oss"])
 def test_attention_that_the_rules_cannot_be_laid_on_is_refused(name):
     """Some families attend by code of their own, or to sinks; the sentence says so, and what to do."""
-    with pytest.raises(InputError, match="take another method, such as RelP"):
+    with pytest.raises(InputError, match="use another method, such as RelP"):
         score(tiny_model(name), random_task(n=1, length=6), GIM())
 
 
