@@ -37,7 +37,7 @@ class Pair:
 
     @cached_property
     def _corrupt(self) -> tuple[Activations, Prefix | None]:
-        """The corrupt run after the prefix, and the prefix: one pass over the whole prompts gives both."""
+        """The corrupt run after the prefix, and the prefix: one pass over the whole prompts computes both."""
         return run_whole(self.described, self.batch.corrupt, self.batch.start)
 
     @property
@@ -102,7 +102,7 @@ class Pair:
         )
 
     def differences(self, clean: Activations) -> Activations:
-        """What cutting takes from what each part gives, clean minus ablated."""
+        """Clean minus ablated output of every part: what cutting all its edges removes."""
         return clean - self.ablated
 
 

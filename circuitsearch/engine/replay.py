@@ -1,6 +1,6 @@
 """Replay: run many interventions as one joint batch, each from the first component that it changes.
 
-An intervention says for every edge what its reader sees: the writer's output in this run (*kept*), the ablated value
+An intervention chooses for every edge what its reader sees: the writer's output in this run (*kept*), the ablated value
 (*cut*), or the writer's output in the reference run (*frozen*). Every activation that an intervention does not change is
 taken from the reference run. The shared prefix of clean and corrupt prompts is therefore never run again; components below
 the first changed reader, and components whose input does not change, are not run; in an attention only the changed ports

@@ -31,7 +31,7 @@ LARGEST = 1 / 8  # whatever the dtype, no difference above this share of the lar
 
 @dataclass
 class _Streams(Record):
-    """Record the writers, the stream at every reader, and what each part reads and hands on."""
+    """Record the writers, the stream at every reader, and every part's input and output."""
 
     streams: dict[int, Tensor] = field(default_factory=dict)
     outputs: dict[int, dict[tuple[str, ...], Tensor]] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def verified(model: Any, task: Task | None = None, granularity: Granularity = WH
 
     It is run on a short fixed prompt and, if there is a task, on the task's first prompts. Verified are: the writers' sum
     equals the stream at every reader; the norms are what their description says; each part, run by itself on what its
-    ports read, gives what it gives in the model, so that nothing else of the stream enters it; the hooked run gives the
+    ports read, computes what it computes in the model, so that nothing else of the stream enters it; the hooked run gives the
     model's own logits, and so does the circuit that keeps every edge. A difference counts as rounding up to what the
     narrowest dtype explains that the model itself works in.
 
@@ -190,48 +190,48 @@ def _writers_sum_to_stream(described: Described, activations: Activations, taps:
     written = writes(described, activations)  # (U, B, T, D)
     constants = [torch.zeros_like(activations.embed)]  # after each part
     constants += [constants[0] if part.output_bias is None else part.output_bias for part in described.parts]
-    places = described.graph.base.parts
-    for index, place in enumerate(places):
-        before = sum(1 for other in places if other.rows.stop <= place.seen)
-        summed = written[: place.seen].sum(0) + sum(constants[: before + 1])
-        problem = f"the writers do not add up to the stream before the {place.kind} of block {place.layer}"
+    parts = described.graph.base.parts
+    for index, nodes in enumerate(parts):
+        before = sum(1 for other in parts if other.rows.stop <= nodes.seen)
+        summed = written[: nodes.seen].sum(0) + sum(constants[: before + 1])
+        problem = f"the writers do not add up to the stream before the {nodes.kind} of block {nodes.layer}"
         agree(problem, summed, taps.streams[index], additions=index + 2)
     summed = written.sum(0) + sum(constants)
-    agree("the writers do not add up to the stream at the end", summed, taps.ends[0], len(places) + 2)
+    agree("the writers do not add up to the stream at the end", summed, taps.ends[0], len(parts) + 2)
 
 
 def _norms_as_described(described: Described, taps: _Streams, agree: _Agreement) -> None:
-    for index, (place, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
+    for index, (nodes, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
         if index in taps.inputs:
-            problem = f"the norm of block {place.layer} is not the one described"
+            problem = f"the norm of block {nodes.layer} is not the one described"
             agree(problem, part.norm.described(taps.streams[index]), taps.inputs[index])
 
 
 def _parts_by_themselves(components: Components, taps: _Streams, agree: _Agreement) -> None:
-    described, gave = components.described, taps.activations.parts
-    for index, (place, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
+    described = components.described
+    for index, (nodes, part) in enumerate(zip(described.graph.base.parts, described.parts, strict=True)):
         if isinstance(part, Heads):
             outputs = {module: taps.outputs[index][ports] for module, ports in part.projections.items()}
-            problem = f"the attention of block {place.layer} reads the stream elsewhere than at its q, k and v ports"
+            problem = f"the attention of block {nodes.layer} reads the stream elsewhere than at its q, k and v ports"
             agree(problem, components.attend(index, outputs), taps.values[index])
         else:
-            problem = f"the {place.kind} of block {place.layer} gives something else by itself than in the model"
-            agree(problem, components.run(index, taps.inputs[index]), gave[index])
+            problem = f"the {nodes.kind} of block {nodes.layer} computes something else by itself than in the model"
+            agree(problem, components.run(index, taps.inputs[index]), taps.activations.parts[index])
 
 
 def _weights_as_read(described: Described, taps: _Streams, agree: _Agreement) -> None:
-    """A projection must give what the weight that is read of it gives: one that is quantised, say, may do otherwise."""
-    places = described.graph.base.parts
+    """Check that a projection's output is that of its weight; that of a quantised one, for instance, may differ."""
+    parts = described.graph.base.parts
     for index, part in described.heads:
         normed = part.norm(taps.streams[index])
         for module, ports in part.projections.items():
             for port in ports:
                 projection = part.projection(port)
-                gives = torch.einsum("btd,hkd->bthk", normed, projection.weight.to(normed)) + projection.bias
+                output = torch.einsum("btd,hkd->bthk", normed, projection.weight.to(normed)) + projection.bias
                 problem = (
-                    f"the {port} projection of block {places[index].layer} ({type(module).__name__}) is not its weight"
+                    f"the {port} projection of block {parts[index].layer} ({type(module).__name__}) is not its weight"
                 )
-                agree(problem, gives, projection.take(taps.outputs[index][ports]))
+                agree(problem, output, projection.take(taps.outputs[index][ports]))
 
 
 # ---- the full graph

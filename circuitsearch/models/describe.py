@@ -119,7 +119,7 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     Raises
     ------
     InputError
-        If its family has no row, cannot be read, or has heads that cannot be told apart; or if no model can be used as
+        If its family has no row, cannot be read, or has heads that cannot be separated; or if no model can be used as
         this one is given (see :func:`circuitsearch.models.given.usable`).
     """
     model = usable(model)
@@ -189,7 +189,7 @@ def _graph(config: Any, rows: list[Block], blocks: tuple[nn.Module, ...], granul
 
 
 def _n_neurons(row: Block, block: nn.Module, layer: int) -> int:
-    """How many neurons a block's MLP has; an InputError says why they cannot be nodes."""
+    """The number of neurons of a block's MLP; raises InputError if they cannot be nodes."""
     reason = None
     if "mlp" not in row.parts:
         reason = "it has no MLP"
@@ -216,7 +216,9 @@ def _divided(row: Block, block: nn.Module, layer: int) -> str | None:
     called_as_usual = hasattr(experts, "down_proj") and len(signature(experts.forward).parameters) == 3
     added_up = len(row.mlp) == 1 and not row.mlp_post_norm and not row.beside
     if not added_up or not called_as_usual or size is None or _router(mixture) is None:
-        raise InputError(f"the experts of block {layer} cannot be nodes: they are not run apart, or not just added up")
+        raise InputError(
+            f"the experts of block {layer} cannot be nodes: they are not run separately, or not simply added"
+        )
     return f"experts:{size}" + ("+shared" if _child(mixture, _SHARED) is not None else "")
 
 

@@ -1,4 +1,4 @@
-"""Interventions in one joint batch, from any base, equal one plain run each."""
+"""Interventions in one joint batch, from any reference run, equal one plain run each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from circuitsearch.ablation import Mean, Resample
 from circuitsearch.engine.components import Components, replaced_forward
 from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
 from circuitsearch.engine.reference import ReplayContext, run_reference
-from circuitsearch.engine.replay import measure
+from circuitsearch.engine.replay import PLAN_MASKS, Replay, measure
 from circuitsearch.engine.verify import verified
 from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, EAPIG, Exact
@@ -41,7 +41,7 @@ def without_one(graph, count, seed=0):
     return kept
 
 
-def test_any_base_gives_the_plain_run(any_model):
+def test_any_reference_run_gives_the_plain_run(any_model):
     """Wherever they start, sparse, dense and single-edge interventions equal the run of one prompt, port by port."""
     task = random_task(n=2, length=7)
     (context,) = contexts(any_model, task)
@@ -52,7 +52,7 @@ def test_any_base_gives_the_plain_run(any_model):
         assert (fast - slow).abs().max() < 1e-10
 
 
-def test_the_full_base_is_the_model_itself(any_model):
+def test_the_full_reference_run_is_the_model_itself(any_model):
     """The components, put together again, give the model's own logits."""
     task = random_task(length=12, differs_at=8)
     (context,) = contexts(any_model, task)
@@ -95,7 +95,7 @@ def test_the_metric_may_read_any_position(gpt2):
     assert (fast - slow[:, rows]).abs().max() < 1e-10
 
 
-def test_frozen_edges_carry_what_the_base_carried(any_model):
+def test_frozen_edges_carry_the_reference_runs_output(any_model):
     """With all edges but those of one path frozen, the path's receiver alone sees the change: a plain two-step patch."""
     task = random_task(n=1, length=6, differs_at=2)
     (context,) = contexts(any_model, task)
@@ -116,6 +116,26 @@ def test_frozen_edges_carry_what_the_base_carried(any_model):
     logits = PlainRun(any_model, task.clean[0], direct, only_it).logits[-1]
     expected = logits[task.answers[0]] - logits[task.wrong[0]]
     assert float(fast) == pytest.approx(float(expected), abs=1e-10)
+
+
+def test_plans_are_made_once_and_fit_the_memory(gpt2, monkeypatch):
+    """Interventions that fit are planned once; with less memory no plan is larger than it, and each is run once."""
+    (context,) = contexts(gpt2, random_task())
+    reference, masks = run_reference(context, context.graph.mask), without_one(context.graph, 12)
+    planned, plan = [], Replay.__init__
+
+    def counted(self, reference, kept, frozen):
+        planned.append(len(kept))
+        plan(self, reference, kept, frozen)
+
+    monkeypatch.setattr(Replay, "__init__", counted)
+    (together,) = measure(reference, masks)
+    assert planned == [12]
+    planned.clear()
+    object.__setattr__(context.pair, "memory", 5 * PLAN_MASKS * reference.kept.numel())
+    (apart,) = measure(reference, masks)
+    assert max(planned) <= 5 and planned.count(1) == 12
+    assert (apart - together).abs().max() < 1e-12
 
 
 def test_only_what_a_change_reaches_is_run(gpt2):
