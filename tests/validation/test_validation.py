@@ -20,7 +20,7 @@ from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induc
 from circuitsearch.reachability import prune
 from circuitsearch.search import top
 from circuitsearch.task import Task
-from circuitsearch.validation import Interval, Report, behaviour, validate
+from circuitsearch.validation import Interval, Report, behaviour, controls, validate
 from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.controls import random_circuits
 from circuitsearch.validation.curve import area_from_model, area_under
@@ -198,3 +198,67 @@ def test_curve_sizes_are_prefixes_of_the_ranking(planted):
     scores = score(model, induction_task(40).split(0.5)[0], EAPIG())
     point = report.curve[-2]
     assert len(top(scores, round(point.share * scores.graph.n_edges))) == point.n_edges
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"confidence": 0.0}, "confidence must lie between 0 and 1, not 0"),
+        ({"confidence": 1.0}, "confidence must lie between 0 and 1, not 1"),
+        ({"confidence": 1.5}, "between 0 and 1"),
+        ({"confidence": float("nan")}, "between 0 and 1"),
+        ({"n_resamples": 0}, "1 resample or more"),
+        ({"n_controls": -1}, "0 controls or more"),
+    ],
+    ids=str,
+)
+def test_choices_out_of_range_are_refused(planted, choices, words):
+    """Before anything is measured."""
+    model, circuit, held_out, _ = planted
+    with pytest.raises(InputError, match=words):
+        validate(model, circuit, held_out, **choices)
+
+
+def test_an_empty_circuit_has_no_controls(planted):
+    """It keeps nothing, and random circuits of no edges are no comparison; the curve ends with the edges that have a score."""
+    model, circuit, held_out, _ = planted
+    graph = circuit.graph
+    values = torch.full(graph.mask.shape, torch.nan, dtype=torch.float64)
+    scored = graph.mask.nonzero()[: round(0.5 * graph.n_edges)]
+    values[scored[:, 0], scored[:, 1]] = 1.0
+    nothing = Circuit(graph, torch.zeros_like(graph.mask), values)
+    report = validate(model, nothing, held_out, n_resamples=1, n_controls=2)
+    assert report.faithfulness.value == 0 and report.controls == ()
+    assert [point.share for point in report.curve] == [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+
+
+def test_two_prompts_have_an_interval():
+    """Between them."""
+    found = interval(np.mean, tensor(1, 3), confidence=0.9, n_resamples=200, seed=0)
+    assert (found.value, found.low, found.high) == (2, 1, 3)
+
+
+def test_random_circuits_of_every_size():
+    """Exactly so many edges each, from one edge to all, and another seed gives others."""
+    graph = Graph(1, 2, 2)
+    for n in range(1, graph.n_edges + 1):
+        masks = random_circuits(graph, n, 3, seed=n)
+        assert masks.sum((1, 2)).tolist() == [n] * 3
+        assert all(torch.equal(prune(graph, mask), mask) for mask in masks)
+    assert not torch.equal(random_circuits(graph, 9, 1, seed=0), random_circuits(graph, 9, 1, seed=1))
+
+
+def test_a_random_circuit_costs_few_prunings(monkeypatch):
+    """It is cut down to its size many edges at a time, not one by one."""
+    calls = []
+    monkeypatch.setattr(controls, "prune", lambda graph, mask: calls.append(1) or prune(graph, mask))
+    (mask,) = random_circuits(Graph(6, 8, 8), 30, 1, seed=0)
+    assert int(mask.sum()) == 30 and len(calls) < 150
+
+
+def test_behaviour_survives_a_file(planted, tmp_path):
+    """All its numbers, and what it was measured with."""
+    model, _, held_out, _ = planted
+    found = behaviour(model, held_out)
+    found.save(tmp_path / "behaviour.json")
+    assert type(found).load(tmp_path / "behaviour.json") == found
