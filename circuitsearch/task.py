@@ -244,13 +244,13 @@ class Task:
                 )
 
     def check_vocabulary(self, size: int) -> None:
-        """Raise an InputError that names the row if any id lies outside 0 ... ``size`` - 1."""
+        """Raise an InputError that names the row if any id is outside 0 ... ``size`` - 1."""
         for row, columns in enumerate(zip(self.clean, self.corrupt, self.answers, self.wrong, strict=True), 1):
             for ids in columns:
                 if int(ids.min()) < 0 or int(ids.max()) >= size:
                     bad = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
                     raise InputError(
-                        f"task {self.name!r}, row {row}: token id {bad} lies outside the model's vocabulary"
+                        f"task {self.name!r}, row {row}: token id {bad} is outside the model's vocabulary"
                         f" of {size}: tokenise the prompts with the model's own tokenizer"
                     )
 

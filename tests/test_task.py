@@ -258,7 +258,7 @@ def test_what_a_tokenizer_returns_is_read():
 def test_ids_beyond_the_vocabulary_name_the_row():
     """An id that the model does not have is named."""
     task = Task.from_ids([[1, 2], [1, 50]], [[1, 3], [1, 3]], [1, 1], [2, 2])
-    with pytest.raises(InputError, match="row 2: token id 50 lies outside the model's vocabulary of 40"):
+    with pytest.raises(InputError, match="row 2: token id 50 is outside the model's vocabulary of 40"):
         task.check_vocabulary(40)
 
 

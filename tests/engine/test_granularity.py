@@ -256,7 +256,7 @@ def test_spans_that_no_node_can_have_are_refused():
         both.check_spans(("S", "T"))
     with pytest.raises(InputError, match="row 1: no token belongs to the span 'U'"):
         both.check_spans(("S", "U"))
-    with pytest.raises(InputError, match="lies outside the prompt"):
+    with pytest.raises(InputError, match="is outside the prompt"):
         Task.from_ids(task.clean, task.corrupt, [1], [2], spans=[{"S": 7}])
 
 
