@@ -18,7 +18,7 @@ from circuitsearch.batch import Batch
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair
 from circuitsearch.engine.verify import check_fit, verified
-from circuitsearch.errors import InputError, shortened, unknown
+from circuitsearch.errors import InputError, memory_named, shortened, unknown
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
@@ -241,7 +241,8 @@ class _Average:
 
     def __call__(self, method: Method) -> Tensor:
         """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
-        return sum(self._effects(method)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
+        with memory_named(self.experiment.memory):
+            return sum(self._effects(method)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
 
     def _effects(self, method: Method) -> Iterator[Tensor]:
         done = 0

@@ -84,9 +84,11 @@ def find(
     """
     plan = planned(model, task, faithfulness, method, recheck, tokenizer, settings)
     told = [ProgressBar()] if listeners is None else list(listeners)
-    stages = _Stages([*told, *([] if out is None else [RunFolder(Path(out))])])
+    stages = _Stages([*([] if out is None else [RunFolder(Path(out))]), *told])  # a result is kept, then told
     with stages.running(plan):
-        measured = stages.take("behaviour", lambda progress: behaviour(plan.whole, plan.whole.task))
+        measured = stages.take(
+            "behaviour", lambda progress: behaviour(plan.whole, plan.whole.task, tokenizer=plan.tokenizer)
+        )
         measured.check()
         scores = stages.take(
             "scores",

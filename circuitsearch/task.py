@@ -376,6 +376,11 @@ class Task:
         """How many of the pairs of prompts differ from one another; copies of a pair are no further evidence."""
         return len(set(self.prompt_digests()))
 
+    def distinct(self) -> Task:
+        """The task without copies of a pair of prompts."""
+        first = {digest: row for row, digest in reversed(list(enumerate(self.prompt_digests())))}
+        return self if len(first) == len(self) else self.subset(sorted(first.values()))
+
     def _repr_html_(self) -> str:
         return show.as_html(self)
 

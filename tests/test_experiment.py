@@ -155,12 +155,28 @@ def test_a_setup_depends_on_what_counts_alone(gpt2, task):
 
 def test_prompts_of_the_search_are_known_again(gpt2, task):
     """A report says how many of its prompts the search had."""
-    search, new = task.subset(range(8)), task.subset(range(6, 12))
+    count = len(task)
+    search, new = task.subset(range(count - 2)), task.subset(range(count - 4, count))
     circuit = cs.top(cs.score(gpt2, search, cs.EAP()), 60)
     report = cs.validate(gpt2, circuit, new, n_controls=0)
-    assert report.n_seen == 2 and "6 prompts, 2 of the search" in str(report)
-    assert "8 prompts of the search" in str(cs.validate(gpt2, circuit, search, n_controls=0))
-    assert "6 prompts" in str(cs.validate(gpt2, replace(circuit, setup=None), new, n_controls=0))
+    assert report.n_seen == 2 and "4 prompts, 2 of the search" in str(report)
+    assert f"{count - 2} prompts of the search" in str(cs.validate(gpt2, circuit, search, n_controls=0))
+    assert "4 prompts\n" in str(cs.validate(gpt2, replace(circuit, setup=None), new, n_controls=0))
+
+
+def test_copies_are_no_evidence(gpt2, task):
+    """The interval is that of the prompts without their copies, and the report says how many there were."""
+    some = task.subset(range(3))
+    circuit = cs.top(cs.score(gpt2, task, cs.EAP()), 60)
+    plain, copied = (cs.validate(gpt2, circuit, one, n_controls=0) for one in (some, some.subset([0, 1, 1, 2, 0])))
+    assert copied.faithfulness == plain.faithfulness and (copied.n, copied.n_copies) == (3, 2)
+    assert "without 2 copies" in str(copied) and "copies" not in str(plain)
+
+
+def test_the_likeliest_tokens_are_shown_where_they_are_not_the_answers(gpt2, task):
+    """Beside the answers, with their ranks, on the first prompt."""
+    found = cs.behaviour(gpt2, replace(task, answers=task.wrong, wrong=task.answers))
+    assert found.top1 < 0.5 and "the likeliest tokens are" in found.note and "rank" in found.note
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,11 @@ def find_again(
             f"{path} is of a run that was made from Python: its model and task have no names to load them by"
         )
     changed = {name: value for name, value in (("model", model), ("device", device)) if value is not None}
-    question = earlier.question.model_copy(update={"method": str(earlier.setup.method), "recheck": 0, **changed})
+    asked = earlier.question.model_copy(update=changed)
+    question = asked.model_copy(update={"method": str(earlier.setup.method), "recheck": 0})
     question.check()
     new = path.resolve().parent.with_name(f"{path.resolve().parent.name}-again")
-    folder = RunFolder(out or new, earlier.question, overwrite)
+    folder = RunFolder(out or new, asked, overwrite)
     finding = _found(question, folder, terminal, _SameRun(earlier, path))
     _compare(path.with_name("circuit.json"), finding.circuit, terminal)
     terminal.result(finding_as_json(question, finding))
@@ -79,7 +80,7 @@ def _found(question: Question, folder: RunFolder, terminal: Terminal, *listeners
         method=question.method_asked,
         recheck=question.recheck,
         tokenizer=tokenizer,
-        listeners=[narrator, *listeners, folder],
+        listeners=[*listeners, folder, narrator],
         **question.settings,
     )
     narrator.conclude(finding)

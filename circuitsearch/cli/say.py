@@ -62,6 +62,10 @@ def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:
         f"accuracy {measured.accuracy:.1%} (likeliest token right: {measured.top1:.1%}),"
         f" mean {measured.metric} {measured.clean:.3f}, with every edge ablated {measured.ablated:.3f}",
     )
+    if measured.accuracy == 0:
+        terminal.say("", "the model never prefers a right answer to a wrong one: expect no circuit of the behaviour")
+    if measured.note:
+        terminal.say("", measured.note)
 
 
 def scores(terminal: Terminal, scores: Scores, took: str) -> None:

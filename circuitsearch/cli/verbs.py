@@ -28,10 +28,10 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
     """Score every edge and write the scores; what is measured edge by edge is kept beside them until they are finished."""
     question.check()
     _check_writable(out)
-    model, _, task = question.load()
+    model, tokenizer, task = question.load()
     experiment = Experiment.of(model, task, **question.settings)
     say.describe_model(terminal, model, question)
-    measured = behaviour(experiment, task)
+    measured = behaviour(experiment, task, tokenizer=tokenizer)
     say.behaviour(terminal, measured)
     measured.check()
     journal = out.with_name(f"{out.name}.journal")

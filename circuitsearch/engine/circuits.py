@@ -12,6 +12,7 @@ from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, bytes_per_prompt, pairs
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
+from circuitsearch.errors import memory_named
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
@@ -85,9 +86,10 @@ class Evaluator:
         """Measure each metric (the task's if none is given) of the model itself on every prompt: one (N,) tensor for each."""
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(self.task), dtype=torch.float64) for _ in metrics]
-        for pair in self.pairs():
-            for metric, out in zip(metrics, values, strict=True):
-                out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
+        with memory_named(self.memory):
+            for pair in self.pairs():
+                for metric, out in zip(metrics, values, strict=True):
+                    out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
         return values
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
@@ -110,8 +112,9 @@ class Evaluator:
         """
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(masks), len(self.task), dtype=torch.float64) for _ in metrics]
-        for reference in self.references(near):
-            rows = reference.context.pair.batch.rows.cpu()
-            for out, found in zip(values, measure(reference, masks, *metrics), strict=True):
-                out[:, rows] = found
+        with memory_named(self.memory):
+            for reference in self.references(near):
+                rows = reference.context.pair.batch.rows.cpu()
+                for out, found in zip(values, measure(reference, masks, *metrics), strict=True):
+                    out[:, rows] = found
         return values

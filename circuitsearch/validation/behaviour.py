@@ -16,6 +16,9 @@ from circuitsearch.files import STRICT, read_json, write_json
 from circuitsearch.metrics import accuracy, top1
 from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.task import Task
+from circuitsearch.text import answers_beside
+
+MOSTLY = 0.5  # share of prompts whose likeliest token is right, below which the likeliest tokens are given
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Behaviour(MadeWith):
         Share of prompts where the most likely token of the vocabulary is a right answer.
     setup : Setup, optional
         What was measured.
+    note : str
+        Where the most likely token is mostly none of the right answers: which ones it is instead, on the first prompt.
     """
 
     __pydantic_config__ = STRICT
@@ -41,6 +46,7 @@ class Behaviour(MadeWith):
     accuracy: float
     top1: float
     setup: Setup | None = None
+    note: str = ""
 
     def _repr_html_(self) -> str:
         return show.as_html(self)
@@ -60,7 +66,7 @@ class Behaviour(MadeWith):
         return read_json(path, "a behaviour that a run wrote", cls)
 
 
-def behaviour(model: Any, task: Task, **settings: Unpack[Settings]) -> Behaviour:
+def behaviour(model: Any, task: Task, *, tokenizer: Any = None, **settings: Unpack[Settings]) -> Behaviour:
     """Measure what the model itself does on a task, before any circuit is searched for.
 
     Parameters
@@ -69,6 +75,8 @@ def behaviour(model: Any, task: Task, **settings: Unpack[Settings]) -> Behaviour
         A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
     task : Task
         Prompts.
+    tokenizer : optional
+        Names tokens in the note.
     **settings
         As of :class:`circuitsearch.Experiment`.
     """
@@ -76,4 +84,13 @@ def behaviour(model: Any, task: Task, **settings: Unpack[Settings]) -> Behaviour
     clean, right, best = experiment.evaluator.clean(task.metric, accuracy, top1)
     (ablated,) = experiment.evaluator.circuits(torch.zeros_like(experiment.graph.mask)[None])
     means = [float(values.mean()) for values in (clean, ablated, right, best)]
-    return Behaviour(*means, setup=experiment.setup)
+    note = _note(experiment, tokenizer) if means[-1] < MOSTLY else ""
+    return Behaviour(*means, setup=experiment.setup, note=note)
+
+
+def _note(experiment: Experiment, tokenizer: Any) -> str:
+    """The likeliest tokens after the first prompt, beside its answers."""
+    pair = next(iter(experiment.evaluator.pairs()))
+    row, logits, task = int(pair.batch.rows[0]), pair.clean[1][0], experiment.task
+    beside = answers_beside(logits, task.answers[row].tolist(), task.wrong[row].tolist(), tokenizer)
+    return f"after prompt {row + 1} {beside}"

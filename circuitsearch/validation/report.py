@@ -29,7 +29,10 @@ class Interval:
     high: Number
 
     def __str__(self) -> str:
-        return "not defined" if math.isnan(self.value) else f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        if math.isnan(self.value):
+            return "not defined"
+        ends = "no interval" if math.isnan(self.low) else f"{self.low:.3f}, {self.high:.3f}"
+        return f"{self.value:.3f} [{ends}]"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Report(MadeWith):
         What was measured, and on which prompts.
     n_seen : int, optional
         How many of the prompts the search had; None if it is not known what the circuit was found on.
+    n_copies : int
+        How many copies of prompts were left out.
     """
 
     __pydantic_config__ = STRICT
@@ -93,6 +98,7 @@ class Report(MadeWith):
     n_resamples: int
     setup: Setup | None = None
     n_seen: int | None = None
+    n_copies: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types."""
@@ -122,12 +128,9 @@ class Report(MadeWith):
     @property
     def prompts(self) -> str:
         """How many prompts, and whether the search had them."""
-        kind = {None: "prompts", 0: "held-out prompts", self.n: "prompts of the search"}
-        return (
-            f"{self.n:,} {kind[self.n_seen]}"
-            if self.n_seen in kind
-            else f"{self.n:,} prompts, {self.n_seen:,} of the search"
-        )
+        kind = {None: "prompts", 0: "held-out prompts", self.n: "prompts of the search"}.get(self.n_seen)
+        seen = f"{self.n:,} {kind}" if kind else f"{self.n:,} prompts, {self.n_seen:,} of the search"
+        return f"{seen}, without {self.n_copies:,} copies" if self.n_copies else seen
 
     def rows(self) -> list[tuple[str, str]]:
         """The numbers as (name, text); the last row, without a name, says what the intervals are."""

@@ -41,7 +41,8 @@ def validate(
     circuit : Circuit
         Every edge outside it is ablated.
     held_out : Task
-        Prompts that the search did not see; of those that it did, the report gives the number.
+        Prompts that the search did not see; of those that it did, the report gives the number. Copies of a pair are left
+        out, for they are no further evidence.
     n_resamples, confidence
         Of the BCa bootstrap over prompts.
     n_controls : int
@@ -58,10 +59,11 @@ def validate(
         If the circuit is one of another graph, the model does not do the task, there are fewer than two different prompts,
         or the ablation or the metric is not that of the search.
     """
-    experiment = Experiment.of(model, held_out, circuit, **settings)
+    task = held_out.distinct()
+    experiment = Experiment.of(model, task, circuit, **settings)
     _check_choices(n_resamples, confidence, n_controls)
     faithfulness, seed = Faithfulness(experiment), experiment.seed
-    values, kl, right = faithfulness.metrics(circuit.mask[None], held_out.metric, neg_kl, accuracy)
+    values, kl, right = faithfulness.metrics(circuit.mask[None], task.metric, neg_kl, accuracy)
     (model_right,) = experiment.evaluator.clean(accuracy)
     progress(1, 3)
     controls = _controls(faithfulness, len(circuit), n_controls, seed)
@@ -91,6 +93,7 @@ def validate(
         controls=controls,
         curve=curve,
         n_resamples=n_resamples,
+        n_copies=len(held_out) - len(task),
     )
 
 
@@ -107,7 +110,8 @@ def _ratio(circuit: np.ndarray, clean: np.ndarray, ablated: np.ndarray, axis: in
 
 
 def _kept(circuit: np.ndarray, model: np.ndarray, axis: int) -> np.ndarray:
-    return circuit.mean(axis) / model.mean(axis)
+    with np.errstate(invalid="ignore", divide="ignore"):  # not defined where the model is never right
+        return circuit.mean(axis) / model.mean(axis)
 
 
 def _controls(faithfulness: Faithfulness, n_edges: int, count: int, seed: int) -> tuple[float, ...]:
