@@ -14,6 +14,10 @@ CHECKS = {  # in the order of the page's columns
     "circuits": "random circuits in one joint batch after a shared prefix, against one plain run a prompt",
     "exact": "exact effects by replay, against plain runs without the edge",
     "slope": "EAP's scores, against finite differences, relative",
+    **{
+        name: f"a model in {name} as `from_pretrained` gives it: the full circuit's logits against its own, of the largest"
+        for name in ("float64", "float32", "bfloat16")
+    },
 }
 
 
@@ -61,12 +65,17 @@ def complete(found: Measurements) -> bool:
 HEAD = """# Model families
 
 {n} families are read as they are, each by a row that names its modules and nothing else. This page is written by the battery that
-checks them, on tiny random models in float64 (`pytest -n 0 -m "slow or not slow" tests/engine/test_architectures.py --models-page docs/models.md`), last on {date}
-with {versions}. Numbers are the largest differences found over all models of a family:
+checks them, on tiny random models (`pytest tests/engine/test_architectures.py -m "slow or not slow" -n 0 --models-page docs/models.md`),
+last on {date} with {versions}. Numbers are the largest differences found over all models of a family:
 """
 TAIL = """What a part is: **heads**, attention with a node a head, its keys and values at their own, native number; **mlp**, an MLP or a whole
 mixture of experts; **mixer**, what moves information between positions as one node: Mamba, RWKV, linear attention, and, with
 `Granularity(merged_heads=True)`, attention whose heads cannot be told apart. A model of a family is verified again whenever it is loaded.
+
+Most families compute norms, rotary angles and softmax in float32 whatever the model's dtype. For the first five columns the battery keeps
+them in float64 (`tests/exact.py`), so that an error in the engine cannot pass for rounding. Your own model is run as it is: in
+float64 its results agree with another order of additions to float32's rounding, and verification allows the rounding of the narrowest dtype that
+the model itself works in. The last three columns are of such models. In float16 a model may overflow by itself, which is said by name.
 
 No other family is read. Refused by name, with the reason:
 """

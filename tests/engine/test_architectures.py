@@ -7,14 +7,17 @@ here none does; should one, the slope would be off by orders of magnitude, and a
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from circuitsearch.ablation import Resample
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import pairs
+from circuitsearch.engine.reference import ReplayContext, run_reference
 from circuitsearch.engine.verify import verified
 from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, Exact
@@ -151,6 +154,22 @@ def test_exact_effects_equal_the_plain_run(every_model, measured):
         cut = plain_circuit(every_model, task, kept, corrupt.__getitem__).mean()
         measured("exact", (scores.values[row, column] - (clean - cut)).abs(), 1e-10)
     assert int(scores.scored.sum()) == len(set(edges))
+
+
+OWN_DTYPES = {"float64": 1e-4, "float32": 1e-4, "bfloat16": 1 / 8}  # of the largest logit
+
+
+@pytest.mark.rounded
+def test_a_users_own_model_is_read(every_model, measured):
+    """With nothing kept from turning to float32, the circuit of all edges gives the model's own logits, in every dtype."""
+    task = random_task(n=2, length=7)
+    for name, bound in OWN_DTYPES.items():
+        model = copy.deepcopy(every_model).to(getattr(torch, name))
+        described = verified(model, task, granularity_of(model))
+        for pair in pairs(described, task, Resample()):
+            own = model(pair.batch.clean).logits[:, -1]
+            full = run_reference(ReplayContext(pair), described.graph.mask).logits
+            measured(name, (full - own).abs().max() / own.abs().max(), bound)
 
 
 def test_prefix_changes_nothing(every_model):
