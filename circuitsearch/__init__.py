@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from circuitsearch.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from circuitsearch import instruments as instruments
     from circuitsearch import tasks as tasks
@@ -65,8 +67,6 @@ if TYPE_CHECKING:
     from circuitsearch.validation import Report as Report
     from circuitsearch.validation import behaviour as behaviour
     from circuitsearch.validation import validate as validate
-
-__version__ = "0.1.0"
 
 # Where each public name lives. No submodule may bear the name of one of them, or importing it would hide the name.
 _HOMES = {

@@ -7,11 +7,10 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict, Unpack
 
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
 
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.batch import Batch

@@ -7,9 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
-
-from typing_extensions import Unpack
+from typing import Any, TypeVar, Unpack
 
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings

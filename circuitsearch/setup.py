@@ -192,7 +192,7 @@ def _difference(name: str, one: Setup, other: Setup) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result may depend on."""
-    from circuitsearch import __version__
+    from circuitsearch.version import __version__
 
     packages = ("torch", "transformers", "tokenizers", "numpy", "scipy", "networkx")
     own = {"python": platform.python_version(), "circuitsearch": __version__}

@@ -17,7 +17,7 @@ PACKAGE = Path(cs.__file__).parent
 
 # From the lowest layer up: a package or module imports from lower layers only, so that there can be no circle.
 LAYERS = [
-    {"errors", "escape", "colours", "progress", "show", "batch"},
+    {"version", "errors", "escape", "colours", "progress", "show", "batch"},
     {"files", "journal", "devices", "text", "knobs", "registry", "setup", "blocks", "metrics"},
     {"granularity", "names", "metric_contract", "task_file"},
     {"graph", "task"},
@@ -67,7 +67,7 @@ def imported(file: Path) -> set[str]:
             names |= {f"circuitsearch.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(str(node.module))
-    return {name.split(".")[1] for name in names if name.startswith("circuitsearch.")} - {"__version__"}
+    return {name.split(".")[1] for name in names if name.startswith("circuitsearch.")}
 
 
 def lower(name: str) -> set[str]:

@@ -34,7 +34,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from circuitsearch import __version__
+        from circuitsearch.version import __version__
 
         print(f"circuitsearch {__version__}")
         raise typer.Exit

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.engine.circuits import Evaluator

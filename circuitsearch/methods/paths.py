@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
 
 from circuitsearch import show
 from circuitsearch.engine.path_patching import patch_paths

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
 
 from circuitsearch.circuit import Certificate, Circuit
 from circuitsearch.errors import InputError

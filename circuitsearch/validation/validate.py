@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from torch import Tensor
-from typing_extensions import Unpack
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
