@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def files() -> Iterator[tuple[str, Path]]:
 
 
 def imported(file: Path) -> set[str]:
-    """What a file imports, wherever in it; what only a type checker reads does not count."""
+    """Modules of ours that a file imports, wherever in it; what only a type checker reads does not count."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     typing_only = {
         node
@@ -63,11 +64,15 @@ def imported(file: Path) -> set[str]:
             continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "circuitsearch":
-            names |= {f"circuitsearch.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add(str(node.module))
-    return {name.split(".")[1] for name in names if name.startswith("circuitsearch.")}
+            names |= {_module(str(node.module), alias.name) for alias in node.names}
+    return {name for name in names if name.startswith("circuitsearch.")}
+
+
+def _module(package: str, name: str) -> str:
+    """The module that ``from package import name`` loads: the name itself may be one."""
+    place = PACKAGE.parent.joinpath(*package.split("."), name)
+    return f"{package}.{name}" if place.with_suffix(".py").is_file() or place.is_dir() else package
 
 
 def lower(name: str) -> set[str]:
@@ -81,8 +86,15 @@ def test_imports_run_one_way(name: str, file: Path):
     if name in ("__init__", "__main__"):
         return
     assert name in LAYER_OF, f"give {name} a place in LAYERS"
-    above = imported(file) - lower(name) - {name}
+    above = {module.split(".")[1] for module in imported(file)} - lower(name) - {name}
     assert not above, f"{file.relative_to(PACKAGE)} may not import {', '.join(sorted(above))}"
+
+
+def test_no_circle_of_modules():
+    """Within a package too, and with imports inside functions, modules can be put in an order."""
+    own = {file: ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for _, file in files()}
+    order = TopologicalSorter({name.removesuffix(".__init__"): imported(file) for file, name in own.items()})
+    order.prepare()  # raises a CycleError that names the circle
 
 
 def run(code: str) -> str:
