@@ -66,15 +66,22 @@ def mutants(file: str) -> list[Mutant]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     found: list[Mutant] = []
     for place, node in enumerate(ast.walk(tree)):
-        node.place = place  # pyright: ignore[reportAttributeAccessIssue]
-    decides = {getattr(node, "place", None) for node in ast.walk(_code_only(tree))}
+        node.__dict__["place"] = place
+    decides = {place_of(node) for node in ast.walk(_code_only(tree))}
     for node in ast.walk(tree):
-        if node.place not in decides:  # pyright: ignore[reportAttributeAccessIssue]
+        if place_of(node) not in decides:
             continue
         for what, new in _changes(node):
-            changed = ast.fix_missing_locations(_Replace(node.place, new).visit(copy.deepcopy(tree)))  # pyright: ignore[reportAttributeAccessIssue]
-            found.append(Mutant(file, len(found), node.lineno, what, changed))  # pyright: ignore[reportAttributeAccessIssue]
+            changed = copy.deepcopy(tree)
+            _Replace(place_of(node), new).visit(changed)
+            line: int = node.__dict__["lineno"]
+            found.append(Mutant(file, len(found), line, what, ast.fix_missing_locations(changed)))
     return found
+
+
+def place_of(node: ast.AST) -> int:
+    """Which node of its tree it is; -1 for one that was made."""
+    return getattr(node, "place", -1)
 
 
 def _code_only(tree: ast.Module) -> ast.Module:
@@ -147,7 +154,7 @@ class _Replace(ast.NodeTransformer):
         self.place, self.new = place, new
 
     def visit(self, node: ast.AST) -> ast.AST:
-        return self.new if node.place == self.place else self.generic_visit(node)  # pyright: ignore[reportAttributeAccessIssue]
+        return self.new if place_of(node) == self.place else self.generic_visit(node)
 
 
 class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -118,7 +118,7 @@ def any_model(request):
     return tiny_model(request.param)
 
 
-@pytest.fixture(scope="session", params=slow_but(REPRESENTATIVE, CONFIGS))
+@pytest.fixture(scope="session", params=slow_but(USUAL, CONFIGS))
 def every_model(request):
     """A model of every family in turn, in float64."""
     return tiny_model(request.param)
