@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,9 @@ def _measurement(path: Path, number: int, entry: dict[str, Any]) -> tuple[str, l
     key, prompts, values = entry.get("key"), entry.get("prompts"), entry.get("values")
     if not (isinstance(key, str) and isinstance(prompts, list) and isinstance(values, list)):
         raise _damaged(path, number)
-    if len(prompts) != len(values) or not all(isinstance(row, list) and _finite(row) for row in values):
+    if len(prompts) != len(values) or not all(isinstance(prompt, int) for prompt in prompts):
+        raise _damaged(path, number)
+    if not all(isinstance(row, list) and _finite(row) for row in values):
         raise _damaged(path, number)
     return key, prompts, values
 
@@ -122,7 +124,7 @@ def _damaged(path: Path, number: int) -> InputError:
 
 
 def _finite(row: list[float]) -> bool:
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in row)
+    return all(isinstance(value, int | float) and abs(value) <= sys.float_info.max for value in row)
 
 
 def _check_finite(key: str, prompts: Sequence[int], values: Values) -> None:

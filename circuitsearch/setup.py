@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor
 
 from circuitsearch.errors import InputError, shortened
@@ -30,6 +30,11 @@ class Spec(BaseModel):
 
     name: str
     knobs: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("knobs")
+    @classmethod
+    def _check_knobs(cls, knobs: dict[str, Any]) -> dict[str, Any]:
+        return {name: _as_written(knob) for name, knob in knobs.items()}
 
     @classmethod
     def of(cls, value: Any) -> Spec:
@@ -75,6 +80,18 @@ def _as_data(knob: Any) -> Any:
     if hasattr(knob, "digest"):
         return {"task": getattr(knob, "name", ""), "sha256": knob.digest()}
     return Spec.of(knob).model_dump()
+
+
+def _as_written(data: Any) -> Any:
+    """A knob that was read from a file, once it is known to be what :func:`_as_data` gives."""
+    if isinstance(data, list):
+        return [_as_written(each) for each in data]
+    if not isinstance(data, dict) or isinstance(data.get("sha256"), str):
+        return data
+    try:
+        return Spec.model_validate(data, strict=True).model_dump()
+    except ValidationError:
+        raise ValueError("a knob is neither a value, nor a method or ablation with its name, nor a digest") from None
 
 
 def _is_whole(data: Any) -> bool:

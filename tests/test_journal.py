@@ -65,6 +65,8 @@ def test_a_flipped_bit_anywhere_is_noticed(tmp_path):
         {"key": "x", "prompts": [0], "values": [[None]]},
         {"key": 3, "prompts": [0], "values": [[1.0]]},
         {"key": "x", "values": [[1.0]]},
+        {"key": "x", "prompts": [[0]], "values": [[1.0]]},
+        {"key": "x", "prompts": [0], "values": [[10**400]]},
     ],
 )
 def test_a_line_of_another_shape_is_refused(tmp_path, entry):

@@ -11,14 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
-from transformers import GPT2Config, GPT2LMHeadModel
-
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import main
 from circuitsearch.graph import Graph
 
 from .files import sentence
+from .made import made
 from .watch import Outcome, Wrong, watched
 
 Command = tuple[str, ...]
@@ -54,7 +52,7 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "__import__('os').getcwd()", "EAPIG(steps=10**9**9)", "[1]", "1", "EAPIG(5, 5, 5)", "(" * 5000, LONG, "\udcff",
         ),
     ),
-    "--ablation": (("find", "score", "validate"), ("meen", "", "mean(over=3)", "Mean(1, 2, 3)", "Zero", "mean(", LONG)),
+    "--ablation": (("find", "score", "validate"), ("meen", "", "mean(over=3)", "Mean(1, 2, 3)", "Zero(1)", "mean(", LONG)),
     "--spans": (SCORE_VERBS, ("", "S,S", "rest", "a b", "@", "nope", "\udcff", LONG)),
     "--positions": (SCORE_VERBS, ("-1", "x", "7", "1000000000000", "9" * 5000)),
     "--neurons": (SCORE_VERBS, ("x", "-1", "99", "0,,1", "1.5", "", "9" * 5000)),
@@ -196,14 +194,11 @@ def _filled(word: str, names: dict[str, str]) -> str:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """A tiny model, a task that it does, a run, and files of other kinds; their paths by name."""
-    paths = {name: folder / name for name in ("tiny", "run", "folder", "full", "text", "binary", "other")}
-    paths |= {"task": folder / "mine.jsonl", "empty": folder / "empty.jsonl", "huge": folder / "huge.json"}
-    torch.manual_seed(0)
-    sizes = dict(n_layer=2, n_head=2, n_embd=16, vocab_size=40, n_positions=12, bos_token_id=0, eos_token_id=0)
-    model = GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=0.3)).eval()  # pyright: ignore[reportArgumentType]
-    model.save_pretrained(paths["tiny"])
-    paths["task"].write_text("".join(json.dumps(row) + "\n" for row in _rows(model)))
+    """The names in braces: a model, a task, a run, and files and folders that are none of these."""
+    paths = {name: folder / name for name in ("folder", "full", "text", "binary", "other")}
+    paths |= {"empty": folder / "empty.jsonl", "huge": folder / "huge.json"}
+    for name, path in made().items():
+        paths[name] = Path(shutil.copytree(path, folder / name) if path.is_dir() else shutil.copy(path, folder))
     paths["folder"].mkdir()
     paths["full"].mkdir()
     (paths["full"] / "thesis.tex").write_text("x")
@@ -211,22 +206,9 @@ def _files(folder: Path) -> dict[str, str]:
     paths["empty"].write_text("")
     paths["binary"].write_bytes(bytes(range(256)) * 4)
     Circuit.from_edges(Graph(1, 1, 1), [("embed", "m0<in>"), ("m0", "logits")]).save(paths["other"])
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert main(["find", str(paths["task"]), "--model", str(paths["tiny"]), "--out", str(paths["run"])]) == 0
-        assert (
-            main(["score", "ioi", "--n", "2", "--method", "eap", "--out", str(folder / "ioi.safetensors")]) == 0
-        )  # warm
     manifest = json.loads((paths["run"] / "manifest.json").read_text())
-    paths["huge"].write_text(json.dumps(manifest).replace('"n": 16', '"n": 1000000000000'))
+    manifest["question"]["n"] = manifest["setup"]["n"] = 10**12
+    paths["huge"].write_text(json.dumps(manifest))
+    with contextlib.redirect_stdout(io.StringIO()):  # what is loaded once does not count
+        assert main(["score", "ioi", "--n", "2", "--method", "eap", "--out", str(folder / "ioi.safetensors")]) == 0
     return {name: str(path) for name, path in paths.items()}
-
-
-def _rows(model: GPT2LMHeadModel) -> list[dict[str, object]]:
-    """The answer is the token that the model itself raises most, the wrong one that it lowers most."""
-    clean = torch.randint(40, (16, 6), generator=torch.Generator().manual_seed(0))
-    corrupt = clean.clone()
-    corrupt[:, 2] = (corrupt[:, 2] + 1) % 40
-    with torch.no_grad():
-        change = model(clean).logits[:, -1] - model(corrupt).logits[:, -1]  # (16, 40)
-    columns = zip(clean.tolist(), corrupt.tolist(), change.argmax(-1).tolist(), change.argmin(-1).tolist(), strict=True)
-    return [dict(zip(("clean_ids", "corrupt_ids", "answer_id", "wrong_id"), row, strict=True)) for row in columns]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
 
 import circuitsearch as cs
 from circuitsearch.circuit import Certificate, Circuit
@@ -19,10 +19,13 @@ from circuitsearch.figures import caption_for
 from circuitsearch.graph import Graph
 from circuitsearch.instruments.lens import TunedLens
 from circuitsearch.journal import Journal
+from circuitsearch.registry import ABLATIONS, METHODS
 from circuitsearch.roles import roles_of
-from circuitsearch.run import Choices, Manifest, versions
+from circuitsearch.run import Manifest
 from circuitsearch.scores import Agreement, Scores
-from circuitsearch.validation.report import CurvePoint, Interval, Report
+from circuitsearch.validation import Behaviour, Interval, Report
+
+from .made import copied, made
 
 GRAPHS = (
     Graph(2, 4, 2),
@@ -44,7 +47,8 @@ class Reader:
 
 
 def _circuits(folder: Path) -> list[Path]:
-    return [_circuit(folder / f"circuit-{index}.json", graph) for index, graph in enumerate(GRAPHS)]
+    made_up = [_circuit(folder / f"circuit-{index}.json", graph) for index, graph in enumerate(GRAPHS)]
+    return [*made_up, copied("circuit.json", folder)]
 
 
 def _circuit(path: Path, graph: Graph) -> Path:
@@ -65,12 +69,9 @@ def _use_circuit(path: Path) -> object:
 
 
 def _report(folder: Path) -> list[Path]:
-    one, unknown = Interval(0.9, 0.8, 1.0), Interval(math.nan, math.nan, math.nan)
-    curve = (CurvePoint(1, 0.1, 0.2), CurvePoint(9, 0.9, 0.8, 0.7, 0.9))
-    numbers = (1.0, 0.0, 0.9, 0.0, 0.5, (0.1, 0.2), curve, 0, 100)
-    report = Report("ioi", 9, "logit_diff", "Resample()", 0.95, 9, 46, one, one, one, unknown, *numbers)
-    report.save(folder / "report.json")
-    return [folder / "report.json"]
+    found, unknown = Report.load(copied("report.json", folder)), Interval(math.nan, math.nan, math.nan)
+    replace(found, accuracy_kept=unknown, setup=None).save(folder / "report-2.json")
+    return [folder / "report.json", folder / "report-2.json"]
 
 
 def _use_report(path: Path) -> object:
@@ -83,33 +84,27 @@ def _scores(folder: Path) -> list[Path]:
     files = []
     for index, graph in enumerate(GRAPHS):
         values = torch.randn(graph.mask.shape, dtype=torch.float64) * graph.mask
-        found = Scores(
-            graph, values, "EAP()", "logit_diff", "Resample()", "ioi", 9, values, Agreement(3, math.nan, 1.0)
-        )
+        found = Scores(graph, values, None, values, Agreement(3, math.nan, 1.0))
         files.append(folder / f"scores-{index}.safetensors")
         found.save(files[-1])
-    return files
+    return [*files, copied("scores.safetensors", folder)]
 
 
 def _use_scores(path: Path) -> object:
     scores = Scores.load(path)
     scores.save(path)
-    return str(scores), scores.top(3), scores.to_dict(), Scores.load(path).rankings()
-
-
-def _manifest(folder: Path) -> list[Path]:
-    choices = Choices(
-        model="pico", weights_sha256="0" * 64, task="ioi", task_sha256="1" * 64, n=256, seed=0, train_fraction=0.5,
-        method="EAPIG(steps=5)", ablation="resample", metric="logit_diff", faithfulness=0.9, dtype="float32", device="cpu",
-    )  # fmt: skip
-    manifest = Manifest(choices=choices, versions=versions(), outputs={"circuit.json": "2" * 64})
-    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1))
-    return [folder / "manifest.json"]
+    rebuilt = None if scores.setup is None else ABLATIONS.rebuild(scores.setup.ablation)
+    return str(scores), scores.top(3), scores.to_dict(), Scores.load(path).rankings(), rebuilt
 
 
 def _use_manifest(path: Path) -> object:
     manifest = Manifest.load(path)
-    return manifest.choices.differences(manifest.choices), manifest.model_dump_json()
+    method = None if manifest.setup.method is None else METHODS.rebuild(manifest.setup.method)
+    return manifest.differences(manifest), manifest.model_dump_json(), str(manifest.setup.method), method
+
+
+def _use_behaviour(path: Path) -> object:
+    return str(Behaviour.load(path))
 
 
 def _roles(folder: Path) -> list[Path]:
@@ -142,8 +137,15 @@ def _use_journal(path: Path) -> object:
 
 
 def _ids(folder: Path) -> list[Path]:
-    row = {"clean_ids": [1, 2, 3], "corrupt_ids": [1, 4, 3], "answer_id": 5, "wrong_id": [6, 7], "spans": {"S": [1]}}
-    rows = [row, row | {"clean_ids": [2, 2, 3], "group": "a"}]
+    row = {
+        "clean_ids": [1, 2, 3],
+        "corrupt_ids": [1, 4, 3],
+        "answer_id": 5,
+        "wrong_id": [6, 7],
+        "spans": {"S": [1]},
+        "group": "a",
+    }
+    rows = [row, row | {"clean_ids": [2, 2, 3]}]
     (folder / "ids.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     return [folder / "ids.jsonl"]
 
@@ -169,15 +171,8 @@ def _tokenizer() -> Any:
     return cs.load("pico")[1]
 
 
-def _model(folder: Path) -> Path:
-    torch.manual_seed(0)
-    sizes = dict(n_layer=2, n_head=2, n_embd=16, vocab_size=40, n_positions=12, bos_token_id=0, eos_token_id=0)
-    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder, max_shard_size="10KB")  # pyright: ignore[reportArgumentType]
-    return folder
-
-
 def _in_model(name: str) -> Callable[[Path], list[Path]]:
-    return lambda folder: [_model(folder) / name]
+    return lambda folder: [Path(shutil.copytree(made()["tiny"], folder, dirs_exist_ok=True)) / name]
 
 
 def _use_model(path: Path) -> object:
@@ -188,8 +183,9 @@ READERS = {
     reader.name: reader
     for reader in (
         Reader("circuit.json", "json", 0.22, _circuits, _use_circuit),
-        Reader("report.json", "json", 0.12, _report, _use_report),
-        Reader("manifest.json", "json", 0.08, _manifest, _use_manifest),
+        Reader("report.json", "json", 0.08, _report, _use_report),
+        Reader("manifest.json", "json", 0.08, lambda folder: [copied("manifest.json", folder)], _use_manifest),
+        Reader("behaviour.json", "json", 0.04, lambda folder: [copied("behaviour.json", folder)], _use_behaviour),
         Reader("scores.safetensors", "safetensors", 0.16, _scores, _use_scores),
         Reader("scores.journal", "journal", 0.1, _journal, _use_journal),
         Reader("roles", "json", 0.06, _roles, _use_roles),

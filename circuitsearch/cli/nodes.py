@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from circuitsearch.errors import InputError
+import re
+
+from circuitsearch.errors import InputError, shortened
 from circuitsearch.granularity import Granularity
 from circuitsearch.setup import Spec
 
@@ -18,8 +20,8 @@ def granularity_asked(
         If ``neurons`` are no block numbers, or the options do not go together.
     """
     blocks = [] if neurons is None else [number.strip() for number in neurons.split(",")]
-    if not all(number.isdecimal() for number in blocks):
-        raise InputError(f"--neurons takes the numbers of blocks, as in 3,4, not {neurons!r}")
+    if not all(re.fullmatch(r"\d{1,5}", number) for number in blocks):
+        raise InputError(f"--neurons takes the numbers of blocks, as in 3,4, not {shortened(repr(neurons))}")
     nodes = Granularity(
         merged_heads=merge_heads,
         query_heads=query_heads,

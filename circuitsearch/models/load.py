@@ -192,9 +192,9 @@ def _model_type(source: Source) -> tuple[str, Any]:
         raise InputError(f"the model folder {source.name} has no config.json: give a folder that save_pretrained wrote")
     try:
         config, _ = PreTrainedConfig.get_config_dict(source.place, **source.files)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever transformers raises on a config.json that is no object, or nested without end
         raise InputError(f"the config.json of {source.name} cannot be read: {_first_line(error)}") from None
-    if "model_type" not in config:
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise InputError(
             f"the config.json of {source.name} names no model_type: give a folder that save_pretrained wrote"
         )

@@ -77,7 +77,7 @@ def test_held_out_templates_are_new(name: str, tokenizer: Any) -> None:
 
 
 @all_tasks
-@pytest.mark.parametrize("n", [0, -3])
+@pytest.mark.parametrize("n", [0, -3, 10**12])
 def test_no_examples_is_refused(make: Callable[..., Task], n: int, tokenizer: Any) -> None:
     with pytest.raises(ValueError, match=rf"{make.__name__}: n must be 1 to 1,000,000"):
         make(tokenizer, n=n)
