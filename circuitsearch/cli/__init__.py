@@ -38,7 +38,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=arguments, prog_name="circuitsearch", standalone_mode=False)
     except typer.TyperException as error:
-        return _refuse(error.format_message())
+        if sys.argv[1:] if arguments is None else arguments:
+            return _refuse(error.format_message())
+        print(error.format_message(), file=sys.stderr)  # without a verb it is the help, of many lines
+        return WRONG_INPUT
     return _goodbye() if code == INTERRUPTED else int(code or 0)
 
 
