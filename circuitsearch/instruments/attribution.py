@@ -91,7 +91,7 @@ def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> Direc
     Parameters
     ----------
     model
-        A Hugging Face causal language model in evaluation mode.
+        A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
     task : Task
         Prompts, their answers, and the position at which they are read.
     against_wrong : bool

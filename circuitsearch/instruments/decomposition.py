@@ -60,7 +60,7 @@ def decompose(model: Any, task: Task, *, spans: Sequence[str] = (), tokenizer: A
     Parameters
     ----------
     model
-        A Hugging Face causal language model in evaluation mode.
+        A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
     task : Task
         Prompts.
     spans : sequence of str

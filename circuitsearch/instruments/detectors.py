@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,8 +32,10 @@ class Looked:
 
     Attributes
     ----------
+    model
+        A Hugging Face causal language model, or an experiment.
     described : Described
-        The model.
+        The same with its parts named.
     twice : Task
         Prompts that say ``half`` random tokens twice, after ``start`` others.
     went : tuple of Tensor
@@ -46,6 +48,7 @@ class Looked:
         Of the shuffle; None where nothing is shuffled.
     """
 
+    model: Any
     described: Described
     twice: Task
     start: int
@@ -363,18 +366,18 @@ class SInhibition(Detector):
     def score(self, looked: Looked) -> Tensor:
         assert looked.task is not None
         described = looked.described
-        effects = direct_sweep(described.model, looked.task, [f"{mover}<q>" for mover in self.movers]).values
+        effects = direct_sweep(looked.model, looked.task, [f"{mover}<q>" for mover in self.movers]).values
         graph = described.graph.base
         of_heads = torch.stack([effects[graph.parts[index].rows] for index, _ in described.heads]) / self.together
         return torch.where(looks_between(described, looked.task, END, SECOND_SUBJECT) >= LOOKS, of_heads, 0.0)
 
 
-def inhibition(described: Described, task: Task, movers: Sequence[str]) -> SInhibition | None:
+def inhibition(model: Any, described: Described, task: Task, movers: Sequence[str]) -> SInhibition | None:
     """The detector of what steers these name movers; None if nothing does."""
     graph = described.graph.base
     ports = [f"{mover}<q>" for mover in movers]
     first = min(graph.visible_writers(graph.reader_index[port]) for port in ports)
-    together = direct_effect(described.model, task, graph.writers[:first], ports)
+    together = direct_effect(model, task, graph.writers[:first], ports)
     return SInhibition(tuple(movers), together) if together > 0 else None
 
 

@@ -143,12 +143,13 @@ def head_roles(
         raise InputError(f"a null needs at least one shuffle of the prompts, not {shuffles}")
     described = subject(model, task or _any_prompt())
     if not list(described.heads):
-        raise InputError(f"a {model.config.model_type!r} model has no heads that can be told apart")
-    found = _Found(*_prompts(described, task, tokenizer, shuffles, seed), shuffles, progress)
+        raise InputError(f"a {described.model.config.model_type!r} model has no heads that can be told apart")
+    looked, nulls = _prompts(model, described, task, tokenizer, shuffles, seed)
+    found = _Found(looked, nulls, shuffles, progress)
     for detector in usable(task):
         found.measure(detector)
     if task is not None and (movers := found.heads_given(NameMover.name)):
-        steering = inhibition(described, task, movers)
+        steering = inhibition(model, described, task, movers)
         if steering is not None:
             found.measure(steering)
     return found.result(task)
@@ -159,7 +160,7 @@ def _any_prompt() -> Task:
 
 
 def _prompts(
-    described: Described, task: Task | None, tokenizer: Any, shuffles: int, seed: int
+    model: Any, described: Described, task: Task | None, tokenizer: Any, shuffles: int, seed: int
 ) -> tuple[Looked, list[Looked]]:
     """What is looked at, and its shuffled copies."""
     twice, start, half = drawn_twice(described, SAID_TWICE, tokenizer, seed)
@@ -169,8 +170,8 @@ def _prompts(
     for each in range(1, shuffles + 1):
         mixed, went = shuffled(twice, seed + each, keep=start)
         other = None if task is None else shuffled(task, seed + each, keep=start, last=True)[0]
-        nulls.append(Looked(described, mixed, start, half, went, other, difference, seed + each))
-    return Looked(described, twice, start, half, in_place, task, difference), nulls
+        nulls.append(Looked(model, described, mixed, start, half, went, other, difference, seed + each))
+    return Looked(model, described, twice, start, half, in_place, task, difference), nulls
 
 
 def _difference(described: Described, task: Task) -> float:

@@ -136,7 +136,7 @@ def logit_lens(
     Parameters
     ----------
     model
-        A Hugging Face causal language model in evaluation mode.
+        A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
     task : Task
         Prompts with their answers.
     spans : sequence of str

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.engine.trace import Taps, run, tap_before
-from circuitsearch.engine.verify import verified
+from circuitsearch.engine.verify import check_fit, verified
 from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
-from circuitsearch.models.describe import Described
+from circuitsearch.models.describe import Described, describe
 from circuitsearch.models.parts import Heads
 from circuitsearch.names import PORTS
 from circuitsearch.task import Task
@@ -29,8 +30,16 @@ DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, beside the mod
 
 
 def subject(model: Any, task: Task) -> Described:
-    """The model described and verified, and its task found to fit; heads that cannot be told apart are read as a mixer."""
-    return verified(model, task, Granularity(merged_heads=True))
+    """The model with its parts named, verified with its task; an experiment's model is verified already.
+
+    Attention whose heads are not separate is read as a mixer.
+    """
+    nodes = Granularity(merged_heads=True)
+    if not isinstance(model, Experiment):
+        return verified(model, task, nodes)
+    described = describe(model.described.model, nodes)
+    check_fit(described, task)
+    return described
 
 
 def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY) -> int:

@@ -241,7 +241,7 @@ def activation_patching(
     Parameters
     ----------
     model
-        A Hugging Face causal language model in evaluation mode.
+        A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
     task : Task
         Clean and corrupt prompts, and the metric. One prompt and its counterfactual are a task too: :func:`prompt_pair`.
     site : Site, optional

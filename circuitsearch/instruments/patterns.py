@@ -73,7 +73,7 @@ def attention(model: Any, task: Task, heads: Sequence[str] = (), *, tokenizer: A
     Parameters
     ----------
     model
-        A Hugging Face causal language model in evaluation mode.
+        A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
     task : Task
         Prompts of one length.
     heads : sequence of str

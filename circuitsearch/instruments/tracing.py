@@ -141,7 +141,7 @@ def causal_trace(
     Parameters
     ----------
     model
-        A Hugging Face causal language model in evaluation mode.
+        A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
     task : Task
         Prompts and right answers; corrupt prompts are not used.
     subject_span : str

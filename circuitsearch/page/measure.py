@@ -57,7 +57,7 @@ def evidence(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) ->
 def circuit_runs(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) -> Evidence:
     """Run a circuit on an experiment's first prompts, as it is and without each of its nodes."""
     task = experiment.task
-    some = experiment.on(task.subset(range(min(N_MEASURED, len(task)))))
+    some = experiment if len(task) <= N_MEASURED else experiment.on(task.subset(range(N_MEASURED)))
     measure = Faithfulness(some)
     (values,) = measure.metrics(circuit.mask[None], near=circuit.mask)
     prompts = _prompts(some.task, tokenizer, measure.clean, values[0], measure.ablated)
