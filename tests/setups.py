@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from circuitsearch.ablation import Resample
@@ -27,3 +28,8 @@ def made_up(task: str = "ioi", n: int = 8, **others: Any) -> Setup:
         "method": Spec.of(EAP()),
     }
     return Setup(**content | others)
+
+
+def with_setup(result: Any, **others: Any) -> Any:
+    """The same result with a setup in which something is different."""
+    return replace(result, setup=result.setup.model_copy(update=others))

@@ -40,14 +40,14 @@ def evidence(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) ->
     tokenizer : optional
         Names the tokens; without it they are shown as ids.
     """
-    model, task = experiment.described.model, experiment.task
+    task = experiment.task
     some = task.subset(range(min(N_LOOKED_AT, len(task))))
     nodes = {name: name.partition("@")[0] for name in circuit.nodes}  # a node of a span is measured as a whole
     return replace(
         circuit_runs(experiment, circuit, tokenizer),
-        direct=_of_nodes(nodes, _direct(model, some)),
-        roles=_of_nodes(nodes, _roles(model, some, tokenizer)),
-        attention=_of_nodes(nodes, _attention(model, some, sorted(set(nodes.values())))),
+        direct=_of_nodes(nodes, _direct(experiment, some)),
+        roles=_of_nodes(nodes, _roles(experiment, some, tokenizer)),
+        attention=_of_nodes(nodes, _attention(experiment, some, sorted(set(nodes.values())))),
     )
 
 
@@ -109,24 +109,24 @@ def _of_nodes(nodes: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, A
     return {name: found[whole] for name, whole in nodes.items() if whole in found}
 
 
-def _direct(model: Any, task: Task) -> dict[str, float]:
+def _direct(experiment: Experiment, task: Task) -> dict[str, float]:
     try:
-        found = direct_logit(model, task)
+        found = direct_logit(experiment, task)
     except InputError:  # logits that are no sum of what writers add
         return {}
     return dict(zip(found.writers, found.values.tolist(), strict=True))
 
 
-def _roles(model: Any, task: Task, tokenizer: Any) -> dict[str, tuple[str, ...]]:
-    if sum(each.numel() for each in model.parameters()) > LARGEST_SEARCHED:
+def _roles(experiment: Experiment, task: Task, tokenizer: Any) -> dict[str, tuple[str, ...]]:
+    if sum(each.numel() for each in experiment.described.model.parameters()) > LARGEST_SEARCHED:
         return {}
     try:
-        return head_roles(model, task, tokenizer=tokenizer, shuffles=2).by_head
+        return head_roles(experiment, task, tokenizer=tokenizer, shuffles=2).by_head
     except InputError:  # no heads that can be told apart
         return {}
 
 
-def _attention(model: Any, task: Task, names: Sequence[str]) -> dict[str, list[Tensor]]:
+def _attention(experiment: Experiment, task: Task, names: Sequence[str]) -> dict[str, list[Tensor]]:
     """Patterns of these heads on the first prompts, as many as the page has room for."""
     heads = [name for name in names if ".h" in name]
     patterns: dict[str, list[Tensor]] = {head: [] for head in heads}
@@ -136,7 +136,7 @@ def _attention(model: Any, task: Task, names: Sequence[str]) -> dict[str, list[T
         if room < 0:
             break
         try:
-            found = attention(model, task.subset([row]), heads)
+            found = attention(experiment, task.subset([row]), heads)
         except InputError:  # a family whose patterns cannot be read
             return {}
         for head, pattern in zip(found.heads, found.patterns, strict=True):

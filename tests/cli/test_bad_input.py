@@ -47,7 +47,7 @@ def find(task: object, model: object = "pico", *more: object) -> tuple[object, .
         (("fnd", "ioi"), ("verb", "'fnd'", "'find'")),
         (("find", "iio"), ("task", "'iio'", "'ioi'")),
         (("find", "ioi", "--method", "epa"), ("method", "'epa'", "'eap'")),
-        (("find", "ioi", "--method", "EAPIG(stepz=3)"), ("EAPIG(stepz=3)",)),
+        (("find", "ioi", "--method", "EAPIG(stepz=3)"), ("EAPIG", "'stepz'", "'steps'")),
         (("find", "ioi", "--method", "EAPIG(steps=0)"), ("steps", "0")),
         (("find", "ioi", "--ablation", "meen"), ("ablation", "'meen'", "'mean'")),
         (("find", "ioi", "--metric", "logit_dif"), ("metric", "'logit_diff'")),
@@ -263,9 +263,11 @@ def test_text_without_tokenizer(refused: Callable[..., str], write: Callable[...
     assert "tokenizer" in refused(*find(write(TEXT), tiny))
 
 
-def test_one_pair_cannot_be_split(refused: Callable[..., str], task_file: Path, tiny: Path):
-    """One pair of prompts leaves none to hold out."""
-    assert "split" in refused(*find(task_file, tiny, "--n", 1))
+def test_one_pair_has_no_held_out_evidence(command: Callable[..., Any], task_file: Path, tiny: Path):
+    """One pair of prompts gives a circuit, and it is said that nothing was held out."""
+    said = command(*find(task_file, tiny, "--n", 1))
+    assert said.code == 0, said.err
+    assert "1 prompts of the search" in said.out and "not held out" in said.out and "no interval" in said.out
 
 
 def test_model_that_does_not_do_the_task(
@@ -310,12 +312,12 @@ def test_out_with_another_run(
 ):
     """A folder that holds another run is refused, with what differs, and stays as it is."""
     assert command(*find(task_file, tiny, "--out", "run")).code == 0
-    assert "seed 0 instead of 1" in refused(*find(task_file, tiny, "--out", "run", "--seed", 1))
-    assert "other prompts" in refused(*find(task_file, tiny, "--out", "run", "--n", 8))
+    assert "seed 0, not 1" in refused(*find(task_file, tiny, "--out", "run", "--seed", 1))
+    assert "n None, not 8" in refused(*find(task_file, tiny, "--out", "run", "--n", 8))
     other = tmp_path / "other-model"
     shutil.copytree(tiny, other)
     change(other, lambda tensors: tensors["transformer.h.0.mlp.c_fc.bias"].add_(0.01))
-    assert "other weights" in refused(*find(task_file, other, "--out", "run"))
+    assert "another weights" in refused(*find(task_file, other, "--out", "run"))
 
 
 def test_out_with_a_broken_manifest(refused: Callable[..., str], task_file: Path, tiny: Path):
@@ -346,7 +348,7 @@ def test_bugs_keep_their_traceback(
     def bug(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("circuitsearch.cli.find.score", bug)
+    monkeypatch.setattr("circuitsearch.pipeline.minimal", bug)
     with pytest.raises(ZeroDivisionError):
         command(*find(task_file, tiny))
 

@@ -15,7 +15,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures import draw_heatmap, heatmap, style
 from circuitsearch.graph import Graph
 from circuitsearch.methods import PathEffects
-from tests.setups import made_up
+from tests.setups import made_up, with_setup
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_same_effects_same_bytes(effects, tmp_path, suffix):
 
 def test_what_is_drawn_is_said(effects, tmp_path):
     """Task, receivers, paths, metric and axes stand as text; a task's name is no markup."""
-    draw_heatmap(replace(effects, task="<b>$x$ & co"), tmp_path / "map.svg")
+    draw_heatmap(with_setup(effects, task="<b>$x$ & co"), tmp_path / "map.svg")
     words = " ".join(ElementTree.fromstring((tmp_path / "map.svg").read_bytes()).itertext())
     for text in (
         "<b>$x$ & co, into a2.h0<q>",
@@ -72,7 +72,9 @@ def test_any_size_of_model_and_title_is_drawn(effects, tmp_path):
     """Up to the smallest model without any effect, and a large one with many receivers and a long name."""
     for graph, receivers in ((Graph(1, 1, 1), ["logits"]), (Graph(40, 40, 8), [f"a{i}.kv1<k>" for i in range(30, 40)])):
         values = torch.zeros(len(graph.writers), dtype=torch.float64)
-        drawn = replace(effects, graph=graph, values=values, receivers=tuple(receivers), task="long name " * 12)
+        drawn = replace(
+            with_setup(effects, task="long name " * 12), graph=graph, values=values, receivers=tuple(receivers)
+        )
         draw_heatmap(drawn, tmp_path / f"{graph.n_layers}.svg")
     words = " ".join(ElementTree.fromstring((tmp_path / "40.svg").read_bytes()).itertext())
     assert "and 7 more" in words

@@ -25,7 +25,7 @@ from circuitsearch.scores import Scores
 from circuitsearch.task import Task
 from tests.figures.hostile import HOSTILE, LONG
 from tests.formats.readers import READERS
-from tests.setups import made_up
+from tests.setups import made_up, with_setup
 
 SHORT = [text for text in HOSTILE if text not in LONG]
 BENIGN = "benign"
@@ -173,7 +173,7 @@ def test_titles_of_plots(report, scores, tmp_path):
     """The names of tasks in curves, scatters and maps of heads."""
     for chunk in chunks(SHORT, 30):
         name = " | ".join(chunk)
-        draw_curve(replace(report, task=name), tmp_path / "c.svg")
+        draw_curve(with_setup(report, task=name), tmp_path / "c.svg")
         draw_agreement(replace(scores, task=name, metric=chunk[0]), tmp_path / "a.svg")
         draw_heatmap(torch.ones(2, 2), tmp_path / "h.svg", title=name, unit=chunk[-1])
         for plot in ("c", "a", "h"):
@@ -184,7 +184,7 @@ def test_texts_of_any_length(tiny, report, tmp_path):
     """Twenty thousand letters are cut or wrapped, in seconds."""
     for text in LONG:
         draw(tiny, tmp_path / "c.svg", caption=text, roles={"a0.h1": f"x{text}"})
-        draw_curve(replace(report, task=text), tmp_path / "d.svg")
+        draw_curve(with_setup(report, task=text), tmp_path / "d.svg")
         check_svg((tmp_path / "c.svg").read_bytes())
         check_svg((tmp_path / "d.svg").read_bytes())
 
@@ -208,7 +208,7 @@ def test_tables_of_notebooks(report, scores):
         named = [
             replace(task, name=f"x{text}"),
             replace(scores, task=text, method=text, metric=text),
-            replace(effects, task=text, paths=text, metric=text),
+            replace(with_setup(effects, task=text, metric=text), paths=text),
             replace(bare, task=text, metric=text),
         ]
         for value, expected in zip(named, plain, strict=True):
@@ -222,7 +222,7 @@ def test_pages(tiny, report, tmp_path: Path):
     """The HTML page has the same elements, and as many scripts, whatever stands in it."""
 
     def read(text: str) -> Structure:
-        draw(tiny, tmp_path / "c.html", report=replace(report, task=text, metric=text), roles={"a0.h1": f"x {text}"})
+        draw(tiny, tmp_path / "c.html", report=with_setup(report, task=text, metric=text), roles={"a0.h1": f"x {text}"})
         return Structure((tmp_path / "c.html").read_text(encoding="utf-8"))
 
     plain = read(BENIGN)

@@ -23,7 +23,9 @@ from circuitsearch.figures.viewer.page import html_page, json_in_html
 from circuitsearch.granularity import Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.search.ranked import strongest
+from circuitsearch.setup import Spec
 from circuitsearch.validation.report import Interval, Report
+from tests.setups import with_setup
 
 Maker = Callable[..., Circuit]
 HERE = Path(__file__).parent
@@ -147,7 +149,7 @@ def test_a_circuit_too_large_is_refused_with_what_to_do(tmp_path: Path):
 def hostile_page(circuit: Circuit, report: Report) -> str:
     words = (HOSTILE, "\u05e9\u05dc\u05d5\u05dd", "\U0001f469\u200d\U0001f4bb", "x" * 5000)
     prompt = Prompt(words, tuple(reversed(words)), (HOSTILE,), ("no",), 1.0, 0.5, 0.0)
-    told = replace(report, task=HOSTILE, metric=HOSTILE, ablation=HOSTILE)
+    told = with_setup(report, task=HOSTILE, metric=HOSTILE, ablation=Spec(name=HOSTILE))
     shown = Evidence([prompt], 1, roles={"a1.h0": (HOSTILE,)})
     return html_page(page_data(circuit, told, shown, model=HOSTILE, method=HOSTILE))
 

@@ -18,6 +18,7 @@ from circuitsearch.figures.viewer.data import Prompt
 from circuitsearch.graph import Graph
 from circuitsearch.validation.report import CurvePoint, Report
 from tests.figures.browser import Browser, browser, browser_path
+from tests.setups import with_setup
 
 Maker = Callable[..., Circuit]
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
@@ -60,7 +61,9 @@ def page(tab: Browser, tmp_path: Path, random_circuit: Maker, report: Report) ->
     patterns = {head: [torch.tensor([[1.0, 0.0], [0.25, 0.75]])]}
     shown = Evidence(prompts, 50, {head: 0.5}, {head: (HOSTILE, "induction")}, {head: 0.125}, patterns)
     measured = tuple(CurvePoint(n, n / circuit.graph.n_edges, n / 1000) for n in (10, 100, 900))
-    told = replace(report, task=HOSTILE, curve=measured, n_edges=len(circuit), n_edges_total=circuit.graph.n_edges)
+    told = replace(
+        with_setup(report, task=HOSTILE), curve=measured, n_edges=len(circuit), n_edges_total=circuit.graph.n_edges
+    )
     path = tmp_path / "circuit.html"
     draw_page(circuit, path, report=told, evidence=shown, model=HOSTILE, method="EAP()")
     tab.size(1280, 800)
