@@ -62,6 +62,11 @@ class Faithfulness:
         """Writers, readers and edges."""
         return self.experiment.graph
 
+    @property
+    def metric(self) -> Metric:
+        """The task's own."""
+        return self.experiment.task.metric
+
     def metrics(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
         """Each metric, the task's own by default, of the circuits ``masks`` (C, U, V) on every prompt: (C, N) each."""
         return self.experiment.evaluator.circuits(masks, *metrics, near=near)

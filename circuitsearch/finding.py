@@ -41,6 +41,11 @@ class Plan:
     tokenizer: Any = None
 
     @property
+    def halves(self) -> list[Experiment]:
+        """The experiments whose prompts are together all prompts."""
+        return [self.search] if self.held_out is self.search else [self.search, self.held_out]
+
+    @property
     def setup(self) -> Setup:
         """Of the search."""
         return self.search.setup.model_copy(update={"method": Spec.of(self.method)})

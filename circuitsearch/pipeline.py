@@ -23,7 +23,7 @@ from circuitsearch.run import RunFolder
 from circuitsearch.scores import Method, Rechecking
 from circuitsearch.search import minimal
 from circuitsearch.task import Task
-from circuitsearch.validation import behaviour, validate
+from circuitsearch.validation import behaviour_on, validate
 
 Result = TypeVar("Result")
 
@@ -85,7 +85,7 @@ def find(
     stages = _Stages([*([] if out is None else [RunFolder(Path(out))]), *told])  # a result is kept, then told
     with stages.running(plan):
         measured = stages.take(
-            "behaviour", lambda progress: behaviour(plan.whole, plan.whole.task, tokenizer=plan.tokenizer)
+            "behaviour", lambda progress: behaviour_on(plan.halves, plan.whole.setup, plan.tokenizer)
         )
         measured.check()
         scores = stages.take(

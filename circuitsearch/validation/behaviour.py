@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
+from torch import Tensor
 
 from circuitsearch import show
 from circuitsearch.experiment import Experiment, Settings
@@ -80,11 +82,22 @@ def behaviour(model: Any, task: Task, *, tokenizer: Any = None, **settings: Unpa
         As of :class:`circuitsearch.Experiment`.
     """
     experiment = Experiment.of(model, task, **settings)
-    clean, right, best = experiment.evaluator.clean(task.metric, accuracy, top1)
+    return behaviour_on([experiment], experiment.setup, tokenizer)
+
+
+def behaviour_on(experiments: Sequence[Experiment], setup: Setup, tokenizer: Any = None) -> Behaviour:
+    """The behaviour on the prompts of several experiments with one model, which together are those of ``setup``."""
+    columns = [torch.cat(column) for column in zip(*map(_measured, experiments), strict=True)]
+    means = [float(values.mean()) for values in columns]
+    note = _note(experiments[0], tokenizer) if means[-1] < MOSTLY else ""
+    return Behaviour(*means, setup=setup, note=note)
+
+
+def _measured(experiment: Experiment) -> list[Tensor]:
+    """The metric, the metric with every edge ablated, and both accuracies, on each prompt: (N,) each."""
+    clean, *right = experiment.evaluator.clean(experiment.task.metric, accuracy, top1)
     (ablated,) = experiment.evaluator.circuits(torch.zeros_like(experiment.graph.mask)[None])
-    means = [float(values.mean()) for values in (clean, ablated, right, best)]
-    note = _note(experiment, tokenizer) if means[-1] < MOSTLY else ""
-    return Behaviour(*means, setup=experiment.setup, note=note)
+    return [clean, ablated[0], *right]
 
 
 def _note(experiment: Experiment, tokenizer: Any) -> str:

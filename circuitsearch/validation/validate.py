@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
-from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
@@ -14,10 +15,12 @@ from circuitsearch.faithfulness import Faithfulness, bounded
 from circuitsearch.metrics import accuracy, neg_kl
 from circuitsearch.progress import Progress, silent
 from circuitsearch.task import Task
-from circuitsearch.validation.bootstrap import Statistic, interval
+from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.controls import random_circuits
 from circuitsearch.validation.curve import size_curve
 from circuitsearch.validation.report import Interval, Report
+
+Intervals = Callable[..., Interval]  # from a statistic and columns (N,) to its interval over prompts
 
 
 def validate(
@@ -55,45 +58,51 @@ def validate(
     Raises
     ------
     InputError
-        If the circuit is one of another graph, the model does not do the task, there are fewer than two different prompts,
-        or the ablation or the metric is not that of the search.
+        If the circuit is one of another graph, the model does not do the task, or the ablation or the metric is not that of
+        the search.
     """
     task = held_out.distinct()
     experiment = Experiment.of(model, task, circuit, **settings)
     _check_choices(n_resamples, confidence, n_controls)
     faithfulness, seed = Faithfulness(experiment), experiment.seed
-    values, kl, right = faithfulness.metrics(circuit.mask[None], task.metric, neg_kl, accuracy)
-    (model_right,) = experiment.evaluator.clean(accuracy)
+    over_prompts: Intervals = partial(interval, confidence=confidence, n_resamples=n_resamples, seed=seed)
+    numbers = _numbers(circuit, faithfulness, over_prompts)
     progress(1, 3)
     controls = _controls(faithfulness, len(circuit), n_controls, seed)
     progress(2, 3)
-    clean, ablated = faithfulness.clean, faithfulness.ablated
-
-    def over_prompts(statistic: Statistic, *columns: Tensor) -> Interval:
-        return interval(statistic, *columns, confidence=confidence, n_resamples=n_resamples, seed=seed)
-
-    curve = size_curve(circuit, faithfulness, interval_of=lambda values: over_prompts(_ratio, values, clean, ablated))
+    ends = (faithfulness.clean, faithfulness.ablated)
+    curve = size_curve(circuit, faithfulness, interval_of=lambda values: over_prompts(_ratio, values, *ends))
     progress(3, 3)
     return Report(
         setup=experiment.setup,
         n_seen=None if circuit.setup is None else circuit.setup.seen(experiment.setup.prompts),
-        confidence=confidence,
+        n_copies=len(held_out) - len(task),
         n_edges=len(circuit),
         n_edges_total=circuit.graph.n_edges,
-        faithfulness=over_prompts(_ratio, values[0], clean, ablated),
-        per_prompt=over_prompts(np.mean, bounded(values[0], clean, ablated)),
-        kl=over_prompts(np.mean, -kl[0]),
-        accuracy_kept=over_prompts(_kept, right[0], model_right),
-        clean=float(clean.mean()),
-        ablated=float(ablated.mean()),
-        circuit=float(values.mean()),
-        model_accuracy=float(model_right.mean()),
-        circuit_accuracy=float(right.mean()),
+        confidence=confidence,
+        n_resamples=n_resamples,
         controls=controls,
         curve=curve,
-        n_resamples=n_resamples,
-        n_copies=len(held_out) - len(task),
+        **numbers,
     )
+
+
+def _numbers(circuit: Circuit, faithfulness: Faithfulness, over_prompts: Intervals) -> dict[str, Any]:
+    """Everything in a report that is measured on the circuit itself."""
+    values, kl, right = faithfulness.metrics(circuit.mask[None], faithfulness.metric, neg_kl, accuracy)
+    (model_right,) = faithfulness.experiment.evaluator.clean(accuracy)
+    clean, ablated = faithfulness.clean, faithfulness.ablated
+    return {
+        "faithfulness": over_prompts(_ratio, values[0], clean, ablated),
+        "per_prompt": over_prompts(np.mean, bounded(values[0], clean, ablated)),
+        "kl": over_prompts(np.mean, -kl[0]),
+        "accuracy_kept": over_prompts(_kept, right[0], model_right),
+        "clean": float(clean.mean()),
+        "ablated": float(ablated.mean()),
+        "circuit": float(values.mean()),
+        "model_accuracy": float(model_right.mean()),
+        "circuit_accuracy": float(right.mean()),
+    }
 
 
 def _check_choices(n_resamples: int, confidence: float, n_controls: int) -> None:
