@@ -13,7 +13,7 @@ LARGER_THAN_ITS_WEIGHTS = "config.json"
 
 
 @pytest.mark.rounded
-@pytest.mark.parametrize("reader", READERS.keys() - {LARGER_THAN_ITS_WEIGHTS})
+@pytest.mark.parametrize("reader", sorted(READERS.keys() - {LARGER_THAN_ITS_WEIGHTS}))
 def test_a_spoiled_file_is_a_value_or_one_sentence(reader: str):
     """No other exception, no hang, no growth, and nothing left behind; ``python -m benchmarks.fuzz files`` runs 20,000."""
     outcomes = list(spoiled_files(50, seed=0, only=reader))
