@@ -126,7 +126,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield _said(node, _with(node, attr=NAMES[name]))
         case ast.If(test=test) | ast.IfExp(test=test):
             yield f"if {ast.unparse(test)} -> if not", _with(node, test=ast.UnaryOp(ast.Not(), test))
-        case ast.Return(value=ast.AST()):
+        case ast.Return(value=ast.AST() as value) if ast.unparse(value) != "None":
             yield f"{ast.unparse(node)} -> return", _with(node, value=None)
     if isinstance(node, DROPPED) and not _is_docstring(node):
         yield f"{ast.unparse(node)[:60]} -> pass", ast.Pass()

@@ -88,10 +88,23 @@ def test_batches_remove_the_edges_that_one_by_one_removes(seed, largest):
     graph = Graph(2, 2, 2)
     measure = MadeUp(graph, seed, largest)
     for target in (0.1, 0.5, 0.8, 1.0):
-        mask, without = _Search(measure, target).shrunk(graph.mask, lambda done, total: None)  # pyright: ignore[reportArgumentType]
+        gone: list[tuple[int, int]] = []
+        mask, without = _Search(measure, target).shrunk(graph.mask, lambda *step, gone=gone: gone.append(step))  # pyright: ignore[reportArgumentType]
         expected = one_by_one(graph, edges_of(graph.mask), measure.worth, target)
         assert edges_of(mask) == expected
         assert without == {edge: measure.worth(fewer(graph, expected, edge)) for edge in expected}
+        assert gone[-1] == (graph.n_edges, graph.n_edges)
+        assert max([0, *(done for done, _ in gone[:-1])]) == graph.n_edges - len(expected)
+
+
+def test_sizes_grow_by_a_quarter():
+    """Where only all edges reach the target, these prefixes are measured, and then those between the last two."""
+    graph = Graph(2, 2, 2)
+    measure, scores = MadeUp(graph, 0, 1), made_up(graph, 0)
+    _Search(measure, 1.0).smallest_prefix(scores.ranking())  # pyright: ignore[reportArgumentType]
+    sizes = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 33, 41, 46, 42, 43, 44, 45]
+    expected = [mask for mask in (strongest(graph, scores.values, size) for size in sizes) if mask.any()]
+    assert [edges_of(mask) for masks in measure.calls for mask in masks] == list(map(edges_of, expected))
 
 
 def test_many_edges_are_removed_in_few_batches():
