@@ -1,7 +1,7 @@
-"""What a cut edge carries instead of its writer's clean value.
+"""Ablations: what an ablated edge carries instead of its writer's clean value.
 
-Each ablation is fitted once, on passes that the engine records for it, and then gives the ablated activations of a
-batch from those of the batch's corrupt run.
+Each ablation is fitted once, on runs that the engine records for it, and then maps the activations of a batch's corrupt
+run to ablated ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Fitted = Callable[["Activations"], "Activations"]
 
 
 class Ablation(Protocol):
-    """What a cut edge carries."""
+    """What an ablated edge carries."""
 
     @property
     def shares_prefix(self) -> bool:
@@ -36,14 +36,14 @@ class Ablation(Protocol):
     def fit(self, record: Recorder, task: Task) -> Fitted:
         """Return the map from a batch's corrupt activations to its ablated ones.
 
-        ``record(task)`` runs a task's corrupt prompts, a batch at a time.
+        ``record(task)`` runs a task's corrupt prompts batch by batch.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Resample(Knobs):
-    """The value that the writer has on the corrupt prompt (interchange; Geiger et al. 2106.02997, Wang et al. 2211.00593)."""
+    """The writer's value on the corrupt prompt (interchange; Geiger et al. 2106.02997, Wang et al. 2211.00593)."""
 
     @property
     def shares_prefix(self) -> bool:
@@ -55,7 +55,7 @@ class Resample(Knobs):
 
 @dataclass(frozen=True)
 class Zero(Knobs):
-    """Nothing at all. It takes the model off its distribution; the other ablations are usually to be preferred."""
+    """Zero. It takes the model off its distribution, so the other ablations are usually preferable."""
 
     @property
     def shares_prefix(self) -> bool:
@@ -72,13 +72,13 @@ class Mean(Knobs):
     Parameters
     ----------
     reference : Task, optional
-        Whose corrupt prompts are averaged; by default those of the task at hand.
+        The task whose corrupt prompts are averaged; by default the task itself.
     over_positions : bool
-        Average over positions too, so that one vector a writer remains.
+        Average over positions too, which gives one vector per writer.
 
     Notes
     -----
-    Position by position, prompts are averaged with those of their own length only.
+    Without ``over_positions``, prompts are averaged only with those of the same length.
     """
 
     reference: Task | None = None
@@ -105,7 +105,7 @@ class Mean(Knobs):
         key = 0 if self.over_positions else corrupt.embed.shape[1]
         if key not in means:
             raise InputError(
-                f"the reference task has no prompt of {key} tokens to take the mean of: add some, or use Mean(over_positions=True)"
+                f"the reference task has no prompt of {key} tokens for the mean: add some, or use Mean(over_positions=True)"
             )
         return means[key]
 

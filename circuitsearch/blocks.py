@@ -1,4 +1,4 @@
-"""The parts of a decoder's blocks: which rows and columns of the graph each has, and what feeds what inside it."""
+"""The parts of a decoder's blocks: the rows and columns of each in the graph, and which of its readers feed which writers."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Part:
     Attributes
     ----------
     kind : str
-        ``heads`` (attention, a writer a head and q, k and v ports), ``mlp``, ``neurons`` (an MLP, a writer a neuron),
-        ``experts`` (an MLP, a writer and a port an expert, and a port of their router), ``shared`` (the expert beside them
-        that all tokens share), or ``mixer`` (what moves information between positions without heads: Mamba, RWKV ...).
+        ``heads`` (attention: one writer per head, and q, k and v ports), ``mlp``, ``neurons`` (an MLP: one writer per
+        neuron), ``experts`` (a mixture: one writer and one port per expert, and a port of the router), ``shared`` (the
+        expert that all tokens share), or ``mixer`` (moves information between positions without heads: Mamba, RWKV ...).
     letter : str
-        What its nodes' names begin with: ``a`` attention, ``m`` MLP, ``s`` any other mixer.
+        The first letter of its nodes' names: ``a`` attention, ``m`` MLP, ``s`` any other mixer.
     layer, stage : int
-        Its block, and which of the block's stages: parts of one stage read the same stream.
+        Its block, and its stage in the block: parts of one stage read the same stream.
     size : int
         Heads, neurons or experts; 1 otherwise.
     rows, columns : slice
-        Its writers and its readers.
+        Of its writers and its readers.
     seen : int
         How many writers, counted from the first, come before it in the stream.
     """
@@ -53,12 +53,12 @@ class Part:
 
 
 def check_block(block: str) -> None:
-    """Raise an InputError unless a block's text names parts whose nodes have different names."""
+    """Raise an InputError unless a block's text lists parts whose nodes have different names."""
     words = re.split("[>+]", block)
-    known = [word.partition(":")[0] for word in words if _WORD.fullmatch(word)]
-    named_apart = {"shared" if kind == "shared" else _LETTERS[kind] for kind in known}
-    if len(named_apart) < len(words):
-        raise InputError(f"a block cannot hold {shortened(repr(block))}: write it as 'heads>mlp'")
+    kinds = [word.partition(":")[0] for word in words if _WORD.fullmatch(word)]
+    prefixes = {"shared" if kind == "shared" else _LETTERS[kind] for kind in kinds}
+    if len(prefixes) < len(words):
+        raise InputError(f"the block {shortened(repr(block))} is not valid: write it as 'heads>mlp'")
 
 
 def parts_of(
@@ -90,7 +90,7 @@ def feeds_within(part: Part, heads: int, groups: int) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     heads, groups : int
-        How many q ports, and how many k ports, attention has.
+        Numbers of q ports and of k ports of attention.
 
     Returns
     -------
@@ -110,8 +110,8 @@ def feeds_within(part: Part, heads: int, groups: int) -> tuple[Tensor, Tensor]:
 def feeds_between(feeds: Tensor, moves: Tensor, spans: int, ordered: bool) -> Tensor:
     """The same with a node for each span: boolean (readers x spans, writers x spans).
 
-    Keys and values feed all spans that may come after theirs: later ones where the spans are ``ordered`` (positions), and
-    all where they are named, for their order differs from prompt to prompt.
+    Keys and values feed all spans that may come after theirs: the later ones if the spans are ``ordered`` (positions), and
+    all of them if they are named, since their order differs from prompt to prompt.
     """
     here = torch.eye(spans, dtype=torch.bool)
     beyond = torch.ones_like(here).triu() if ordered else torch.ones_like(here)

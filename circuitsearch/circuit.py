@@ -1,4 +1,4 @@
-"""Circuit: a set of edges, every other edge being cut."""
+"""Circuit: a set of edges; every other edge is ablated."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MOST_BYTES = 1 << 32  # of a file: every edge of Llama-70B takes a sixth of it
 
 @dataclass(frozen=True)
 class Certificate:
-    """Proof by real runs, on the prompts of the search, that no edge of a circuit can go.
+    """Measurements, on the prompts of the search, which show that no edge of a circuit can be removed.
 
     Attributes
     ----------
     target : float
-        The faithfulness that was asked for.
+        The faithfulness to reach.
     faithfulness : float
-        What the circuit has.
+        The faithfulness of the circuit.
     without : dict
-        For each edge, ``"a0.h1->a2.h3<q>"``, the faithfulness of the circuit without it (and without what then lies on no
-        path any more); all are below the target.
+        For each edge, ``"a0.h1->a2.h3<q>"``, the faithfulness of the circuit without it (and without the edges that are
+        then on no path any more); all are below the target.
     """
 
     __pydantic_config__ = STRICT
@@ -55,11 +55,11 @@ class Circuit(MadeWith):
     mask : Tensor
         Boolean (U, V).
     scores : Tensor, optional
-        (U, V) scores that the circuit was chosen by, for its drawing and for its size curve.
+        (U, V) scores by which the circuit was chosen, used for its figure and its size curve.
     certificate : Certificate, optional
-        Given by the minimal search.
+        Made by the minimal search.
     setup : Setup, optional
-        What the circuit was found with, the prompts of the search among it; a circuit from elsewhere has none.
+        What the circuit was found with, including the prompts of the search; a circuit from another tool has none.
     """
 
     graph: Graph
@@ -98,7 +98,7 @@ class Circuit(MadeWith):
         return bool(self.mask[self.graph.find_writer(edge[0]), self.graph.find_reader(edge[1])])
 
     def score(self, writer: str, reader: str) -> float | None:
-        """The score of an edge, or None if the circuit carries no scores."""
+        """The score of an edge, or None if the circuit has no scores."""
         if self.scores is None:
             return None
         return float(self.scores[self.graph.find_writer(writer), self.graph.find_reader(reader)])
@@ -108,11 +108,11 @@ class Circuit(MadeWith):
         return digraph(self.graph, self.mask)
 
     def pruned(self) -> Circuit:
-        """The circuit without the edges that lie on no path from ``embed`` to ``logits``."""
+        """The circuit without the edges that are on no path from ``embed`` to ``logits``."""
         return self._with(prune(self.graph, self.mask))
 
     def strongest(self, n: int) -> Circuit:
-        """The n edges with the largest |score|, of equal ones the earlier in the stream; edges without a score come last.
+        """The n edges with the largest |score|; ties are in the order of the stream, and edges without a score come last.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Circuit(MadeWith):
         return self._with(mask.view(self.mask.T.shape).T.contiguous())
 
     def _with(self, mask: Tensor) -> Circuit:
-        """The same with other edges, of which there is no certificate."""
+        """The same with other edges, for which there is no certificate."""
         return replace(self, mask=mask, certificate=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,12 +151,12 @@ class Circuit(MadeWith):
         Raises
         ------
         InputError
-            If it is not what :meth:`to_dict` gives.
+            If ``content`` is something else.
         """
         return parse_json(to_json(content), _Content).circuit()
 
     def save(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` as JSON; a score that is not known is null."""
+        """Write :meth:`to_dict` as JSON; a missing score is null."""
         write_json(path, self.to_dict())
 
     @classmethod
@@ -194,7 +194,7 @@ class _Content:
     setup: Setup | None = None
 
     def circuit(self) -> Circuit:
-        """The circuit; an InputError says what does not go together."""
+        """The circuit; raises an InputError if the fields contradict each other."""
         self._check_numbers()
         places = self.graph.places(map(_ends, self.edges))
         mask = torch.zeros_like(self.graph.mask)
@@ -208,11 +208,11 @@ class _Content:
         return Circuit(self.graph, mask, scores, self.certificate, self.setup)
 
     def _check_numbers(self) -> None:
-        """Compare the counts before a mask of the graph's size is made."""
+        """Check the counts before a mask of the graph's size is made."""
         if self.n_edges_total not in (None, self.graph.n_edges):
-            raise InputError(f"its graph has {self.graph.n_edges} edges, and not the {self.n_edges_total} that it says")
+            raise InputError(f"its graph has {self.graph.n_edges} edges, but n_edges_total is {self.n_edges_total}")
         if self.n_edges not in (None, len(self.edges)):
-            raise InputError(f"it holds {len(self.edges)} edges, and not the {self.n_edges} that it says")
+            raise InputError(f"it holds {len(self.edges)} edges, but n_edges is {self.n_edges}")
         if self.scores is not None and len(self.scores) != len(self.edges):
             raise InputError(f"it holds {len(self.scores)} scores for {len(self.edges)} edges")
 
@@ -220,5 +220,5 @@ class _Content:
 def _ends(edge: str) -> tuple[str, str]:
     writer, arrow, reader = edge.partition("->")
     if not arrow:
-        raise InputError(f"{shortened(repr(edge))} is no edge")
+        raise InputError(f"{shortened(repr(edge))} is not an edge: write it as 'a0.h1->a2.h3<q>'")
     return writer, reader

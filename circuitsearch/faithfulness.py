@@ -1,4 +1,4 @@
-"""What share of the model's behaviour a circuit keeps."""
+"""Faithfulness: the share of the model's behaviour that a circuit keeps."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from circuitsearch.metrics import Metric, metric_name
 
 
 def ratio_of_means(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
-    """(mean m(circuit) - mean m(all cut)) / (mean m(model) - mean m(all cut)), over the last dimension.
+    """(mean m(circuit) - mean m(all ablated)) / (mean m(model) - mean m(all ablated)), over the last dimension.
 
-    1 where the circuit does as the model does, 0 where it does no more than with every edge cut; neither bounds it.
+    It is 1 if the circuit has the model's metric, and 0 if it has the metric with every edge ablated; other values,
+    below 0 and above 1 too, are possible.
     """
     return (circuit - ablated).mean(-1) / (clean - ablated).mean(-1)
 
 
 def bounded(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
-    """1 - min(|m(model) - m(circuit)| / |m(model) - m(all cut)|, 1), prompt by prompt.
+    """1 - min(|m(model) - m(circuit)| / |m(model) - m(all ablated)|, 1), prompt by prompt.
 
-    In 0 ... 1; unlike the ratio of means it does not let one prompt's excess make up for another's want. Where cutting
-    everything changes nothing, it is 1 if the circuit changes nothing either, else 0.
+    It is in 0 ... 1; unlike in the ratio of means, a value above the model's on one prompt does not compensate for one
+    below it on another. If ablating every edge changes nothing, it is 1 if the circuit changes nothing either, else 0.
     """
-    missed, room = (clean - circuit).abs(), (clean - ablated).abs()
-    share = torch.where(room > 0, missed / room.clamp(min=torch.finfo(room.dtype).tiny), (missed > 0).to(room))
+    error, fall = (clean - circuit).abs(), (clean - ablated).abs()
+    share = torch.where(fall > 0, error / fall.clamp(min=torch.finfo(fall.dtype).tiny), (error > 0).to(fall))
     return 1 - share.clamp(max=1)
 
 
@@ -74,7 +75,7 @@ class Faithfulness:
     def __call__(self, masks: Tensor, near: Tensor | None = None) -> Tensor:
         """Faithfulness (C,) of the circuits ``masks``, boolean (C, U, V).
 
-        Where they differ little from a circuit ``near`` (U, V), naming it saves time.
+        If they differ little from a circuit ``near`` (U, V), passing it saves time.
         """
         (values,) = self.metrics(masks, near=near)
         return ratio_of_means(values, self.clean, self.ablated)

@@ -1,4 +1,4 @@
-"""What counts as a node of the graph: heads or whole attentions, MLPs or neurons, all tokens or spans of them."""
+"""Granularity: whether nodes are heads or whole attentions, MLPs or neurons, at all tokens together or per span."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from dataclasses import dataclass, fields
 from circuitsearch.errors import InputError
 from circuitsearch.files import STRICT
 
-REST = "rest"  # the span of the tokens that are in no named one
+REST = "rest"  # the span of the tokens that belong to no named span
 
 
 @dataclass(frozen=True)
 class Granularity:
-    """What counts as a node of the graph; by default every head and every MLP, over all positions.
+    """What the nodes of the graph are; by default every head and every MLP, over all positions.
 
     Attributes
     ----------
     merged_heads : bool
         A block's heads are one node, ``a3``, with one q, k and v port.
     query_heads : bool
-        Where heads share keys and values, each has k and v ports of its own; a group's share is the sum over its heads.
+        If heads share keys and values, each has k and v ports of its own; the score of a group is the sum over its heads.
     neurons : tuple of int
-        Blocks whose MLP is a node a neuron, ``m3.n17``; they share the MLP's port.
+        Blocks whose MLP has one node per neuron, ``m3.n17``; the neurons share the MLP's port.
     experts : bool
-        In a mixture of experts each is a node, ``m3.e5``, with a port of its own; so has the router, ``m3.router<in>``,
-        which feeds them all. What it gives is what it adds to the stream: its output, weighted as it is routed. An expert
-        that all tokens share is a node too, ``m3.shared``.
+        In a mixture each expert is a node, ``m3.e5``, with a port of its own. The router's port ``m3.router<in>`` feeds all
+        experts. An expert writes its output, weighted by the router. An expert that all tokens share is a node too,
+        ``m3.shared``.
     spans : tuple of str
-        Token spans that the task names (``"IO"``, ``"END"``), each of which has nodes of its own: ``a0.h1@IO``. Tokens in
-        none of them are ``"rest"``.
+        Token spans that the task names (``"IO"``, ``"END"``); each has nodes of its own: ``a0.h1@IO``. All other tokens
+        belong to the span ``"rest"``.
     positions : int
-        The number of tokens of every prompt, where each position has nodes of its own: ``a0.h1@t3``.
+        If each position has nodes of its own, ``a0.h1@t3``: the number of tokens of every prompt.
 
     Raises
     ------

@@ -5,7 +5,7 @@ it: ``a3.h1<q>``, ``a3.h1<k>``, ``a3.h1<v>``, ``m3<in>``, ``logits``. An edge is
 reader later in the stream. Where heads share keys and values the k or v port belongs to the group: ``a3.kv0<k>``.
 
 In tensors a set of edges is a boolean (U, V) mask over ``writers`` and ``readers``; there is no object per edge.
-The constants that belong to no head or MLP (output-projection biases) are never cut, so they have no row.
+The constants that belong to no head or MLP (output-projection biases) are never ablated, so they have no row.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ from circuitsearch.granularity import REST, WHOLE, Granularity
 from circuitsearch.names import EMBED, LOGITS, PORTS, canonical_name, canonical_reader, readers_of, writers_of
 
 _MOST_BLOCKS = 10_000
-_MOST_PLACES = 1 << 31  # of a mask: Llama's 405 billion have 1.3, with the neurons of one block as nodes
+_MOST_PLACES = 1 << 31  # entries of a mask; Llama 405B has 1.3 billion with the neurons of one block as nodes
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The graph of a decoder: blocks of attention heads, MLPs and other parts that read one stream and add to it.
+    """The graph of a decoder: blocks of attention heads, MLPs and other parts that read the residual stream and add to it.
 
     Parameters
     ----------
     n_layers, n_heads, n_kv_heads : int
-        Blocks, query heads a block, key-value heads a block.
+        Blocks, query heads per block, key-value heads per block.
     parallel : bool
-        Whether a block's MLP reads the stream beside its attention rather than after it.
+        Whether a block's MLP reads the same stream as its attention rather than the stream after it.
     blocks : tuple of str
-        What each block holds, where that is not attention heads and an MLP: its stages in the order in which they read
-        the stream, ``"heads>mlp"``, ``"heads+mlp"`` where parts stand side by side, ``"mixer>mlp"``,
-        ``"heads+mixer>experts:8"``; ``"shifted"`` is an MLP that reads the position before as well, and so a mixer.
+        The parts of each block, if they are not attention heads and an MLP. Stages are in the order in which they read
+        the stream, separated by ``>``; parts that read the same stream are joined by ``+``: ``"heads>mlp"``,
+        ``"heads+mlp"``, ``"mixer>mlp"``, ``"heads+mixer>experts:8"``. ``"shifted"`` is an MLP that also reads the previous
+        position, and so a mixer.
     granularity : Granularity
-        What counts as a node.
+        What the nodes are.
 
     Examples
     --------
@@ -78,20 +79,20 @@ class Graph:
                 f"{self.n_heads} heads cannot share {self.n_kv_heads} keys and values: groups must be equal"
             )
         if self.blocks and len(self.blocks) != self.n_layers:
-            raise InputError(f"the graph has {self.n_layers} blocks, but says what {len(self.blocks)} hold")
+            raise InputError(f"the graph has {self.n_layers} blocks, but the parts of {len(self.blocks)} are given")
         if not all(layer in range(self.n_layers) for layer in self.granularity.neurons):
             raise InputError(
-                f"there is no such block: neurons of {self.granularity.neurons}, of {self.n_layers} blocks"
+                f"neurons of blocks {self.granularity.neurons} cannot be nodes: the graph has {self.n_layers} blocks"
             )
         for block in set(self.blocks):
             check_block(block)
 
     def _check_size(self) -> None:
-        """Refuse a graph whose (U, V) mask no memory would hold, before its names are made."""
+        """Refuse a graph whose (U, V) mask would not fit into memory, before its names are made."""
         rows, columns = self.parts[-1].rows.stop, self.parts[-1].columns.stop + 1
         if rows * columns > _MOST_PLACES:
             raise InputError(
-                f"a graph of {rows:,} writers and {columns:,} readers is too large: take larger nodes, whole MLPs for"
+                f"a graph of {rows:,} writers and {columns:,} readers is too large: take larger nodes, MLPs instead of"
                 " neurons, or fewer positions or spans"
             )
 
@@ -102,7 +103,7 @@ class Graph:
 
     @cached_property
     def spans(self) -> tuple[str, ...]:
-        """Token spans that have nodes of their own, tokens in no named one being the last; empty if there are none."""
+        """Token spans that have nodes of their own; the last is that of all other tokens. Empty if there are none."""
         named = self.granularity.spans
         return (*named, REST) if named else tuple(f"t{position}" for position in range(self.granularity.positions))
 
@@ -113,7 +114,7 @@ class Graph:
 
     @cached_property
     def key_heads(self) -> int:
-        """How many k ports a block has, and how many v ports, where heads are not merged."""
+        """How many k ports, and how many v ports, a block has if heads are not merged."""
         return self.n_heads if self.granularity.query_heads else self.n_kv_heads
 
     @cached_property
@@ -148,7 +149,7 @@ class Graph:
 
     @cached_property
     def part_of_reader(self) -> tuple[Part, ...]:
-        """The part of each reader but the last, the logits."""
+        """The part of each reader except the last one, the logits."""
         return tuple(part for part in self.parts for _ in range(part.columns.start, part.columns.stop))
 
     def part(self, letter: str, layer: int) -> Part:
@@ -226,7 +227,7 @@ class Graph:
         """All edges, as a boolean (U, V) tensor; treat it as read-only."""
         rows, columns = torch.arange(len(self.writers)), torch.arange(len(self.readers))
         mask = rows[:, None] < torch.tensor(self._visible)[None, :]
-        if self.spans:  # the stream carries nothing from one position to another; all of it that is read counts as read
+        if self.spans:  # the residual stream moves nothing between positions; the logits read it at every span
             same = (rows[:, None] - columns[None, :]) % len(self.spans) == 0
             same[:, -1] = True
             mask &= same
@@ -237,7 +238,7 @@ class Graph:
         """How many edges the graph has."""
         return sum(self._visible[:-1]) // self.per_node + self._visible[-1]
 
-    # ---- from these nodes to those in which the model is run
+    # ---- to and from the base graph, in which the model is run
 
     @cached_property
     def _atoms(self) -> tuple[Tensor, Tensor]:
@@ -257,7 +258,7 @@ class Graph:
         return torch.cat(rows) + span, torch.cat([torch.cat(columns) + span, to_logits], 1)
 
     def expand(self, mask: Tensor) -> Tensor:
-        """Say of a (..., U, V) mask which edges of the base graph it keeps, in each span: (..., U', V', S)."""
+        """The edges of the base graph that a (..., U, V) mask keeps, in each span: (..., U', V', S)."""
         if self.base is self:
             return mask[..., None]
         rows, columns = self._atoms
@@ -265,7 +266,7 @@ class Graph:
         return torch.stack(spans, -1)
 
     def collapse(self, scores: Tensor) -> Tensor:
-        """Add up scores (U', V', S) of the base graph's edges, in each span, to those of this graph's: (U, V)."""
+        """Sum scores (U', V', S) of the base graph's edges in each span to scores of this graph's edges: (U, V)."""
         if self.base is self:
             return scores[..., 0]
         out = scores.new_zeros(len(self.writers), len(self.readers))
@@ -277,7 +278,7 @@ class Graph:
     # ---- from names to rows and columns, and back
 
     def find_writer(self, name: str) -> int:
-        """Row of the writer that a person called ``name``, in any tool's spelling.
+        """Row of the writer ``name``, in any tool's spelling.
 
         Examples
         --------
@@ -291,14 +292,14 @@ class Graph:
         return self.writer_index[canonical]
 
     def find_reader(self, name: str) -> int:
-        """Column of the reader that a person called ``name``; a head's k or v port finds its group's."""
+        """Column of the reader ``name``, in any tool's spelling; the name of a head's k or v port gives that of its group."""
         canonical = canonical_reader(name, self.n_heads, self.key_heads)
         if canonical not in self.reader_index:
             raise unknown("reader", name, self.readers)
         return self.reader_index[canonical]
 
     def find_edge(self, edge: tuple[str, str]) -> tuple[int, int]:
-        """Row and column of the (writer, reader) that a person named.
+        """Row and column of a (writer, reader) pair, in any tool's spelling.
 
         Raises
         ------
@@ -308,7 +309,9 @@ class Graph:
         writer, reader = edge
         row, column = self.find_writer(writer), self.find_reader(reader)
         if not self.mask[row, column]:
-            raise InputError(f"{writer}->{reader} is no edge: the reader must come later in the stream than the writer")
+            raise InputError(
+                f"{writer}->{reader} is not an edge: the reader must come later in the stream than the writer"
+            )
         return row, column
 
     def edge_mask(self, edges: Iterable[tuple[str, str]]) -> Tensor:
@@ -339,12 +342,12 @@ class Graph:
             flat.extend(self.find_edge(edge) if row is None or column is None else (row, column))
         places = torch.tensor(flat, dtype=torch.long).view(-1, 2)
         for row, column in places[~self.mask[places[:, 0], places[:, 1]]].tolist():
-            self.find_edge((self.writers[row], self.readers[column]))  # says what is wrong with it
+            self.find_edge((self.writers[row], self.readers[column]))  # raises
         return places
 
     def edges(self, mask: Tensor) -> Iterator[tuple[str, str]]:
         """Name the edges of a (U, V) mask, in the stream's order of readers."""
         writers = self.writers
-        for column in mask.any(0).nonzero().flatten().tolist():  # one reader a time: a mask may have millions of edges
+        for column in mask.any(0).nonzero().flatten().tolist():  # one reader at a time: there may be millions of edges
             reader = self.readers[column]
             yield from ((writers[row], reader) for row in mask[:, column].nonzero().flatten().tolist())

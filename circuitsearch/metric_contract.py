@@ -1,7 +1,7 @@
-"""What a metric must keep to, checked on random logits before the model runs, and the digest that identifies it.
+"""The requirements on a metric, checked on random logits before the model runs, and the digest that identifies it.
 
-A metric is any ``(logits, batch) -> (B,)``. Nothing here runs a model: seeded random logits (B, vocabulary) stand in for
-its output, so that a metric that cannot be used is refused at once.
+A metric is any ``(logits, batch) -> (B,)``. Nothing here runs a model: seeded random logits (B, vocabulary) replace
+its output, so that an unusable metric is refused at once.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from circuitsearch.errors import InputError
 from circuitsearch.metrics import Metric, metric_name
 
 MOST_CHECKED = 3  # prompts of the batch on which a metric is checked
-BOOST = 20.0  # logits by which answers are raised, so that metrics that only compare or rank change as well
-RANGE = 5.0  # random logits lie in -RANGE ... RANGE
-VANISHES = 1e-3  # a gradient that is smaller by this than at other logits is rounding
+BOOST = 20.0  # added to the logits of answers, so that metrics that only compare or rank change as well
+RANGE = 5.0  # random logits are in -RANGE ... RANGE
+VANISHES = 1e-3  # a gradient below this share of that at other logits is rounding error
 DTYPES = (
     torch.float32,
     torch.bfloat16,
@@ -35,7 +35,7 @@ DTYPES = (
 
 
 class Needs(Enum):
-    """What a method takes from the metric; methods say it in their attribute ``needs``."""
+    """What a method needs from the metric; each method has it as its attribute ``needs``."""
 
     VALUES = "its values"
     GRADIENT = "its gradient at several runs"
@@ -43,24 +43,24 @@ class Needs(Enum):
 
 
 def check_metric(metric: Metric, batch: Batch, vocabulary_size: int, *, needs_gradient: bool = False) -> None:
-    """Check that a metric gives one number a prompt, from that prompt's logits.
+    """Check that a metric gives one number per prompt, which depends on that prompt's logits only.
 
     Parameters
     ----------
     metric
-        Is called as ``metric(logits, batch)`` on random logits of float32, or of another dtype if it takes only that.
+        Called as ``metric(logits, batch)`` on random logits in float32, or in another dtype if it accepts only that.
     batch
         Prompts of the task, on the device on which the metric will be called.
     vocabulary_size
-        How many logits the model gives.
+        Number of logits per position.
     needs_gradient
-        Whether the metric must have a gradient in the logits as well.
+        Whether the metric must have a gradient with respect to the logits as well.
 
     Raises
     ------
     InputError
-        Unless the values are a floating (B,) tensor, finite, the same at each call, dependent on the logits, and none of
-        them on another prompt's logits; or the gradient is asked for and is zero or not finite.
+        Unless the values are a floating-point (B,) tensor, finite, the same at each call, and dependent on the logits of
+        their own prompt only; or if a gradient is needed and is zero or not finite.
     """
     with torch.inference_mode(False):
         probe = _Probe.of(metric, batch, vocabulary_size)
@@ -76,24 +76,24 @@ def check_metric_suits(metric: Metric, method: Any, batch: Batch, vocabulary_siz
     Raises
     ------
     InputError
-        If it has not; the sentence names what to use.
+        If the metric fails a check; the sentence names what to use instead.
     """
     needs = getattr(method, "needs", Needs.VALUES)
     check_metric(metric, batch, vocabulary_size, needs_gradient=needs is not Needs.VALUES)
     if needs is Needs.GRADIENT_AT_CLEAN and _vanishes_at_clean(metric, batch, vocabulary_size):
         raise InputError(
-            f"the metric {_short(metric)} has no gradient at the clean run, where {type(method).__name__} takes it:"
+            f"the gradient of the metric {_short(metric)} is zero at the clean run, where {type(method).__name__} needs it:"
             " use the metric logit_diff, or the method EAPIG() or Exact()"
         )
 
 
 def metric_digest(metric: Metric, batch: Batch, vocabulary_size: int) -> str:
-    """SHA-256 of what a metric does: of its name and its values on random logits of several scales.
+    """SHA-256 of a metric's name and its values on random logits of several scales.
 
-    Two metrics of one name that close over other values have other digests, and one metric has the same digest on every
-    machine. Prompts are made up, so that it does not depend on the task's; only a metric that fails on those is called
-    on prompts of ``batch``. Values are rounded to 8 significant
-    digits, to 4 where the metric does not give float64.
+    Two metrics of the same name that close over different values have different digests, and a metric has the same digest
+    on every machine. The prompts are random, so that the digest does not depend on the task's; only a metric that fails on
+    those is called on prompts of ``batch``. Values are rounded to 8 significant digits, or to 4 if the metric does not
+    return float64.
 
     Raises
     ------
@@ -154,7 +154,7 @@ class _Probe:
 
 
 def _dtype_of(metric: Metric, batch: Batch, vocabulary_size: int, dtypes: Sequence[torch.dtype]) -> torch.dtype:
-    """The first of these dtypes whose logits the metric takes; the very first if it takes none."""
+    """The first of these dtypes whose logits the metric accepts; the first of all if it accepts none."""
     for dtype in dtypes:
         try:
             _call(metric, *_scaled(batch, RANGE, vocabulary_size, dtype))
@@ -165,7 +165,7 @@ def _dtype_of(metric: Metric, batch: Batch, vocabulary_size: int, dtypes: Sequen
 
 
 def _call(metric: Metric, logits: Tensor, batch: Batch) -> Tensor:
-    """The metric's value; whatever it raises becomes one sentence."""
+    """The metric's value; an exception of the metric becomes an InputError of one sentence."""
     try:
         return metric(logits.clone(), batch)
     except InputError:
@@ -179,7 +179,7 @@ def _call(metric: Metric, logits: Tensor, batch: Batch) -> Tensor:
 
 
 def _gradient(metric: Metric, logits: Tensor, batch: Batch) -> Tensor:
-    """The gradient (B, vocabulary) of the sum over prompts; zero where the metric has none."""
+    """The gradient (B, vocabulary) of the sum over prompts; zero if the metric has none."""
     with torch.enable_grad():
         leaf = logits.clone().requires_grad_()
         total = _call(metric, leaf, batch).sum()
@@ -191,29 +191,29 @@ def _short(metric: Metric) -> str:
     return repr(metric_name(metric)[:60])
 
 
-# ---- checks: each yields what is wrong, if anything
+# ---- checks: each yields a sentence about what is wrong, if anything
 
 
 def _not_one_number_a_prompt(probe: _Probe) -> Iterator[str]:
     values, n = probe.values(probe.logits[0]), len(probe.batch)
     if not isinstance(values, Tensor):
-        yield f"returns a {type(values).__name__}, not a tensor: return one number a prompt, (B,)"
+        yield f"returns a {type(values).__name__}, not a tensor: return one number per prompt, (B,)"
     elif values.dim() == 0:
-        yield "returns one number for the whole batch: return one a prompt, (B,), without a mean or a sum over prompts"
+        yield "returns one number for the whole batch: return one per prompt, (B,), without a mean or sum over prompts"
     elif tuple(values.shape) != (n,):
-        yield f"returns the shape {tuple(values.shape)} for {n} prompts: return one number a prompt, (B,)"
+        yield f"returns the shape {tuple(values.shape)} for {n} prompts: return one number per prompt, (B,)"
     elif not values.is_floating_point():
         yield f"returns {values.dtype}: return floating-point numbers, as with .to(logits.dtype)"
 
 
 def _not_finite(probe: _Probe) -> Iterator[str]:
     if not all(probe.values(logits).isfinite().all() for logits in probe.logits[:2]):
-        yield "gives NaN or infinity on ordinary logits: take logarithms by log_softmax, and check its divisions"
+        yield "gives NaN or infinity on ordinary logits: compute logarithms with log_softmax, and check its divisions"
 
 
 def _not_deterministic(probe: _Probe) -> Iterator[str]:
     if not torch.equal(*(probe.values(probe.logits[0]) for _ in range(2))):
-        yield "gives other values at a second call on the same logits: take randomness and state out of it"
+        yield "gives other values when it is called again on the same logits: remove randomness and state from it"
 
 
 def _not_from_the_logits(probe: _Probe) -> Iterator[str]:
@@ -231,13 +231,13 @@ def _not_per_prompt(probe: _Probe) -> Iterator[str]:
             others = torch.arange(len(before), device=before.device) != row
             pair = (probe.values(logits)[others] for logits in (before, changed))
             if not torch.allclose(*pair, rtol=1e-4, atol=1e-5):
-                yield "mixes prompts: one prompt's value changes with another's logits, so leave out means over prompts"
+                yield "mixes prompts: one prompt's value depends on another's logits, so leave out means over prompts"
 
 
 def _no_gradient(probe: _Probe) -> Iterator[str]:
     gradients = [probe.gradient(logits) for logits in probe.logits]
     if not all(gradient.isfinite().all() for gradient in gradients[:2]):
-        yield "has a gradient that is NaN or infinite: take logarithms by log_softmax, and check its divisions"
+        yield "has a gradient that is NaN or infinite: compute logarithms with log_softmax, and check its divisions"
     if not any(gradient.any() for gradient in gradients):
         yield "has no gradient, and the method needs one: use the metric logit_diff, or the method Exact()"
 
@@ -246,7 +246,7 @@ _VALUE_CHECKS = (_not_one_number_a_prompt, _not_finite, _not_deterministic, _not
 
 
 def _vanishes_at_clean(metric: Metric, batch: Batch, vocabulary_size: int) -> bool:
-    """Whether the gradient is zero where the logits are the clean run's own, as that of a divergence from them is."""
+    """Whether the gradient is zero if the logits are those of the clean run, as it is for a divergence from them."""
     with torch.inference_mode(False):
         probe = _Probe.of(metric, batch, vocabulary_size)
         logits = probe.logits[0]
@@ -259,7 +259,7 @@ def _vanishes_at_clean(metric: Metric, batch: Batch, vocabulary_size: int) -> bo
 
 
 def _made_up_batches(batch: Batch, vocabulary_size: int) -> Iterator[Batch]:
-    """Four prompts with one answer of each kind; then with several, padded."""
+    """Four random prompts with one answer of each kind; then with several, padded."""
     names = sorted({name for spans in batch.spans for name in spans})
     for right, wrong, padded in ((1, 1, False), (3, 2, True)):
         draw = np.random.RandomState(right)
@@ -278,13 +278,13 @@ def _place(name: str, length: int) -> int:
 
 
 def _scaled(batch: Batch, scale: float, vocabulary_size: int, dtype: torch.dtype) -> tuple[Tensor, Batch]:
-    """Logits of a scale, and a batch that knows other ones as the clean run's."""
+    """Logits of a scale, and a batch with other random logits as its clean ones."""
     logits, clean = (random_logits(batch, vocabulary_size, seed, dtype, scale) for seed in range(2))
     return logits, replace(batch, clean_logits=clean)
 
 
 def _digits(metric: Metric, batch: Batch, draw: Callable[[Batch, float], tuple[Tensor, Batch]]) -> list[list[str]]:
-    """The metric's values at three scales of logits, as text; none if it cannot take such a batch."""
+    """The metric's values at three scales of logits, as text; none if it fails on such a batch."""
     try:
         return [_rounded(_call(metric, *draw(batch, scale))) for scale in (1.0, RANGE, 30.0)]
     except InputError:
@@ -292,6 +292,6 @@ def _digits(metric: Metric, batch: Batch, draw: Callable[[Batch, float], tuple[T
 
 
 def _rounded(values: Tensor) -> list[str]:
-    """Values as text, to as many digits as are the same on every machine."""
+    """Values as text, with only as many digits as are the same on every machine."""
     digits = 7 if values.dtype == torch.float64 else 3
     return [f"{value:.{digits}e}" if abs(value) > 1e-12 else "0" for value in values.double().flatten().tolist()]

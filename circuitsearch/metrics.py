@@ -1,7 +1,7 @@
-"""Metrics: one number a prompt, higher when the model does the task better.
+"""Metrics: one number per prompt, higher when the model does the task better.
 
-Each takes the logits at the position that the prompt's answer is read from, (B, vocabulary), and the
-:class:`~circuitsearch.batch.Batch` with the right and the wrong answers, and gives (B,).
+Each takes the logits at the position from which the prompt's answer is read, (B, vocabulary), and the
+:class:`~circuitsearch.batch.Batch` with the right and the wrong answers, and returns (B,).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Metric = Callable[[Tensor, Batch], Tensor]
 
 
 def _at(values: Tensor, ids: Tensor, absent: float) -> Tensor:
-    """Pick ``values`` (B, vocabulary) at ``ids`` (B, k); ids of -1 are padding and give ``absent``."""
+    """Select ``values`` (B, vocabulary) at ``ids`` (B, k); ids of -1 are padding and give ``absent``."""
     return values.gather(-1, ids.clamp(min=0)).masked_fill(ids < 0, absent)
 
 
@@ -48,12 +48,12 @@ def log_likelihood(logits: Tensor, batch: Batch) -> Tensor:
 def neg_kl(logits: Tensor, batch: Batch) -> Tensor:
     """Minus the KL divergence from the clean model's next-token distribution, in nats (B,); 0 is the best.
 
-    Its gradient is zero at the clean run, so methods that read the gradient there alone (EAP) score nothing with it.
+    Its gradient is zero at the clean run, so methods that take the gradient only there (EAP) give every edge the score zero.
 
     Raises
     ------
     InputError
-        If the batch carries no clean logits to compare with.
+        If the batch has no clean logits to compare with.
     """
     if batch.clean_logits is None:
         raise InputError(
@@ -64,14 +64,14 @@ def neg_kl(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def accuracy(logits: Tensor, batch: Batch) -> Tensor:
-    """1 where the best right answer lies above every wrong one, else 0 (B,)."""
+    """1 if the best right answer has a higher logit than every wrong one, else 0 (B,)."""
     right = _at(logits, batch.answers, -float("inf")).amax(-1)
     wrong = _at(logits, batch.wrong, -float("inf")).amax(-1)
     return (right > wrong).to(logits.dtype)
 
 
 def top1(logits: Tensor, batch: Batch) -> Tensor:
-    """1 where the most likely token of the whole vocabulary is a right answer, else 0 (B,)."""
+    """1 if the most likely token of the whole vocabulary is a right answer, else 0 (B,)."""
     best = logits.argmax(-1, keepdim=True)  # (B, 1)
     return (best == batch.answers).any(-1).to(logits.dtype)
 
@@ -79,7 +79,7 @@ def top1(logits: Tensor, batch: Batch) -> Tensor:
 def metric_name(metric: Metric) -> str:
     """Return the name to print for a metric: a function's own, ``partial(...)`` around it, or an object's class.
 
-    Two metrics may have one name; :func:`circuitsearch.metric_contract.metric_digest` keeps them apart.
+    Two metrics may have the same name; :func:`circuitsearch.metric_contract.metric_digest` distinguishes them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Names of nodes: how ours are built, and what other tools call the same nodes."""
+"""Names of nodes: how they are built, and how other tools spell them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PORTS = ("q", "k", "v")
 
 
 def writers_of(part: Part, merged: bool) -> list[str]:
-    """Names of a part's writers; ``merged`` heads are one."""
+    """Names of a part's writers; ``merged`` heads are one writer."""
     name = f"{part.letter}{part.layer}"
     if part.kind in ("mlp", "mixer") or (part.kind == "heads" and merged):
         return [name]
@@ -22,7 +22,7 @@ def writers_of(part: Part, merged: bool) -> list[str]:
 
 
 def readers_of(part: Part, merged: bool, key_heads: int) -> list[str]:
-    """Names of a part's readers, where a block has ``key_heads`` k ports and as many v ports."""
+    """Names of a part's readers; a block has ``key_heads`` k ports and as many v ports."""
     writers = writers_of(part, merged)
     if part.kind == "heads":
         shared = not merged and key_heads < part.size
@@ -35,7 +35,7 @@ def readers_of(part: Part, merged: bool, key_heads: int) -> list[str]:
     return [*experts, f"{name}.router<in>" if experts else f"{name}<in>"]
 
 
-# Other tools' spellings: the pattern, and the canonical name that it stands for.
+# Other tools' spellings: the pattern, and the canonical name that replaces it.
 _SPELLINGS = [
     (r"input|hook_embed|blocks\.0\.hook_resid_pre", EMBED),
     (r"output|resid_final|blocks\.\d+\.hook_resid_post", LOGITS),
@@ -50,7 +50,7 @@ _SPELLINGS = [
 
 
 def canonical_name(name: str) -> str:
-    """Translate another tool's spelling of a node into ours; a name that matches none comes back as it is.
+    """Translate another tool's spelling of a node into the canonical name; other names are returned unchanged.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def canonical_name(name: str) -> str:
 
 
 def canonical_reader(name: str, n_heads: int, key_heads: int) -> str:
-    """Translate a spelling of a reader; an MLP's bare name is its input, a head's k or v port is its group's.
+    """Translate a spelling of a reader; an MLP's name means its input, and a head's k or v port means that of its group.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What reaches what in a graph: the paths from ``embed`` to ``logits`` through the edges of a mask."""
+"""Reachability in a graph: the paths from ``embed`` to ``logits`` through the edges of a mask."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from circuitsearch.names import LOGITS
 def prune(graph: Graph, mask: Tensor) -> Tensor:
     """Keep only the edges on a path from ``embed`` to ``logits``: a new boolean (U, V) mask.
 
-    NetworkX finds the same as descendants of the one and ancestors of the other; two sweeps over the blocks need no object
-    for each edge of a graph that may have millions.
+    NetworkX would find the same as the descendants of ``embed`` and the ancestors of ``logits``; two sweeps over the blocks
+    need no object per edge, of which a graph may have millions.
 
     Examples
     --------
@@ -39,9 +39,10 @@ def prune(graph: Graph, mask: Tensor) -> Tensor:
 
 
 def touched(graph: Graph, mask: Tensor) -> Tensor:
-    """Which writers (U,) an edge of a mask (U, V) leaves, or are fed by a port that one enters.
+    """Writers (U,) at either end of an edge of a mask (U, V): those that write to it, and those whose port reads from it.
 
-    A key or value feeds its head in all spans that may come after it: those count in which the head writes, if any.
+    A key or value feeds its head in all spans that may come after it: of these spans, those in which the head has an
+    outgoing edge count, or all if there are none.
     """
     written, entered = mask.any(1), mask.any(0)
     touched = written.clone()
@@ -55,7 +56,7 @@ def touched(graph: Graph, mask: Tensor) -> Tensor:
 
 
 def components(graph: Graph, reader: str) -> list[str]:
-    """Writers that a port feeds: its head, every head of its group, its MLP, every expert of its router ...
+    """Writers that a port feeds: its head, every head of its group, its MLP, or every expert of its router.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Scores: one number an edge, and what a way to compute them is."""
+"""Scores: one number per edge, and the protocol of the methods that compute them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from circuitsearch.setup import MadeWith, Setup
 
 @dataclass(frozen=True)
 class Work:
-    """What a method that works for long writes its measurements to, and reports its progress to.
+    """Where a long-running method writes its measurements and reports its progress.
 
     Attributes
     ----------
     journal : Journal
-        Keeps what is measured edge by edge.
+        Keeps the measurement of each edge.
     tick : callable
         Called with the share of the work on one pair that is done.
     """
@@ -38,7 +38,7 @@ class Work:
 
 @runtime_checkable
 class Method(Protocol):
-    """A way to score edges: a frozen dataclass of its knobs."""
+    """A method that scores edges: a frozen dataclass of its options."""
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V), zero where there is no edge."""
@@ -47,15 +47,15 @@ class Method(Protocol):
 
 @runtime_checkable
 class Rechecking(Protocol):
-    """A way to score edges twice: by a first method, then some of them by a second, which counts."""
+    """A method that scores every edge by a first method, and then replaces some scores by those of a second method."""
 
     @property
     def first(self) -> Method:
-        """Scores every edge."""
+        """The method that scores every edge."""
         ...
 
     def second(self, graph: Graph, estimate: Tensor) -> Method:
-        """Scores the edges that it chooses by the estimate (U, V)."""
+        """The method that scores some edges again, chosen by the estimate (U, V)."""
         ...
 
 
@@ -93,7 +93,7 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class Scores(MadeWith):
-    """How much the metric falls when an edge is cut, by the estimate of a method: positive supports the behaviour.
+    """How much the metric falls when an edge is ablated, as a method estimates it: positive supports the behaviour.
 
     Attributes
     ----------
@@ -103,9 +103,9 @@ class Scores(MadeWith):
         (U, V), float64, on the CPU, in the metric's own unit, averaged over prompts; zero where there is no edge,
         NaN where an edge was not scored.
     setup : Setup, optional
-        What the scores were computed with; scores from elsewhere have none.
+        What the scores were computed with; scores from another tool have none.
     estimate : Tensor, optional
-        (U, V), where some edges were rechecked: every edge's score before that.
+        (U, V), if some edges were rechecked: every edge's score before that.
     agreement : Agreement, optional
         Of the estimate with the measured effects.
     """
@@ -126,11 +126,11 @@ class Scores(MadeWith):
         return self.graph.mask & ~self.values.isnan()
 
     def ranking(self) -> Tensor:
-        """Scored edges as (E, 2) rows and columns, strongest magnitude first; ties go by their place in the stream."""
+        """Scored edges as (E, 2) rows and columns, strongest magnitude first; ties are in the order of the stream."""
         return ranking(self.graph, self.values)
 
     def rankings(self) -> list[Tensor]:
-        """The ranking, and where edges were rechecked also that of the estimate: (E, 2) each."""
+        """The ranking and, if edges were rechecked, also that of the estimate: (E, 2) each."""
         return [self.ranking()] + ([] if self.estimate is None else [ranking(self.graph, self.estimate)])
 
     def top(self, n: int = 20) -> list[tuple[str, str, float]]:
@@ -197,16 +197,16 @@ class _About:
 
 
 def _check_tensor(name: str, tensor: Tensor | None, shape: tuple[int, int]) -> None:
-    """Refuse what is no score an edge: (U, V)."""
+    """Refuse a tensor that does not hold one score per edge: (U, V)."""
     if name not in ("values", "estimate"):
-        raise InputError(f"there is no place for a tensor {shortened(repr(name))}")
+        raise InputError(f"the tensor {shortened(repr(name))} does not belong in a file of scores")
     if tensor is None or tensor.dtype != torch.float64 or tensor.shape != shape:
         found = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}".removeprefix("torch.")
         raise InputError(f"the tensor {name!r} must be float64 {list(shape)}, and is {shortened(found)}")
 
 
 def ranking(graph: Graph, values: Tensor) -> Tensor:
-    """Edges with a score, as (E, 2) rows and columns, strongest magnitude first; ties go by their place in the stream."""
+    """Edges with a score, as (E, 2) rows and columns, strongest magnitude first; ties are in the order of the stream."""
     places = (graph.mask & ~values.isnan()).nonzero()
     strength = values[places[:, 0], places[:, 1]].abs()
     return places[strength.argsort(descending=True, stable=True)]

@@ -53,7 +53,7 @@ def test_edges_by_any_name_find_their_places(circuit):
     assert graph.places(EDGES).tolist() == [list(graph.find_edge(edge)) for edge in EDGES]
     assert graph.places([("0.1", "MLP 1")]).tolist() == graph.places([("a0.h1", "m1<in>")]).tolist()
     assert graph.places([]).shape == (0, 2)
-    with pytest.raises(InputError, match="m1->m0<in> is no edge"):
+    with pytest.raises(InputError, match="m1->m0<in> is not an edge"):
         graph.places([("m1", "m0<in>")])
 
 
@@ -79,11 +79,11 @@ def test_an_unknown_score_is_null_and_comes_back_as_nan(circuit, tmp_path):
     ("change", "words"),
     [
         ({"n_edges": 4}, "holds 3 edges"),
-        ({"n_edges_total": 7}, "7 that it says"),
+        ({"n_edges_total": 7}, "n_edges_total is 7"),
         ({"scores": [1.0]}, "1 scores for 3 edges"),
         ({"scores": ["1", "2", "3"]}, "'scores.0'"),
         ({"edges": ["embed->logits"] * 3}, "named twice"),
-        ({"edges": ["embed>logits"] * 3}, "no edge"),
+        ({"edges": ["embed>logits"] * 3}, "not an edge"),
         ({"edges": ["logits->embed"] * 3}, "unknown writer 'logits'"),
         ({"edge": []}, "'edge'"),
         ({"certificate": {"target": 1}}, "'certificate.faithfulness' is missing"),

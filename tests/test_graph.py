@@ -152,11 +152,11 @@ def test_a_graph_is_rebuilt_from_json(graph):
         ({"n_kv_heads": 5}, "12 heads cannot share 5"),
         ({"blocks": ("mlp",)}, "2 blocks"),
         ({"blocks": ("mlp", "neurons:999999999")}, "too large"),
-        ({"blocks": ("mlp", "neurons:9999999999")}, "cannot hold 'neurons:9999999999'"),
-        ({"blocks": ("mlp", "mlp>mlp")}, "cannot hold 'mlp>mlp'"),
-        ({"blocks": ("mlp", "")}, "cannot hold ''"),
+        ({"blocks": ("mlp", "neurons:9999999999")}, "'neurons:9999999999' is not valid"),
+        ({"blocks": ("mlp", "mlp>mlp")}, "'mlp>mlp' is not valid"),
+        ({"blocks": ("mlp", "")}, "'' is not valid"),
         ({"granularity": {"positions": 10**12}}, "too large"),
-        ({"granularity": {"neurons": [2]}}, "no such block"),
+        ({"granularity": {"neurons": [2]}}, "cannot be nodes: the graph has"),
     ],
 )
 def test_a_graph_that_cannot_be_is_refused_before_it_takes_memory(graph, words):

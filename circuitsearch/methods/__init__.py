@@ -1,4 +1,4 @@
-"""Ways to score edges, one algorithm a file, each a frozen dataclass of its knobs; and path patching."""
+"""Methods that score edges, one algorithm per file, each a frozen dataclass of its options; and path patching."""
 
 from circuitsearch.methods.atp import QKFix as QKFix
 from circuitsearch.methods.eap import EAP as EAP

@@ -1,7 +1,7 @@
-"""Automatic circuit discovery (ACDC; Conmy et al. 2304.14997): from the logits down, cut every edge that is not missed.
+"""Automatic circuit discovery (ACDC; Conmy et al. 2304.14997): from the logits down, ablate every edge that is not needed.
 
-Decisions follow one another, but their runs need not: a joint batch measures what lies ahead on the guess that each
-decision falls as expected, and is read up to the first that does not.
+Each decision depends on those before it, but their runs can share a batch: a joint batch measures the next edges on the
+guess that each decision is as expected, and its values are used up to the first decision that is not.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def acdc(
 ) -> dict[float, Circuit]:
     """Find a circuit for each threshold by ACDC (Conmy et al. 2304.14997, algorithm 1).
 
-    Readers are visited from the logits down, and at each the edges from its writers, latest first. An edge is cut for good
-    if that makes the metric's mean fall by less than the threshold. Circuits are what is left, pruned to what lies on a path
-    from ``embed`` to ``logits``.
+    Readers are visited from the logits down, and at each the edges from its writers, latest first. An edge is ablated for
+    good if that makes the metric's mean fall by less than the threshold. The circuit is the set of remaining edges that are
+    on a path from ``embed`` to ``logits``.
 
     Parameters
     ----------
@@ -56,13 +56,14 @@ def acdc(
     task : Task
         Prompts.
     thresholds : float or sequence of float
-        In the metric's unit, above 0. Circuits of several share their work as long as their decisions agree.
+        In the metric's unit, above 0. Several thresholds share runs as long as their decisions agree.
     metric : Metric
-        Minus the KL divergence from the model's own output by default, as in the paper; ``task.metric`` and any other will do.
+        By default minus the KL divergence from the model's own output, as in the paper; any other may be given, such as
+        ``task.metric``.
     shuffle : int, optional
         Seed that shuffles the heads of each block, as readers and as writers; by default the last head comes first.
     journal : path, optional
-        A file that keeps what was measured, so that a run that is killed continues from it, to the same circuits.
+        A file that keeps the measurements, so that an interrupted run continues from it and finds the same circuits.
     progress : callable
         Called with (readers visited, readers in all).
     **settings
@@ -81,8 +82,8 @@ def acdc(
     Notes
     -----
     The decisions are those of the plain algorithm, one edge after another (a test compares). Edges into a component that
-    no longer reaches the logits change nothing, so they are cut without a run. What an edge costs is given in
-    ``docs/benchmarks.md``.
+    no longer reaches the logits change nothing, so they are ablated without a run. ``docs/benchmarks.md`` gives the cost of
+    an edge.
     """
     levels = tuple(dict.fromkeys([thresholds] if isinstance(thresholds, float | int) else thresholds))
     if not levels or not all(level > 0 for level in levels):
@@ -96,7 +97,7 @@ def acdc(
 
 @dataclass(frozen=True)
 class _State:
-    """Where the search stands for some thresholds: the edges kept so far and the metric's mean with them."""
+    """State of the search for some thresholds: the edges kept so far and the metric's mean with them."""
 
     kept: Tensor
     value: float
@@ -119,7 +120,7 @@ def _search(
 
 
 def _merged(states: list[_State]) -> list[_State]:
-    """One state for all thresholds that have decided alike so far."""
+    """One state for all thresholds whose decisions agree so far."""
     alike: dict[bytes, _State] = {}
     for state in states:
         key = state.kept.numpy().tobytes()
@@ -130,7 +131,7 @@ def _merged(states: list[_State]) -> list[_State]:
 
 
 def _visit(measured: _Measured, state: _State, column: int, seed: int | None) -> list[_State]:
-    """Decide on every edge into one reader; thresholds that disagree part ways."""
+    """Decide on every edge into one reader; thresholds that disagree get separate states."""
     graph = measured.graph
     if not measured.heads_mixed and not _reaches_logits(graph, state.kept, column):
         kept = state.kept.clone()
@@ -167,9 +168,9 @@ def _decide(
         falls[guess.writer] = value - there
         value = value if guess.stays else there
     for place, (guess, mask, there) in enumerate(zip(guesses, masks, values, strict=True)):
-        cut = tuple(level for level in state.levels if falls[guess.writer] < level)
-        kept = tuple(level for level in state.levels if level not in cut)
-        without = _State(mask, there, cut)
+        ablating = tuple(level for level in state.levels if falls[guess.writer] < level)
+        kept = tuple(level for level in state.levels if level not in ablating)
+        without = _State(mask, there, ablating)
         as_before = replace(state, levels=kept)
         agreed, other = (as_before, without) if guess.stays else (without, as_before)
         if other.levels:
@@ -200,7 +201,7 @@ def _masks_along(kept: Tensor, column: int, guesses: list[_Guess]) -> list[Tenso
 
 
 def _reaches_logits(graph: Graph, kept: Tensor, column: int) -> bool:
-    """Whether anything that the reader feeds is still kept; what feeds nothing was cut from before it is visited."""
+    """Whether any edge from a writer that the reader feeds is still kept; those were decided on before the reader."""
     if column == len(graph.readers) - 1:
         return True
     rows = [graph.writer_index[name] for name in components(graph, graph.readers[column])]
@@ -210,7 +211,7 @@ def _reaches_logits(graph: Graph, kept: Tensor, column: int) -> bool:
 def readers_down(graph: Graph, seed: int | None = None) -> list[int]:
     """Columns of the readers from the logits down; of a block the MLP, then the v, k and q ports, last head first.
 
-    A ``seed`` shuffles the ports of each kind. In parallel blocks the order is the same, for the two do not see each other.
+    A ``seed`` shuffles the ports of each kind. In parallel blocks the order is the same, since neither reads the other.
     """
     rng = None if seed is None else np.random.default_rng([seed, 0])
     order = [len(graph.readers) - 1]
@@ -224,7 +225,7 @@ def readers_down(graph: Graph, seed: int | None = None) -> list[int]:
 
 
 def writers_down(graph: Graph, column: int, seed: int | None = None) -> list[int]:
-    """Rows of the writers that a reader sees, latest first; a ``seed`` shuffles the heads of each block."""
+    """Rows of the writers that a reader can read, latest first; a ``seed`` shuffles the heads of each block."""
     rng = None if seed is None else np.random.default_rng([seed, 1])
     order: list[int] = []
     for part in reversed(graph.parts):
@@ -249,11 +250,11 @@ class _Measured:
 
     @cached_property
     def heads_mixed(self) -> bool:
-        """Whether a head that writes nothing may still move the others of its block, through a norm that they share."""
+        """Whether a head without outgoing edges can still change other heads of its block, through a norm that they share."""
         return any(part.mixed for part in self.evaluator.described.parts)
 
     def means(self, start: Tensor, masks: Tensor) -> list[float]:
-        """Mean of the metric with each of ``masks`` (C, U, V), which part from ``start`` (U, V)."""
+        """Mean of the metric with each of ``masks`` (C, U, V), which are subsets of ``start`` (U, V)."""
         key = hashlib.sha256(np.packbits(masks.numpy()).tobytes()).hexdigest()
         prompts = range(len(self.evaluator.task))
         values = self.journal.once(key, prompts, lambda: self._run(start, masks))

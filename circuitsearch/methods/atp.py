@@ -1,4 +1,4 @@
-"""AtP*'s repair for attention: what a query or a key does is taken through the softmax itself."""
+"""AtP*'s QK fix: the effect of a query or a key is computed with the softmax itself instead of its gradient."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from circuitsearch.scores import Work
 
 @dataclass(frozen=True)
 class QKFix(Knobs):
-    """The QK fix of AtP* (Kramár et al. 2403.00745): edges into queries and keys go through the recomputed softmax.
+    """The QK fix of AtP* (Kramár et al. 2403.00745): edges into queries and keys are scored with a recomputed softmax.
 
-    A softmax that has made up its mind has hardly a gradient, however much a change would move it. So for an edge into a
-    query or a key the head's value is computed anew with that edge cut, through norm, projection and softmax, all else
-    clean, and the change is multiplied with the metric's gradient at the head's value. All other edges are scored as
-    ``first`` does.
+    A saturated softmax has almost no gradient, however much a change would move it. So for an edge into a query or a key
+    the head's value is recomputed with that edge ablated, through norm, projection and softmax, everything else clean, and
+    the change is multiplied by the metric's gradient at the head's value. All other edges are scored as ``first`` scores
+    them.
 
-    Cost: what ``first`` costs and one forward a prompt, and for each block and each writer before it twice the block's
-    attention, without the projections that stay as they are: on the shape of GPT-2 small, with prompts of 16 tokens, in
-    all 7 forwards where they differ at position 10, and 14 where they differ at position 0.
+    Cost: that of ``first``, one forward per prompt, and for each block and each writer before it twice the block's
+    attention, without the projections that do not change: on the shape of GPT-2 small, with prompts of 16 tokens, in
+    total 7 forwards if they differ at position 10, and 14 if they differ at position 0.
 
     Parameters
     ----------
     first : ByGradient
-        Gives the gradients: ``EAP()``, ``EAPIG(steps=5)``, ``RelP()`` or ``GIM()``.
+        Computes the gradients: ``EAP()``, ``EAPIG(steps=5)``, ``RelP()`` or ``GIM()``.
 
     Notes
     -----
-    The paper patches nodes and adds up what a change at a query or a key does; here each edge is cut by itself, so that
-    the norm is exact as well. Of AtP*'s two repairs this is the one; the other, GradDrop, which lets one block's
-    gradient at a time drop out so that effects that cancel are found, is not done.
+    The paper patches nodes and sums the effects of a change at a query or a key; here each edge is ablated by itself, so
+    that the norm is exact as well. AtP* has a second correction, GradDrop, which removes one block's gradient at a time
+    to find effects that cancel; it is not implemented.
     """
 
     first: ByGradient = field(default_factory=EAP)
@@ -49,7 +49,7 @@ class QKFix(Knobs):
 
     @property
     def needs(self) -> Needs:
-        """What it takes from the metric: what ``first`` does."""
+        """What ``first`` needs from the metric."""
         return self.first.needs
 
     def effects(self, pair: Pair, work: Work) -> Tensor:

@@ -1,7 +1,7 @@
 """Edge attribution patching, and its gradients averaged along a path.
 
-All estimate an edge's effect as (clean write - ablated write) . (metric's gradient at the port), summed over
-positions; they differ only in the runs at which the gradient is taken.
+Every method here estimates an edge's effect as (clean write - ablated write) . (metric's gradient at the port), summed
+over positions; they differ only in the runs at which the gradient is taken.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from circuitsearch.scores import Work
 
 
 class ByGradient(Knobs):
-    """A method that estimates every edge's effect by one gradient at its port."""
+    """A method that estimates every edge's effect from one gradient at its port."""
 
     needs: ClassVar[Needs] = Needs.GRADIENT_AT_CLEAN
 
@@ -43,11 +43,11 @@ class ByGradient(Knobs):
 class EAP(ByGradient):
     """Edge attribution patching (Syed et al. 2310.10348): the gradient at the clean run.
 
-    Cost: two forwards and one backward a prompt.
+    Cost: two forwards and one backward per prompt.
     """
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
-        """The gradient at the clean run, and the writers in it."""
+        """The gradient at the clean run, and the writers' outputs in that run."""
         run = pair.gradients()
         return run.ports, run.activations
 
@@ -59,7 +59,7 @@ class EAPIG(ByGradient):
     The gradient is averaged over runs whose input embeddings are ablated + k / steps (clean - ablated),
     k = 0 ... steps - 1.
 
-    Cost: two forwards, and ``steps`` forwards and backwards, a prompt.
+    Cost: two forwards, and ``steps`` forwards and backwards, per prompt.
     """
 
     needs: ClassVar[Needs] = Needs.GRADIENT
@@ -70,7 +70,7 @@ class EAPIG(ByGradient):
         _check_steps(self.steps)
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
-        """The gradients along the path, and the writers in the clean run."""
+        """The summed gradients along the path, and the writers' outputs in the clean run."""
         return sum_of(pair.gradients(override).ports for override in self._runs(pair)), pair.clean[0]
 
     def _runs(self, pair: Pair) -> Iterator[Fixed]:
@@ -87,7 +87,7 @@ class EAPIGActivations(Knobs):
     k / steps clean + (1 - k / steps) ablated, k = 1 ... steps, in an otherwise clean run; the gradient is averaged over
     all these runs.
 
-    Cost: two forwards, and ``steps`` * (1 + 2 blocks) forwards and backwards, a prompt.
+    Cost: two forwards, and ``steps`` * (1 + 2 blocks) forwards and backwards, per prompt.
     """
 
     needs: ClassVar[Needs] = Needs.GRADIENT
@@ -108,15 +108,15 @@ class EAPIGActivations(Knobs):
     def _paths(self, pair: Pair) -> Iterator[list[Fixed]]:
         clean, ablated = pair.clean[0], pair.ablated
         groups = [(EMBED, clean.embed, ablated.embed), *zip(count(), clean.parts, ablated.parts, strict=False)]
-        for index, full, cut in groups:
-            yield [Fixed(index, cut + (full - cut) * (k / self.steps)) for k in range(1, self.steps + 1)]
+        for index, full, empty in groups:
+            yield [Fixed(index, empty + (full - empty) * (k / self.steps)) for k in range(1, self.steps + 1)]
 
 
 @dataclass(frozen=True)
 class CleanCorrupt(Knobs):
     """The mean of EAP's gradient at the clean run and at the run on the ablated input (Hanna et al. 2403.17806).
 
-    Cost: three forwards and two backwards a prompt, and one forward more for what the two share.
+    Cost: three forwards and two backwards per prompt, and one more forward of the clean run.
     """
 
     needs: ClassVar[Needs] = Needs.GRADIENT
@@ -130,7 +130,7 @@ class CleanCorrupt(Knobs):
 class Fixed:
     """Override one group of writers with a value."""
 
-    index: int  # a part's place, or EMBED
+    index: int  # a part's index, or EMBED
     value: Tensor
 
     def __call__(self, index: int, value: Tensor) -> Tensor | None:
@@ -138,7 +138,7 @@ class Fixed:
 
 
 def sum_of(terms: Iterator[Any]) -> Any:
-    """Add up without holding all terms."""
+    """Sum terms without keeping all of them in memory."""
     return reduce(operator.add, terms)
 
 

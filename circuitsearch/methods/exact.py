@@ -1,4 +1,4 @@
-"""The effect of an edge measured, not estimated: cut it alone and run the model."""
+"""The effect of an edge measured, not estimated: ablate it alone and run the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from circuitsearch.scores import Work
 
 @dataclass(frozen=True)
 class Exact(Knobs):
-    """Cut each edge alone, everything else clean, and measure (edge-level activation patching).
+    """Ablate each edge alone, everything else clean, and measure the metric (edge-level activation patching).
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ class Exact(Knobs):
 
     Notes
     -----
-    Cost: three forwards a prompt, and for each edge what lies above its reader, on the positions that differ: on the shape of
-    GPT-2 small, with prompts of 16 tokens that differ at position 10, a tenth of a forward an edge.
+    Cost: three forwards per prompt, and for each edge the part of a forward from its reader on, at the positions that
+    differ: on the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, a tenth of a forward per edge.
 
-    With a journal (:func:`circuitsearch.score`) a run that is killed goes on where it was.
+    With a journal (:func:`circuitsearch.score`) an interrupted run continues from the last measurement.
     """
 
     edges: tuple[tuple[str, str], ...] | None = None
@@ -58,7 +58,7 @@ class Exact(Knobs):
 
 @dataclass(frozen=True)
 class _Effects:
-    """Measures edges into one reader together, starting from the clean run, which is run when the first is asked for."""
+    """Measures edges into one reader together, starting from the clean run, which is run once, when it is first needed."""
 
     pair: Pair
 
@@ -73,5 +73,5 @@ class _Effects:
         reference, clean = self.clean
         kept = self.pair.described.graph.mask.repeat(len(rows), 1, 1)
         kept[torch.arange(len(rows)), rows, column] = False
-        (cut,) = measure(reference, kept)  # (len(rows), B)
-        return (clean - cut).T.tolist()
+        (patched,) = measure(reference, kept)  # (len(rows), B)
+        return (clean - patched).T.tolist()

@@ -1,4 +1,4 @@
-"""Gradient interaction modifications: EAP with a gradient that sees through self-repair."""
+"""Gradient interaction modifications: EAP with a gradient that takes attention's self-repair into account."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from circuitsearch.methods.eap import ByGradient
 class GIM(ByGradient):
     """EAP with gradient interaction modifications (Edin et al. 2505.17630).
 
-    Attention repairs itself: where several positions hold the same, the softmax gives to the others what is taken from
-    one, and the gradient of each is small. Propagated are, in place of derivatives: the softmax's Jacobian at a
+    Attention repairs itself: if several positions hold the same information, attention removed from one goes to the
+    others, and the gradient of each is small. Three rules replace derivatives: the softmax's Jacobian is taken at a
     ``temperature``, that is at softmax(scores / temperature), without the factor 1 / temperature (TSG); LayerNorm and
-    RMSNorm at a fixed scale (LayerNorm freeze); and half of the gradient to each factor of a product, so a quarter to
-    queries and keys, half to values, and half each to a gate and what it gates (gradient normalisation).
+    RMSNorm have a fixed scale (LayerNorm freeze); and each factor of a product receives half of the gradient, so queries
+    and keys a quarter, values half, and a gate and the gated values half each (gradient normalisation).
 
-    Cost: two forwards and one backward a prompt; the backward's memory grows with the square of the prompt's length.
+    Cost: two forwards and one backward per prompt; the backward's memory grows with the square of the prompt's length.
 
     Notes
     -----
     The rules and the temperature are those of the authors' published code, which leaves the use of the gradient to the
-    caller: here it is EAP's, at the clean run. Every norm of the model's is held fixed, those of queries and keys
-    among them.
+    caller: here it is used as in EAP, at the clean run. Every norm of the model has a fixed scale, including those of
+    queries and keys.
     """
 
     temperature: float = 2.0
@@ -40,7 +40,7 @@ class GIM(ByGradient):
             raise InputError(f"the temperature must be above 0, not {self.temperature}")
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
-        """What the rules propagate to every port, and what every writer adds in the clean run."""
+        """The gradient that the rules propagate to every port, and what every writer adds in the clean run."""
         rules = Rules(fixed_scales=True, halved_gates=True, attention=SoftAttention(self.temperature))
         run = pair.gradients(rules=rules)
         return run.ports, run.activations

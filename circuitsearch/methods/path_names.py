@@ -1,4 +1,4 @@
-"""From the names in which a person gives a path, senders or receivers to rows and columns of the graph."""
+"""From the names of a path, of senders or of receivers to rows and columns of the graph."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def path_edges(graph: Graph, path: Path) -> list[tuple[int, int]]:
         Of the model.
     path : str or iterable of (writer, reader)
         ``"a0.h0->a1.h2<k>->logits"``, or the edges ``[("a0.h0", "a1.h2<k>"), ("a1.h2", "logits")]``. In a string a port
-        names the head through which the path goes on, also where heads share the port.
+        names the head through which the path continues, even if heads share the port.
 
     Raises
     ------
     InputError
-        If a name is unknown, a reader does not come after its writer, or an edge does not go on from the one before.
+        If a name is unknown, a reader does not come after its writer, or an edge does not continue the one before.
 
     Examples
     --------
@@ -49,20 +49,20 @@ def path_edges(graph: Graph, path: Path) -> list[tuple[int, int]]:
         port, writer = graph.readers[column], graph.writers[row]
         if writer not in components(graph, port):
             fed = ", ".join(components(graph, port)) or "nothing"
-            raise InputError(f"the path cannot go on from {port} to {writer}: the port feeds {fed}")
+            raise InputError(f"the path cannot continue from {port} to {writer}: the port feeds {fed}")
     return edges
 
 
 def _edges_in(graph: Graph, path: str) -> list[tuple[str, str]]:
     nodes = [node.strip() for node in path.split("->")]
     if len(nodes) < 2 or not all(nodes):
-        raise InputError(f"{path!r} is no path: write it as 'a0.h0->a1.h2<k>->logits', from a writer to a reader")
+        raise InputError(f"{path!r} is not a path: write it as 'a0.h0->a1.h2<k>->logits', from a writer to a reader")
     through = [_head_or_mlp(graph, node) for node in nodes[1:-1]]
     return list(zip([nodes[0], *through], nodes[1:], strict=True))
 
 
 def _head_or_mlp(graph: Graph, node: str) -> str:
-    """Find the writer through which a path goes on from the reader that is called ``node``."""
+    """Find the writer through which a path continues from the reader named ``node``."""
     fed = components(graph, graph.readers[find_port(graph, node)])
     owner = canonical_name(node).partition("<")[0]
     if owner in fed:
@@ -71,16 +71,16 @@ def _head_or_mlp(graph: Graph, node: str) -> str:
         raise InputError("a path ends at the logits: nothing comes after them")
     port = canonical_name(node).partition("<")[2]
     raise InputError(
-        f"{node} feeds {', '.join(fed)}: name the one that the path goes on through, as in {fed[0]}<{port}"
+        f"{node} feeds {', '.join(fed)}: name the one through which the path continues, as in {fed[0]}<{port}"
     )
 
 
 def find_port(graph: Graph, name: str) -> int:
-    """Column of a reader; an InputError says which ports there are if the name is a head's own."""
+    """Column of a reader; an InputError lists the ports if the name is that of a head."""
     canonical = canonical_name(name)
     if canonical in graph.writer_index and canonical.startswith("a"):
         ports = ", ".join(f"{canonical}<{port}>" for port in ("q", "k", "v"))
-        raise InputError(f"{name} names a head, which reads at three ports: say which, one of {ports}")
+        raise InputError(f"{name} is a head, which reads at three ports: name one of {ports}")
     return graph.find_reader(name)
 
 

@@ -1,10 +1,10 @@
-"""Path patching: how much the metric falls when a change of the sender travels along chosen paths alone.
+"""Path patching: how much the metric falls when a change of the sender propagates along chosen paths only.
 
-What travels, and what is held still meanwhile, is defined differently from paper to paper, and the numbers differ:
+Papers define differently what propagates and what is frozen meanwhile, and the numbers differ:
 
 - :func:`path_effect`: one named path (Goldowsky-Dill et al. 2304.05969).
 - :func:`direct_effect`, :func:`direct_sweep`: all paths whose first edge goes from sender to receiver (the same paper).
-- :func:`sender_effect`, :func:`sender_sweep`: all paths from sender to receiver on which no other head lies (Wang et al.
+- :func:`sender_effect`, :func:`sender_sweep`: all paths from sender to receiver through no other head (Wang et al.
   2211.00593).
 
 Legend of shapes: C sets of senders, B prompts, U writers, V readers, L layers, H heads.
@@ -32,7 +32,7 @@ from circuitsearch.progress import Progress, silent
 from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.task import Task
 
-SENDERS_AT_ONCE = 32  # sets of senders whose (U, V) masks stand in memory together
+SENDERS_AT_ONCE = 32  # sets of senders whose (U, V) masks are in memory together
 
 Patch = Callable[
     [ReferenceRun, Tensor, Tensor], Iterator[tuple[slice, Tensor]]
@@ -80,7 +80,7 @@ class PathEffects(MadeWith):
 
     @property
     def connected(self) -> Tensor:
-        """Which writers stand before a receiver: boolean (U,)."""
+        """Which writers come before a receiver: boolean (U,)."""
         return (self.graph.mask & readers_named(self.graph, self.receivers)).any(1)
 
     def _by_layer(self, kind: str) -> Tensor:
@@ -93,13 +93,13 @@ class PathEffects(MadeWith):
         return out
 
     def top(self, n: int = 20) -> list[tuple[str, float]]:
-        """Return the n strongest senders by magnitude: (writer, effect) each; ties go by their place in the stream."""
+        """Return the n strongest senders by magnitude: (writer, effect) each; ties are in the order of the stream."""
         order = torch.sort(self.values.abs(), descending=True, stable=True).indices.tolist()
         connected = self.connected
         return [(self.graph.writers[row], float(self.values[row])) for row in order if connected[row]][:n]
 
     def to_dict(self) -> dict[str, float]:
-        """Effects of all writers that stand before a receiver, as ``{"a0.h1": 0.12, ...}``."""
+        """Effects of all writers that come before a receiver, as ``{"a0.h1": 0.12, ...}``."""
         return {self.graph.writers[row]: float(self.values[row]) for row in self.connected.nonzero().flatten().tolist()}
 
     def _repr_html_(self) -> str:
@@ -120,12 +120,12 @@ def path_effect(
 ) -> float:
     """Patch one path alone (Goldowsky-Dill et al. 2304.05969, a path of the treeified graph).
 
-    The first edge carries the sender's ablated value; each component on the path is computed anew with that one change
-    in that one port, and gives what it then writes to the path's next edge only. All other edges carry what they carry
+    The first edge carries the sender's ablated value; each component on the path is recomputed with that one change
+    in that one port, and its new output is carried by the path's next edge only. All other edges carry what they carry
     in the clean run.
 
-    A path to the logits is patched alone in this sense. One that ends at an earlier port stands for all paths that begin
-    with it: above its last port everything is computed anew.
+    A path to the logits is patched alone in this sense. A path that ends at an earlier port means all paths that begin
+    with it: everything above its last port is recomputed.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def path_effect(
         Prompts, and the metric that is explained.
     path : str or iterable of (writer, reader)
         ``"a0.h0->a5.h5<k>->a9.h9<q>->logits"``, or its edges. Where heads share keys and values, ``a5.h5<k>`` is the
-        group's port, and the path goes on through head ``a5.h5`` alone; as the last port it feeds the whole group.
+        group's port, and the path continues through head ``a5.h5`` alone; as the last port it feeds the whole group.
     progress : callable
         Called with (prompts done, prompts in all).
     **settings
@@ -149,8 +149,8 @@ def path_effect(
     Raises
     ------
     InputError
-        If a name is unknown, the path is none (a reader that does not come after its writer, a port that does not feed
-        the next writer, an end that is no reader), or model and task do not fit.
+        If a name is unknown, the path is not valid (a reader that does not come after its writer, a port that does not
+        feed the next writer, an end that is no reader), or model and task do not fit.
     """
     meter = _Meter(_experiment(model, task, settings), progress)
     kept, frozen = _alone(meter.graph, path_edges(meter.graph, path))
@@ -168,10 +168,10 @@ def direct_effect(
 ) -> float:
     """Patch the edges from senders to receivers (Goldowsky-Dill et al. 2304.05969; edge patching).
 
-    These edges carry the senders' ablated values, and all that lies above them is computed anew: later receivers see
-    what earlier ones make of the change. In the paper's terms these are all paths on which an edge from a sender to a
-    receiver lies, in one run. For one sender and one receiver it is what ``Exact`` measures. MLPs between sender and
-    receiver bring nothing, unlike in :func:`sender_effect`.
+    These edges carry the senders' ablated values, and everything above them is recomputed: later receivers read the
+    changed output of earlier ones. In the paper's terms these are all paths that contain an edge from a sender to a
+    receiver, in one run. For one sender and one receiver it is what ``Exact`` measures. MLPs between sender and
+    receiver transmit nothing, unlike in :func:`sender_effect`.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def direct_effect(
         not fit.
     """
     meter = _Meter(_experiment(model, task, settings), progress)
-    return meter.effect(senders, receivers, _cut)
+    return meter.effect(senders, receivers, _ablated_edges)
 
 
 def direct_sweep(
@@ -227,7 +227,7 @@ def direct_sweep(
         If a name is unknown, there is no receiver, or model and task do not fit.
     """
     meter = _Meter(_experiment(model, task, settings), progress)
-    return meter.sweep(receivers, _cut, "direct edges")
+    return meter.sweep(receivers, _ablated_edges, "direct edges")
 
 
 def sender_effect(
@@ -239,15 +239,15 @@ def sender_effect(
     progress: Progress = silent,
     **settings: Unpack[Settings],
 ) -> float:
-    """Patch all paths from senders to receivers on which no other head lies (Wang et al. 2211.00593, appendix B).
+    """Patch all paths from senders to receivers through no other head (Wang et al. 2211.00593, appendix B).
 
-    Two runs, as in the paper. In the first the senders write ablated values, every other head writes what it writes in
-    the clean run, and MLPs are computed anew; what the receivers see is kept. In the second, otherwise clean run the
-    receivers see that, and all that lies above them is computed anew, heads too. So the change reaches the receivers
-    directly and through MLPs. No receiver sees what another one makes of it: each sees its own stream of the first run,
-    unlike in :func:`direct_effect`. With ``"logits"`` as receiver it is the paper's direct effect on the logits.
+    There are two runs, as in the paper. In the first the senders write ablated values, every other head writes what it
+    writes in the clean run, and MLPs are recomputed; the inputs of the receivers are kept. In the second, otherwise clean
+    run the receivers read these inputs, and everything above them is recomputed, heads too. So the change reaches the
+    receivers directly and through MLPs. No receiver reads the changed output of another: each reads its own stream of the
+    first run, unlike in :func:`direct_effect`. With ``"logits"`` as receiver it is the paper's direct effect on the logits.
 
-    Exact for any set of receivers, in several layers too. A receiver that no sender comes before is as in the clean run.
+    It is exact for any set of receivers, also in several layers. A receiver with no sender before it is as in the clean run.
 
     Parameters
     ----------
@@ -305,20 +305,21 @@ def sender_sweep(
 
     Notes
     -----
-    Cost a sender: the MLPs between it and the last receiver, and what lies above the first receiver, on the positions that
-    differ. On the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, that is 0.1 to 0.3 forwards.
+    Cost per sender: the MLPs between it and the last receiver, and everything above the first receiver, at the positions
+    that differ. On the shape of GPT-2 small, with prompts of 16 tokens that differ at position 10, that is 0.1 to 0.3
+    forwards.
     """
     meter = _Meter(_experiment(model, task, settings), progress)
     return meter.sweep(receivers, patch_paths, "paths without another head")
 
 
-# ---- what is run
+# ---- the runs
 
 
 def _alone(graph: Graph, edges: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     """Which edges are kept, and which of them are frozen, while one path is patched: boolean (U, V) each.
 
-    Writers below the path's last port give what is new to the path's edges only; above it nothing is held still.
+    The new outputs of writers below the path's last port are carried by the path's edges only; above it nothing is frozen.
     """
     kept, frozen = graph.mask.clone(), graph.mask.clone()
     kept[edges[0]] = False
@@ -328,8 +329,8 @@ def _alone(graph: Graph, edges: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     return kept, frozen & kept
 
 
-def _cut(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Cut the edges from each set of senders (C, U) to the receivers (V,)."""
+def _ablated_edges(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Ablate the edges from each set of senders (C, U) to the receivers (V,)."""
     return replay(reference, reference.context.graph.mask & ~(senders[:, :, None] & receivers))
 
 
@@ -372,11 +373,11 @@ class _Meter:
         late = chosen & ~(self.graph.mask & read).any(1)
         if late.any():
             name = self.graph.writers[int(late.nonzero()[0])]
-            raise InputError(f"{name} comes before none of the receivers: no path leads from it to them")
+            raise InputError(f"{name} comes before none of the receivers, so there is no path from it to them")
         return float(self.falls(1, lambda reference: patch(reference, chosen[None], read)))
 
     def sweep(self, receivers: Names, patch: Patch, paths: str) -> PathEffects:
-        """Effect of every writer that stands before a receiver."""
+        """Effect of every writer that comes before a receiver."""
         graph, setup = self.graph, self.experiment.setup
         read = readers_named(graph, receivers)
         rows = (graph.mask & read).any(1).nonzero().flatten()
@@ -390,7 +391,7 @@ class _Meter:
 def _in_parts(
     patch: Patch, reference: ReferenceRun, senders: Tensor, receivers: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Patch sets of senders (C, U) some at a time."""
+    """Patch sets of senders (C, U), ``SENDERS_AT_ONCE`` at a time."""
     for first in range(0, len(senders), SENDERS_AT_ONCE):
         for part, logits in patch(reference, senders[first : first + SENDERS_AT_ONCE], receivers):
             yield slice(first + part.start, first + part.stop), logits

@@ -1,4 +1,4 @@
-"""An estimate of every edge, and the truth about those that matter."""
+"""An estimate for every edge, and exact measurements of the strongest ones."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ FORWARDS = 15  # forwards of all prompts that it may take in any case, about as 
 class Recheck(Knobs):
     """Score every edge by a first method, then measure exactly the ``k`` edges nearest the decision.
 
-    Which edges a circuit keeps is decided near the top of the ranking: the strongest few in a thousand are kept, and all
-    others are not. So these are measured, and the estimate stands for the rest. ``Scores.agreement`` then says how well the
-    two agree.
+    A circuit keeps the strongest few edges in a thousand, so errors of the estimate matter near the top of the ranking.
+    Those edges are measured, and the others keep their estimate. ``Scores.agreement`` then says how well the two agree.
 
     Parameters
     ----------
@@ -35,8 +34,8 @@ class Recheck(Knobs):
     k : int
         How many edges are measured.
     around : int, optional
-        Ranks around which they lie, half of them on either side, where the size of the circuit is known; by default they
-        are the ``k`` strongest.
+        Rank around which the measured edges are, half of them on either side, if the size of the circuit is known; by
+        default the ``k`` strongest edges are measured.
 
     Raises
     ------
@@ -56,7 +55,7 @@ class Recheck(Knobs):
 
     @property
     def needs(self) -> Needs:
-        """What it takes from the metric: what ``first`` does."""
+        """What ``first`` needs from the metric."""
         return getattr(self.first, "needs", Needs.VALUES)
 
     def __repr__(self) -> str:
@@ -71,10 +70,10 @@ class Recheck(Knobs):
 
 
 def affordable_edges(experiment: Experiment, operations: float = WORK, forwards: float = FORWARDS) -> int:
-    """How many edges can be measured exactly for so many operations, or so many forwards of all prompts if that is more.
+    """How many edges can be measured exactly in this many operations, or this many forwards of all prompts if that is more.
 
-    The number follows from the model's and the prompts' sizes alone, so it is the same on every machine. It is rounded down
-    to 1, 2 or 5 times a power of ten, or is all edges.
+    The number depends only on the sizes of the model and the prompts, so it is the same on every machine. It is rounded
+    down to 1, 2 or 5 times a power of ten, or is the number of all edges.
     """
     per_edge = cost_of_an_edge(experiment)
     most = max(operations, forwards * cost_of_a_forward(experiment)) / per_edge
@@ -82,7 +81,7 @@ def affordable_edges(experiment: Experiment, operations: float = WORK, forwards:
 
 
 def cost_of_a_forward(experiment: Experiment) -> float:
-    """Operations of one forward over all prompts: two a weight of the blocks and a token, and the logits of one token."""
+    """Operations of one forward over all prompts: two per token and weight of the blocks, and the logits of one token."""
     described = experiment.described
     weights = sum(weight.numel() for block in described.blocks for weight in block.parameters())
     tokens = sum(map(len, experiment.task.clean))
@@ -92,7 +91,7 @@ def cost_of_a_forward(experiment: Experiment) -> float:
 def cost_of_an_edge(experiment: Experiment) -> float:
     """Operations of one exact effect over all prompts, on average over edges.
 
-    What lies above the edge's reader runs again, on the positions from the first difference on.
+    Everything from the edge's reader on runs again, at the positions from the first difference on.
     """
     graph, described = experiment.graph.base, experiment.described
     weights = [sum(weight.numel() for weight in block.parameters()) for block in described.blocks]

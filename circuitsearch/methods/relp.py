@@ -17,24 +17,24 @@ RELEVANCE = Rules(fixed_scales=True, secants=True, halved_gates=True)
 class RelP(ByGradient):
     """EAP with the gradient of layer-wise relevance propagation (Rezaei Jafari et al. 2508.21258).
 
-    Propagated are, in place of derivatives: LayerNorm and RMSNorm at a fixed scale (LN-rule); activations by
-    act(x) / x (identity rule); half of the gradient to each of a gate and what it gates, where the MLP has a gate
-    (half rule); linear maps as they are (0-rule).
+    Rules replace derivatives: LayerNorm and RMSNorm have a fixed scale (LN-rule); the derivative of an activation is
+    act(x) / x (identity rule); a gate and the gated values receive half of the gradient each, if the MLP has a gate
+    (half rule); linear maps are unchanged (0-rule).
 
-    Cost: two forwards and one backward a prompt.
+    Cost: two forwards and one backward per prompt.
 
     Notes
     -----
     The rules are those of the authors' published code and its examples. Differences:
 
-    - Their identity rule divides by x moved away from zero by 1e-6; here x is as it is, and act(x) / x at zero is the
+    - Their identity rule divides by x moved away from zero by 1e-6; here x is unchanged, and act(x) / x at zero is the
       derivative there.
-    - Their paper's rule that takes the attention pattern as a constant (AH-rule) is off in those examples and is left
-      out here: under it every edge into a query or a key scores zero.
-    - The paper patches nodes; here the same coefficients, of the clean run, are taken at every edge's port.
+    - Their paper's rule that treats the attention pattern as a constant (AH-rule) is off in those examples and is left
+      out here: with it every edge into a query or a key scores zero.
+    - The paper patches nodes; here the same coefficients of the clean run are used at every edge's port.
     """
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
-        """What the rules propagate to every port, and what every writer adds in the clean run."""
+        """The gradient that the rules propagate to every port, and what every writer adds in the clean run."""
         run = pair.gradients(rules=RELEVANCE)
         return run.ports, run.activations

@@ -1,4 +1,4 @@
-"""From scores to a circuit."""
+"""Searches: from scores to a circuit."""
 
 from circuitsearch.search.minimal import minimal as minimal
 from circuitsearch.search.minimal import smallest_prefix as smallest_prefix

@@ -1,4 +1,4 @@
-"""The smallest circuit that keeps a given share of the behaviour, with the certificate that no edge can go."""
+"""A minimal circuit of a target faithfulness, with the certificate that no edge of it can be removed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def smallest_prefix(
 ) -> Circuit:
     """Find the smallest prefix of the ranking, pruned, that reaches the target, among the sizes that are tried.
 
-    Sizes grow by a quarter until one reaches it, then every size down to the last that did not is tried. Parameters and
-    errors are those of :func:`minimal`.
+    Sizes grow by a quarter until one reaches the target, then every size above the last one that did not is tried.
+    Parameters and errors are those of :func:`minimal`.
     """
     search = _search(model, task, scores, faithfulness, settings)
     return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values, setup=search.setup(scores))
@@ -49,12 +49,12 @@ def minimal(
     progress: Progress = silent,
     **settings: Unpack[Settings],
 ) -> Circuit:
-    """Find a circuit of the target faithfulness from which no edge can be taken.
+    """Find a circuit of the target faithfulness from which no edge can be removed.
 
-    It starts from :func:`smallest_prefix`. Then edges are taken away one by one, the one whose loss changes the
-    faithfulness least first, by real runs, until none can go. Where edges were rechecked it does so from the ranking of
-    the estimate as well, and takes the smaller circuit: which edges can go depends on which are there to stand in for
-    them, and the better ranking has fewer of those.
+    The search starts from :func:`smallest_prefix`. Then edges are removed one by one, first the one whose removal changes
+    the faithfulness least, by runs of the model, until none can be removed. If edges were rechecked, the search is repeated
+    from the ranking of the estimate, and the smaller circuit is returned: an edge can be removed if others in the circuit
+    can replace it, and a better ranking includes fewer such replacements.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def minimal(
     Returns
     -------
     Circuit
-        Its ``certificate`` says for every edge what faithfulness is left without it. It is minimal in that no single
-        edge can go; a smaller circuit of other edges is not ruled out.
+        Its ``certificate`` gives for every edge the faithfulness of the circuit without it. It is minimal in that no single
+        edge can be removed; a smaller circuit of other edges may exist.
 
     Raises
     ------
@@ -106,7 +106,7 @@ class _Search:
         return self.measure.graph
 
     def setup(self, scores: Scores) -> Setup:
-        """What the circuit is found with: the prompts of the search, and the method of the scores."""
+        """The setup of the circuit: the prompts of the search, and the method of the scores."""
         method = None if scores.setup is None else scores.setup.method
         return self.measure.experiment.setup.model_copy(update={"method": method})
 
@@ -137,7 +137,7 @@ class _Search:
         return next((size for (size, _), value in zip(worth, values, strict=True) if value >= self.target), None)
 
     def shrunk(self, mask: Tensor, progress: Progress) -> tuple[Tensor, dict[Edge, float]]:
-        """Take edges away until none can go; with the circuit comes what is left without each of its edges."""
+        """Remove edges until none can be; return the mask and its faithfulness without each of its edges."""
         total = int(mask.sum())
         while True:
             without = self.without_each(mask)
@@ -158,10 +158,10 @@ class _Search:
         return dict(zip(edges, values.tolist(), strict=True))
 
     def eliminate(self, mask: Tensor, candidates: list[Edge]) -> Iterator[Tensor]:
-        """Take each candidate away in turn unless the target is missed without it; yield the circuit as it shrinks.
+        """Remove each candidate in turn unless the target is missed without it; yield the circuit after each batch.
 
-        Many runs make one batch by speculation: after a success, that ever longer runs of candidates can go together;
-        after a failure, that the next ones fail too, each alone.
+        Runs are batched by speculation: after a success the guess is that longer and longer prefixes of the candidates can
+        be removed together; after a failure, that none of the next ones can be removed by itself.
         """
         width, hopeful, start = 16, True, mask
         while candidates:
@@ -177,14 +177,14 @@ class _Search:
             candidates = [edge for edge in left if mask[edge]]
 
     def _gone_together(self, mask: Tensor, tried: list[Edge], start: Tensor) -> list[Edge]:
-        """The longest of the first 1, 2, 4 ... of these edges without which, and all shorter ones, the target is reached."""
+        """The longest of the prefixes of 1, 2, 4 ... edges such that removing it, or any shorter one, reaches the target."""
         sizes = [*(1 << i for i in range(len(tried).bit_length()) if 1 << i < len(tried)), len(tried)]
         good = self._reached([self._without(mask, tried[:size]) for size in sizes], start)
         passed = good.index(False) if False in good else len(good)
         return tried[: sizes[passed - 1]] if passed else []
 
     def _first_to_go(self, mask: Tensor, tried: list[Edge], start: Tensor) -> list[Edge]:
-        """The first of these edges without which alone the target is reached, if any."""
+        """The first of these edges whose removal alone reaches the target, if any."""
         good = self._reached([self._without(mask, [edge]) for edge in tried], start)
         return [tried[good.index(True)]] if True in good else []
 

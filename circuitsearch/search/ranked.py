@@ -1,4 +1,4 @@
-"""Circuits straight from a ranking of edges by strength, pruned to what lies on a path from embed to logits."""
+"""Circuits directly from a ranking of edges by strength, pruned to the edges on a path from embed to logits."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def strongest(graph: Graph, places: Tensor, n: int) -> Tensor:
 
 
 def greedy(scores: Scores, n: int) -> Circuit:
-    """Grow the circuit from the logits: ``n`` times add the strongest edge into a component that it holds, then prune.
+    """Grow the circuit from the logits: ``n`` times add the strongest edge into one of its components, then prune.
 
-    Unlike :func:`top` it spends no edge on what cannot reach the logits (Hanna et al. 2403.17806 call it greedy).
+    Unlike :func:`top` it adds no edge that cannot reach the logits (Hanna et al. 2403.17806 call it greedy).
 
     Raises
     ------
@@ -61,20 +61,18 @@ def greedy(scores: Scores, n: int) -> Circuit:
 
 
 class _Growth:
-    """A circuit that grows from the logits, edge by edge, while readers come within reach.
+    """A circuit that grows from the logits, edge by edge; each added edge may make more readers reachable.
 
-    When the strongest edge on offer is for the first time below some level, the circuit holds all edges from that level on
-    into readers that such edges reach, which one sweep over the blocks finds. So the lowest level that leaves no more than
-    ``n`` edges is found by bisection, and only what is missing then is added one by one; of each reader within reach the
-    strongest edge that is left stands in a heap.
+    When the strongest available edge is first below some level, the circuit contains all edges of at least that level into
+    readers that such edges reach, which one sweep over the blocks finds. So the lowest level that gives at most ``n`` edges
+    is found by bisection, and only the remaining edges are added one by one; a heap holds the strongest remaining edge of
+    each reachable reader.
     """
 
     def __init__(self, scores: Scores) -> None:
         self.graph, self.scored = scores.graph, scores.scored
         self.strength = scores.values.abs().masked_fill(~self.scored, -1.0)
-        self.heap: list[
-            tuple[float, int, int]
-        ] = []  # (- strength, row, column), ties going by their place in the stream
+        self.heap: list[tuple[float, int, int]] = []  # (- strength, row, column), ties in the order of the stream
         self.waiting: dict[int, Iterator[tuple[float, int, int]]] = {}
         self.part_of = {row: part for part in self.graph.parts for row in range(part.rows.start, part.rows.stop)}
 
@@ -98,7 +96,7 @@ class _Growth:
         return int(self._from(level)[0].sum())
 
     def _from(self, level: float) -> tuple[Tensor, Tensor]:
-        """The edges (U, V) from a level on into readers that they reach, and these readers (V,)."""
+        """The edges (U, V) of at least a level into readers that they reach, and these readers (V,)."""
         mask = self.strength >= level
         opened = torch.zeros(mask.shape[1], dtype=torch.bool)
         opened[-1] = True
@@ -109,7 +107,7 @@ class _Growth:
         return mask & opened, opened
 
     def _open(self, column: int) -> None:
-        """Let a reader's edges stand for choice."""
+        """Make a reader's edges available."""
         if column in self.waiting:
             return
         rows = (self.scored[:, column] & ~self.mask[:, column]).nonzero().flatten()
@@ -119,7 +117,7 @@ class _Growth:
             heapq.heappush(self.heap, edge)
 
     def _next(self, column: int) -> None:
-        """Take the first edge off the heap, and put in its place the next into the same reader."""
+        """Replace the first edge of the heap by the next edge into the same reader."""
         edge = next(self.waiting[column], None)
         if edge is None:
             heapq.heappop(self.heap)
@@ -135,7 +133,7 @@ class _Growth:
 
 
 def _falling(strength: Tensor, rows: Tensor, column: int) -> Iterator[tuple[float, int, int]]:
-    """The edges into one reader, the strongest first, as the heap holds them; a few at a time become Python's."""
+    """The edges into one reader as entries of the heap, the strongest first; 64 at a time become Python numbers."""
     for some, at in zip(strength.split(64), rows.split(64), strict=True):
         yield from ((-value, row, column) for value, row in zip(some.tolist(), at.tolist(), strict=True))
 

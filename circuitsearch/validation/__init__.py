@@ -1,4 +1,4 @@
-"""Evidence for a circuit on prompts that it was not found on."""
+"""Validation of a circuit on prompts that it was not found on."""
 
 from circuitsearch.validation.behaviour import Behaviour as Behaviour
 from circuitsearch.validation.behaviour import behaviour as behaviour

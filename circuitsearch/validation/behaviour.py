@@ -19,25 +19,25 @@ from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.task import Task
 from circuitsearch.text import answers_beside
 
-MOSTLY = 0.5  # share of prompts whose likeliest token is right, below which the likeliest tokens are given
+MOSTLY = 0.5  # below this share of prompts whose likeliest token is right, the likeliest tokens are reported
 
 
 @dataclass(frozen=True)
 class Behaviour(MadeWith):
-    """What the model does on a task.
+    """How well the model itself does a task.
 
     Attributes
     ----------
     clean, ablated : float
         The metric's mean on the clean prompts, and with every edge ablated.
     accuracy : float
-        Share of prompts where the best right answer lies above every wrong one.
+        Share of prompts whose best right answer has a higher logit than every wrong one.
     top1 : float
-        Share of prompts where the most likely token of the vocabulary is a right answer.
+        Share of prompts whose most likely token of the vocabulary is a right answer.
     setup : Setup, optional
         What was measured.
     note : str
-        Where the most likely token is mostly none of the right answers: which ones it is instead, on the first prompt.
+        If the most likely token is mostly not a right answer: the likeliest tokens after the first prompt.
     """
 
     __pydantic_config__ = STRICT
@@ -63,7 +63,7 @@ class Behaviour(MadeWith):
 
     @classmethod
     def load(cls, path: str | Path) -> Behaviour:
-        """Read what :meth:`save` wrote; an InputError says if the file is not one of these."""
+        """Read what :meth:`save` wrote; raises an InputError if the file is something else."""
         return read_json(path, "a behaviour that a run wrote", cls)
 
 
@@ -77,7 +77,7 @@ def behaviour(model: Any, task: Task, *, tokenizer: Any = None, **settings: Unpa
     task : Task
         Prompts.
     tokenizer : optional
-        Names tokens in the note.
+        To write tokens as text in the note.
     **settings
         As of :class:`circuitsearch.Experiment`.
     """

@@ -35,7 +35,7 @@ def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamp
         return Interval(value, nan, nan)
     rows = np.random.default_rng(seed).integers(len(data[0]), size=(64, len(data[0])))
     if np.ptp(statistic(*(column[rows] for column in data), axis=-1)) < 1e-12:
-        return Interval(value, value, value)  # every resample says the same: BCa is not defined there
+        return Interval(value, value, value)  # every resample gives the same value, for which BCa is not defined
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # division by zero in a resample without any spread
         result = stats.bootstrap(

@@ -1,4 +1,4 @@
-"""Random circuits of a given size: what any circuit must be compared with."""
+"""Random circuits of a given size, the control for any circuit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from circuitsearch.reachability import prune
 def random_circuits(graph: Graph, n_edges: int, count: int, seed: int) -> Tensor:
     """Draw circuits of random edges, pruned as every circuit is: boolean (count, U, V).
 
-    Edges are added in random order until the pruned circuit has ``n_edges``, then random edges are taken away while it
-    keeps that many. Where no edge can go without taking too many others along, another order is tried; after ten the
-    nearest size stands.
+    Edges are added in random order until the pruned circuit has ``n_edges``, then random edges are removed while at least
+    that many remain. If pruning would remove too many edges with any of them, another order is tried; after ten orders the
+    circuit of the nearest size is returned.
     """
     rng = np.random.default_rng(seed)
     return torch.stack([_drawn(graph, n_edges, rng) for _ in range(count)])
@@ -32,7 +32,7 @@ def _drawn(graph: Graph, n_edges: int, rng: np.random.Generator) -> Tensor:
 
 
 def _grown(graph: Graph, n_edges: int, rng: np.random.Generator) -> Tensor:
-    """Prune the shortest prefix of a random order of all edges that leaves at least ``n_edges``."""
+    """Prune the shortest prefix of a random order of all edges that has at least ``n_edges`` after pruning."""
     places = graph.mask.nonzero()
     places = places[torch.from_numpy(rng.permutation(len(places)))]
 
@@ -49,7 +49,7 @@ def _grown(graph: Graph, n_edges: int, rng: np.random.Generator) -> Tensor:
 
 
 def _shrunk(graph: Graph, mask: Tensor, n_edges: int, rng: np.random.Generator) -> Tensor:
-    """Take random edges away, many at once while there are many too many, never below ``n_edges``."""
+    """Remove random edges, many at once while the circuit is much too large, never below ``n_edges``."""
     failures = 0
     while (excess := int(mask.sum()) - n_edges) > 0 and failures < 50:
         places = mask.nonzero()

@@ -25,7 +25,7 @@ def size_curve(
 ) -> tuple[CurvePoint, ...]:
     """Measure the strongest 0.1%, 0.2%, 0.5%, 1% ... of the edges by the circuit's scores, each pruned.
 
-    Sizes beyond the edges that have a score are left out, so a circuit without scores has no curve. ``interval_of`` gives
+    Sizes above the number of scored edges are left out, so a circuit without scores has no curve. ``interval_of`` computes
     the interval of the faithfulness from a circuit's metric (N,).
     """
     if circuit.scores is None:

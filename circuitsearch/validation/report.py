@@ -1,4 +1,4 @@
-"""Report: the numbers that stand behind a circuit, with their intervals and all choices."""
+"""Report: the measurements of a circuit, with their intervals and settings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Faithfulness of the strongest edges, pruned, at one size, and its interval over prompts, if that is known."""
+    """Faithfulness of the strongest edges, pruned, at one size, and its interval over prompts, if it was computed."""
 
     __pydantic_config__ = STRICT
 
@@ -55,8 +55,8 @@ class Report(MadeWith):
     Attributes
     ----------
     faithfulness : Interval
-        (m(circuit) - m(all cut)) / (m(model) - m(all cut)), a ratio of means over prompts. Above 1 the circuit does
-        the task more strongly than the model: edges that oppose it were left out.
+        (m(circuit) - m(all ablated)) / (m(model) - m(all ablated)), a ratio of means over prompts. Above 1 the circuit
+        does the task more strongly than the model, because edges that oppose it were left out.
     per_prompt : Interval
         Mean over prompts of 1 - min(|m - m_C| / |m - m_0|, 1): bounded by 0 and 1.
     kl : Interval
@@ -64,9 +64,9 @@ class Report(MadeWith):
     accuracy_kept : Interval
         The circuit's accuracy over the model's.
     clean, ablated, circuit : float
-        The metric's means: the model, all edges cut, the circuit.
+        The metric's means: the model, all edges ablated, the circuit.
     model_accuracy, circuit_accuracy : float
-        Share of prompts where the best right answer lies above every wrong one.
+        Share of prompts whose best right answer has a higher logit than every wrong one.
     controls : tuple of float
         Faithfulness of random circuits of the same size, pruned by the same rule.
     curve : tuple of CurvePoint
@@ -74,9 +74,9 @@ class Report(MadeWith):
     setup : Setup, optional
         What was measured, and on which prompts.
     n_seen : int, optional
-        How many of the prompts the search had; None if it is not known what the circuit was found on.
+        How many of the prompts the search used; None if the circuit does not record its prompts.
     n_copies : int
-        How many copies of prompts were left out.
+        How many duplicate prompts were left out.
     """
 
     __pydantic_config__ = STRICT
@@ -106,7 +106,7 @@ class Report(MadeWith):
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Report:
-        """Rebuild a report from :meth:`to_dict`; an InputError says if it is none."""
+        """Rebuild a report from :meth:`to_dict`; raises an InputError if ``content`` is something else."""
         return parse_json(to_json(content), cls)
 
     def save(self, path: str | Path) -> None:
@@ -115,7 +115,7 @@ class Report(MadeWith):
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
-        """Read what :meth:`save` wrote; an InputError says if the file is not one of these."""
+        """Read what :meth:`save` wrote; raises an InputError if the file is something else."""
         return read_json(path, "a report that a run wrote", cls)
 
     def _repr_html_(self) -> str:
@@ -127,13 +127,13 @@ class Report(MadeWith):
 
     @property
     def prompts(self) -> str:
-        """How many prompts, and whether the search had them."""
+        """How many prompts, and whether the search used them."""
         kind = {None: "prompts", 0: "held-out prompts", self.n: "prompts of the search"}.get(self.n_seen)
         seen = f"{self.n:,} {kind}" if kind else f"{self.n:,} prompts, {self.n_seen:,} of the search"
         return f"{seen}, without {self.n_copies:,} copies" if self.n_copies else seen
 
     def rows(self) -> list[tuple[str, str]]:
-        """The numbers as (name, text); the last row, without a name, says what the intervals are."""
+        """The numbers as (name, text); the last row, without a name, describes the intervals."""
         above = " (above 1: more strongly than the model itself)" if self.faithfulness.value > 1 else ""
         return [
             ("task", f"{self.task}, {self.prompts}"),
@@ -153,7 +153,7 @@ class Report(MadeWith):
         return f"{self.accuracy_kept}" + (": the model is never right" if self.model_accuracy == 0 else "")
 
     def controls_line(self) -> str:
-        """What random circuits of the same size keep."""
+        """Faithfulness of random circuits of the same size, as text."""
         if not self.controls:
             return "none run"
         mean = sum(self.controls) / len(self.controls)

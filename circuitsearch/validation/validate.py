@@ -1,4 +1,4 @@
-"""The verb that gathers the evidence for a circuit."""
+"""Validate a circuit: faithfulness and other measures on held-out prompts, with intervals and controls."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def validate(
     circuit : Circuit
         Every edge outside it is ablated.
     held_out : Task
-        Prompts that the search did not see; of those that it did, the report gives the number. Copies of a pair are left
-        out, for they are no further evidence.
+        Prompts that the search did not use; the report counts those that it did. Duplicate pairs are left out, since they
+        add no information.
     n_resamples, confidence
         Of the BCa bootstrap over prompts.
     n_controls : int
@@ -52,14 +52,14 @@ def validate(
     progress : callable
         Called with (steps done, steps in all).
     **settings
-        As of :class:`circuitsearch.Experiment`; what is not given is as the circuit was found with. ``seed`` is that of the
-        controls and the intervals.
+        As of :class:`circuitsearch.Experiment`; by default the settings with which the circuit was found. ``seed`` is used
+        for the controls and the intervals.
 
     Raises
     ------
     InputError
-        If the circuit is one of another graph, the model does not do the task, or the ablation or the metric is not that of
-        the search.
+        If the circuit belongs to another graph, the model does not do the task, or the ablation or the metric differs from
+        that of the search.
     """
     task = held_out.distinct()
     experiment = Experiment.of(model, task, circuit, **settings)
@@ -107,13 +107,13 @@ def _numbers(circuit: Circuit, faithfulness: Faithfulness, over_prompts: Interva
 
 def _check_choices(n_resamples: int, confidence: float, n_controls: int) -> None:
     if not 0 < confidence < 1:
-        raise InputError(f"the confidence must lie between 0 and 1, not {confidence}")
+        raise InputError(f"the confidence must be between 0 and 1, not {confidence}")
     if n_resamples < 1 or n_controls < 0:
         raise InputError(f"there must be 1 resample or more and 0 controls or more, not {n_resamples} and {n_controls}")
 
 
 def _ratio(circuit: np.ndarray, clean: np.ndarray, ablated: np.ndarray, axis: int) -> np.ndarray:
-    """The ratio of means, as NumPy resamples it."""
+    """The ratio of means of NumPy arrays, along an axis of resampled prompts."""
     return (circuit - ablated).mean(axis) / (clean - ablated).mean(axis)
 
 

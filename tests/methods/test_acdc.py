@@ -40,7 +40,7 @@ def test_the_circuits_are_those_of_the_plain_algorithm(gpt2, metric, seed):
     task = random_task(n=2, length=5)
     metric = metric or task.metric
     thresholds = (0.03, 0.003, 0.0003)
-    found = acdc(gpt2, task, thresholds, metric=metric, seed=seed)
+    found = acdc(gpt2, task, thresholds, metric=metric, shuffle=seed)
     assert tuple(found) == thresholds
     for threshold, circuit in found.items():
         assert torch.equal(circuit.mask, plain_acdc(gpt2, task, threshold, metric, seed))

@@ -203,8 +203,8 @@ def test_curve_sizes_are_prefixes_of_the_ranking(planted):
 @pytest.mark.parametrize(
     ("choices", "words"),
     [
-        ({"confidence": 0.0}, "confidence must lie between 0 and 1, not 0"),
-        ({"confidence": 1.0}, "confidence must lie between 0 and 1, not 1"),
+        ({"confidence": 0.0}, "confidence must be between 0 and 1, not 0"),
+        ({"confidence": 1.0}, "confidence must be between 0 and 1, not 1"),
         ({"confidence": 1.5}, "between 0 and 1"),
         ({"confidence": float("nan")}, "between 0 and 1"),
         ({"n_resamples": 0}, "1 resample or more"),
