@@ -1,4 +1,4 @@
-"""Estimated scores against measured ones, with how well they agree in the corner."""
+"""Estimated scores against measured effects, with their agreement in the corner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST = 3000  # points: the strongest; among them lie all that can be told apart
+MOST = 3000  # points, of the strongest edges: weaker ones would overlap at zero
 
 
 def draw_agreement(
@@ -30,15 +30,15 @@ def draw_agreement(
 ) -> None:
     """Draw each edge's estimate against its measured effect, as SVG, PDF, PNG or TikZ by the path's suffix.
 
-    On the diagonal both are the same; orange edges have another sign than was estimated. The corner says how many edges were measured, their rank correlation, and how many
-    have the right sign. The same scores give the same bytes.
+    On the diagonal both are equal; orange edges have the opposite sign to their estimate. The corner gives the number of
+    measured edges, the rank correlation, and the share whose sign is right. The same scores give the same bytes.
 
     Parameters
     ----------
     scores : Scores
         Estimates; or those of ``Recheck``, which carry both.
     path : path
-        Where to.
+        The file to write.
     exact : Scores, optional
         Measured effects, of all edges or of some, by ``Exact``.
     theme, width
@@ -60,9 +60,9 @@ def _pairs(scores: Scores, exact: Scores | None) -> tuple[Tensor, Tensor]:
     if exact is None:
         if scores.estimate is None:
             raise InputError(
-                "these scores hold estimates alone: give exact=cs.score(model, task, cs.Exact()), or score with cs.Recheck"
+                "these scores are estimates only: give exact=cs.score(model, task, cs.Exact()), or score with cs.Recheck"
             )
-        # what was not measured kept its estimate
+        # edges that were not measured keep their estimate
         both = scores.scored & (scores.values != scores.estimate)
         return scores.estimate[both], scores.values[both]
     if scores.graph != exact.graph:
@@ -82,7 +82,7 @@ def _figure(scores: Scores, estimate: Tensor, truth: Tensor, theme: style.Theme,
             truth[chosen].tolist(), estimate[chosen].tolist(), "o", color=theme.lines[says], markersize=2.6,
             markeredgewidth=0.3, markeredgecolor=theme.paper, zorder=3,
         )  # fmt: skip
-    axes.set_xlabel(f"measured: fall of the {words(scores.metric)} when the edge is cut")
+    axes.set_xlabel(f"measured: fall of the {words(scores.metric)} when the edge is ablated")
     axes.set_ylabel("estimated fall")
     title(figure, f"{scores.task}: estimate against exact effects")
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 2}
@@ -92,7 +92,7 @@ def _figure(scores: Scores, estimate: Tensor, truth: Tensor, theme: style.Theme,
 
 
 def _frame(axes: Axes, values: Tensor, theme: style.Theme) -> None:
-    """Both axes alike, with lines at nought and where the two agree."""
+    """Both axes alike, with lines at zero and along the diagonal."""
     low, high = (min(0.0, float(values.min())), max(0.0, float(values.max()))) if len(values) else (0.0, 0.0)
     room = 0.06 * (high - low) or 1.0
     ends = (low - room, high + room)

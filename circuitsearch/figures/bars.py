@@ -1,4 +1,4 @@
-"""What each edge is worth to its circuit: bars of the faithfulness that is lost without it."""
+"""Leave-one-out effects: bars of the faithfulness that a circuit loses without each edge."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def draw_leave_one_out(
 ) -> None:
     """Draw the faithfulness that is lost without each edge, as SVG, PDF, PNG or TikZ by the path's suffix.
 
-    Edges come in the order of their loss. Blue edges support the behaviour by their score, orange ones oppose it. Beyond
-    the broken line the circuit falls below the faithfulness that was asked for: a minimal circuit's bars all cross it.
+    Edges are sorted by their loss. The score of a blue edge says that it supports the behaviour, that of an orange edge that
+    it opposes it. Beyond the dashed line the circuit falls below its target faithfulness: all bars of a minimal circuit cross it.
     The same circuit gives the same bytes.
 
     Parameters
@@ -38,9 +38,9 @@ def draw_leave_one_out(
     circuit : Circuit
         One that :func:`circuitsearch.minimal` found, with its certificate.
     path : path
-        Where to.
+        The file to write.
     most : int
-        How many edges, those of the largest loss.
+        Largest number of edges drawn, those with the largest loss.
     theme, width
         As :func:`draw_curve` takes them.
 
@@ -53,7 +53,7 @@ def draw_leave_one_out(
     """
     certificate = circuit.certificate
     if certificate is None or not certificate.without:
-        raise InputError("the circuit has no certificate: cs.minimal gives one, with what is lost without each edge")
+        raise InputError("the circuit has no certificate: circuits found by cs.minimal have one")
     if most < 1:
         raise InputError(f"at least one bar must be drawn, not {most}: change most")
     write_plot(path, lambda look, across: _figure(circuit, certificate, most, look, across), theme, width)
@@ -78,7 +78,7 @@ def _figure(circuit: Circuit, certificate: Certificate, most: int, theme: style.
 
 
 def _asked(axes: Axes, certificate: Certificate, theme: style.Theme) -> None:
-    """How much may be lost before less is left than was asked for."""
+    """The loss at which faithfulness falls below the target."""
     room = certificate.faithfulness - certificate.target
     label = f"less than {certificate.target:g} is left"
     axes.axvline(room, color=theme.faint, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3, label=label)

@@ -1,4 +1,4 @@
-"""What is placed as one: a node, with what stands beside it, or the nodes of one role in a row, with their label."""
+"""Boxes that are placed as one: a node with its inset, or the nodes of one role in a row, with their label."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ ROLE_LINES, ROLE_ROOM = 3, 44.0  # of a role's label: lines, and the widest one
 
 @dataclass(frozen=True)
 class Box:
-    """Nodes side by side that nothing else may come between.
+    """Neighbouring nodes that are placed together.
 
     Attributes
     ----------
     members : tuple of str
         From left to right.
     beside : tuple of float
-        Room right of each member, for its inset.
+        Width right of each member, for its inset.
     role : str
-        What its members do; empty if nobody said.
+        What its members do; empty if they have no role.
     label : tuple of str
-        Lines of the role's label, left of the members; empty where the legend tells the role.
+        Lines of the role's label, left of the members; empty where the role is in the legend.
     label_room : float
         Width of the label.
     """
@@ -41,7 +41,7 @@ class Box:
 
     @property
     def width(self) -> float:
-        """All of it, with the gap to the next."""
+        """Width of the whole box, with the gap to the next."""
         pads = 2 * ROLE_PAD if self.role else 0.0
         nodes = len(self.members) * (style.NODE_WIDTH + NODE_GAP) + sum(self.beside)
         return nodes + pads + self.label_room
@@ -54,7 +54,7 @@ class Box:
             x += style.NODE_WIDTH + NODE_GAP + beside
 
 
-Insets = Mapping[str, tuple[float, float]]  # node -> width and height of what stands right of it
+Insets = Mapping[str, tuple[float, float]]  # node -> width and height of its inset
 
 
 def box(members: Iterable[str], role: str, insets: Insets, labelled: bool) -> Box:
@@ -90,7 +90,7 @@ def boxes_of(plan: Plan, row: Row, column: str, insets: Insets, labelled: bool) 
 
 
 def fold(plan: Plan, rooms: Mapping[str, float], insets: Insets, labelled: bool) -> Plan:
-    """Break rows that are too wide for their columns; what differs in its column alone stays on one line."""
+    """Break rows that are too wide for their columns; nodes that differ only in their span stay on one line."""
     rows = [part for row in plan.rows for part in _folded(plan, row, rooms, insets, labelled)]
     return replace(plan, rows=tuple(rows))
 
@@ -116,7 +116,7 @@ def _folded(plan: Plan, row: Row, rooms: Mapping[str, float], insets: Insets, la
         return lines
 
     lines = filled(1.0)
-    for share in (0.5, 0.6, 0.7, 0.8, 0.9):  # as many lines as must be, each as long as the others
+    for share in (0.5, 0.6, 0.7, 0.8, 0.9):  # as few lines as possible, of equal lengths
         if len(lines) > 1 and len(trial := filled(share)) == len(lines):
             lines = trial
             break
@@ -125,7 +125,7 @@ def _folded(plan: Plan, row: Row, rooms: Mapping[str, float], insets: Insets, la
 
 
 def _units(plan: Plan, row: Row) -> list[list[list[str]]]:
-    """What best stays on one line: the nodes of a role, each with what differs from it in its column alone."""
+    """Nodes that should stay on one line: those of a role, each with the nodes that differ from it only in their span."""
     units: dict[str, dict[str, list[str]]] = {}
     for name in row.nodes:
         label = style.label(name)

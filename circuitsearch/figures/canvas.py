@@ -1,4 +1,4 @@
-"""Matplotlib as every figure here uses it: one style, no clock and no chance in the file, nothing half-written."""
+"""Matplotlib as all figures use it: one style, no time or random numbers in the file, no partial files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 FORMATS = ("svg", "pdf", "png", "tex")
 PNG_DPI = 300
-LONGEST = 200  # characters of a label that are looked at
+LONGEST = 200  # characters of a label that are used
 
 _STYLE = {
     "font.family": FAMILY,
     "svg.fonttype": "none",
     "svg.hashsalt": "circuitsearch",
-    "pdf.fonttype": 42,  # TrueType, embedded: what venues ask for
+    "pdf.fonttype": 42,  # embedded TrueType, which venues require
     "text.parse_math": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -38,7 +38,7 @@ _METADATA = {
 
 
 def suffix_of(path: str | Path, formats: tuple[str, ...] = FORMATS) -> str:
-    """Format that a path asks for by its suffix; an InputError lists the ones there are."""
+    """Format that a path asks for by its suffix; an InputError lists the known ones."""
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in formats:
         known = ", ".join(f".{name}" for name in formats)
@@ -48,12 +48,12 @@ def suffix_of(path: str | Path, formats: tuple[str, ...] = FORMATS) -> str:
 
 @contextmanager
 def figure_style(more: dict[str, Any] | None = None) -> Iterator[None]:
-    """Matplotlib's defaults with ours and any more on top, whatever the caller has set; restored afterwards."""
+    """Matplotlib's defaults with our settings and those given, whatever the caller has set; restored afterwards."""
     from matplotlib import style
 
     with style.context(_STYLE | (more or {}), after_reset=True), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the SVG's viewer has fonts of its own
-        # letters with dozens of marks above them leave no room to arrange anything; they are drawn all the same
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the SVG's viewer has other fonts
+        # letters with dozens of marks above them make a layout impossible; they are drawn without one
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         yield
 
@@ -79,7 +79,7 @@ def text_width(text: str, size: float) -> float:
 
 
 def shortened(text: str, size: float, room: float) -> str:
-    """Text that fits into a room in points, if need be with an ellipsis. Call within :func:`figure_style`.
+    """Text shortened to a width in points, if needed with an ellipsis. Call within :func:`figure_style`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Two circuits of one graph in one figure: what they share, and what only one of them has."""
+"""Two circuits of one graph in one figure: shared edges, and edges of one circuit only."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def draw_comparison(
     theme: str = "light",
     width: str | float | None = None,
 ) -> None:
-    """Draw two circuits of one graph: shared edges solid, those of the first alone dashed, of the second alone dotted.
+    """Draw two circuits of one graph: shared edges solid, those of the first only dashed, of the second only dotted.
 
-    The legend counts them. An edge's width is its strength within its own circuit, the stronger of the two where it is
-    shared, for two methods' scores have no unit in common.
+    The legend counts them. The width of an edge is its strength relative to the strongest edge of its own circuit, because the
+    scores of two methods may have different units; of a shared edge the larger of the two is drawn.
 
     Parameters
     ----------
     first, second : Circuit
-        What to compare.
+        The circuits to compare.
     path : path
-        Where to; its suffix chooses SVG, PDF, PNG (300 dpi) or DOT.
+        The file to write; its suffix chooses SVG, PDF, PNG (300 dpi) or DOT.
     names : (str, str)
-        What the legend calls them.
+        Names of the circuits in the legend.
     caption, highlight, roles, insets, tokens, theme, width
         As in :func:`circuitsearch.draw`.
 
@@ -59,7 +59,7 @@ def draw_comparison(
     """
     suffix = suffix_of(path, (*FORMATS, "dot"))
     if len(names) != 2:
-        raise InputError(f"names must be two, one a circuit, not {names!r}")
+        raise InputError(f"give two names, one for each circuit, not {names!r}")
     sides = tuple(plain_text(name) for name in names)
     look = Look(style.theme_named(theme), None if width is None else POINTS * inches(width), "")
     both, figure = compared(first, second, sides, roles)
@@ -69,7 +69,7 @@ def draw_comparison(
 
 
 def compared(first: Circuit, second: Circuit, sides: Sequence[str], roles: Roles | None = None) -> tuple[Circuit, Plan]:
-    """The union of two circuits, and the plan in which each edge says whose it is.
+    """The union of two circuits, and the plan in which each edge is marked by the circuits that have it.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def compared(first: Circuit, second: Circuit, sides: Sequence[str], roles: Roles
 
 
 def _strengths(circuit: Circuit) -> dict[tuple[str, str], float | None]:
-    """Each edge's |score| as a share of the circuit's largest; None where no score is known."""
+    """Each edge's |score| as a share of the circuit's largest; None for an edge without a score."""
     scores = {edge: circuit.score(*edge) for edge in circuit.edges}
     known = {edge: abs(score) for edge, score in scores.items() if score is not None and math.isfinite(score)}
     largest = max(known.values(), default=0.0) or 1.0
@@ -102,7 +102,7 @@ def _strengths(circuit: Circuit) -> dict[tuple[str, str], float | None]:
 
 
 def _caption(first: Circuit, second: Circuit, sides: Sequence[str]) -> str:
-    """Say which circuits these are, how large, and how much they have in common."""
+    """The caption: both circuits with their sizes, and how many edges they share."""
     shared, either = int((first.mask & second.mask).sum()), int((first.mask | second.mask).sum())
     return (
         f"{sides[0]} ({len(first):,} edges) and {sides[1]} ({len(second):,} edges) of {first.graph.n_edges:,}:"

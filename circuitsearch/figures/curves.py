@@ -1,4 +1,4 @@
-"""Faithfulness against size, with the circuit and the random circuits that it is held against."""
+"""Faithfulness against size, with the circuit and random circuits of its size."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SHAPE = 0.72  # height over width
 def draw_curve(report: Report, path: str | Path, *, theme: str = "light", width: str | float | None = None) -> None:
     """Draw a report's faithfulness against the number of edges kept, as SVG, PDF, PNG or TikZ by the path's suffix.
 
-    The curve is the strongest edges at each size, its band the interval over prompts; the dot, with its interval, is the
-    circuit; the crosses are random circuits of its size. The same report gives the same bytes.
+    The curve shows the circuits of the strongest edges at each size, and its band the interval over prompts. The dot, with its
+    interval, is the circuit; the crosses are random circuits of its size. The same report gives the same bytes.
 
     Parameters
     ----------
     report : Report
         What :func:`circuitsearch.validate` found.
     path : path
-        Where to.
+        The file to write.
     theme : str
         ``"light"`` or ``"dark"``.
     width : str or float, optional
-        A venue's, as :func:`circuitsearch.draw` knows them, or inches; one column by default.
+        A venue's name as in :func:`circuitsearch.draw`, or inches; one column by default.
 
     Raises
     ------
@@ -86,5 +86,5 @@ def _labels(figure: Figure, axes: Axes, report: Report) -> None:
     axes.set_xlim(smallest * 0.8, report.n_edges_total * 1.15)
     axes.set_xlabel(f"edges kept, of {report.n_edges_total:,}")
     axes.set_ylabel("faithfulness (share of the behaviour)")
-    title(figure, f"{report.task}, {report.n:,} held-out prompts")
+    title(figure, f"{report.task}, {report.prompts}")
     axes.legend()

@@ -26,7 +26,7 @@ from circuitsearch.roles import Roles, roles_of
 if TYPE_CHECKING:
     from circuitsearch.validation.report import Report
 
-WIDEST = WIDTHS["two-column"]  # inches: what a figure that is given no width grows to
+WIDEST = WIDTHS["two-column"]  # inches: the largest width of a figure without a given width
 ROOM_BESIDE = 0.7  # of a column's room that a head with its inset may take
 
 
@@ -83,7 +83,7 @@ def finish(
 
 
 def _node_named(graph: Graph, nodes: Mapping[str, object], name: str) -> str:
-    """Canonical name of a node that a person called ``name``; an InputError says if the figure has none."""
+    """Canonical name of the node ``name``, in any spelling; an InputError if the figure does not have it."""
     canonical = canonical_name(name)
     if canonical != LOGITS and canonical not in nodes:
         canonical = graph.writers[graph.find_writer(name)]
@@ -95,7 +95,7 @@ def _node_named(graph: Graph, nodes: Mapping[str, object], name: str) -> str:
 def caption_for(
     circuit: Circuit, report: Report | None = None, *, model: str | None = None, method: str | None = None
 ) -> str:
-    """Say in two sentences what a figure shows and what stands behind it.
+    """The caption of a figure: what it shows, and the evidence for it.
 
     Examples
     --------
@@ -117,8 +117,8 @@ def _evidence(report: Report) -> str:
     if report.controls:
         mean = sum(report.controls) / len(report.controls)
         controls = f"; {len(report.controls)} random circuits of its size: {mean:.3f} on average"
-    setting = f"metric {report.metric}; cut edges carry {report.ablation}"
+    setting = f"metric {report.metric}; ablated edges carry {report.ablation}"
     return (
-        f"Faithfulness on {report.n:,} held-out prompts {faithful.value:.3f}, {report.confidence:.0%} interval "
+        f"Faithfulness on {report.prompts}: {faithful.value:.3f}, {report.confidence:.0%} interval "
         f"[{faithful.low:.3f}, {faithful.high:.3f}]{controls} ({setting})."
     )

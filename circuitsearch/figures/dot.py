@@ -1,4 +1,4 @@
-"""A plan as DOT, for people who draw or edit it with a Graphviz of their own."""
+"""A plan as DOT, to draw or edit it with Graphviz."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from circuitsearch.names import PORTS
 
 CAPTION_COLUMNS = 90
 FONTS = "Helvetica,Arial,DejaVu Sans,sans-serif"
-DASHES = {"dash-dot": "dashed"}  # Graphviz knows no dash-dot
+DASHES = {"dash-dot": "dashed"}  # Graphviz has no dash-dot
 CELL, LABEL, STRIP = 42, 15, 8  # points: a node's width, and the heights of its name and of its ports
 
 

@@ -1,4 +1,4 @@
-"""The one verb that draws: a circuit, or what an instrument found."""
+"""``draw``: a circuit, or the result of an instrument, as a figure."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ def draw(
 @overload
 def draw(drawn: Result, path: str | Path) -> None: ...
 def draw(drawn: Circuit | Result, path: str | Path, **options: Any) -> None:
-    """Draw a circuit: layers from bottom to top, colour by sign, width by strength, line style by port. Or an instrument's result.
+    """Draw a circuit (layers from bottom to top, colour by sign, width by strength, line style by port), or an instrument's result.
 
     Blue edges support the behaviour, orange ones oppose it; the width is linear in |score|. Edges into q are dashed, into
     k dotted, all others solid. Where nodes share a port, an edge into it is drawn to each of them that the circuit uses.
-    Of a large circuit the strongest edges have ways of their own; the others run together between rows, thin and faint.
-    A circuit of token positions has a column for each span; arrows tell from which tokens a head reads. The same circuit
+    In a large circuit the strongest edges are drawn one by one; the others are bundled between rows, thin and faint. A circuit
+    with nodes by token span has a column for each span; arrows show from which tokens a head reads. The same circuit
     gives the same bytes; fonts are embedded.
 
     Parameters
     ----------
     drawn : Circuit or Result
-        What to draw; a circuit's edges without a score are grey, of one width. What an instrument found becomes maps, as SVG,
-        PDF, PNG or TikZ, and takes nothing of what follows the path.
+        What to draw. Edges without a score are grey and of one width. The result of an instrument is drawn as heatmaps, as SVG,
+        PDF, PNG or TikZ; the options below do not apply to it.
     path : path
-        Where to; its suffix chooses SVG, PDF, PNG (300 dpi), DOT, or HTML: a page to look around in, which takes
-        the report alone of what follows.
+        The file to write; its suffix chooses SVG, PDF, PNG (300 dpi), TikZ, DOT, or HTML: an interactive page, for which of the
+        options below only ``report`` applies.
     report : Report, optional
-        Its numbers make the caption, if none is given.
+        Its numbers are in the caption, if no caption is given.
     caption : str, optional
-        Text below the figure; see :func:`caption_for`. An empty one leaves it out.
+        Text below the figure; see :func:`caption_for`. An empty text draws none.
     highlight : iterable of str
         Nodes to emphasise with a thick frame, in any tool's spelling.
     roles : mapping or path, optional
-        What nodes do, ``{"a0.h0": "previous token"}``, or a JSON file of it: nodes of one role stand in a labelled box.
-        What ``cs.instruments.head_roles(...).by_head`` gives will do.
+        What nodes do, ``{"a0.h0": "previous token"}``, or a JSON file of it: nodes of one role are drawn in a labelled box.
+        ``cs.instruments.head_roles(...).by_head`` has this form.
     insets : mapping, optional
         Attention patterns, (T, T) from query to key, to draw beside heads: ``{"a1.h2": pattern}``.
     tokens : sequence of str
@@ -64,13 +64,13 @@ def draw(drawn: Circuit | Result, path: str | Path, **options: Any) -> None:
         ``"light"`` or ``"dark"``.
     width : str or float, optional
         Of the page: ``"one-column"``, ``"two-column"``, a venue's (``"neurips"``, ``"icml-column"``, ``"acl"`` ...) or
-        inches. Fonts keep their size in points. By default as wide as need be, at most two columns.
+        inches. Font sizes in points do not change. By default as wide as needed, at most two columns.
 
     Raises
     ------
     InputError
-        If there is no figure of such a value, the circuit is empty or too large for a page, the suffix, a node, the theme or the width is unknown, roles or
-        insets cannot be read, or there is no Graphviz to lay the figure out.
+        If the value cannot be drawn, the circuit is empty or too large for a page, the suffix, a node, the theme or the width is
+        unknown, roles or insets cannot be read, or Graphviz is not installed.
     OSError
         If the place cannot be written to.
     """

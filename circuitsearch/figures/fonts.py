@@ -1,7 +1,7 @@
-"""The figure's own letters inside an SVG: text stays text, to be searched and copied, and looks the same everywhere.
+"""Embeds the letters of a figure in its SVG: text stays text, can be searched and copied, and looks the same everywhere.
 
-Paths would look the same, too, but could be neither searched nor read aloud; a font named and not embedded is replaced
-by one of other widths. Programs that ignore embedded fonts fall back to a family that is no wider.
+Text as paths could be neither searched nor read aloud; a font that is named but not embedded is replaced by one of other
+widths. Programs that ignore embedded fonts fall back to a family that is no wider.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from circuitsearch.methods.paths import PathEffects
 
-CELL, LEAST_WIDTH = 0.17, 3.25  # inches: a head's place in the map; one column of a two-column page
+CELL, LEAST_WIDTH = 0.17, 3.25  # inches: a head's cell; one column of a two-column page
 MARGINS, LINE = (1.4, 0.6), 0.15  # inches: for axes and colour bar; for a line of the title
 TICKS = 12  # at most so many numbers on an axis
 NAMED = 3  # receivers that the title names
@@ -37,19 +37,19 @@ def draw_heatmap(
 ) -> None:
     """Draw a number of every head, by layer and head, as SVG, PDF, PNG or TikZ by the path's suffix.
 
-    Blue is above nought and orange below: what supports and what opposes. Grey is what has no number (NaN), or comes before
-    none of the receivers. Layers go from bottom to top; the column apart is the MLP. The same numbers give the same bytes.
+    Blue is above zero (supports), orange below (opposes). Grey cells have no number (NaN): for a sweep, senders that come before
+    none of the receivers. Layers go from bottom to top; the separate column is the MLP. The same numbers give the same bytes.
 
     Parameters
     ----------
     effects : PathEffects or Tensor
-        What a sweep found; or (L, H), any number of each head.
+        The result of a sweep; or (L, H), any number for each head.
     path : path
-        Where to.
+        The file to write.
     mlps : Tensor, optional
         (L,) beside a tensor of heads: numbers of the MLPs.
     title, unit : str
-        What stands above, and beside the colour bar; a sweep has its own.
+        Title, and label of the colour bar; a sweep has its own.
     theme : str
         ``"light"`` or ``"dark"``.
 
@@ -66,7 +66,7 @@ def draw_heatmap(
 
 @dataclass(frozen=True)
 class Grid:
-    """What is drawn: heads (L, H), MLPs (L, 1) if there are any, lines of the title, and the unit."""
+    """The numbers drawn: heads (L, H), MLPs (L, 1) if there are any, lines of the title, and the unit."""
 
     heads: Tensor
     mlps: Tensor | None
@@ -109,7 +109,7 @@ def _figure(grid: Grid, theme: style.Theme) -> Figure:
 
 
 def _mesh(axes: Axes, grid: Grid, theme: style.Theme) -> QuadMesh:
-    """Places of the heads (L, H), and one column apart those of the MLPs; one scale, with the paper at nought."""
+    """Cells of the heads (L, H), and a separate column for the MLPs; one scale, with white at zero."""
     from matplotlib.colors import LinearSegmentedColormap
 
     ends = theme.lines["opposes"], theme.paper, theme.lines["supports"]
@@ -123,7 +123,7 @@ def _mesh(axes: Axes, grid: Grid, theme: style.Theme) -> QuadMesh:
 
 
 def _corners(values: Tensor, left: float) -> tuple[list[float], list[float]]:
-    """Where the corners of the places (L, columns) lie, the first column's left side at ``left``."""
+    """Corners of the cells (L, columns); the left side of the first column is at ``left``."""
     layers, columns = values.shape
     return [left + column for column in range(columns + 1)], [layer - 0.5 for layer in range(layers + 1)]
 

@@ -23,7 +23,7 @@ from circuitsearch.task import Task
 from circuitsearch.validation.behaviour import Behaviour
 from circuitsearch.validation.report import Report
 
-ROWS = 10  # of a table that goes on
+ROWS = 10  # shown of a longer table
 LONGEST = 200  # letters of a cell
 CELL = ' style="text-align: left"'
 
@@ -48,7 +48,7 @@ def as_html(value: Any) -> str:
 @as_html.register
 def _(scores: Scores) -> str:
     rows = [(f"{writer} → {reader}", f"{value:+.4f}") for writer, reader, value in scores.top(ROWS)]
-    header = ("edge", f"fall of {scores.metric} when it is cut")
+    header = ("edge", f"fall of {scores.metric} when it is ablated")
     about = f"{scores.task}: {int(scores.scored.sum()):,} edges scored by {scores.method} on {scores.n:,} prompts"
     if scores.agreement is not None:
         found = scores.agreement
@@ -89,7 +89,7 @@ def _(task: Task) -> str:
 @as_html.register
 def _(behaviour: Behaviour) -> str:
     rows = [
-        (f"mean {behaviour.metric}", f"{behaviour.clean:.3f}; {behaviour.ablated:.3f} with every edge cut"),
+        (f"mean {behaviour.metric}", f"{behaviour.clean:.3f}; {behaviour.ablated:.3f} with every edge ablated"),
         ("accuracy", f"{behaviour.accuracy:.1%}"),
         ("likeliest token right", f"{behaviour.top1:.1%}"),
     ]
@@ -119,6 +119,6 @@ def _curve(report: Report) -> str:
 
 
 def _bare(path: Path) -> str:
-    """An SVG without what stands before its element, which HTML would show as text or ignore."""
+    """An SVG from its element on; HTML would show what comes before it as text, or ignore it."""
     content = path.read_text(encoding="utf-8")
     return content[content.index("<svg") :]

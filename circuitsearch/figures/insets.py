@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 CELL, PLAIN_SIDE, LEAST_CELL = 5.4, 44.0, 1.0  # points: a token's place with its name; a side without names
 NAMED, LONGEST = 24, 256  # tokens: with names, and at all
 TOKEN_ROOM, GAP = 26.0, 4.0
-SEEN = 0.02  # a weight below it is paper
+SEEN = 0.02  # smaller weights are not drawn
 
 
 @dataclass(frozen=True)
 class Inset:
-    """A pattern and how it is drawn: from query (row) to key (column), with names of the tokens or without.
+    """A pattern and how it is drawn: from query (row) to key (column), with or without the tokens' names.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Inset:
     tokens : tuple of str
         Names, T or none.
     cell, names : float
-        Side of a token's place; room for the names, left and below.
+        Side of a token's cell; width of the names, left and below.
     """
 
     weights: Tensor
@@ -50,12 +50,12 @@ class Inset:
 
 
 def insets_of(patterns: Mapping[str, Any], tokens: Sequence[str], room: float) -> dict[str, Inset]:
-    """Read patterns by node; they are drawn with the tokens' names where those have room. Within ``figure_style``.
+    """Read patterns by node; they are drawn with the tokens' names where these fit. Call within ``figure_style``.
 
     Raises
     ------
     InputError
-        If a pattern is no square of weights, or the tokens are not as many.
+        If a pattern is not a square of weights, or the number of tokens differs.
     """
     names = tuple(shortened(plain_text(token) or "␣", style.TOKEN_SIZE, TOKEN_ROOM) for token in tokens)
     return {node: _inset(node, pattern, names, room) for node, pattern in patterns.items()}
@@ -69,7 +69,7 @@ def _inset(node: str, pattern: Any, names: tuple[str, ...], room: float) -> Inse
             f" not of shape {tuple(weights.shape)}"
         )
     if not bool(((weights >= 0) & (weights <= 1.000001)).all()):
-        raise InputError(f"the inset of {node} holds numbers outside 0 and 1: give attention weights after the softmax")
+        raise InputError(f"the inset of {node} has numbers outside 0 and 1: give attention weights after the softmax")
     n = len(weights)
     if names and len(names) != n:
         raise InputError(f"the inset of {node} is of {n} tokens, but {len(names)} are named: give as many")
@@ -78,7 +78,7 @@ def _inset(node: str, pattern: Any, names: tuple[str, ...], room: float) -> Inse
         return Inset(weights, names, CELL, longest)
     side = min(PLAIN_SIDE, room - 2 * GAP)
     if side < LEAST_CELL * 4:
-        raise InputError(f"there is no room for the inset of {node}: give the figure a larger width")
+        raise InputError(f"the inset of {node} does not fit: give the figure a larger width")
     return Inset(weights, (), side / n, 0.0)
 
 

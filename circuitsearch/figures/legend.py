@@ -1,4 +1,4 @@
-"""The legend of a diagram: only what the diagram holds is explained."""
+"""The legend of a diagram: it explains only what the diagram shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST = 130.0  # points that a role or a circuit's name may take
 
 @dataclass(frozen=True)
 class Entry:
-    """A sample and what it means: a line as Matplotlib's keywords, a tint, an arrow, or nothing but words."""
+    """A sample and what it means: a line as Matplotlib's keywords, a tint, an arrow, or only text."""
 
     text: str
     line: dict[str, Any] | None = None
@@ -26,7 +26,7 @@ class Entry:
 
     @property
     def sampled(self) -> bool:
-        """Whether something stands before the words."""
+        """Whether there is a sample before the text."""
         return self.line is not None or self.tint is not None or self.arrow
 
 
@@ -52,7 +52,7 @@ def tint(plan: Plan, role: str, theme: style.Theme) -> str:
 
 def _signs(plan: Plan, theme: style.Theme) -> list[Entry]:
     shown = {strand.says for strand in plan.strands}
-    texts = {"supports": "supports", "opposes": "opposes", "unknown": "score not known"}
+    texts = {"supports": "supports", "opposes": "opposes", "unknown": "no score"}
     return [
         Entry(text, {"color": theme.lines[says], "linewidth": SAMPLE_WIDTH})
         for says, text in texts.items()
@@ -61,7 +61,7 @@ def _signs(plan: Plan, theme: style.Theme) -> list[Entry]:
 
 
 def _sides(plan: Plan, theme: style.Theme) -> list[Entry]:
-    """Whose the edges are, and how many; an edge that is drawn twice counts once."""
+    """The circuits that edges belong to, and how many there are; an edge that is drawn twice counts once."""
     first, second = (shortened(name, style.TEXT_SIZE, LONGEST) for name in plan.sides)
     texts = {style.SHARED: "in both", style.FIRST: f"only {first}", style.SECOND: f"only {second}"}
     edges = {(strand.writer, strand.reader): strand.says for strand in plan.strands}

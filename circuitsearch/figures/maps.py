@@ -1,4 +1,4 @@
-"""Maps: values by row and column in colour, one or several side by side; all instruments draw with them."""
+"""Heatmaps: values by row and column in colour, one or several side by side; all instruments are drawn with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CELL, WIDE_CELL = 0.2, 0.55  # inches; wider where a cell holds text
+CELL, WIDE_CELL = 0.2, 0.55  # inches; wider where cells have text
 LEAST, MOST, SEVERAL = 1.3, 6.5, 3.8  # inches: of a map's side, and where there are several
 PAGE = 11.0  # inches: maps side by side are no wider together
 TICK = 0.13  # inches of a label beside another
@@ -37,13 +37,13 @@ class Map:
     rows, columns : sequence of str
         Labels.
     title, row_name, column_name, unit : str
-        What stands above, beside the axes, and beside the colour bar.
+        Title, labels of the axes, and label of the colour bar.
     signed : bool
-        Whether values below nought mean the opposite: orange; else white to blue, from nought.
+        Whether values may be negative, which are then orange; else white to blue, from zero.
     downwards : bool
         Whether the first row is on top.
     texts : rows of str
-        What stands in the cells, if anything.
+        Texts in the cells, if any.
     most : float
         Inches that a side may measure.
     """
@@ -69,7 +69,7 @@ class Map:
 
 
 def label(text: str) -> str:
-    r"""A token as a label: spaces at its ends seen, control characters and what turns the direction of writing escaped, long ones cut.
+    r"""A token as a label: spaces at its ends are visible, control and direction characters escaped, long tokens shortened.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def _longest(each: Map) -> int:
 
 
 def _steep(each: Map) -> bool:
-    """Whether two neighbouring labels below are too wide to stand upright side by side."""
+    """Whether two neighbouring labels below are too wide to be horizontal."""
     lengths = [len(label(name)) for name in each.columns]
     widest = max((one + other for one, other in pairwise(lengths)), default=0) / 2 + 1
     return widest * LETTER > each.size[0] / max(1, len(each.columns))

@@ -31,7 +31,7 @@ ROLE_LINE = 6.2
 
 @dataclass(frozen=True)
 class Look:
-    """How a figure is to look: theme, width in points (or as wide as it needs), caption, insets, thick frames."""
+    """The look of a figure: theme, width in points (or as wide as needed), caption, insets, thick frames."""
 
     theme: style.Theme = style.LIGHT
     width: float | None = None
@@ -42,7 +42,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Page:
-    """The axes, and where the drawing's origin lies on them."""
+    """The axes, and the position of the drawing's origin on them."""
 
     axes: Axes
     placed: Placed
@@ -157,7 +157,7 @@ def _tints(page: Page) -> None:
 
 
 def _strands(page: Page) -> None:
-    """Weakest first, so that the strongest lie on top."""
+    """Weakest first, so that the strongest are on top."""
     from matplotlib.patches import PathPatch
 
     placed, strands = page.placed, page.placed.plan.strands
@@ -183,7 +183,7 @@ def _line(page: Page, strand: Strand, index: int) -> dict[str, Any]:
 
 
 def _path(corners: list[Point]) -> Path:
-    """Join corners by lines where they lie above one another, else by S-curves that are vertical at both ends."""
+    """Join corners by lines where one is above the other, else by S-curves that are vertical at both ends."""
     from matplotlib.path import Path
 
     points, codes = [corners[0]], [Path.MOVETO]
@@ -270,7 +270,7 @@ def _frame(page: Page, name: str, middle: Point, width: float) -> None:
 
 
 def _logits_bar(page: Page) -> tuple[Point, float] | None:
-    """Middle and width of the one bar that stands for the logits over all columns that feed them."""
+    """Middle and width of the one bar for the logits over all columns that feed them."""
     ends = sorted(page.at(place) for name, place in page.placed.nodes.items() if name.startswith(f"{LOGITS}@"))
     if not ends:
         return None

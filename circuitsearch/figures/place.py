@@ -1,4 +1,4 @@
-"""Where everything in a diagram lies. Graphviz orders each row of each column and chooses every x; heights follow.
+"""The layout of a diagram. Graphviz orders each row of each column and chooses every x; heights follow.
 
 An edge that passes rows on its way up gets a lane through each of them, so that it never runs behind a node it has
 nothing to do with. Where what Graphviz chose is wider than the page, each row is drawn together as far as nodes and lanes
@@ -26,8 +26,8 @@ Point = tuple[float, float]
 
 EXIT_PITCH = 2.4
 LOWEST_GAP, HIGHEST_GAP, GAP_PER_SHIFT = 16.0, 44.0, 0.1
-TALLEST, LEAST_GAPS = 580.0, 0.5  # a drawing that leaves a page room for its caption; how far gaps may shrink for it
-NODES_SHARE, NODES_SHARE_IN_COLUMNS = 0.82, 0.76  # of a row's room that nodes may take; the rest is for lanes
+TALLEST, LEAST_GAPS = 580.0, 0.5  # a height that leaves space for the caption on a page; how far gaps may shrink for it
+NODES_SHARE, NODES_SHARE_IN_COLUMNS = 0.82, 0.76  # share of a row's width for nodes; the rest is for lanes
 ROOMIEST = 1.35  # how far apart a wide page may draw what Graphviz placed
 COLUMN_GAP, LANES_ROOM = 12.0, 1.6  # between columns; in one, for each of its strands
 CHANNEL_GAP, CHANNEL_PITCH, CORNER = 5.0, 3.0, 4.0  # of arrows: above the nodes, between them, from a node's side
@@ -92,12 +92,12 @@ class _Column:
 def place(
     plan: Plan, room: float = POINTS * WIDTHS["two-column"], insets: Insets | None = None, *, fill: bool = False
 ) -> Placed:
-    """Place the nodes and strands of a plan in a room of a width in points; with ``fill``, use all of it.
+    """Place the nodes and strands of a plan in a width in points; with ``fill``, use all of it.
 
     Raises
     ------
     InputError
-        If there is no Graphviz, or more columns than the room holds.
+        If Graphviz is not installed, or the columns do not fit.
     """
     insets = insets or {}
     plan = with_ends(plan)
@@ -113,7 +113,7 @@ def place(
 
 
 def column_rooms(plan: Plan, room: float, insets: Insets) -> dict[str, float]:
-    """Share the room among the columns: each holds one node a row, and what is left goes where rows are long."""
+    """Divide the width among the columns: each fits one node a row, and the rest goes to columns with long rows."""
     if len(plan.columns) == 1:
         return {plan.columns[0]: room}
     left = room - COLUMN_GAP * (len(plan.columns) - 1)
@@ -132,7 +132,7 @@ def column_rooms(plan: Plan, room: float, insets: Insets) -> dict[str, float]:
     if least > left:
         holds = int((room + COLUMN_GAP) / (least / len(needs) + COLUMN_GAP))
         raise InputError(
-            f"{len(needs)} columns of token positions are too many for {room / POINTS:.1f} inches, which hold {holds}:"
+            f"{len(needs)} columns of token positions are too many for {room / POINTS:.1f} inches, where {holds} fit:"
             f" give a width of {(least + room - left) / POINTS + 1:.0f} inches, or merge positions into fewer spans"
         )
     share = min(1.0, (left - least) / more) if more else 0.0
@@ -140,7 +140,7 @@ def column_rooms(plan: Plan, room: float, insets: Insets) -> dict[str, float]:
 
 
 def _labels_fit(plan: Plan, rooms: Mapping[str, float], insets: Insets) -> bool:
-    """Whether every role's label has room beside its nodes; else the legend tells the roles."""
+    """Whether every role's label fits beside its nodes; else the roles are in the legend."""
     return all(
         box([name], plan.roles[name], insets, True).width <= NODES_SHARE * rooms[_column_of(plan, name)]
         for name in plan.row_of
@@ -167,7 +167,7 @@ def _column(plan: Plan, name: str, room: float, insets: Insets, labelled: bool, 
 
 
 def skeleton(items: Sequence[Mapping[str, float]], links: Mapping[tuple[str, str], int]) -> str:
-    """DOT of boxes and lanes as shapes of fixed size, without text, so that no font of the machine has a say."""
+    """DOT of boxes and lanes as shapes of fixed size, without text, so that the machine's fonts do not matter."""
     graph = graphviz.Digraph()
     graph.attr(rankdir="BT", nodesep="0.02", splines="none", nslimit="2")
     graph.attr("node", shape="box", fixedsize="true", label="", height="0.3")
@@ -224,7 +224,7 @@ def _sorted(plan: Plan, box: Box, ways: Ways, raw: Mapping[str, float]) -> Box:
 
 
 def _tightened(items: Mapping[str, float], room: float) -> dict[str, float]:
-    """A row's widths with its lanes narrowed, if they must be; nodes keep their size."""
+    """A row's widths with its lanes narrowed, if needed; nodes keep their size."""
     nodes = sum(width for name, width in items.items() if name.startswith("box "))
     lanes = sum(items.values()) - nodes
     tight = min(1.0, max(room - nodes, 0.0) / lanes) if lanes else 1.0
@@ -245,7 +245,7 @@ def _right(items: Sequence[Mapping[str, float]], x: Mapping[str, float]) -> floa
 def _settled(
     items: Sequence[Mapping[str, float]], raw: Mapping[str, float], room: float, fill: bool
 ) -> dict[str, float]:
-    """Every x from 0 on: as Graphviz chose where the page is wide enough, else each row drawn together."""
+    """Every x from 0 on: as Graphviz chose where the page is wide enough, else with each row compressed."""
     left = min(raw[name] - width / 2 for row in items for name, width in row.items())
     natural = max(raw[name] + width / 2 for row in items for name, width in row.items()) - left
     scale = min(room / natural, ROOMIEST if fill else 1.0)
@@ -257,7 +257,7 @@ def _settled(
 
 
 def settle(targets: Mapping[str, float], widths: Mapping[str, float], room: float) -> dict[str, float]:
-    """Middles as near to their targets as widths, order and room allow, in the sense of least squares.
+    """Middles as near to their targets as widths, order and the total width allow, in least squares.
 
     Without the widths this is isotonic regression, solved by pooling neighbours that are in each other's way.
 
@@ -338,7 +338,7 @@ def _lane_places(plan: Plan, column: _Column, start: float) -> dict[int, list[tu
 
 
 def _slant(plan: Plan, column: _Column, index: int) -> float:
-    """Where a strand's ends lie, from left to right."""
+    """Positions of a strand's ends, from left to right."""
     strand = plan.strands[index]
     return column.x[strand.writer] + column.x[strand.head] + style.port_offset(strand.port)
 
@@ -346,7 +346,7 @@ def _slant(plan: Plan, column: _Column, index: int) -> float:
 def _lines(
     plan: Plan, tracks: Sequence[list[tuple[int, float]]], insets: Insets, channels: Mapping[tuple[str, str], int]
 ) -> tuple[Line, ...]:
-    """Heights of the rows: two stand the further apart, the further a strand moves sideways between them."""
+    """Heights of the rows: the further a strand moves sideways between two rows, the larger their distance."""
     shift = [0.0] * len(plan.rows)
     for track in tracks:
         for (below, x0), (_, x1) in pairwise(track):
@@ -354,7 +354,7 @@ def _lines(
     gaps = [min(LOWEST_GAP + GAP_PER_SHIFT * widest, HIGHEST_GAP) for widest in shift]
     lines = _stacked(plan, gaps, insets, channels)
     excess = lines[-1].top - TALLEST
-    if excess > 0:  # rather close together than over the page's end
+    if excess > 0:  # close together rather than beyond the page
         share = max(1 - excess / sum(gaps[:-1]), LEAST_GAPS)
         lines = _stacked(plan, [share * gap for gap in gaps], insets, channels)
     return lines

@@ -1,4 +1,4 @@
-"""What a diagram shows, before anything is placed: rows of nodes from bottom to top, and the strands between them."""
+"""The content of a diagram before layout: rows of nodes from bottom to top, and the strands between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.names import LOGITS, PORTS
 from circuitsearch.reachability import components
 
-MOST = 2000  # strands; what has more is for a viewer that zooms and filters, not for a page
+MOST = 2000  # strands on a page; more need a viewer that zooms and filters
 ROUTER = "router"
 
 
@@ -25,7 +25,8 @@ class Strand:
     """One drawn line: an edge of the circuit, or its share where a port feeds several nodes.
 
     ``head`` is the node that the line enters; ``port`` is ``q``, ``k``, ``v``, ``in``, ``router`` or, at the logits,
-    empty; ``score`` is None where it is not known; ``says`` is the edge's sign or, of two circuits, whose it is.
+    empty; ``score`` is None if there is none; ``says`` is the edge's sign or, where two circuits are compared, which of
+    them have it.
     """
 
     writer: str
@@ -37,7 +38,7 @@ class Strand:
 
     @property
     def dash(self) -> str:
-        """Line style: by the port, or by whose the edge is where two circuits are compared."""
+        """Line style: by the port, or where two circuits are compared, by the circuits that have the edge."""
         return style.dash(self.port if self.says in style.SIGNS else self.says)
 
 
@@ -78,7 +79,7 @@ class Plan:
 
     @cached_property
     def strongest(self) -> float:
-        """The largest |score|; 0 if no score is known."""
+        """The largest |score|; 0 if there are no scores."""
         return max((abs(strand.score) for strand in self.strands if strand.score is not None), default=0.0)
 
     @cached_property
@@ -114,12 +115,12 @@ class Plan:
 
     @cached_property
     def role_names(self) -> tuple[str, ...]:
-        """The roles that stand in the figure, in the order in which they come from the bottom."""
+        """The roles in the figure, in their order from the bottom."""
         return tuple(dict.fromkeys(self.roles[name] for name in self.row_of if name in self.roles))
 
 
 def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
-    """Lay out what is to be drawn.
+    """The content of a circuit's diagram.
 
     Raises
     ------
@@ -142,10 +143,10 @@ def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
 
 
 def check_size(circuit: Circuit, suffix: str) -> None:
-    """Raise an InputError if a page cannot hold a circuit; a DOT file is no page."""
+    """Raise an InputError if a circuit is too large for a page; DOT files have no limit."""
     if len(circuit) > MOST and suffix != "dot":
         raise InputError(
-            f"{len(circuit):,} edges are too many for a page, which holds {MOST:,}: draw the strongest, as in"
+            f"{len(circuit):,} edges are too many for a page, where {MOST:,} fit: draw the strongest, as in"
             " circuit.strongest(300) or --top 300, or write .dot, .graphml or .html for a program that zooms"
         )
 
@@ -222,7 +223,7 @@ def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str]) -> Itera
 
 def _heads(graph: Graph, reader: str, writes: set[str]) -> list[str]:
     """Nodes that an edge into a port is drawn to: those that it feeds and that write, or all if none does."""
-    if graph.spans and reader != LOGITS and _part_of(graph, reader).mixes:  # arrows tell where it goes from there
+    if graph.spans and reader != LOGITS and _part_of(graph, reader).mixes:  # arrows show where it goes from there
         return ["@".join((reader.partition("<")[0], reader.partition("@")[2]))]
     fed = components(graph, reader) or [reader]
     alive = [name for name in fed if name in writes]  # heads of a group that write nothing here would be dead ends

@@ -1,4 +1,4 @@
-"""What all plots share: colours of a theme, size in inches, words for what is measured."""
+"""What all plots share: colours of a theme, size in inches, names of metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMN = 3.25  # inches: one column of a two-column page
 LETTERS = 17  # of the title to an inch
-LONGEST = 300  # letters of a title that are looked at
+LONGEST = 300  # letters of a title that are used
 LABEL = 40  # letters of an axis's label
 
 
@@ -87,6 +87,6 @@ def words(metric: str) -> str:
 
 
 def axis_label(text: str, letters: int = LABEL) -> str:
-    """Text that fits beside an axis, cut if need be."""
+    """Text that fits beside an axis, shortened if needed."""
     shown = plain_text(text[:LONGEST])
     return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"

@@ -1,4 +1,4 @@
-"""What the instruments found, as maps: one function for each kind of result."""
+"""Results of instruments as heatmaps: one function for each kind of result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def draw_result(result: object, path: str | Path) -> None:
-    """Draw what an instrument found; see :func:`circuitsearch.draw`."""
+    """Draw the result of an instrument; see :func:`circuitsearch.draw`."""
     suffix = suffix_of(path)
     with figure_style():
         content = encode(figure_of(result), suffix)
@@ -41,9 +41,9 @@ def figure_of(result: object) -> Figure:
     Raises
     ------
     InputError
-        If there is no figure of such a value.
+        If the value is not the result of an instrument.
     """
-    raise InputError(f"cannot draw a {type(result).__name__}: give a circuit, or what an instrument found")
+    raise InputError(f"cannot draw a {type(result).__name__}: give a circuit, or the result of an instrument")
 
 
 @figure_of.register(DirectLogit)

@@ -16,7 +16,7 @@ from circuitsearch.names import EMBED, LOGITS, PORTS
 INK, FAINT, RULE, BAND = "#1a1a1a", "#6b6b6b", "#cccccc", "#f4f4f4"
 FILL_ATTENTION, FILL_MLP, FILL_MIXER, FILL_END = "#ffffff", "#dfe9dc", "#f6e0c0", "#e4e4e4"
 
-# What a line says: of an edge of one circuit its sign, of one of two circuits whose it is.
+# What a line shows: the edge's sign, or where two circuits are compared, which of them have the edge.
 SIGNS = ("supports", "opposes", "unknown")
 SHARED, FIRST, SECOND = "shared", "first", "second"
 
@@ -28,15 +28,15 @@ class Theme:
     Attributes
     ----------
     name : str
-        What a person calls it.
+        Its name.
     paper, ink, faint, rule, band : str
-        Background; text and frames; what is said quietly; thin lines; bands behind layers.
+        Background; text and frames; secondary text; thin lines; bands behind layers.
     fills : dict
         Of a node, by its kind: ``a``, ``m``, ``s`` (the first letter of its name), ``end``.
     lines : dict
-        Of an edge, by what it says: :data:`SIGNS`, or :data:`SHARED`, :data:`FIRST`, :data:`SECOND`.
+        Of an edge, by what it shows: :data:`SIGNS`, or :data:`SHARED`, :data:`FIRST`, :data:`SECOND`.
     tints : tuple of str
-        Behind nodes of one role; a figure with more roles begins again.
+        Behind nodes of one role; with more roles they repeat.
     heat : str
         Full attention in an inset.
     """
@@ -111,14 +111,14 @@ PATTERNS = {  # in line widths; dots are round
 
 
 def theme_named(name: str) -> Theme:
-    """Find a theme; an InputError lists the ones there are."""
+    """Find a theme; an InputError lists the known ones."""
     if name not in THEMES:
         raise unknown("theme", name, THEMES)
     return THEMES[name]
 
 
 def sign(score: float | None) -> str:
-    """What a score says: the edge supports the behaviour, opposes it, or nobody knows.
+    """The meaning of a score: the edge supports the behaviour or opposes it, or there is no score.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def pattern(name: str) -> dict[str, Any]:
 
 
 def faded(colour: str, paper: str) -> str:
-    """A colour part of the way to the paper; no transparency, which printers and old viewers treat each in its way.
+    """A colour part of the way to the paper; no transparency, which printers and viewers treat differently.
 
     Examples
     --------
@@ -171,12 +171,12 @@ def kind(name: str) -> str:
 
 
 def label(name: str) -> str:
-    """A node's name without its span, which its column tells."""
+    """A node's name without its span, which its column shows."""
     return name.partition("@")[0]
 
 
 def port_offset(port: str) -> float:
-    """How far right of its node's middle a port lies, in points."""
+    """A port's distance right of its node's middle, in points."""
     return (PORTS.index(port) - 1) * NODE_WIDTH / 3 if port in PORTS else 0.0
 
 

@@ -57,7 +57,7 @@ def tikz(figure: Figure) -> str:
     finally:
         figure.set_dpi(dpi)
     colours = [f"\\definecolor{{{name}}}{{HTML}}{{{value}}}%" for value, name in renderer.colours.items()]
-    # TeX's page may not be a hair smaller than what stands on it
+    # TeX's page must not be smaller than its content, not even by rounding
     head = _HEAD.replace("WIDTH", _number(width)).replace("HEIGHT", _number(height + 1))
     frame = f"\\useasboundingbox (0,0) rectangle ({_number(width)},{_number(height)});"
     return head + "\n".join([*colours, _PICTURE, frame, *renderer.lines]) + "\n" + _FOOT
@@ -153,7 +153,7 @@ class _Renderer(RendererBase):
 
 
 def _anchor(angle: float, mtext: Any) -> tuple[str, float]:
-    """Which end of a text is held, so that it stands right in a font of another width; and where on it that lies, 0 to 1."""
+    """The end at which a text is anchored, so that it is right in a font of another width, and its position on the text, 0 to 1."""
     held = {"left": ("base west", 0.0), "right": ("base east", 1.0)}
     if mtext is None:
         return held["left"]

@@ -1,8 +1,8 @@
-"""Which way a strand takes past the rows between its ends.
+"""The lanes of strands past the rows between their ends.
 
-The strongest strands have lanes of their own, as many as the figure's width allows. The weaker ones between two rows run
-together in one trunk, thin and faint, so that a circuit of hundreds of edges shows what matters and still holds the
-rest. Strands of one writer into one head share their lanes, side by side.
+The strongest strands have lanes of their own, as many as fit the figure's width. The weaker ones between two rows are bundled
+in one trunk, thin and faint, so that a circuit of hundreds of edges stays legible and shows all of them. Strands from one writer
+into one head share their lanes, side by side.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from circuitsearch.figures.plan import Plan
 
 LANE_GAP, LANE_PITCH = 2.0, 2.4
 TRUNK_GAP, TRUNK_PITCH, BROADEST = 3.0, 0.7, 13.0
-FOLLOWED = 90  # strands; nobody follows more of them with the eye
+FOLLOWED = 90  # strands; more cannot be followed by eye
 CLOSEST = 0.65  # how far lanes may be drawn together
 STEPS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 
@@ -50,7 +50,7 @@ class Ways:
 
 
 def weakest_gathered(plan: Plan, boxes: Sequence[Sequence[Box]], members: Sequence[int], room: float) -> Ways:
-    """Give the strands ``members`` of a column their ways: as many of their own as its width allows."""
+    """Choose the lanes of the strands ``members`` of a column: as many separate ones as fit its width."""
     ranking = sorted(members, key=lambda index: (-abs(plan.strands[index].score or 0.0), index))
     needs = [sum(box.width for box in row) for row in boxes]
     most = min(len(ranking), FOLLOWED)
@@ -64,7 +64,7 @@ def weakest_gathered(plan: Plan, boxes: Sequence[Sequence[Box]], members: Sequen
 
 
 def _strongest(plan: Plan, ranking: Sequence[int], n: int) -> frozenset[int]:
-    """The first n, and none of those that are as weak as the first one left out: order alone makes no difference."""
+    """The first n, without those that are as weak as the first one left out: ties are treated alike."""
     if n >= len(ranking):
         return frozenset(ranking)
     limit = abs(plan.strands[ranking[n]].score or 0.0)

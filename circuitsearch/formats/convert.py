@@ -1,4 +1,4 @@
-"""The verb that writes a circuit in another program's format."""
+"""``export``: a circuit in another program's format."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles 
     ``.mmd``      Mermaid, for Markdown: up to 500 edges
     ============  ============================================================
 
-    Nodes carry their kind, layer, head and role; edges their port, score, sign and ``edge``, their name here. Where
+    Nodes carry their kind, layer, head and role; edges their port, score, sign and ``edge``, their name in this package. Where
     heads share keys and values, an edge into the shared port is written once for each head of the group that the circuit
-    uses. The same circuit gives the same bytes. Characters that a file cannot hold are replaced by U+FFFD. Figures, as
-    .tex and .dot also, are what :func:`circuitsearch.draw` writes.
+    uses. The same circuit gives the same bytes. Characters that a file cannot hold are replaced by U+FFFD. Figures, and
+    also .tex and .dot, are written by :func:`circuitsearch.draw`.
 
     Parameters
     ----------
     circuit : Circuit
-        What to write; it may be empty.
+        The circuit; it may be empty.
     path : path
         Where to.
     title : str
-        What the file calls the circuit.
+        The circuit's title in the file.
     roles : mapping or path, optional
         What nodes do, in any tool's spelling: ``{"a1.h3": "induction"}``, or a JSON file of it.
 
@@ -61,7 +61,7 @@ def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles 
 
 
 def export_suffix(path: str | Path) -> str:
-    """Format that a path asks for; an InputError lists the ones there are, and says where other files come from.
+    """Format that a path asks for; an InputError lists the known ones, and says what writes other files.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What every format tells of a circuit: its nodes, and its edges as links between them."""
+"""What every format contains of a circuit: its nodes, and its edges as links between them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "exp
 
 @dataclass(frozen=True)
 class Node:
-    """A component, or an end. ``index`` counts heads, neurons or experts of a layer; ``role`` is empty if there is none."""
+    """A component, the embedding or the logits. ``index`` counts heads, neurons or experts of a layer; ``role`` is empty if there is none."""
 
     name: str
     kind: str
@@ -31,7 +31,7 @@ class Node:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All that is known, by the names that files use: kind, layer, head (or neuron, or expert), role."""
+        """Its attributes, by the names that files use: kind, layer, head (or neuron, or expert), role."""
         facts = {"kind": self.kind, "layer": self.layer, self.kind: self.index, "role": self.role or None}
         return {"kind": self.kind} | {name: value for name, value in facts.items() if value is not None}
 
@@ -40,7 +40,7 @@ class Node:
 class Link:
     """An edge of the circuit, or its share where a port feeds several components: from writer to component.
 
-    ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, ``logits``; ``score`` is None where it is not known.
+    ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, ``logits``; ``score`` is None if there is none.
     """
 
     source: str
@@ -51,21 +51,21 @@ class Link:
 
     @property
     def sign(self) -> str:
-        """What the score says."""
+        """The meaning of the score: supports, opposes or unknown."""
         if self.score is None:
             return "unknown"
         return "supports" if self.score > 0 else "opposes" if self.score < 0 else "none"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All that is known; ``weight`` is the strength, by which other programs lay out and draw."""
+        """Its attributes; ``weight`` is the strength, which other programs use for layout and drawing."""
         scored = {} if self.score is None else {"score": self.score, "weight": abs(self.score)}
         return {"edge": self.edge, "port": self.port, "sign": self.sign} | scored
 
 
 @dataclass(frozen=True)
 class Elements:
-    """A circuit as other programs take it; links in the stream's order of readers. All text is plain."""
+    """A circuit for other programs; links in the stream's order of readers. All text is plain."""
 
     title: str
     nodes: tuple[Node, ...]
@@ -90,7 +90,7 @@ def elements(circuit: Circuit, title: str = "", roles: Roles | None = None) -> E
     Raises
     ------
     InputError
-        If a role is given to what is no node.
+        If a role is given to something that is not a node.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def _port(reader: str) -> str:
 
 
 def _scores(circuit: Circuit) -> list[float | None]:
-    """Of the edges, in their order; None where a score is not known."""
+    """Scores of the edges, in their order; None for an edge without one."""
     if circuit.scores is None:
         return [None] * len(circuit)
     values = circuit.scores.T[circuit.mask.T].tolist()

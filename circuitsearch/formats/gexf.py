@@ -16,7 +16,7 @@ def gexf(elements: Elements) -> str:
     nx.write_gexf(elements.networkx(), buffer)
     document = ElementTree.fromstring(buffer.getvalue())
     space = document.tag.partition("}")[0] + "}"
-    for meta in document.findall(f"{space}meta"):  # holds the day and NetworkX's version: other bytes tomorrow
+    for meta in document.findall(f"{space}meta"):  # contains the date and NetworkX's version, so the bytes would change
         document.remove(meta)
     ElementTree.register_namespace("", space.strip("{}"))
     ElementTree.indent(document)

@@ -9,7 +9,7 @@ from circuitsearch import colours
 from circuitsearch.errors import InputError
 from circuitsearch.formats.elements import Elements, Link
 
-MOST_EDGES, MOST_LETTERS = 500, 50_000  # what Mermaid takes unless its page allows more
+MOST_EDGES, MOST_LETTERS = 500, 50_000  # Mermaid's defaults
 _ARROWS = {"q": "-.->", "k": "-.->"}
 _COLOURS = {"supports": colours.SUPPORTS, "opposes": colours.OPPOSES}
 _STEPS = 6  # of width, half a pixel each: links of one look share a line
@@ -21,7 +21,7 @@ def mermaid(elements: Elements) -> str:
     Raises
     ------
     InputError
-        If it is larger than what Mermaid draws.
+        If the circuit is too large for Mermaid.
     """
     ids = {node.name: f"n{index}" for index, node in enumerate(elements.nodes)}
     nodes = [f'  {ids[node.name]}["{_label(node.name, node.role)}"]' for node in elements.nodes]
@@ -58,5 +58,5 @@ def _looks(links: tuple[Link, ...]) -> list[str]:
 
 
 def _label(*lines: str) -> str:
-    """Lines of text, all but letters, digits and the plainest signs as numbers, which Mermaid itself turns back."""
+    """Lines of text, with all but letters, digits and basic punctuation as character codes, which Mermaid decodes."""
     return "<br/>".join(re.sub(r"[^A-Za-z0-9 .+-]", lambda found: f"#{ord(found[0])};", line) for line in lines if line)

@@ -1,4 +1,4 @@
-"""The full page of a circuit: runs the model for what the page shows, then draws it."""
+"""The full page of a circuit: runs the model for what the page shows, then writes it."""
 
 from circuitsearch.page.measure import evidence as evidence
 from circuitsearch.page.write import write_page as write_page

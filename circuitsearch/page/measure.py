@@ -1,4 +1,4 @@
-"""What a page shows beyond circuit and report: single prompts, the circuit without each node, what instruments find."""
+"""What a page shows beyond circuit and report: single prompts, the circuit without each node, results of instruments."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from circuitsearch.page.tokens import token_texts
 from circuitsearch.reachability import prune
 from circuitsearch.task import Task
 
-N_PROMPTS = 32  # examples shown
-N_LOOKED_AT = 32  # prompts that instruments look at
+N_PROMPTS = 32  # prompts shown
+N_LOOKED_AT = 32  # prompts of the instruments
 N_PATTERNS = 4  # prompts whose attention is shown
 MOST_CELLS = 400_000  # of all patterns together: about a megabyte
-LARGEST_SEARCHED = 200_000_000  # parameters of a model whose heads' roles are looked for: seconds, and above it minutes
-N_MEASURED = 64  # prompts that a node's worth is measured on
-MOST_NODES = 256  # of a circuit whose nodes are taken away one by one; more would take longer than a page is worth
+LARGEST_SEARCHED = 200_000_000  # parameters up to which roles of heads are detected: above it takes minutes
+N_MEASURED = 64  # prompts on which the circuit is run without each node
+MOST_NODES = 256  # of a circuit whose nodes are removed one by one; more take too long for a page
 
 
 def evidence(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) -> Evidence:
-    """Everything that a page shows beyond circuit and report; what a model does not have is left out.
+    """Everything that a page shows beyond circuit and report; what cannot be measured on a model is left out.
 
     Parameters
     ----------
     experiment : Experiment
-        A model and prompts, the held-out ones if there are such.
+        A model and prompts, held-out ones if there are any.
     circuit : Circuit
-        One of that model.
+        A circuit of that model.
     tokenizer : optional
         Names the tokens; without it they are shown as ids.
     """
@@ -65,7 +65,7 @@ def circuit_runs(experiment: Experiment, circuit: Circuit, tokenizer: Any = None
 
 
 def _without_each_node(circuit: Circuit, measure: Faithfulness) -> dict[str, float]:
-    """Faithfulness of the circuit without each of its nodes; the ends cannot go."""
+    """Faithfulness of the circuit without each of its nodes but embedding and logits."""
     graph = circuit.graph
     after_embed = graph.parts[0].rows.start
     rows = [row for row in range(after_embed, len(graph.writers)) if bool(circuit.mask[row].any())]
@@ -102,7 +102,7 @@ def _prompts(task: Task, tokenizer: Any, model: Tensor, circuit: Tensor, ablated
     ]
 
 
-# ---- what instruments find
+# ---- results of instruments
 
 
 def _of_nodes(nodes: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _of_nodes(nodes: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, A
 def _direct(experiment: Experiment, task: Task) -> dict[str, float]:
     try:
         found = direct_logit(experiment, task)
-    except InputError:  # logits that are no sum of what writers add
+    except InputError:  # logits that are not a sum over writers
         return {}
     return dict(zip(found.writers, found.values.tolist(), strict=True))
 
@@ -122,12 +122,12 @@ def _roles(experiment: Experiment, task: Task, tokenizer: Any) -> dict[str, tupl
         return {}
     try:
         return head_roles(experiment, task, tokenizer=tokenizer, shuffles=2).by_head
-    except InputError:  # no heads that can be told apart
+    except InputError:  # the heads cannot be separated
         return {}
 
 
 def _attention(experiment: Experiment, task: Task, names: Sequence[str]) -> dict[str, list[Tensor]]:
-    """Patterns of these heads on the first prompts, as many as the page has room for."""
+    """Patterns of these heads on the first prompts, within the page's size limit."""
     heads = [name for name in names if ".h" in name]
     patterns: dict[str, list[Tensor]] = {head: [] for head in heads}
     room = MOST_CELLS
@@ -137,7 +137,7 @@ def _attention(experiment: Experiment, task: Task, names: Sequence[str]) -> dict
             break
         try:
             found = attention(experiment, task.subset([row]), heads)
-        except InputError:  # a family whose patterns cannot be read
+        except InputError:  # the patterns of this family cannot be read
             return {}
         for head, pattern in zip(found.heads, found.patterns, strict=True):
             patterns[head].append(pattern)

@@ -1,4 +1,4 @@
-"""The verb that writes the full page of a circuit."""
+"""``write_page``: the full page of a circuit."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ def write_page(
     name: str = "",
     **settings: Unpack[Settings],
 ) -> None:
-    """Write the page of a circuit with all that it can show, as one HTML file that works from disk.
+    """Write the full page of a circuit, with prompts, roles and attention, as one HTML file that works from disk.
 
     Parameters
     ----------
     model
         A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
     circuit : Circuit
-        One of that model.
+        A circuit of that model.
     held_out : Task
-        Prompts, whose first are shown.
+        Prompts, held-out ones if there are any; the first are shown.
     path : path
-        Where to.
+        The file to write.
     tokenizer : optional
         Names the tokens; without it they are shown as ids.
     report : Report, optional
         The evidence.
     name : str
-        The model's, for the page's head.
+        The model's name, for the page's header.
     **settings
-        As of :class:`circuitsearch.Experiment`; what is not given is as the circuit was found with.
+        As for :class:`circuitsearch.Experiment`; by default those with which the circuit was found.
 
     Raises
     ------
     InputError
-        If the circuit is one of another graph than the model's, or has more edges than a page takes.
+        If the circuit's graph is not the model's, or the circuit has more edges than a page can show.
     """
     experiment = Experiment.of(model, held_out, circuit, **settings)
     shown = evidence(experiment, circuit, tokenizer)

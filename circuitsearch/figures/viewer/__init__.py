@@ -26,25 +26,25 @@ def draw_page(
     model: str = "",
     method: str = "",
 ) -> None:
-    """Write a circuit as an HTML page to look around in; the same circuit gives the same bytes.
+    """Write a circuit as an interactive HTML page; the same circuit gives the same bytes.
 
     Parameters
     ----------
     circuit : Circuit
-        What is drawn. Where it carries scores of all edges, the page's slider leads to circuits of other sizes.
+        The circuit to show. If it has scores of all edges, the page's slider shows circuits of other sizes.
     path : path
-        Where to.
+        The file to write.
     report : Report, optional
-        The evidence, and the curve that the slider's faithfulness is read from.
+        The evidence, and the curve from which the slider's faithfulness is interpolated.
     evidence : Evidence, optional
-        Prompts, and what each node is worth: see :func:`circuitsearch.write_page`.
+        Prompts, effects of nodes, roles and attention: see :func:`circuitsearch.write_page`.
     model, method : str, optional
-        Names for the page's head.
+        Names for the page's header.
 
     Raises
     ------
     InputError
-        If the circuit has more edges than a page takes.
+        If the circuit has more edges than a page can show.
     OSError
         If the place cannot be written to.
     """

@@ -1,7 +1,7 @@
-"""What a page shows, as plain lists: all that its slider, filters and panels need is worked out here, before it is written.
+"""The data of a page as plain lists, for its slider, filters and panels.
 
-Circuits of different sizes are nested (a longer prefix of the ranking, pruned, holds every shorter one, pruned), so
-one order of the edges and a list of lengths stand for all of them.
+Circuits of different sizes are nested: a longer prefix of the ranking, pruned, contains every shorter one, pruned. One order of
+the edges and a list of lengths therefore describe all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KINDS = {"heads": "head", "mlp": "mlp", "neurons": "neuron", "experts": "expert
 
 @dataclass(frozen=True)
 class Prompt:
-    """A pair of prompts, token by token, and the metric under the model, under the circuit, and with every edge cut."""
+    """A pair of prompts, token by token, and the metric of the model, of the circuit, and with every edge ablated."""
 
     clean: tuple[str, ...]
     corrupt: tuple[str, ...]
@@ -47,22 +47,22 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured for the page, or read from instruments; all of it may be missing.
+    """What was measured for the page; each part may be missing.
 
     Attributes
     ----------
     prompts : sequence of Prompt
-        Examples for the prompts browser.
+        Examples shown on the page.
     n_prompts : int
-        How many there are in all.
+        Number of prompts in the task.
     without : mapping
         Faithfulness of the circuit without each of its nodes.
     roles : mapping
-        What each head is taken for: ``{"a1.h3": ("induction",)}``.
+        Roles of each head: ``{"a1.h3": ("induction",)}``.
     direct : mapping
-        Each node's direct attribution to the metric.
+        Direct logit attribution of each node.
     attention : mapping
-        Of each head, its pattern (T, T) on the first prompts: a row a query, a column a key.
+        Attention patterns of each head, (T, T) from query (row) to key (column), on the first prompts.
     """
 
     prompts: Sequence[Prompt] = ()
@@ -89,11 +89,11 @@ def page_data(
     Raises
     ------
     InputError
-        If the circuit has more edges than a page takes.
+        If the circuit has more edges than a page can show.
     """
     if len(circuit) > LARGEST:
         raise InputError(
-            f"a page takes circuits of up to {LARGEST:,} edges, and this one has {len(circuit):,}: draw a smaller one,"
+            f"a page can show circuits of up to {LARGEST:,} edges, and this one has {len(circuit):,}: draw a smaller one,"
             " such as cs.top(scores, 5000)"
         )
     places, stops = _order(circuit)
@@ -111,19 +111,19 @@ def page_data(
     return content | _evidence(evidence)
 
 
-# ---- the edges, in the one order that stands for circuits of every size
+# ---- the edges, in one order for circuits of all sizes
 
 
 def _order(circuit: Circuit) -> tuple[Tensor, list[int]]:
     """Edges (E, 2) such that the first of them are the circuits of the slider's sizes, which come with them.
 
-    Those of the circuit that are in none of these stand at the end.
+    Edges of the circuit that are in none of these come last.
     """
     graph = circuit.graph
     entered, stops = torch.full(circuit.mask.shape, -1, dtype=torch.long), []
     ranked = torch.empty(0, 2, dtype=torch.long) if circuit.scores is None else ranking(graph, circuit.scores)
     if circuit.scores is not None and len(ranked) < int(graph.mask.sum()) and len(ranked) <= len(circuit):
-        ranked = ranked[:0]  # a circuit read from a file knows its own edges alone: there is nothing to slide over
+        ranked = ranked[:0]  # a circuit read from a file has scores of its own edges only, so there are no other sizes
     for length in _lengths(len(ranked)):
         mask = strongest(graph, ranked, length)
         size = int(mask.sum())
@@ -165,7 +165,7 @@ def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
 
 
 def _members(circuit: Circuit, places: Tensor) -> list[int]:
-    """Which of the edges the circuit holds."""
+    """Which of the edges are in the circuit."""
     return circuit.mask[places[:, 0], places[:, 1]].nonzero().flatten().tolist()
 
 
@@ -178,7 +178,7 @@ def _columns(places: Tensor) -> list[int]:
 
 @dataclass(frozen=True)
 class _Node:
-    """A writer, or the logits, with its layer and the row, counted from the bottom, that it stands in."""
+    """A writer, or the logits, with its layer and its row, counted from the bottom."""
 
     name: str
     kind: str
@@ -211,7 +211,7 @@ def _readers(graph: Graph, places: Tensor) -> list[list[Any]]:
 
 
 def _curve(report: Report) -> list[list[float | None]]:
-    """Edges, faithfulness and its interval at each measured size; pruned to nothing, a size says nothing."""
+    """Edges, faithfulness and its interval at each measured size, but for sizes that are pruned to nothing."""
     points = [point for point in report.curve if point.n_edges]
     return [[each.n_edges, _short(each.faithfulness), _short(each.low), _short(each.high)] for each in points]
 
@@ -229,7 +229,7 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
         "task": report.task,
         "metric": report.metric,
         "ablation": report.ablation,
-        "n": report.n,
+        "prompts": report.prompts,
         "confidence": report.confidence,
         "controls": [_short(value) for value in report.controls if math.isfinite(value)],
         "clean": _short(report.clean),
@@ -262,5 +262,5 @@ def _percent(pattern: Tensor) -> list[list[int]]:
 
 
 def _short(value: float | None) -> float | None:
-    """Four figures: as many as a person reads, and the same bytes where the last bits differ."""
+    """Four significant digits, so that the bytes are the same where only the last bits differ."""
     return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None

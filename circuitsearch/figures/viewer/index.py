@@ -1,4 +1,4 @@
-"""Several runs on one page: their evidence side by side, and which edges they share. It needs no script."""
+"""Several runs on one page: their evidence side by side, and which edges they share. The page uses no script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LISTED = 40  # edges of one list
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """One run: a name to call it by, where its own page lies as seen from this one, and what came of it."""
+    """One run: its name, the relative address of its own page, and its results."""
 
     name: str
     page: str
@@ -50,7 +50,7 @@ def index_page(runs: Sequence[Shown]) -> str:
 
 
 def _runs(runs: Sequence[Shown]) -> str:
-    heads = ("run", "task", "model", "edges", "faithfulness, held out", "random circuits", "scores")
+    heads = ("run", "task", "model", "edges", "faithfulness", "random circuits", "scores")
     return _table("The runs", heads, [_run(run) for run in runs])
 
 
@@ -60,19 +60,22 @@ def _run(run: Shown) -> list[str]:
     link = f'<a href="{escaped(quote(run.page))}">{escaped(run.name)}</a>'
     task = faithful = controls = "\u2013"
     if report is not None:
-        task, faithful = escaped(report.task), _bar(report.faithfulness.value) + escaped(str(report.faithfulness))
+        task, faithful = (
+            escaped(f"{report.task}, {report.prompts}"),
+            _bar(report.faithfulness.value) + escaped(str(report.faithfulness)),
+        )
     if report is not None and report.controls:
         controls = _minus(f"{sum(report.controls) / len(report.controls):z.3f}")
     return [link, task, escaped(run.model) or "\u2013", size, faithful, controls, escaped(run.method) or "\u2013"]
 
 
 def _bar(value: float) -> str:
-    """A bar from 0 to 1, whose number stands beside it."""
+    """A bar from 0 to 1, beside its number."""
     return f'<meter min="0" max="1" value="{min(max(value, 0.0), 1.0):.3f}" aria-hidden="true"></meter> '
 
 
 def _overlap(runs: Sequence[Shown]) -> str:
-    """How many edges each two runs share, and what share of those in either that is."""
+    """How many edges each two runs share, and their share of all edges of the two (Jaccard index)."""
     rows = []
     for one in runs:
         cells = [f'<th scope="row">{escaped(one.name)}</th>']
@@ -111,7 +114,7 @@ def _score(score: float | None) -> str:
 
 
 def _minus(number: str) -> str:
-    """A number with the sign that is as wide as a plus."""
+    """A number with the minus sign that is as wide as a plus."""
     return number.replace("-", "\u2212")
 
 

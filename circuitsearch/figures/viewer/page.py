@@ -142,6 +142,5 @@ def _summary(about: dict[str, Any]) -> str:
     if "faithfulness" not in about:
         return f"{size}."
     value, low, high = about["faithfulness"]
-    prompts = f"{about['n']:,} held-out prompts"
     interval = "no interval" if None in (low, high) else f"{about['confidence']:.0%} interval {low:.3f} to {high:.3f}"
-    return f"{size} keep {value:.3f} of the behaviour on {prompts} ({interval})."
+    return f"{size} keep {value:.3f} of the behaviour on {about['prompts']} ({interval})."

@@ -1,4 +1,4 @@
-// What the page knows about a circuit: which edges a size holds, who feeds whom, and what a name may mean.
+// A circuit on the page: the edges of each size, the nodes that an edge joins, and the spellings of names.
 
 /** @import { Page, State, Strand } from "./types" */
 
@@ -87,7 +87,7 @@ function inLayers(page, state, node) {
 }
 
 /**
- * Faithfulness at a number of edges: measured, read off the line between two measured sizes, or not known.
+ * Faithfulness at a number of edges: measured, interpolated between two measured sizes, or none.
  * @param {Page} page
  * @param {number} edges
  * @returns {{ value: number, measured: boolean } | null}

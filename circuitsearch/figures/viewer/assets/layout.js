@@ -1,4 +1,4 @@
-// Where everything lies: rows from the embedding up to the logits, and a way for each strand past the nodes between.
+// The layout: rows from the embedding up to the logits, and a route for each strand past the nodes between.
 // The world's y grows downwards, as the screen's does, so rows further up the model have smaller y.
 
 /** @import { Layout, Page, Row, Strand } from "./types" */
@@ -68,7 +68,7 @@ function broken(members) {
 }
 
 /**
- * Order the nodes of each row by where their neighbours stand (Sugiyama's barycentres); strong edges pull harder.
+ * Order the nodes of each row by the positions of their neighbours (Sugiyama's barycentres), weighted by strength.
  * @param {Page} page
  * @param {Strand[]} strands
  * @returns {Float64Array}
@@ -166,7 +166,7 @@ function middle(members, x) {
 }
 
 /**
- * Two rows stand the further apart, the further a strand moves sideways between them.
+ * The further a strand moves sideways between two rows, the larger their distance.
  * @param {Row[]} rows
  * @param {Strand[]} strands
  * @param {Float64Array} x

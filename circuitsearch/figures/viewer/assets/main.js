@@ -151,7 +151,7 @@ class Viewer {
     empty.hidden = visible > 0;
     empty.textContent = scene.edges.length
       ? "No edge passes the filters. Reset them, or choose a larger circuit."
-      : "The circuit has no edges: with every edge cut the target is already met, or the search found nothing to keep.";
+      : "The circuit has no edges: with every edge ablated the target is already met, or the search found nothing to keep.";
   }
 
   /**

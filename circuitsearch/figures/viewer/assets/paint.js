@@ -1,4 +1,4 @@
-// Strands on a canvas, and which of them lies under a point. These loops run at every step of the slider, over
+// Strands on a canvas, and which of them is under a point. These loops run at every step of the slider, over
 // thousands of strands: they take numbers out of arrays one by one, for destructuring costs ten times as much.
 
 /** @import { Camera, Layout, Scene } from "./types" */
@@ -7,7 +7,7 @@ import { NODE_HEIGHT, xAt } from "./layout.js";
 const THINNEST = 0.7;
 const THICKEST = 5;
 const PLAIN = 1.2;
-const STEPS = 6; // widths that are told apart; strands of one look are drawn at one stroke
+const STEPS = 6; // different widths; strands of one look are drawn in one stroke
 const MANY = 1500; // strands; of more none is read one by one, and dashes would only cost time
 
 /**
@@ -79,7 +79,7 @@ export function pathText(corners) {
  */
 
 /**
- * Gather strands into bundles, the widest last, so that the strongest lie on top.
+ * Gather strands into bundles, the widest last, so that the strongest are on top.
  * @param {Scene} scene
  * @param {(index: number) => boolean} shown
  * @returns {Bundle[]}

@@ -42,10 +42,10 @@ export function fillAbout(page) {
       ["Faithfulness", interval],
       ["Random", controls],
       ["Accuracy", accuracy && `model ${accuracy[0]}, circuit ${accuracy[1]}`],
-      ["Metric", about.metric && `${about.metric}: model ${signed(about.clean)}, circuit ${signed(about.kept)}, all cut ${signed(about.ablated)}`],
-      ["Prompts", about.n ? `${thousands(about.n)}, held out from the search` : null],
+      ["Metric", about.metric && `${about.metric}: model ${signed(about.clean)}, circuit ${signed(about.kept)}, all edges ablated ${signed(about.ablated)}`],
+      ["Prompts", about.prompts],
       ["Scores", about.method && shortened(about.method, 200)],
-      ["Cut edges", about.ablation && `carry ${shortened(about.ablation, 200)}`],
+      ["Ablated edges", about.ablation && `carry ${shortened(about.ablation, 200)}`],
     ]),
   );
 }
@@ -244,7 +244,7 @@ export function fillEdges(page, scene, shown, select) {
 export function fillPrompts(page, chosen, choose) {
   const place = byId("prompts-panel");
   if (!page.prompts.length) {
-    place.replaceChildren(make("p", { class: "quiet" }, "This page holds no prompts: circuitsearch find writes them into the page of its run."));
+    place.replaceChildren(make("p", { class: "quiet" }, "This page has no prompts: circuitsearch find and cs.write_page write them."));
     return;
   }
   place.replaceChildren(onePrompt(page, page.prompts[chosen], chosen, choose), promptTable(page, chosen, choose));
@@ -277,7 +277,7 @@ function onePrompt(page, prompt, index, choose) {
       ["Wrong", tokens(prompt.wrong, prompt.wrong)],
       ["Model", number(prompt.model)],
       ["Circuit", number(prompt.circuit)],
-      ["All cut", number(prompt.ablated)],
+      ["All edges ablated", number(prompt.ablated)],
     ]),
   );
 }
@@ -309,7 +309,7 @@ function promptTable(page, chosen, choose) {
     body.append(row);
   });
   const heads = ["", "right", "model", "circuit"].map((text, place) => make(text ? "th" : "td", { scope: text ? "col" : null, class: place > 1 ? "right" : null }, text));
-  const more = page.n_prompts > page.prompts.length ? `The first ${page.prompts.length} of ${thousands(page.n_prompts)} held-out prompts` : counted(page.prompts.length, "prompt");
+  const more = page.n_prompts > page.prompts.length ? `The first ${page.prompts.length} of ${thousands(page.n_prompts)} prompts` : counted(page.prompts.length, "prompt");
   const caption = `${more}; ${page.about.metric ?? "metric"} of each`;
   return make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...heads)), body);
 }

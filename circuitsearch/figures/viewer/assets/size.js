@@ -37,7 +37,7 @@ export class SizeControl {
   }
 
   /**
-   * Where a size stands among the stops, between two of them by its logarithm, and beyond the last as they grow.
+   * The position of a size among the stops, between two of them by its logarithm, and beyond the last as they grow.
    * @param {number} edges
    * @returns {number}
    */
@@ -138,7 +138,7 @@ function nearest(stops, edges) {
 }
 
 /**
- * A size in words, with the faithfulness that belongs to it and how it is known.
+ * A size in words, with its faithfulness and whether that was measured or interpolated.
  * @param {Page} page
  * @param {State["size"]} size
  * @returns {string}

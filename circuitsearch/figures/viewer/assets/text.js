@@ -20,7 +20,7 @@ export function visible(text) {
 }
 
 /**
- * The same, cut to a length that a line can hold.
+ * The same, shortened to fit a line.
  * @param {string} text
  * @param {number} [longest]
  * @returns {string}
