@@ -1,4 +1,4 @@
-"""Experiment: a model on a task, with everything that a number depends on."""
+"""Experiment: a model on a task, with all settings that the results depend on."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from circuitsearch.task import Task
 
 
 class Found(Protocol):
-    """Scores or a circuit: what an earlier experiment found."""
+    """Scores or a circuit of an earlier experiment."""
 
     @property
     def graph(self) -> Graph:
-        """Whose edges it speaks of."""
+        """The graph of its edges."""
         ...
 
     @property
     def setup(self) -> Setup | None:
-        """What it was found with, if that is known."""
+        """The settings of that experiment, if they are known."""
         ...
 
 
 class Settings(TypedDict, total=False):
-    """What an experiment takes beside the model and the task, and so does every verb; see :class:`Experiment`."""
+    """Settings of an experiment, and of all functions that take a model and a task; see :class:`Experiment`."""
 
     ablation: Ablation | str
     granularity: Granularity | str
@@ -58,23 +58,23 @@ class Settings(TypedDict, total=False):
 class Experiment:
     """A model on a task, with what ablated edges carry and what counts as a node.
 
-    The model is verified when the experiment is made, and the clean and corrupt prompts are run once for all that is
-    measured. Wherever a verb takes a model an experiment may be given; its settings are then the verb's.
+    The model is verified when the experiment is made, and the clean and corrupt prompts are run once for everything that is
+    measured. Functions that take a model also take an experiment, and use its settings.
 
     Parameters
     ----------
     model
-        A Hugging Face causal language model, as ``cs.load`` or ``from_pretrained`` gives it, in evaluation mode.
+        A Hugging Face causal language model, as from ``cs.load`` or ``from_pretrained``, in evaluation mode.
     task : Task
-        Prompts, and the metric that is explained.
+        Prompts and metric.
     ablation : Ablation or str
         What an ablated edge carries; the corrupt prompt's value by default.
     granularity : Granularity or str
         What counts as a node; every head and every MLP, over all positions, by default.
     memory : int
-        Bytes of working memory beside the model. No number depends on it.
+        Bytes of working memory beside the model. Results do not depend on it.
     seed : int
-        Of splits, controls and intervals.
+        Seed of splits, controls and intervals.
 
     Attributes
     ----------
@@ -84,8 +84,8 @@ class Experiment:
     Raises
     ------
     InputError
-        If the model's family is unknown, the model cannot be verified, the task does not fit the model, the granularity fits
-        neither, or the metric gives something else than one number a prompt.
+        If the model's family is unknown, the model cannot be verified, the task does not fit the model, the granularity does not
+        fit them, or the metric does not return one number for each prompt.
 
     Examples
     --------
@@ -113,12 +113,12 @@ class Experiment:
 
     @classmethod
     def of(cls, model: Any, task: Task, like: Found | None = None, **settings: Unpack[Settings]) -> Experiment:
-        """Make the experiment of a verb's arguments; settings that are not given are those that ``like`` was found with.
+        """Make an experiment from a function's arguments; settings that are not given are those of ``like``.
 
         Raises
         ------
         InputError
-            If a setting is unknown, or contradicts those of ``like`` or of the experiment that is given as the model.
+            If a setting is unknown, or differs from that of ``like`` or of the experiment that is given as the model.
         """
         for name in settings:
             if name not in Settings.__annotations__:
@@ -151,7 +151,7 @@ class Experiment:
         first, second = self.task.split(fraction, self.seed)
         return self.on(first), self.on(second)
 
-    # ---- what it consists of
+    # ---- its parts
 
     @property
     def graph(self) -> Graph:
@@ -160,7 +160,7 @@ class Experiment:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """Runs the model and circuits of it on the prompts."""
+        """Runs the model and its circuits on the prompts."""
         return Evaluator(self.described, self.task, self.ablation, self.memory)
 
     @cached_property
@@ -192,7 +192,7 @@ class Experiment:
         return self.described.vocabulary_size
 
     def _check_agrees(self, like: Found) -> None:
-        """Raise an InputError that names both values where this experiment measures something else than an earlier one."""
+        """Raise an InputError that names both values where a setting differs from that of an earlier experiment."""
         if like.setup is not None:
             own, earlier = self.setup, like.setup
             for name, content in (("ablation",) * 2, ("granularity",) * 2, ("metric", "metric_sha256")):
@@ -271,11 +271,11 @@ def score(
     model
         A Hugging Face causal language model, or an :class:`Experiment`.
     task : Task
-        Prompts, and the metric that is explained.
+        Prompts and metric.
     method : Method or str
         ``EAP()``, ``EAPIG(steps=5)``, ``Exact()``, ``"eap-ig"``, ``"Recheck(k=200)"`` ...
     journal : path, optional
-        A file that keeps what ``Exact`` has measured, so that a run that is killed continues from it.
+        A file that keeps the exact effects measured so far, from which a killed run continues.
     progress : callable
         Called with (steps done, steps in all); a step is a percent of the work on one prompt.
     **settings
@@ -289,7 +289,7 @@ def score(
     Raises
     ------
     InputError
-        As :class:`Experiment`; or if there is no such method, or it cannot work with the task's metric.
+        As :class:`Experiment`; or if the method is unknown, or does not work with the task's metric.
 
     Notes
     -----
@@ -317,7 +317,7 @@ def _named(like: Found) -> str:
 
 
 def _found_with(like: Found | None, given: Settings) -> Settings:
-    """The ablation and the granularity that something was found with, where none is given."""
+    """The ablation and the granularity of an earlier result, where none is given."""
     if like is None:
         return {}
     found: Settings = {"granularity": like.graph.granularity}

@@ -1,7 +1,7 @@
-"""Reading and writing files: sizes are bounded, content is checked by a schema, and what is written is valid JSON.
+"""Readers and writers of files: sizes are bounded, content is checked by a schema, and all written JSON is valid.
 
-Readers raise :class:`InputError` with the file and the place in it. Writers fill a file beside the one that is asked for
-and move it there when it is whole.
+Readers raise :class:`InputError` with the file and the position in it. Writers write a temporary file in the same folder
+and rename it when it is complete.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 Schema = TypeVar("Schema")
 
-MOST_BYTES = 1 << 26  # of a file, where its kind needs no more
+MOST_BYTES = 1 << 26  # largest size of most kinds of files
 _MOST_HEADER_BYTES = 1 << 24  # of a safetensors file's header
-_INTEGERS = range(-(2**63), 2**64)  # what 64 bits hold, with a sign or without
+_INTEGERS = range(-(2**63), 2**64)  # 64 bits, signed or unsigned
 _AT_ONCE = 1 << 16  # items of a list that are encoded together
 _SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
@@ -38,11 +38,11 @@ _SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 STRICT: Any = {
     "extra": "forbid",
     "strict": True,
-}  # what a dataclass that is read from a file has as __pydantic_config__
+}  # the __pydantic_config__ of dataclasses that are read from files
 
 
 class _NullIsNan:
-    """Tells pydantic to read null, as which NaN is written, as NaN."""
+    """Makes pydantic read null as NaN, which is written as null."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
         from pydantic_core.core_schema import no_info_before_validator_function
@@ -61,14 +61,14 @@ def read_text(path: str | Path, what: str, limit: int = MOST_BYTES) -> str:
     path : path
         The file.
     what : str
-        What it should be, for messages: ``"a file of roles"``.
+        The kind of file, for messages: ``"a file of roles"``.
     limit : int
-        Bytes above which it is not read.
+        Largest size in bytes.
 
     Raises
     ------
     InputError
-        If it is not there, is no regular file, is larger, or is not text.
+        If it does not exist, is not a regular file, is larger, or is not text.
     """
     content = _read_bytes(path, what, limit)
     try:
@@ -78,7 +78,7 @@ def read_text(path: str | Path, what: str, limit: int = MOST_BYTES) -> str:
 
 
 def read_json(path: str | Path, what: str, schema: type[Schema], limit: int = MOST_BYTES) -> Schema:
-    """Read a JSON file as a value of ``schema``: whatever type pydantic can check, read strictly.
+    """Read a JSON file as a value of ``schema``, any type that pydantic can check, strictly.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def read_json(path: str | Path, what: str, schema: type[Schema], limit: int = MO
 
 @contextmanager
 def checking(path: str | Path, what: str) -> Iterator[None]:
-    """Add to an InputError about the content of a file which file that is, and what it should be."""
+    """Add to an InputError about the content of a file its path and what kind of file it should be."""
     try:
         yield
     except InputError as problem:
@@ -107,17 +107,17 @@ def checking(path: str | Path, what: str) -> Iterator[None]:
 
 
 class Malformed(InputError):
-    """What is wrong with a text, in a few words, for a reader that knows where the text comes from."""
+    """What is wrong with a text, in a few words, to which the caller adds the text's source."""
 
 
 def parse_json(text: str, schema: type[Schema]) -> Schema:
-    """Read a JSON text as a value of ``schema``, strictly: a number in quotes is no number.
+    """Read a JSON text as a value of ``schema``, strictly: a number in quotes is not a number.
 
     Raises
     ------
     Malformed
-        If it is not JSON (NaN and Infinity are not), repeats a key, holds a number beyond 64 bits, half a surrogate pair,
-        or more levels than can be read, or if the schema does not fit.
+        If it is not JSON (NaN and Infinity are not), repeats a key, has a number beyond 64 bits, half a surrogate pair or too
+        many levels, or if it does not fit the schema.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def parse_json(text: str, schema: type[Schema]) -> Schema:
 
 
 def _check_json(text: str) -> None:
-    """Refuse what ``json`` reads and is no value of any of our files."""
+    """Raise Malformed for texts that ``json`` reads but that are not valid in our files."""
     content = json.loads(
         text,
         parse_constant=_refuse_constant,
@@ -151,11 +151,11 @@ def _check_json(text: str) -> None:
     )
     escaped = _SURROGATE.search(text) is not None
     if not _encodes(text) or (escaped and not _encodes(json.dumps(content, ensure_ascii=False))):
-        raise Malformed("a text holds half a surrogate pair, which is no character")
+        raise Malformed("a text has half a surrogate pair, which is not a character")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Malformed(f"not JSON: {name} is no number there, write null")
+    raise Malformed(f"not JSON: {name} is not a number in JSON, write null")
 
 
 def _finite(digits: str) -> float:
@@ -205,7 +205,7 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def to_json(content: Any) -> str:
-    """Write JSON on one line that every program reads: what is not a finite number is null, half a surrogate pair its escape.
+    """Write valid JSON on one line: numbers that are not finite as null, half a surrogate pair as its escape.
 
     Examples
     --------
@@ -216,12 +216,12 @@ def to_json(content: Any) -> str:
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
-    """Write what :func:`to_json` does, indented by one, with a line's end; long lists are written in pieces.
+    """Write JSON as :func:`to_json` does, indented by one, with a final line break; long lists are written in pieces.
 
     Raises
     ------
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
 
     def write(part: Path) -> None:
@@ -234,7 +234,7 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
 def _pieces(content: dict[str, Any]) -> Iterator[str]:
     """The text of an object, in pieces.
 
-    Lists of names or numbers are written by the library's fast encoder, which knows no indents, some at a time.
+    Lists of names or numbers are written in parts by the library's fast encoder, which does not indent.
     """
     listed = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n  ", ": "))
     nested = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=1)
@@ -265,7 +265,7 @@ def _encoded(content: Any, encoder: json.JSONEncoder) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: tensors and arrays as lists, tuples as lists, what is not a finite number as None.
+    """A value in JSON types: tensors, arrays and tuples as lists, numbers that are not finite as None.
 
     Examples
     --------
@@ -291,13 +291,13 @@ def plain(value: Any) -> Any:
 def read_safetensors(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors of a safetensors file, and its metadata.
 
-    The library maps tensors from the file, and refuses a header that promises more bytes than the file has, so that none is
+    The library maps tensors from the file, and rejects a header with more bytes than the file has, so that tensors are never
     larger than the file.
 
     Raises
     ------
     InputError
-        If it is not such a file, is broken off, or has a header of more than 16 MiB.
+        If it is not such a file, is truncated, or has a header of more than 16 MiB.
     """
     from safetensors import safe_open
 
@@ -305,7 +305,7 @@ def read_safetensors(path: str | Path, what: str) -> tuple[dict[str, Tensor], di
     try:
         with safe_open(Path(path), "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except Exception as error:  # the library's own kinds differ by version, and torch's are among them
+    except Exception as error:  # the library's exceptions differ by version, and include torch's
         raise InputError(f"{_name(path)} is not {what} ({shortened(error, 100)}): give another file") from None
 
 
@@ -313,31 +313,31 @@ def _check_header(path: str | Path, what: str) -> None:
     with _opened(path, what) as file:
         size = int.from_bytes(file.read(8), "little")
         if not 2 <= size <= min(_MOST_HEADER_BYTES, os.fstat(file.fileno()).st_size - 8):
-            raise InputError(f"{_name(path)} is not {what} (not safetensors, or broken off): give another file")
+            raise InputError(f"{_name(path)} is not {what} (not safetensors, or truncated): give another file")
 
 
 # ---- any file
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then move it there: the file is there whole, or as it was before.
+    """Let ``write`` write a temporary file beside ``path``, then rename it: the file is complete, or as it was before.
 
     Raises
     ------
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     from safetensors import SafetensorError
 
     path = Path(path)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")  # the suffix stays last: it chooses a figure's format
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")  # the suffix is kept: it chooses a figure's format
     part.touch()
-    mode = part.stat().st_mode  # as the umask has it; safetensors writes for the owner's eyes only
+    mode = part.stat().st_mode  # as the umask sets it; safetensors lets only the owner read
     try:
         write(part)
         part.chmod(mode)
         part.replace(path)
-    except SafetensorError as error:  # what that library makes of an OSError
+    except SafetensorError as error:  # that library's form of an OSError
         code = re.search(r"os error (\d+)", str(error))
         raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from None
     finally:
@@ -345,12 +345,12 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
     Raises
     ------
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     write_whole(path, lambda part: part.write_bytes(content))
 
@@ -359,15 +359,15 @@ def _read_bytes(path: str | Path, what: str, limit: int) -> bytes:
     with _opened(path, what) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
-            raise InputError(f"{_name(path)} has {size >> 20} MiB, which is too much for {what}: give another file")
+            raise InputError(f"{_name(path)} has {size >> 20} MiB, which is too large for {what}: give another file")
         return file.read(limit)
 
 
 def _opened(path: str | Path, what: str) -> BinaryIO:
-    """Open a regular file: a pipe might never answer, and a device never end."""
+    """Open a regular file: reading a pipe or a device might never end."""
     try:
         if not S_ISREG(Path(path).stat().st_mode):
-            raise InputError(f"{_name(path)} is no file: give {what}")
+            raise InputError(f"{_name(path)} is not a file: give {what}")
         return Path(path).open("rb")
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         if isinstance(error, InputError):

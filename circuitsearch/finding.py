@@ -1,4 +1,4 @@
-"""What a run sets out to do, what it came to, and who is told of it."""
+"""Plan, result and listeners of a run."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from circuitsearch.validation import Behaviour, Report
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run sets out to do.
+    """What a run is to do.
 
     Attributes
     ----------
     whole, search, held_out : Experiment
-        On all prompts, on those that the circuit is searched on, and on those that it is tested on; with prompts of one group
-        only all three are the same.
+        On all prompts, on the prompts of the search, and on the held-out prompts. If all prompts are in one group, the three are the
+        same and no prompts are held out.
     method : Method
         How edges are scored.
     faithfulness : float
         The share of the behaviour that the circuit must keep.
     tokenizer : optional
-        For what shows prompts.
+        Shows prompts as text.
     """
 
     whole: Experiment
@@ -47,13 +47,13 @@ class Plan:
 
     @property
     def setup(self) -> Setup:
-        """Of the search."""
+        """Setup of the search."""
         return self.search.setup.model_copy(update={"method": Spec.of(self.method)})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run came to.
+    """The result of a run.
 
     Attributes
     ----------
@@ -64,9 +64,9 @@ class Finding:
     circuit : Circuit
         The circuit, with the scores of all edges.
     report : Report
-        The evidence, on the held-out prompts.
+        The evidence, on the held-out prompts if there are any.
     folder : Path, optional
-        Where it was written to, or read from.
+        The run folder, if there is one.
     """
 
     behaviour: Behaviour
@@ -83,26 +83,26 @@ class Finding:
 
 
 class Listener:
-    """Is told what happens in a run; this one does nothing, and others override what they need.
+    """Its methods are called during a run; they do nothing, and subclasses override those that they need.
 
     The stages are ``"behaviour"``, ``"scores"``, ``"circuit"`` and ``"report"``, in this order.
     """
 
-    journal: Path | None = None  # where exact effects are kept while they are measured
+    journal: Path | None = None  # the file of exact effects, until the scores are finished
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[None]:
-        """Surround the stages of a run."""
+        """A context manager around all stages of a run."""
         yield
 
     def recall(self, stage: str) -> Any:
-        """The result of a stage, if it is known from an earlier run; else None."""
+        """The result of a stage from an earlier run, or None."""
 
     def started(self, stage: str) -> None:
         """A stage begins."""
 
     def progressed(self, stage: str, done: int, total: int) -> None:
-        """So many steps of a stage are done."""
+        """``done`` of ``total`` steps of a stage are done."""
 
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:
         """A stage has its result; ``seconds`` is None where it was recalled."""

@@ -1,4 +1,4 @@
-"""A file that keeps what long work has measured so far, so that work that was killed continues from it."""
+"""Journal: a file of the exact effects measured so far, from which work that was killed continues."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Values = list[list[float]]  # a list of numbers for each prompt
 
 
 class Journal:
-    """Measurements by key and prompt, each made once: in memory, and in a file if there is one.
+    """Measurements by key and prompt, each made only once, kept in memory and in a file if there is one.
 
     Each line of the file is a checksum and a JSON object, written whole and flushed as soon as its numbers are known. A
-    last line that a kill cut short is dropped. JSON keeps every float exactly. How prompts are batched, and how much
-    memory they may take, is no part of a measurement, so work may continue on another machine.
+    last line that a kill cut short is dropped. JSON keeps every float exactly. Measurements do not depend on
+    batching or memory, so work may continue on another machine.
 
     Parameters
     ----------
     path : path, optional
-        The file; made with the first measurement. Without one nothing is kept.
+        The file; created with the first measurement. Without one, measurements are kept in memory only.
     about : mapping
-        All that the numbers depend on; the first line.
+        All settings that the numbers depend on; written to the first line.
 
     Raises
     ------
     InputError
-        If the file is damaged, or holds the measurements of other work.
+        If the file is damaged, or has the measurements of other settings.
 
     Examples
     --------
@@ -48,12 +48,12 @@ class Journal:
             self._read(self.path)
 
     def once(self, key: str, prompts: Sequence[int], measure: Callable[[], Values]) -> Values:
-        """Return the numbers of these prompts under ``key``, or measure them and write them down.
+        """Return the numbers of these prompts under ``key``, or measure and record them.
 
         Raises
         ------
         InputError
-            If a number that was measured is NaN or infinite.
+            If a measured number is NaN or infinite.
         """
         known = self.known.get(key, {})
         if all(prompt in known for prompt in prompts):
@@ -71,13 +71,13 @@ class Journal:
         self.known.setdefault(key, {}).update(zip(prompts, values, strict=True))
 
     def _read(self, path: Path) -> None:
-        *whole, cut_short = path.read_bytes().split(b"\n")  # what follows the last line break was never finished
+        *whole, cut_short = path.read_bytes().split(b"\n")  # text after the last line break is incomplete
         entries = [_parsed(path, number, line) for number, line in enumerate(whole, 1)]
         if not entries:
             path.unlink()
             return
         if entries[0].get("journal") != self.about:
-            raise InputError(f"{path} holds the measurements of other work: name another file, or remove it")
+            raise InputError(f"{path} has the measurements of other settings: name another file, or remove it")
         if cut_short:
             os.truncate(path, path.stat().st_size - len(cut_short))
         for number, entry in enumerate(entries[1:], 2):
@@ -120,7 +120,9 @@ def _measurement(path: Path, number: int, entry: dict[str, Any]) -> tuple[str, l
 
 
 def _damaged(path: Path, number: int) -> InputError:
-    return InputError(f"{path}, line {number}, is damaged or no line of a journal: remove the file to measure anew")
+    return InputError(
+        f"{path}, line {number}, is damaged or is not a line of a journal: remove the file to measure again"
+    )
 
 
 def _finite(row: list[float]) -> bool:
@@ -131,5 +133,5 @@ def _check_finite(key: str, prompts: Sequence[int], values: Values) -> None:
     for prompt, row in zip(prompts, values, strict=True):
         if not _finite(row):
             raise InputError(
-                f"prompt {prompt + 1} gives a metric that is NaN or infinite ({key[:80]}): check the model and the metric"
+                f"the metric of prompt {prompt + 1} is NaN or infinite ({key[:80]}): check the model and the metric"
             )

@@ -1,4 +1,4 @@
-"""Knobs: the fields of a method or an ablation, checked when one is made."""
+"""Knobs: the fields of a method or an ablation, checked when it is made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Knobs:
     Raises
     ------
     InputError
-        If one has not; the sentence names it.
+        If a field has another type; the message names it.
     """
 
     def __post_init__(self) -> None:
@@ -30,7 +30,7 @@ class Knobs:
 
 
 def suits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type, as far as that is a class, a union or a tuple of such.
+    """Whether a value is of an annotated type, for classes, unions and tuples of such; other types are not checked.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The whole way from a model and a task to a circuit and the evidence for it."""
+"""``find``: from a model and a task to a circuit and the evidence for it."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def find(
     listeners: Sequence[Listener] | None = None,
     **settings: Unpack[Settings],
 ) -> Finding:
-    """Find the circuit of a task: score every edge, search the smallest circuit, and test it on prompts that are new to it.
+    """Find the circuit of a task: score every edge, search the smallest circuit, and test it on held-out prompts.
 
     Parameters
     ----------
     model
-        A Hugging Face causal language model, an :class:`Experiment`, or what :func:`circuitsearch.load` takes.
+        A Hugging Face causal language model, an :class:`Experiment`, or a name or folder as for :func:`circuitsearch.load`.
     task : Task or str
-        Prompts, or the name of a task of this package. Half of the prompts are searched on, the other half is held out; where
-        all belong to one group there are no held-out prompts, and the report says so.
+        Prompts, or the name of a task. Half of the prompts are for the search, the other half is held out; if all are in one
+        group, no prompts are held out, and the report says so.
     faithfulness : float
         The share of the behaviour that the circuit must keep, in (0, 1].
     method : Method or str
         How edges are scored.
     recheck : int, optional
-        How many of the strongest edges are then measured exactly, 0 for none; by default as many as cost some seconds.
+        Number of the strongest edges that are then measured exactly, 0 for none; by default from a cost model.
     out : path, optional
-        A folder for figures, report, page and all that reproduces them. What is finished there is not done again.
+        A folder for figures, report, page and all that reproduces them. Finished results in it are reused.
     tokenizer : optional
-        The model's, for a task that is named and for the page; found with a model that is named.
+        The model's tokenizer, for a named task and for the page; for a named model it is loaded with the model.
     listeners : sequence of Listener, optional
-        Are told of every stage and its progress; by default a progress bar.
+        Their methods are called at every stage; by default a progress bar.
     **settings
         ``ablation``, ``granularity``, ``memory``, ``seed``: see :class:`Experiment`.
 
@@ -72,7 +72,7 @@ def find(
     Raises
     ------
     InputError
-        If anything that is given cannot be used, or the model does not do the task.
+        If an argument is wrong, or the model does not do the task.
 
     Examples
     --------
@@ -82,7 +82,9 @@ def find(
     """
     plan = planned(model, task, faithfulness, method, recheck, tokenizer, settings)
     told = [ProgressBar()] if listeners is None else list(listeners)
-    stages = _Stages([*([] if out is None else [RunFolder(Path(out))]), *told])  # a result is kept, then told
+    stages = _Stages(
+        [*([] if out is None else [RunFolder(Path(out))]), *told]
+    )  # a result is written before other listeners get it
     with stages.running(plan):
         measured = stages.take(
             "behaviour", lambda progress: behaviour_on(plan.halves, plan.whole.setup, plan.tokenizer)
@@ -95,7 +97,7 @@ def find(
         circuit = stages.take(
             "circuit", lambda progress: minimal(plan.search, plan.search.task, scores, faithfulness, progress=progress)
         )
-        circuit = replace(circuit, scores=scores.values)  # a file of a circuit holds the scores of its own edges only
+        circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
         report = stages.take(
             "report", lambda progress: validate(plan.held_out, circuit, plan.held_out.task, progress=progress)
         )
@@ -113,7 +115,7 @@ def planned(
     tokenizer: Any,
     settings: Settings,
 ) -> Plan:
-    """Check everything that is given, and make the experiments; nothing long is run."""
+    """Check the arguments and make the experiments; nothing slow is run."""
     if not isinstance(faithfulness, int | float) or not 0 < faithfulness <= 1:
         raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {faithfulness!r}")
     chosen: Any = METHODS.read(method)
@@ -133,7 +135,7 @@ def _task(task: Task | str, tokenizer: Any, seed: int) -> Task:
 
 
 def _rechecked(method: Method | Rechecking, recheck: int | None, search: Experiment) -> Method | Rechecking:
-    """Let the strongest edges of an estimate be measured exactly."""
+    """The method, with exact effects of the strongest edges if asked for."""
     if recheck == 0 or isinstance(method, Rechecking | Exact):
         return method
     return Recheck(method, affordable_edges(search) if recheck is None else recheck)
@@ -141,7 +143,7 @@ def _rechecked(method: Method | Rechecking, recheck: int | None, search: Experim
 
 @dataclass(frozen=True)
 class _Stages:
-    """Takes the stages of a run one after another, and tells the listeners."""
+    """Runs the stages one after another, and calls the listeners."""
 
     listeners: list[Listener]
 
@@ -161,7 +163,7 @@ class _Stages:
             yield
 
     def take(self, stage: str, make: Callable[[Progress], Result]) -> Result:
-        """The result of a stage, recalled or made."""
+        """The result of a stage, recalled or computed."""
         for listener in self.listeners:
             listener.started(stage)
         known = (listener.recall(stage) for listener in self.listeners)

@@ -16,7 +16,7 @@ PATIENCE = 2.0  # seconds after which a bar is shown
 
 
 class ProgressBar(Listener):
-    """Shows a bar with the time left for each stage that takes a while, on a terminal or in a notebook."""
+    """Shows a bar with the time left for each stage that takes more than some seconds, on a terminal or in a notebook."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

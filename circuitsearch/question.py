@@ -1,4 +1,4 @@
-"""Question: what a run is asked, in the words of the command line, and the model and task that they name."""
+"""Question: the options of a run on the command line, and the model and task that they name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_PROMPTS = 1_000_000
 
 
 class Question(BaseModel):
-    """What a run is asked; everything that can be checked without the model is checked by :meth:`check`."""
+    """The options of a run; :meth:`check` checks everything that does not need the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -39,13 +39,13 @@ class Question(BaseModel):
     ablation: str = "resample"
     metric: str | None = None
     faithfulness: float = 0.9
-    recheck: int | None = Field(default=None, description="edges; None: as many as cost some seconds")
+    recheck: int | None = Field(default=None, description="edges; None: from a cost model")
     granularity: str = "heads-and-mlps"
     device: str = "auto"
     dtype: str | None = None
 
     def check(self) -> None:
-        """Raise an InputError about the first word that cannot be used."""
+        """Raise an InputError about the first option that is wrong."""
         if self.n is not None and not 1 <= self.n <= MOST_PROMPTS:
             raise InputError(f"the number of prompts must be 1 to {MOST_PROMPTS:,}, not {self.n}: change --n")
         if not 0 < self.faithfulness <= 1:
@@ -77,19 +77,21 @@ class Question(BaseModel):
 
     @cached_property
     def metric_asked(self) -> Any:
-        """The metric, if one is named; else the task's own is used."""
+        """The metric, if one is given; else the task's own is used."""
         return None if self.metric is None else METRICS.read(self.metric)
 
     @cached_property
     def task_file(self) -> Path | None:
-        """The task's file; None where the task has a name."""
+        """The task's file; None for a named task."""
         path = Path(self.task)
         if TASKS.knows(self.task):
             return None
         if path.is_file():
             return path
         if path.suffix in (".jsonl", ".json") or len(path.parts) > 1:
-            raise InputError(f"there is no task file {path}: give a file of JSON lines, or {', '.join(TASKS.names())}")
+            raise InputError(
+                f"the task file {path} does not exist: give a file of JSON lines, or {', '.join(TASKS.names())}"
+            )
         raise unknown("task", self.task, TASKS.names())
 
     @property
@@ -104,7 +106,7 @@ class Question(BaseModel):
 
     @property
     def name(self) -> str:
-        """Of the run's folder: the task, the model, and what is asked otherwise than by default."""
+        """Name of the run folder: the task, the model, and the options that are not at their defaults."""
         default = Question(task=self.task)
         parts = [Path(self.task).stem if self.task_file else TASKS.canonical(self.task), self.model_name]
         parts += [
@@ -138,7 +140,7 @@ class Question(BaseModel):
 
     @property
     def settings(self) -> Settings:
-        """What an experiment is made with beside the model and the task."""
+        """Settings of the experiment beside the model and the task."""
         return {"ablation": self.ablation_asked, "granularity": self.granularity_asked, "seed": self.seed}
 
     def _named(self, tokenizer: Any) -> Task:

@@ -1,8 +1,8 @@
-"""Everything with a name and knobs, and the one parser of such names: methods, ablations, metrics, tasks, granularity.
+"""Registries of methods, ablations, metrics, tasks and granularities, and the parser of their names.
 
 A registry lists names and where each is defined, as ``"package.module:attribute"``: those of this package here, those of
-other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``). Nothing
-is imported before it is asked for.
+other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``). Each is
+imported when it is first used.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _PACKAGE = "circuitsearch"
 
 @dataclass(frozen=True)
 class Registry:
-    """The things of one kind that a person can name.
+    """All values of one kind that have names.
 
     Attributes
     ----------
     kind : str
-        What they are, for messages: ``"method"``.
+        The kind, for messages: ``"method"``.
     known : mapping
         From each name to where it is defined.
     usable : callable
@@ -45,13 +45,13 @@ class Registry:
     example: str
 
     def read(self, given: Any) -> Any:
-        """Read a name with knobs, in any spelling; a value that is one of the kind already comes back as it is.
+        """Read a name with knobs, in any spelling; a value of the kind is returned as it is.
 
         Raises
         ------
         InputError
-            If the name or a knob is unknown (the nearest is named), a knob's value does not suit, or a class is given where
-            a value is needed.
+            If the name or a knob is unknown (the message gives the nearest), a knob's value is wrong, or a class is given in place of
+            a value.
 
         Examples
         --------
@@ -67,7 +67,7 @@ class Registry:
             raise InputError(f"the {self.kind} must be a value, not a class: write {given.__name__}()")
         if not self.usable(given):
             text = shortened(repr(given), 60)
-            raise InputError(f"{text} is no {self.kind}: give a name such as {self.example!r}, or a value")
+            raise InputError(f"{text} is not a {self.kind}: give a name such as {self.example!r}, or a value")
         return given
 
     def rebuild(self, spec: Any) -> Any:
@@ -88,15 +88,15 @@ class Registry:
         return list(self._places)
 
     def load(self, name: str) -> Any:
-        """Import what bears a name; :class:`InputError` if there is none, or it cannot be imported."""
+        """Import what a name refers to; :class:`InputError` if it is unknown or cannot be imported."""
         return self._load(self.canonical(name))
 
     def knows(self, name: str) -> bool:
-        """Whether there is something of this name."""
+        """Whether the name is known."""
         return _bare(name) in self._spellings
 
     def canonical(self, name: str) -> str:
-        """The name as it is listed, from any spelling; :class:`InputError` if there is none."""
+        """The listed name, from any spelling; :class:`InputError` if it is unknown."""
         if not self.knows(name):
             raise unknown(self.kind, name, self._places)
         return self._spellings[_bare(name)]
@@ -116,7 +116,7 @@ class Registry:
             ) from None
 
     def _build(self, tree: ast.expr, text: str) -> Any:
-        """Build ``name(knob=value, ...)``; a name alone has the default knobs, and a function keeps those that are given."""
+        """Build ``name(knob=value, ...)``; a name alone has the default knobs; a function with knobs becomes a partial."""
         call = tree if isinstance(tree, ast.Call) else None
         name = tree if call is None else call.func
         if not isinstance(name, ast.Name):
@@ -133,12 +133,12 @@ class Registry:
         return made(*given, **knobs) if isinstance(made, type) else partial(made, *given, **knobs)
 
     def _value(self, tree: ast.expr, text: str) -> Any:
-        """A knob's value: another thing of this kind, or a literal. Nothing is evaluated."""
+        """A knob's value: another value of this kind, or a literal. Nothing is evaluated."""
         return self._build(tree, text) if isinstance(tree, ast.Call | ast.Name) else ast.literal_eval(tree)
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
-        """From a name, or that of its class, without case, hyphens and underscores, to the name as it is listed."""
+        """From a name, or that of its class, without case, hyphens and underscores, to the listed name."""
         of_classes = {_bare(place.rpartition(":")[2]): listed for listed, place in reversed(self._places.items())}
         return of_classes | {_bare(listed): listed for listed in self._places}
 
@@ -151,19 +151,19 @@ class Registry:
                 raise
             raise InputError(
                 f"the {self.kind} {listed!r} of another package cannot be imported ({shortened(error, 80)}):"
-                f" mend or uninstall the package of {module}"
+                f" repair or uninstall the package of {module}"
             ) from None
 
     @cached_property
     def _places(self) -> dict[str, str]:
-        """From each name to where it is defined; a name of the package's own cannot be taken by another package."""
+        """From each name to where it is defined; other packages cannot use names of this package."""
         others = {point.name: point.value for point in entry_points(group=f"{_PACKAGE}.{self.kind}s")}
         taken = {_bare(name) for name in self.known} & {_bare(name) for name in others}
         if taken:
             twice = next(name for name in others if _bare(name) in taken)
             raise InputError(
-                f"a package calls one of its {self.kind}s {twice!r} ({others[twice]}), which is a name of {_PACKAGE}'s own:"
-                " uninstall it, or ask its authors for another name"
+                f"another package registers a {self.kind} {twice!r} ({others[twice]}), which is a name of {_PACKAGE} itself:"
+                " uninstall that package, or ask its authors to rename it"
             )
         return {**self.known, **others}
 
@@ -173,7 +173,7 @@ def _bare(name: str) -> str:
 
 
 def _as_identifiers(text: str) -> str:
-    """Make the hyphens of names such as ``eap-ig`` underscores; texts in quotes are left alone."""
+    """Make the hyphens of names such as ``eap-ig`` underscores; quoted texts do not change."""
     names_and_quotes = r"'[^']*'|\"[^\"]*\"|[A-Za-z]\w*(?:-[A-Za-z]\w*)+"
     return re.sub(
         names_and_quotes, lambda found: found[0] if found[0][0] in "'\"" else found[0].replace("-", "_"), text
@@ -192,7 +192,7 @@ def _check_knobs(made: Any, name: str, given: list[Any], knobs: dict[str, Any]) 
         raise InputError(f"{name} takes {', '.join(known) or 'no knobs'}: give each once, as name=value")
 
 
-# ---- what there is
+# ---- the registries
 
 
 def _has(attribute: str) -> Callable[[Any], bool]:

@@ -1,7 +1,7 @@
-"""The run folder: what was asked, what came of it, and the way to continue a run that was broken off.
+"""The run folder: the question, the results, and how a run that was interrupted continues.
 
-``manifest.json`` holds the question, the setup with its digests, and the SHA-256 of each finished file. A file counts as
-finished once the manifest lists it; files are written beside their place and moved there, so that none is ever incomplete.
+``manifest.json`` holds the question, the setup with its digests, and the SHA-256 of each finished file. A file is
+finished once it is in the manifest; files are written under another name and then renamed, so that none is ever incomplete.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ FILES: dict[str, tuple[str, Any]] = {
     "report": ("report.json", Report),
 }
 
-FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # a file in the folder, never one elsewhere
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # a file in the folder itself
 
 
 class Manifest(BaseModel):
-    """What ``manifest.json`` holds."""
+    """The content of ``manifest.json``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,32 +60,32 @@ class Manifest(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Manifest:
-        """Read a manifest; an InputError says why a file is not one."""
+        """Read a manifest; an InputError if the file is not one."""
         return read_json(path, "the manifest of a run", cls)
 
     def differences(self, other: Manifest) -> list[str]:
-        """Say in a few words each what the results of two runs depend on differently."""
+        """The settings in which two runs differ, each in a few words."""
         held_out = ["other held-out prompts"] if self.held_out_sha256 != other.held_out_sha256 else []
         target = f"faithfulness {other.faithfulness:g}, not {self.faithfulness:g}"
         return self.setup.differences(other.setup) + ([target] if self.faithfulness != other.faithfulness else held_out)
 
 
 class RunFolder(Listener):
-    """A folder that holds one run: what is finished in it is recalled, and what is new is written.
+    """The folder of one run: finished results are recalled, and new ones written.
 
     Parameters
     ----------
     path : path
-        The folder; made when the run begins, and removed again if the run comes to nothing.
+        The folder; made when the run begins, and removed if the run fails before it has results.
     question : Question, optional
-        What was asked on the command line, so that it can be asked again.
+        The question of the command line, to repeat the run.
     overwrite : bool
-        Remove another run that is in the folder.
+        Remove another run from the folder.
 
     Raises
     ------
     InputError
-        If the folder holds other files, cannot be written to, or holds a run of another question.
+        If the folder has other files, cannot be written to, or has a run of another question.
     """
 
     def __init__(self, path: str | Path, question: Question | None = None, overwrite: bool = False) -> None:
@@ -97,14 +97,14 @@ class RunFolder(Listener):
 
     @property
     def journal(self) -> Path:
-        """What has been measured so far, until the scores are finished."""
+        """The exact effects measured so far, until the scores are finished."""
         return self.path / "scores.journal"
 
     # ---- as a listener
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[None]:
-        """Hold the folder for a run; if nothing comes of it, leave nothing behind."""
+        """Lock the folder during a run; if the run has no results, leave nothing behind."""
         self.manifest = self._manifest(plan)
         new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
@@ -142,12 +142,12 @@ class RunFolder(Listener):
         return self._is_finished(FILES[stage][0])
 
     def _is_finished(self, name: str) -> bool:
-        """Whether a file is listed, and is as it was written."""
+        """Whether a file is in the manifest and unchanged."""
         file = self.path / name
         return name in self.manifest.outputs and file.is_file() and sha256_of(file) == self.manifest.outputs[name]
 
     def write(self, name: str, write: Callable[[Path], object]) -> None:
-        """Write a file of the run, unless it is finished, and list it in the manifest."""
+        """Write a file of the run, unless it is finished, and add it to the manifest."""
         if self._is_finished(name):
             return
         write_whole(self.path / name, write)
@@ -158,14 +158,16 @@ class RunFolder(Listener):
         write_json(self.path / MANIFEST, self.manifest.model_dump(mode="json"))
 
     def _look(self) -> Manifest | None:
-        """The manifest of the run in the folder, if there is one; an InputError if there is something else."""
+        """The manifest of the run in the folder, if there is one; an InputError if there are other files."""
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{_shown(self.path)} is a file: choose a folder for the run with --out")
         _check_writable(self.path)
         if (self.path / MANIFEST).exists():
             return Manifest.load(self.path / MANIFEST)
         if self.path.exists() and any(not _is_part(file) for file in self.path.iterdir()):
-            raise InputError(f"{_shown(self.path)} is not empty and holds no run: choose another folder with --out")
+            raise InputError(
+                f"{_shown(self.path)} is not empty and is not the folder of a run: choose another folder with --out"
+            )
         return None
 
     def _manifest(self, plan: Plan) -> Manifest:
@@ -183,14 +185,14 @@ class RunFolder(Listener):
         return manifest
 
     def _remove(self) -> None:
-        """Remove what a run has written."""
+        """Remove the files of a run."""
         parts = [file.name for file in self.path.iterdir() if _is_part(file)]
         for name in (*self.manifest.outputs, self.journal.name, MANIFEST, *parts):
             (self.path / name).unlink(missing_ok=True)
 
 
 def open_run(path: str | Path) -> Finding:
-    """Read a run's folder.
+    """Read a run folder.
 
     Parameters
     ----------
@@ -200,7 +202,7 @@ def open_run(path: str | Path) -> Finding:
     Raises
     ------
     InputError
-        If it is not the folder of a run, or the run is not finished.
+        If it is not a run folder, or the run is not finished.
     """
     folder = Path(path)
     manifest = Manifest.load(folder / MANIFEST)
@@ -215,18 +217,18 @@ def open_run(path: str | Path) -> Finding:
 
 
 def circuit_at(path: Path) -> Circuit:
-    """Read the circuit of a file or of a run's folder."""
+    """Read the circuit of a file or of a run folder."""
     return Circuit.load(path / FILES["circuit"][0] if path.is_dir() else path)
 
 
 def about_run(manifest: Manifest) -> dict[str, str]:
-    """The model's name and the method of a run, as figures take them."""
+    """The model's name and the method of a run, as arguments of figures."""
     model = "" if manifest.question is None else manifest.question.model_name
     return {"model": model, "method": str(manifest.setup.method)}
 
 
 def _check_same_question(path: Path, asked: Question, earlier: Question) -> None:
-    """Raise an InputError if two questions differ in a word that the result depends on, before anything is loaded."""
+    """Raise an InputError if two questions differ in a setting of the result, before anything is loaded."""
     mine, others = (each.model_dump(exclude={"device", "model", "task", "method"}) for each in (asked, earlier))
     different = [f"{name} {others[name]}, not {mine[name]}" for name in mine if mine[name] != others[name]]
     if different:
@@ -235,14 +237,14 @@ def _check_same_question(path: Path, asked: Question, earlier: Question) -> None
 
 def _other_run(path: Path, different: list[str]) -> InputError:
     return InputError(
-        f"{_shown(path)} already holds another run ({shortened('; '.join(different), 120)}): choose another folder with --out,"
+        f"{_shown(path)} already has another run ({shortened('; '.join(different), 120)}): choose another folder with --out,"
         " or --overwrite"
     )
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Let no other process run in the folder; where the system has no such locks (Windows) nothing is checked."""
+    """Keep other processes from running in the folder; on systems without such locks (Windows) nothing is checked."""
     try:
         import fcntl
     except ImportError:
@@ -266,7 +268,7 @@ def _lock(fcntl: Any, handle: int, folder: Path) -> None:
 
 
 def _check_writable(path: Path) -> None:
-    """Say before the work, not after it, that the folder cannot be made or written to."""
+    """Raise an InputError before the work if the folder cannot be made or written to."""
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(
@@ -283,7 +285,7 @@ def _is_part(file: Path) -> bool:
 def _remove_if_empty(folder: Path) -> None:
     try:
         folder.rmdir()
-    except OSError:  # it holds something by now
+    except OSError:  # it is not empty
         return
 
 

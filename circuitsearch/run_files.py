@@ -1,4 +1,4 @@
-"""What a run's folder shows: figures, page and summary."""
+"""The files of a run for people: figures, page and summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from circuitsearch.summary import summary
 FIGURES = ("circuit.svg", "circuit.pdf", "circuit.png", "circuit.dot")
 PAGE = "circuit.html"
 
-Write = Callable[[str, Callable[[Path], object]], None]  # a file's name, and what fills a file
+Write = Callable[[str, Callable[[Path], object]], None]  # a file's name, and a function that writes it
 
 
 def write_files(write: Write, plan: Plan, finding: Finding, model: str) -> None:

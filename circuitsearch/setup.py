@@ -1,4 +1,4 @@
-"""Setup: everything that a number depends on, as data without the model, carried by each result and each file of a run."""
+"""Setup: all settings that a result depends on, as data without the model; every result and every file of a run has it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError, shortened
 
-_OFF = (None, False, 0, ())  # defaults that say that a knob is not used
+_OFF = (None, False, 0, ())  # defaults of knobs that are switched off
 
 
 class Spec(BaseModel):
-    """A method, an ablation or a granularity as data: its class's name and its knobs, but for those that are off.
+    """A method, an ablation or a granularity as data: the name of its class and its knobs, except those that are switched off.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Spec(BaseModel):
         Raises
         ------
         InputError
-            If it is no dataclass, or a knob is of a kind that cannot be saved.
+            If it is not a dataclass, or a knob cannot be saved.
         """
         if not is_dataclass(value):
             raise InputError(
@@ -55,7 +55,7 @@ class Spec(BaseModel):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the value can be built again from this: no knob is a digest of something large."""
+        """Whether the value can be rebuilt from this: no knob is a digest."""
         return all(_is_whole(knob) for knob in self.knobs.values())
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ def _as_data(knob: Any) -> Any:
 
 
 def _as_written(data: Any) -> Any:
-    """A knob that was read from a file, once it is known to be what :func:`_as_data` gives."""
+    """A knob read from a file, checked to be a result of :func:`_as_data`."""
     if isinstance(data, list):
         return [_as_written(each) for each in data]
     if not isinstance(data, dict) or isinstance(data.get("sha256"), str):
@@ -91,7 +91,7 @@ def _as_written(data: Any) -> Any:
     try:
         return Spec.model_validate(data, strict=True).model_dump()
     except ValidationError:
-        raise ValueError("a knob is neither a value, nor a method or ablation with its name, nor a digest") from None
+        raise ValueError("a knob is neither a value, nor a named method or ablation, nor a digest") from None
 
 
 def _is_whole(data: Any) -> bool:
@@ -109,30 +109,30 @@ def _shown(data: Any) -> str:
 
 
 class Setup(BaseModel):
-    """What a result was computed with; memory, device and the order of prompts are no part of it.
+    """All settings that a result was computed with, except memory, device and the order of prompts.
 
     Attributes
     ----------
     weights, config : str
         SHA-256 of the model's weights, and of its configuration.
     dtype : str
-        Of the weights: ``"float32"``.
+        Dtype of the weights: ``"float32"``.
     task : str
         The task's name.
     n : int
         Number of prompts.
     prompts_sha256 : str
-        Over all prompts and their answers.
+        Digest of all prompts and their answers.
     prompts : tuple of str
         A short digest of each prompt pair.
     metric, metric_sha256 : str
         Name of the metric, and a digest of what it computes.
     ablation, granularity, method : Spec
-        What ablated edges carry, what counts as a node, and how edges are scored, where they are.
+        What ablated edges carry, what counts as a node, and how edges are scored, if they are.
     seed : int
-        Of the split, the controls and the intervals.
+        Seed of the split, the controls and the intervals.
     versions : dict
-        Of the packages that a result may depend on.
+        Versions of the packages that a result may depend on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,11 +153,11 @@ class Setup(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
-        """All that the numbers depend on by content; names and versions are left out."""
+        """All that the numbers depend on, by content; without names and versions."""
         return self.model_dump(mode="json", exclude={"task", "metric", "versions", "prompts"})
 
     def differences(self, other: Setup) -> list[str]:
-        """Say in a few words each what the numbers of two setups depend on differently."""
+        """The settings in which two setups differ, each in a few words."""
         mine, others = self.identity(), other.identity()
         return [_difference(name, self, other) for name in mine if mine[name] != others[name]]
 
@@ -168,7 +168,7 @@ class Setup(BaseModel):
 
 
 class MadeWith:
-    """Base of results that carry their setup: its parts by name, empty where it is not known."""
+    """Base of results with a setup: its parts by name, empty if there is no setup."""
 
     setup: Setup | None
 

@@ -1,7 +1,7 @@
-"""How values show themselves in a notebook.
+"""How values are displayed in a notebook.
 
-The one place where a low room reaches up: a circuit is to be seen as its figure wherever it stands last in a cell, and
-figures are made far above it. The name is looked up when a notebook asks, not when anything is imported
+This is the one place where a lower layer uses a higher one: a circuit that is the last value of a cell is displayed as its
+figure, and figures are a higher layer. The module is looked up when a notebook displays a value, not on import
 (docs/decisions/0014-notebooks.md).
 """
 
@@ -14,10 +14,10 @@ _INLINE = "circuitsearch.figures.inline"
 
 
 def as_svg(value: Any) -> str | None:
-    """A value's figure; None if it has none, so that its ``repr`` is shown."""
+    """The figure of a value; None if there is none, so that its ``repr`` is displayed."""
     return import_module(_INLINE).as_svg(value)
 
 
 def as_html(value: Any) -> str:
-    """A value as a table, every text in it escaped."""
+    """A value as a table, with every text escaped."""
     return import_module(_INLINE).as_html(value)

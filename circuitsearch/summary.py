@@ -21,7 +21,7 @@ def summary(plan: Plan, finding: Finding, model: str) -> str:
         _certificate_line(circuit) if circuit.certificate is not None else "",
         "## Edges",
         "A score is how much the metric falls when the edge alone is ablated, by the method's estimate, in the metric's unit,"
-        " averaged over prompts: positive supports the behaviour, negative opposes it. The last column is the faithfulness"
+        " averaged over prompts: positive scores support the behaviour, negative ones oppose it. The last column is the faithfulness"
         " on the prompts of the search when the edge is removed from the circuit.",
         f"{agreement(scores.agreement).capitalize()}." if scores.agreement is not None else "",
         _edges(circuit),
@@ -60,7 +60,7 @@ def strongest(circuit: Circuit, count: int | None = None) -> list[tuple[str, flo
 
 
 def meaning(score: float) -> str:
-    """What a score's sign says."""
+    """The meaning of a score's sign."""
     return "supports" if score > 0 else "opposes" if score < 0 else "no effect"
 
 
@@ -69,7 +69,7 @@ def _certificate_line(circuit: Circuit) -> str:
     assert certificate is not None
     return (
         f"On the prompts of the search the circuit keeps {certificate.faithfulness:.3f} of the behaviour (asked for:"
-        f" {certificate.target:g}), and without any one of its edges less than asked for."
+        f" {certificate.target:g}), and less than that without any one of its edges."
     )
 
 
@@ -88,7 +88,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def escaped(value: object) -> str:
-    r"""Text as it is, whatever marks it holds; our own code marks in backticks stay.
+    r"""Text with its Markdown escaped, but for edges in backticks.
 
     Examples
     --------

@@ -82,7 +82,7 @@ def test_a_line_of_another_shape_is_refused(tmp_path, entry):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_is_not_kept(tmp_path, value):
     """The prompt is named, and no file is left behind."""
-    with pytest.raises(InputError, match="prompt 8 gives a metric that is NaN or infinite"):
+    with pytest.raises(InputError, match="the metric of prompt 8 is NaN or infinite"):
         Journal(tmp_path / "j", {}).once("k", [6, 7], lambda: [[1.0], [value]])
     assert not (tmp_path / "j").exists()
 
@@ -90,7 +90,7 @@ def test_a_number_that_is_not_finite_is_not_kept(tmp_path, value):
 def test_other_work_is_refused(tmp_path):
     """A journal of other choices is not mixed in."""
     filled(tmp_path / "j")
-    with pytest.raises(InputError, match="measurements of other work"):
+    with pytest.raises(InputError, match="measurements of other settings"):
         Journal(tmp_path / "j", {"a": 2})
 
 

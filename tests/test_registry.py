@@ -113,9 +113,9 @@ def test_all_else_is_refused(text: str, sentence: str):
     ("given", "sentence"),
     [
         (EAPIG, "must be a value, not a class: write EAPIG()"),
-        (3, "3 is no method: give a name such as 'EAPIG(steps=5)', or a value"),
-        (None, "None is no method"),
-        (Mean(), "is no method"),
+        (3, "3 is not a method: give a name such as 'EAPIG(steps=5)', or a value"),
+        (None, "None is not a method"),
+        (Mean(), "is not a method"),
     ],
 )
 def test_values_of_another_kind_are_refused(given: Any, sentence: str):

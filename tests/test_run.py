@@ -185,7 +185,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path: Path, others: dict[s
     """Digests count, and the sentence says what to do."""
     finished(tmp_path)
     with (
-        pytest.raises(InputError, match="already holds another run") as caught,
+        pytest.raises(InputError, match="already has another run") as caught,
         RunFolder(tmp_path).running(plan(**others)),
     ):
         pytest.fail("it ran")

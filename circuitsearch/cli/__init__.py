@@ -1,4 +1,4 @@
-"""The command line: ``main`` runs a verb, and turns what a person can put right into one sentence."""
+"""The command line: ``main`` runs a command, and prints an input error as one sentence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WRONG_INPUT, INTERRUPTED = 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 2 for input that cannot be used, 130 after Ctrl-C.
 
-    Errors that are no one's input, bugs, keep their traceback.
+    Other errors are bugs and keep their traceback.
     """
     try:
         return _run(arguments)
     except InputError as error:
         return _refuse(str(error))
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -40,7 +40,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except typer.TyperException as error:
         if sys.argv[1:] if arguments is None else arguments:
             return _refuse(error.format_message())
-        print(error.format_message(), file=sys.stderr)  # without a verb it is the help, of many lines
+        print(error.format_message(), file=sys.stderr)  # without a command it is the help, of many lines
         return WRONG_INPUT
     return _goodbye() if code == INTERRUPTED else int(code or 0)
 
@@ -48,17 +48,19 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _refuse(sentence: str) -> int:
     from circuitsearch.cli.terminal import printable
 
-    print(InputError(printable(sentence)), file=sys.stderr)  # what typer or the system says is as short as what we say
+    print(
+        InputError(printable(sentence)), file=sys.stderr
+    )  # messages of typer and the system are shortened as ours are
     return WRONG_INPUT
 
 
 def _goodbye() -> int:
-    print("\nStopped. What is finished stays: the same command goes on from there.", file=sys.stderr)
+    print("\nStopped. Finished results are kept: the same command continues from there.", file=sys.stderr)
     return INTERRUPTED
 
 
 def _sentence(error: OSError) -> str:
     where = f"{shortened(error.filename)}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"{where}no room is left on the disk: free some, then run the same command again to go on"
+        return f"{where}the disk is full: free some space, then run the same command again to continue"
     return f"{where}{error.strerror or error}"

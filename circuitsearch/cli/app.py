@@ -1,4 +1,4 @@
-"""The verbs and their options. Each body imports what it needs, so that ``--help`` stays quick."""
+"""The commands and their options. Each body imports what it needs, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from circuitsearch.errors import InputError, unknown
 
 
 class Verbs(TyperGroup):
-    """The group of verbs; one that is unknown is answered with the nearest."""
+    """The group of commands; for an unknown name the message gives the nearest."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if not args[0].startswith("-") and args[0] not in self.commands:
-            raise unknown("verb", args[0], self.commands)
+            raise unknown("command", args[0], self.commands)
         return super().resolve_command(ctx, args)
 
 
@@ -53,7 +53,10 @@ def find(
     task: options.OptionalTask = None,
     *,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder; by default runs/TASK-MODEL and what is asked otherwise.")
+        Path | None,
+        typer.Option(
+            help="The run's folder; by default runs/TASK-MODEL, and the options that are not at their defaults."
+        ),
     ] = None,
     overwrite: options.Overwrite = False,
     model: options.Model = "pico",
@@ -79,8 +82,8 @@ def find(
 ) -> None:
     """Find the circuit of a task, test it and draw it.
 
-    Every edge is scored, the smallest circuit is searched on half of the prompts and tested on the other half, and
-    figure, report and all that reproduces them go into one folder; what is finished there is not done again.
+    Every edge is scored; the smallest circuit is searched on half of the prompts and tested on the other half. Figure, report and
+    all that reproduces them are written to one folder. Finished results in the folder are reused.
     """
     from circuitsearch.cli.find import find, find_again
     from circuitsearch.cli.nodes import granularity_asked
@@ -107,7 +110,7 @@ def find(
 @app.command()
 def score(
     task: options.TaskArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where the scores go.")] = Path("scores.safetensors"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file of the scores.")] = Path("scores.safetensors"),
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
@@ -143,7 +146,7 @@ def validate(
     circuit: options.CircuitArgument,
     task: options.TaskArgument,
     *,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report there as JSON.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report to this JSON file.")] = None,
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
@@ -159,8 +162,8 @@ def validate(
 ) -> None:
     """Test a circuit on all prompts of a task.
 
-    Its faithfulness comes with an interval, and beside random circuits of its size. The report says how many of the prompts
-    the search had.
+    The report gives its faithfulness with an interval, that of random circuits of its size, and how many of the prompts the
+    search used.
     """
     from circuitsearch.cli.verbs import validate
     from circuitsearch.question import Question
@@ -182,9 +185,9 @@ def draw(
         Path | None, typer.Option(help="Another circuit of the same graph, to compare it with.", show_default=False)
     ] = None,
     roles: Annotated[
-        Path | None, typer.Option(help="What nodes do: a JSON file of names and texts.", show_default=False)
+        Path | None, typer.Option(help="Roles of nodes: a JSON file of names and texts.", show_default=False)
     ] = None,
-    top: Annotated[int | None, typer.Option(help="Only so many edges, the strongest.", show_default=False)] = None,
+    top: Annotated[int | None, typer.Option(help="Draw only the strongest edges, so many.", show_default=False)] = None,
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     width: Annotated[
         str | None,
@@ -206,7 +209,7 @@ def draw(
 def convert(
     circuit: options.CircuitArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="A file that ends in .graphml, .gexf, .cyjs or .mmd.")],
-    roles: Annotated[Path | None, typer.Option(help="What nodes do: a JSON file of names and texts.")] = None,
+    roles: Annotated[Path | None, typer.Option(help="Roles of nodes: a JSON file of names and texts.")] = None,
     json: options.Json = False,
 ) -> None:
     """Write a circuit as a graph for another program: Gephi, yEd, Cytoscape, Mermaid, NetworkX."""
@@ -240,28 +243,32 @@ def inspect(
         str, typer.Option(help="stream, attention, mlp (patch, trace), head, q, k, v, pattern (patch).")
     ] = "stream",
     noising: Annotated[
-        bool, typer.Option("--noising", help="Corrupt into clean, not clean into corrupt (patch).")
+        bool,
+        typer.Option("--noising", help="Patch corrupt activations into the clean run, not clean into corrupt (patch)."),
     ] = False,
-    heads: Annotated[str | None, typer.Option(help="As in a1.h2,a1.h3 (attention).")] = None,
+    heads: Annotated[str | None, typer.Option(help="Heads, as in a1.h2,a1.h3 (attention).")] = None,
     said_twice: Annotated[
-        bool, typer.Option("--said-twice", help="Random tokens said twice instead of a task (attention).")
+        bool, typer.Option("--said-twice", help="Repeated random tokens instead of a task (attention).")
     ] = False,
     translator: Annotated[Path | None, typer.Option(help="A tuned lens as safetensors (logit-lens).")] = None,
-    logit_alone: Annotated[bool, typer.Option("--logit-alone", help="The right answers alone (dla).")] = False,
+    logit_alone: Annotated[
+        bool, typer.Option("--logit-alone", help="The logit of the right answers, not the logit difference (dla).")
+    ] = False,
     noise: Annotated[
-        float | None, typer.Option(help="Its deviation; by default three of the stream's (trace).")
+        float | None,
+        typer.Option(help="Standard deviation of the noise; by default three times that of the stream (trace)."),
     ] = None,
     window: Annotated[int | None, typer.Option(help="Blocks restored together (trace).")] = None,
-    seeds: Annotated[int, typer.Option(help="How many noises (trace).")] = 10,
-    shuffles: Annotated[int, typer.Option(help="How often prompts are shuffled for the null (heads).")] = 4,
+    seeds: Annotated[int, typer.Option(help="Number of noise samples (trace).")] = 10,
+    shuffles: Annotated[int, typer.Option(help="Number of shuffles of the prompts for the null (heads).")] = 4,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     json: options.Json = False,
 ) -> None:
-    """Look at a model with one instrument: numbers and a figure go into a folder.
+    """Run one instrument on a model: numbers and a figure are written to a folder.
 
     The instruments: logit-lens, dla (direct logit attribution), residual, patch, trace (causal tracing), attention,
-    heads (which head plays which role).
+    heads (roles of heads).
     """
     from circuitsearch.cli.instruments import Look, inspect
 
@@ -271,14 +278,14 @@ def inspect(
 
 @app.command()
 def view(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs' folders; a circuit.json does as well.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where the comparison of several runs goes.")] = Path(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or circuit.json files.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file of the comparison of several runs.")] = Path(
         "circuits.html"
     ),
-    no_open: Annotated[bool, typer.Option("--no-open", help="Say where the page is, and open nothing.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print where the page is, and do not open it.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Open a run's page in the browser, or several with a comparison.
+    """Open the page of a run in the browser, or a comparison of several runs.
 
     The page works from disk: it needs no server and no network.
     """
@@ -289,7 +296,7 @@ def view(
 
 @app.command()
 def tasks(json: options.Json = False) -> None:
-    """List the tasks that have a name."""
+    """List the built-in and installed tasks."""
     from circuitsearch.cli.lists import tasks
 
     tasks(Terminal(json))
@@ -297,7 +304,7 @@ def tasks(json: options.Json = False) -> None:
 
 @app.command()
 def models(json: options.Json = False) -> None:
-    """List the bundled models and the known families."""
+    """List the bundled models and the supported families."""
     from circuitsearch.cli.lists import models
 
     models(Terminal(json))
@@ -306,17 +313,17 @@ def models(json: options.Json = False) -> None:
 @app.command()
 def doctor(
     model: Annotated[
-        str | None, typer.Option(help="Say what this one would take, before any weight of it is read.")
+        str | None, typer.Option(help="Estimate the memory and time of this model, without reading its weights.")
     ] = None,
-    length: Annotated[int, typer.Option(min=1, help="Tokens a prompt, for that.")] = 32,
+    length: Annotated[int, typer.Option(min=1, help="Tokens of a prompt, for the estimate.")] = 32,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     json: options.Json = False,
 ) -> None:
-    """Say what is here, and whether it works.
+    """Print versions, device, threads and memory, and check that everything works.
 
-    Versions, device, threads and memory; then a figure is drawn, and the bundled model is verified. With --model:
-    what that model takes, said from its configuration.
+    A figure is drawn and the bundled model is verified. With --model: estimate from its configuration how much memory and
+    time that model takes.
     """
     from circuitsearch.cli.doctor import doctor, sizes
 
@@ -327,6 +334,6 @@ def doctor(
 
 
 def _given(context: typer.Context) -> set[str]:
-    """Names of the parameters that stand on the command line."""
+    """Names of the parameters that are given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}

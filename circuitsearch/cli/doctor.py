@@ -1,4 +1,4 @@
-"""``circuitsearch doctor``: what is here, and whether it works."""
+"""``circuitsearch doctor``: versions, device and memory, and whether everything works."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def doctor(terminal: Terminal) -> None:
 
 
 def sizes(model: str, length: int, device: str, dtype: str | None, terminal: Terminal) -> None:
-    """Say what a model would take, from its configuration alone."""
+    """Print an estimate of a model's memory and time, from its configuration alone."""
     found = estimate(model, device_named(device), dtype, length)
     terminal.say("size", str(found))
     terminal.result(asdict(found) | {"fits": found.fits})
@@ -59,7 +59,7 @@ def _trouble(check: Callable[[], object]) -> str:
 def _memory() -> str:
     names = ("SC_PAGE_SIZE", "SC_PHYS_PAGES", "SC_AVPHYS_PAGES")
     if not hasattr(os, "sysconf") or any(name not in os.sysconf_names for name in names):
-        return "not known on this system"
+        return "unknown on this system"
     page, pages, free = (os.sysconf(name) for name in names)
     return f"{page * pages / 2**30:.1f} GiB, {page * free / 2**30:.1f} free"
 

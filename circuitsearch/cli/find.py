@@ -1,4 +1,4 @@
-"""``circuitsearch find``: the whole way from a task to a circuit, its evidence and its figure."""
+"""``circuitsearch find``: from a task to a circuit, its evidence and its figure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from circuitsearch.run import Manifest, RunFolder
 
 
 def find(question: Question, out: Path | None, overwrite: bool, terminal: Terminal) -> None:
-    """Find the circuit that a question asks for, and write its run folder."""
+    """Find the circuit of a question, and write its run folder."""
     question.check()
     folder = RunFolder(out or Path("runs") / question.name, question, overwrite)
     terminal.result(finding_as_json(question, _found(question, folder, terminal)))
@@ -35,12 +35,12 @@ def find_again(
     Raises
     ------
     InputError
-        If the run was not made on the command line, or the weights or the prompts are not those of the run.
+        If the run was not made on the command line, or weights or prompts differ from those of the run.
     """
     earlier = Manifest.load(path)
     if earlier.question is None:
         raise InputError(
-            f"{path} is of a run that was made from Python: its model and task have no names to load them by"
+            f"{path} is of a run made from Python, which has no names of a model and a task: run it again from Python"
         )
     changed = {name: value for name, value in (("model", model), ("device", device)) if value is not None}
     asked = earlier.question.model_copy(update=changed)
@@ -88,7 +88,7 @@ def _found(question: Question, folder: RunFolder, terminal: Terminal, *listeners
 
 
 def _compare(earlier: Path, circuit: Circuit, terminal: Terminal) -> None:
-    """Say whether the circuit is the earlier run's, if that is still beside its manifest."""
+    """Print whether the circuit equals that of the earlier run, if its file is still beside the manifest."""
     if earlier.is_file():
         same = Circuit.load(earlier).edges == circuit.edges
         terminal.say("again", "the same circuit, edge for edge" if same else "NOT the circuit of the earlier run")

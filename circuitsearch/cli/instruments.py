@@ -1,4 +1,4 @@
-"""The verb inspect: one instrument on one task, its numbers and its figure in a folder."""
+"""``circuitsearch inspect``: one instrument on one task, its numbers and its figure in a folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_HEADS = 16  # patterns in one figure
 
 @dataclass(frozen=True)
 class Look:
-    """What was asked, in the words it was asked in; ``given`` names the options that stand on the command line."""
+    """The options as given; ``given`` has the names of those on the command line."""
 
     instrument: str
     task: str | None = None
@@ -59,7 +59,7 @@ class Look:
         extra = sorted((self.given & _KNOBS) - INSTRUMENTS[self.instrument].knobs)
         if extra:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
-            raise InputError(f"inspect {self.instrument} has no use for {names}: leave it out")
+            raise InputError(f"inspect {self.instrument} does not take {names}: leave it out")
         pair = (self.prompt, self.corrupt, self.answer, self.wrong)
         if (self.task is not None) + (self.prompt is not None) + self.said_twice != 1:
             raise InputError(
@@ -74,14 +74,14 @@ class Look:
 
     @property
     def question(self) -> Question:
-        """The part of it that other verbs ask too; a prompt of one's own stands in no task."""
+        """The options that other commands have too; for a single prompt the task is a placeholder."""
         named = self.task is not None and not Path(self.task).is_file()
         n = N_PROMPTS if self.n is None and named else self.n
         words = {name: getattr(self, name) for name in ("model", "seed", "metric", "device", "dtype")}
         return Question(task="ioi" if self.task is None else self.task, n=n, **words)
 
     def named_spans(self, task: Task) -> tuple[str, ...]:
-        """Spans that columns are: those asked for, or, where prompts differ in length, all that every prompt names."""
+        """The spans that are columns: those asked for, or, where prompts differ in length, all that every prompt has."""
         if self.spans is not None:
             return tuple(name.strip() for name in self.spans.split(","))
         if len({len(ids) for ids in task.clean}) == 1:
@@ -91,7 +91,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Seen:
-    """A question with its model and prompts at hand."""
+    """The options with the loaded model and prompts."""
 
     look: Look
     model: Any
@@ -101,7 +101,7 @@ class Seen:
 
 
 def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
-    """Look, print the most telling numbers, and write all of them, with a figure, into a folder."""
+    """Run the instrument, print its largest numbers, and write all of them, with a figure, to a folder."""
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: give the name of a folder with --out")
     model, tokenizer = load(look.model, dtype=look.dtype, device=device_named(look.device))
@@ -135,16 +135,18 @@ def _task(look: Look, model: Any, tokenizer: Any) -> Task:
 
 
 def _remarks(result: Result) -> list[str]:
-    """What must be said beside the numbers."""
+    """Remarks on the numbers."""
     if isinstance(result, instruments.CausalTrace):
         return [result.verdict]
     if isinstance(result, instruments.DirectLogit):
         capped = (
-            ["this model caps its logits softly: the attribution is to the logit before that"] if result.capped else []
+            ["this model has a soft cap on its logits: the attribution is to the logit before the cap"]
+            if result.capped
+            else []
         )
-        return [f"the parts miss the {result.target} by {result.error:.1e} at most", *capped]
+        return [f"the sum of the parts differs from the {result.target} by at most {result.error:.1e}", *capped]
     if isinstance(result, instruments.Decomposition):
-        return [f"the parts miss the stream's end by {result.error:.1e} of it at most"]
+        return [f"the sum of the parts differs from the final stream by at most {result.error:.1e} of its length"]
     return list(result.left_out) if isinstance(result, instruments.HeadRoles) else []
 
 
@@ -186,7 +188,7 @@ def _trace(seen: Seen) -> Result:
     )
     if not subject:
         there = f": it has {', '.join(names)}" if names else ""
-        raise InputError(f"trace needs to know which span of the task is the subject: give --subject{there}")
+        raise InputError(f"trace needs the span of the task that is the subject: give --subject{there}")
     told: dict[str, Any] = {"seeds": look.seeds, "by_role": len(seen.task) > 1, "tokenizer": seen.tokenizer}
     told |= {"noise": look.noise, "window": look.window, "progress": seen.progress}
     return instruments.causal_trace(seen.model, seen.task, subject, site=site_named(look.site), **told)
@@ -212,7 +214,7 @@ def _heads(seen: Seen) -> Result:
 
 @dataclass(frozen=True)
 class Instrument:
-    """An instrument by its name on the command line, and the options that it alone, or few others, take."""
+    """An instrument on the command line, and the options that only it, or few others, take."""
 
     use: Callable[[Seen], Result]
     knobs: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""The verbs that list what there is: tasks, models."""
+"""The commands that list tasks and models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def tasks(terminal: Terminal) -> None:
     rows = [(name, *_summary(inspect.getdoc(task) or "")) for name in TASKS.names() for task in [TASKS.load(name)]]
     terminal.table("tasks", ("task", "what it is", "paper"), rows)
     terminal.say(
-        "", "A file of JSON lines with clean, corrupt, answer, wrong is a task as well: circuitsearch find mine.jsonl"
+        "", "A file of JSON lines with clean, corrupt, answer, wrong is also a task: circuitsearch find mine.jsonl"
     )
     terminal.result([dict(zip(("task", "summary", "paper"), row, strict=True)) for row in rows])
 
@@ -32,7 +32,7 @@ def _summary(docstring: str) -> tuple[str, str]:
 
 
 def models(terminal: Terminal) -> None:
-    """List the bundled models, and the families that any folder or hub name may be of."""
+    """List the bundled models, and the supported families."""
     for name, folder in BUNDLED.items():
         terminal.say(name, f"bundled; its card: {folder / 'CARD.md'}")
     terminal.say("families", f"{', '.join(FAMILIES)}, from a folder or the Hugging Face hub, as safetensors")

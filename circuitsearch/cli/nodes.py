@@ -1,4 +1,4 @@
-"""From the options about nodes to a granularity."""
+"""The options about nodes as a granularity."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from circuitsearch.setup import Spec
 def granularity_asked(
     spans: str | None, positions: int, merge_heads: bool, query_heads: bool, neurons: str | None, experts: bool
 ) -> str:
-    """What counts as a node, in words, from the options that say so.
+    """The granularity of the options, as text.
 
     Raises
     ------
     InputError
-        If ``neurons`` are no block numbers, or the options do not go together.
+        If ``neurons`` are not block numbers, or the options exclude each other.
     """
     blocks = [] if neurons is None else [number.strip() for number in neurons.split(",")]
     if not all(re.fullmatch(r"\d{1,5}", number) for number in blocks):

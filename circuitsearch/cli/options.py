@@ -1,4 +1,4 @@
-"""The options that verbs share, each said once."""
+"""The options that commands share, each defined once."""
 
 from __future__ import annotations
 
@@ -21,35 +21,38 @@ Method = Annotated[str, typer.Option(help="How edges are scored: eap, eap-ig, 'E
 Ablation = Annotated[
     str, typer.Option(help="What an ablated edge carries: resample, zero, mean, 'mean(over_positions=True)'.")
 ]
-Metric = Annotated[str | None, typer.Option(help="Another metric than the task's own.", show_default=False)]
+Metric = Annotated[str | None, typer.Option(help="A metric other than the task's own.", show_default=False)]
 Faithfulness = Annotated[float, typer.Option(help="The share of the behaviour that the circuit must keep, in (0, 1].")]
 Recheck = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="How many of the strongest edges are measured exactly, 0 for none; by default as many as cost some seconds.",
+        help="Number of the strongest edges that are measured exactly, 0 for none; by default from a cost model.",
         show_default=False,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove another run that is in the folder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove another run from the folder first.")]
 Spans = Annotated[
     str | None, typer.Option(help="Token spans with nodes of their own, as in IO,S1,S2,END.", show_default=False)
 ]
 Positions = Annotated[
     int,
     typer.Option(
-        min=0, help="Nodes for each of so many positions; prompts of other lengths are left out.", show_default=False
+        min=0, help="Nodes at each position, for prompts of so many tokens; others are left out.", show_default=False
     ),
 ]
-MergeHeads = Annotated[bool, typer.Option("--merge-heads", help="The heads of a block are one node.")]
+MergeHeads = Annotated[bool, typer.Option("--merge-heads", help="One node for all heads of a block.")]
 QueryHeads = Annotated[bool, typer.Option("--query-heads", help="Shared keys and values have a port for each head.")]
 Neurons = Annotated[
-    str | None, typer.Option(help="Blocks whose MLP is a node a neuron, as in 3,4.", show_default=False)
+    str | None, typer.Option(help="Blocks whose MLP has a node for each neuron, as in 3,4.", show_default=False)
 ]
-Experts = Annotated[bool, typer.Option("--experts", help="Each expert of a mixture is a node, and so is the router.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes cuda where there is one.")]
+Experts = Annotated[bool, typer.Option("--experts", help="A node for each expert of a mixture, and a router.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto uses cuda if available.")]
 Dtype = Annotated[
     str | None,
     typer.Option(help="float32, float64, bfloat16 or float16; by default as stored.", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and all else on standard error.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on standard output, and everything else on standard error."),
+]

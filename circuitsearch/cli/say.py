@@ -1,4 +1,4 @@
-"""What ``find`` says at each stage."""
+"""The lines that ``find`` prints at each stage."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def scores(terminal: Terminal, scores: Scores, took: str) -> None:
 
 
 def circuit(terminal: Terminal, circuit: Circuit, took: str) -> None:
-    """The circuit's size, and what the search knows of it."""
+    """The circuit's size, and its faithfulness in the search."""
     share = len(circuit) / circuit.graph.n_edges
     text = f"{len(circuit)} of {circuit.graph.n_edges} edges ({share:.1%}), {len(circuit.nodes)} nodes"
     if circuit.certificate is not None:
@@ -88,7 +88,7 @@ def circuit(terminal: Terminal, circuit: Circuit, took: str) -> None:
 def report(terminal: Terminal, report: Report, took: str) -> None:
     """Faithfulness with its interval, beside random circuits of the same size."""
     value = report.faithfulness
-    above = ", above 1: more strongly than the model itself" if value.value > 1 else ""
+    above = ", above 1: stronger than in the model itself" if value.value > 1 else ""
     terminal.say("evidence", f"faithfulness {value}{above}, on {report.prompts} ({took})")
     if report.n_seen:
         terminal.say("", "these are not held out: give more prompts, of different groups, for evidence on new ones")
@@ -101,7 +101,7 @@ _SAID = {"behaviour": behaviour, "scores": scores, "circuit": circuit, "report":
 
 
 def finding_as_json(question: Question, finding: Finding) -> dict[str, Any]:
-    """Everything that a script may want of a finished run."""
+    """All results of a run, for scripts."""
     scores, circuit, content = finding.scores, finding.circuit, finding.report.to_dict()
     return {
         "folder": str(finding.folder),

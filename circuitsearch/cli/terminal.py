@@ -1,4 +1,4 @@
-"""What a verb says: lines and tables for people, or one JSON object for machines; progress with the time left."""
+"""Output of a command: lines and tables for people, or one JSON object for programs; progress with the time left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE = 2.0  # seconds after which a bar is shown
 
 
 def printable(text: str) -> str:
-    r"""Show control characters as escapes, so that no name steers the terminal.
+    r"""Show control characters as escapes, so that a name cannot control the terminal.
 
     Examples
     --------
@@ -30,18 +30,18 @@ def printable(text: str) -> str:
 
 
 class Terminal:
-    """Where a verb speaks: with ``json`` standard output carries the result alone, all else goes to standard error."""
+    """Output of a command: with ``json`` only the result goes to standard output, and everything else to standard error."""
 
     def __init__(self, json: bool = False) -> None:
         self.json = json
         self.console = Console(stderr=json, highlight=False, markup=False, soft_wrap=True)
 
     def say(self, label: str, text: str) -> None:
-        """Print one line: what it is about, and what there is to say."""
+        """Print one line: a label and a text."""
         self.console.print(Text.assemble((f"{label:<9} ", "bold"), printable(text)))
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table; columns whose name begins with a space are set flush right."""
+        """Print a table; columns whose name begins with a space are aligned right."""
         table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
         for place, name in enumerate(header):
             table.add_column(name.strip(), justify="right" if name.startswith(" ") else "left", no_wrap=place == 0)
@@ -50,13 +50,13 @@ class Terminal:
         self.console.print(table)
 
     def result(self, content: Any) -> None:
-        """Print the JSON object, if one was asked for."""
+        """Print the JSON object, with ``--json``."""
         if self.json:
             sys.stdout.write(to_json(content) + "\n")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """Give a callable for (steps done, steps in all); its bar is shown on a terminal once it takes a while."""
+        """Give a callable for (steps done, steps in all); on a terminal a bar is shown after some seconds."""
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

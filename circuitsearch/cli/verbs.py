@@ -1,4 +1,4 @@
-"""The verbs that do one part of the way alone: score, validate, draw."""
+"""The commands for single steps: score, validate, draw, convert."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from circuitsearch.validation import validate as validate_circuit
 
 
 def score(question: Question, out: Path, terminal: Terminal) -> None:
-    """Score every edge and write the scores; what is measured edge by edge is kept beside them until they are finished."""
+    """Score every edge and write the scores; until they are finished, exact effects are kept in a journal beside them."""
     question.check()
     _check_writable(out)
     model, tokenizer, task = question.load()
@@ -49,7 +49,7 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
 
 
 def validate(circuit: Path, question: Question, given: set[str], out: Path | None, terminal: Terminal) -> None:
-    """Test a circuit on a task's prompts; the settings that are not ``given`` are those that it was found with."""
+    """Test a circuit on a task's prompts; settings that are not ``given`` are those of the circuit."""
     question.check()
     found = circuit_at(circuit)
     if out is not None:
@@ -69,14 +69,14 @@ def validate(circuit: Path, question: Question, given: set[str], out: Path | Non
 
 
 def _with_metric_of(circuit: Circuit, task: Task) -> Task:
-    """The task with the metric that a circuit was found by, if that has a name here."""
+    """The task with the metric of a circuit, if it is a named one."""
     known = circuit.setup is not None and METRICS.knows(circuit.metric)
     return replace(task, metric=METRICS.read(circuit.metric)) if known else task
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Where a figure goes, and how it is to look."""
+    """A figure's file and look."""
 
     out: Path
     roles: Path | None = None
@@ -91,12 +91,12 @@ class Drawing:
 
     @property
     def look(self) -> dict[str, Any]:
-        """What the figure's functions take."""
+        """Keyword arguments of the drawing functions."""
         return {"roles": self.roles, "theme": self.theme, "width": self.width}
 
 
 def draw(circuit: Path, drawing: Drawing, terminal: Terminal) -> None:
-    """Draw a circuit; the report and the manifest of its run, where they lie beside it, give the caption."""
+    """Draw a circuit, with a caption from the report and the manifest of its run, if they are beside it."""
     found, beside, out = drawing.read(circuit), _beside(circuit), drawing.out
     _check_writable(out)
     if suffix_of(out, (*FORMATS, "dot", "html")) == "html":
@@ -109,7 +109,7 @@ def draw(circuit: Path, drawing: Drawing, terminal: Terminal) -> None:
 
 
 def draw_against(circuit: Path, other: Path, drawing: Drawing, terminal: Terminal) -> None:
-    """Draw two circuits in one figure; they are called by their methods, or else by their places."""
+    """Draw two circuits in one figure; their names are their methods, or else their paths."""
     first, second, out = drawing.read(circuit), drawing.read(other), drawing.out
     _check_writable(out)
     one, two = (str(_beside(path).get("method", "")).partition("(")[0] for path in (circuit, other))
@@ -121,7 +121,7 @@ def draw_against(circuit: Path, other: Path, drawing: Drawing, terminal: Termina
 
 
 def _caption(drawn: Circuit, whole: Circuit, beside: dict[str, Any]) -> str:
-    """What stands below the figure; evidence is of the whole circuit, whatever part of it is drawn."""
+    """The caption; evidence is about the whole circuit, even if only a part of it is drawn."""
     caption = figures.caption_for(whole, **beside)
     return caption if len(drawn) == len(whole) else f"The {len(drawn):,} strongest edges. {caption}"
 
@@ -145,8 +145,8 @@ def _beside(circuit: Path) -> dict[str, Any]:
 
 
 def _check_writable(out: Path) -> None:
-    """Say before the work, not after it, that there is no such folder."""
+    """Raise an InputError before the work if there is no such folder."""
     if not out.parent.is_dir():
-        raise InputError(f"the folder {out.parent} does not exist: make it, or choose another place with --out")
+        raise InputError(f"the folder {out.parent} does not exist: make it, or choose another file with --out")
     if out.is_dir():
         raise InputError(f"{out} is a folder: give the name of a file with --out")

@@ -22,25 +22,25 @@ PAGE = "circuit.html"
 
 
 def view(runs: Sequence[Path], out: Path, opened: bool, terminal: Terminal) -> None:
-    """Open the page of a run, or of several with a comparison; a page that is not there yet is written first.
+    """Open the page of a run, or of several with a comparison; a missing page is written first.
 
     Raises
     ------
     InputError
-        If something is no run's folder and no circuit file, or two runs are the same one.
+        If a path is neither a run folder nor a circuit file, or two runs are the same.
     """
     pages = [_page_of(run) for run in runs]
     if len(set(pages)) < len(pages):
-        raise InputError("view compares different runs, and the same one is given twice: leave one of them out")
+        raise InputError("view compares different runs, and the same run is given twice: leave one out")
     place = pages[0] if len(runs) == 1 else _compared(runs, pages, out)
     terminal.say("page", str(place))
     if opened and not webbrowser.open(place.absolute().as_uri()):
-        terminal.say("", "no browser could be started: open that file in one")
+        terminal.say("", "no browser could be started: open the file in one")
     terminal.result({"page": str(place), "runs": [str(run) for run in runs]})
 
 
 def _page_of(run: Path) -> Path:
-    """A run's page; one is written where there is none, without the prompts, which take the model."""
+    """A run's page; if there is none, one is written, without prompts, which need the model."""
     page = run / PAGE if run.is_dir() else run.with_suffix(".html")
     if not page.is_file() or not run.is_dir():
         circuit, about = circuit_at(run), _about(run)
@@ -49,7 +49,7 @@ def _page_of(run: Path) -> Path:
 
 
 def _with_scores(circuit: Circuit, run: Path) -> Circuit:
-    """The circuit with the scores of all edges, where its run keeps them."""
+    """The circuit with the scores of all edges, if its run has them."""
     file = run / "scores.safetensors"
     if not file.is_file():
         return circuit
@@ -58,7 +58,7 @@ def _with_scores(circuit: Circuit, run: Path) -> Circuit:
 
 
 def _about(run: Path) -> dict[str, Any]:
-    """The report, the model's name and the method of a run's folder, as far as they are there."""
+    """The report, the model's name and the method of a run folder, as far as there are any."""
     if not run.is_dir():
         return {}
     about: dict[str, Any] = {}
@@ -81,7 +81,7 @@ def _compared(runs: Sequence[Path], pages: Sequence[Path], out: Path) -> Path:
 
 
 def _seen_from(page: Path, out: Path) -> str:
-    """The way from one file to another, or where that crosses drives, the file's address."""
+    """The relative path from one file to another, or the absolute one if they are on different drives."""
     try:
         return Path(os.path.relpath(page.absolute(), out.absolute().parent)).as_posix()
     except ValueError:
@@ -89,6 +89,6 @@ def _seen_from(page: Path, out: Path) -> str:
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """The runs' last names, or where two are alike their paths."""
+    """The names of the runs' folders, or if two are equal their paths."""
     names = [run.absolute().name for run in runs]
     return names if len(set(names)) == len(names) else [str(run) for run in runs]

@@ -49,7 +49,7 @@ def draw_agreement(
     InputError
         If nothing was measured, or the two are of different graphs; if the suffix, the theme or the width is unknown.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     estimate, truth = _pairs(scores, exact)
     write_plot(path, lambda look, across: _figure(scores, estimate, truth, look, across), theme, width)

@@ -49,7 +49,7 @@ def draw_leave_one_out(
     InputError
         If the circuit has no certificate, or ``most`` is below 1; if the suffix, the theme or the width is unknown.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     certificate = circuit.certificate
     if certificate is None or not certificate.without:

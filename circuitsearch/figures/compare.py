@@ -55,7 +55,7 @@ def draw_comparison(
     InputError
         If the circuits are of different graphs, or as in :func:`circuitsearch.draw`.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     suffix = suffix_of(path, (*FORMATS, "dot"))
     if len(names) != 2:

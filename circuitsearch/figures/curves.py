@@ -39,7 +39,7 @@ def draw_curve(report: Report, path: str | Path, *, theme: str = "light", width:
     InputError
         If the suffix, the theme or the width is unknown.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     write_plot(path, lambda look, across: _figure(report, look, across), theme, width)
 

@@ -72,7 +72,7 @@ def draw(drawn: Circuit | Result, path: str | Path, **options: Any) -> None:
         If the value cannot be drawn, the circuit is empty or too large for a page, the suffix, a node, the theme or the width is
         unknown, roles or insets cannot be read, or Graphviz is not installed.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     if isinstance(drawn, Circuit):
         draw_circuit(drawn, path, **options)

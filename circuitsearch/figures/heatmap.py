@@ -58,7 +58,7 @@ def draw_heatmap(
     InputError
         If a tensor has another shape, or the suffix or the theme is unknown.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     grid = _grid_of(effects, mlps, title, unit)
     write_plot(path, lambda look, _: _figure(grid, look), theme)

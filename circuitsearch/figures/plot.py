@@ -36,7 +36,7 @@ def write_plot(
     InputError
         If the suffix, the theme or the width is unknown.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     suffix, chosen = suffix_of(path), style.theme_named(theme)
     across = COLUMN if width is None else inches(width)

@@ -54,7 +54,7 @@ def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles 
     InputError
         If the suffix or a node is unknown, or the circuit is too large for the format.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     suffix = export_suffix(path)
     write_bytes(path, WRITERS[suffix](elements(circuit, title, roles)).encode())

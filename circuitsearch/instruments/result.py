@@ -25,7 +25,7 @@ class Result:
         Raises
         ------
         OSError
-            If the place cannot be written to.
+            If the file cannot be written.
         """
         write_bytes(path, (to_json(self.to_dict()) + "\n").encode())
 

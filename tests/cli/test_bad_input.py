@@ -337,7 +337,7 @@ def test_no_room_on_the_disk(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(saved, full)
-    assert "no room is left on the disk" in refused(*find(task_file, tiny), "--recheck", 0)  # measurements would stay
+    assert "the disk is full" in refused(*find(task_file, tiny), "--recheck", 0)  # measurements would stay
 
 
 def test_bugs_keep_their_traceback(

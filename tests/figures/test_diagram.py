@@ -125,7 +125,7 @@ def test_without_scores_all_is_grey(random_circuit, tmp_path):
     draw(Circuit(circuit.graph, circuit.mask), tmp_path / "none.svg")
     draw(Circuit(circuit.graph, circuit.mask, torch.full(circuit.mask.shape, torch.nan)), tmp_path / "nan.svg")
     assert (tmp_path / "none.svg").read_bytes() == (tmp_path / "nan.svg").read_bytes()
-    assert "not known" in texts(tmp_path / "none.svg") and "supports" not in texts(tmp_path / "none.svg")
+    assert "no score" in texts(tmp_path / "none.svg") and "supports" not in texts(tmp_path / "none.svg")
 
 
 def test_highlight_takes_any_spelling(tmp_path):

@@ -63,7 +63,7 @@ def test_a_journal_of_another_run_is_refused(gpt2, tmp_path):
     """Other prompts, another method: neither goes on from it."""
     score(gpt2, random_task(), Exact(edges=(("embed", "logits"),)), journal=tmp_path / "j")
     for task, method in ((random_task(seed=1), Exact(edges=(("embed", "logits"),))), (random_task(), EAP())):
-        with pytest.raises(InputError, match="measurements of other work"):
+        with pytest.raises(InputError, match="measurements of other settings"):
             score(gpt2, task, method, journal=tmp_path / "j")
 
 

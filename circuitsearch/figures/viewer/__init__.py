@@ -46,7 +46,7 @@ def draw_page(
     InputError
         If the circuit has more edges than a page can show.
     OSError
-        If the place cannot be written to.
+        If the file cannot be written.
     """
     content = html_page(page_data(circuit, report, evidence, model=model, method=method))
     write_bytes(path, content.encode())
