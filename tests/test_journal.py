@@ -99,7 +99,7 @@ def test_what_is_no_journal_is_refused(tmp_path, content):
     """Any other file is named and left alone."""
     path = tmp_path / "j"
     path.write_text(content)
-    with pytest.raises(InputError, match="no line of a journal"):
+    with pytest.raises(InputError, match="not a line of a journal"):
         Journal(path, {})
     assert path.read_text() == content
 

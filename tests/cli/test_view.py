@@ -83,7 +83,7 @@ def test_several_runs_are_compared(command: Command, run: Path, opened: list[str
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nowhere"], "not a circuit file"),
+        (["nowhere"], "nowhere cannot be read"),
         (["run", "run"], "given twice"),
         (["run", "other", "-o", "no/x.html"], "--out"),
     ],

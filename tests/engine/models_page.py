@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from circuitsearch.models.families import FAMILIES, REFUSED
 
 CHECKS = {  # in the order of the page's columns
-    "writers": "the writers add up to the stream, port by port: the plain sum's logits are the model's own",
-    "full": "the full circuit is the clean run, the empty one the corrupt run",
-    "circuits": "random circuits in one joint batch after a shared prefix, against one plain run a prompt",
-    "exact": "exact effects by replay, against plain runs without the edge",
+    "writers": "the writers sum to the stream at every port: the logits of the plain sum are the model's own",
+    "full": "the full circuit is the clean run, the empty circuit the corrupt run",
+    "circuits": "random circuits in one joint batch after a shared prefix, against one plain run for each prompt",
+    "exact": "exact effects by replay, against plain runs with the edge ablated",
     "slope": "EAP's scores, against finite differences, relative",
     **{
         name: f"a model in {name} as `from_pretrained` gives it: the full circuit's logits against its own, of the largest"
@@ -64,18 +64,18 @@ def complete(found: Measurements) -> bool:
 
 HEAD = """# Model families
 
-{n} families are read as they are, each by a row that names its modules and nothing else. This page is written by the battery that
-checks them, on tiny random models (`pytest tests/engine/test_architectures.py -m "slow or not slow" -n 0 --models-page docs/models.md`),
+{n} families are supported without conversion, each by a row that names its modules and nothing else. This page is written by the tests that
+check them, on tiny random models (`pytest tests/engine/test_architectures.py -m "slow or not slow" -n 0 --models-page docs/models.md`),
 last on {date} with {versions}. Numbers are the largest differences found over all models of a family:
 """
-TAIL = """What a part is: **heads**, attention with a node a head, its keys and values at their own, native number; **mlp**, an MLP or a whole
-mixture of experts; **mixer**, what moves information between positions as one node: Mamba, RWKV, linear attention, and, with
-`Granularity(merged_heads=True)`, attention whose heads cannot be told apart. A model of a family is verified again whenever it is loaded.
+TAIL = """Parts: **heads**, attention with a node for each head, with keys and values in the model's own groups; **mlp**, an MLP or a whole
+mixture of experts; **mixer**, one node that moves information between positions: Mamba, RWKV, linear attention, and, with
+`Granularity(merged_heads=True)`, attention whose heads cannot be separated. Every model is verified again when it is loaded.
 
-Most families compute norms, rotary angles and softmax in float32 whatever the model's dtype. For the first five columns the battery keeps
-them in float64 (`tests/exact.py`), so that an error in the engine cannot pass for rounding. Your own model is run as it is: in
-float64 its results agree with another order of additions to float32's rounding, and verification allows the rounding of the narrowest dtype that
-the model itself works in. The last three columns are of such models. In float16 a model may overflow by itself, which is said by name.
+Most families compute norms, rotary angles and softmax in float32 whatever the model's dtype. For the first five columns the tests keep
+them in float64 (`tests/exact.py`), so that an error in the engine cannot be mistaken for rounding. Your own model is not changed: in
+float64 its results agree with another order of additions up to float32's rounding, and verification allows the rounding of the narrowest dtype
+in which the model itself computes. The last three columns are of such models. A model may overflow in float16; the error then says so.
 
-No other family is read. Refused by name, with the reason:
+No other family is supported. For these the error gives the reason:
 """
