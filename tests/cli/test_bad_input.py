@@ -44,7 +44,7 @@ def find(task: object, model: object = "pico", *more: object) -> tuple[object, .
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("fnd", "ioi"), ("verb", "'fnd'", "'find'")),
+        (("fnd", "ioi"), ("command", "'fnd'", "'find'")),
         (("find", "iio"), ("task", "'iio'", "'ioi'")),
         (("find", "ioi", "--method", "epa"), ("method", "'epa'", "'eap'")),
         (("find", "ioi", "--method", "EAPIG(stepz=3)"), ("EAPIG", "'stepz'", "'steps'")),
