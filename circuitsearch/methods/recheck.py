@@ -17,6 +17,7 @@ from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Method, ranking
 
 WORK = 4e11  # operations that a recheck may take by default: some seconds of two cores
+A_BATCH = 1.1e8  # operations that the fixed costs of running one edge on one batch are worth, measured on pico
 FORWARDS = 15  # forwards of all prompts that it may take in any case, about as many as EAP-IG takes
 
 
@@ -98,8 +99,9 @@ def cost_of_an_edge(experiment: Experiment) -> float:
     above = [sum(weights[part.layer :]) for part in graph.parts]
     n_edges = [part.seen * (part.columns.stop - part.columns.start) for part in graph.parts]
     mean_above = sum(map(operator.mul, above, n_edges)) / (sum(n_edges) + len(graph.writers))
-    tokens = sum(len(batch) * (batch.clean.shape[1] - batch.start) for batch in experiment.task.batches())
-    return 2 * mean_above * tokens + _cost_of_logits(experiment)
+    batches = list(experiment.task.batches())
+    tokens = sum(len(batch) * (batch.clean.shape[1] - batch.start) for batch in batches)
+    return 2 * mean_above * tokens + _cost_of_logits(experiment) + A_BATCH * len(batches)
 
 
 def _cost_of_logits(experiment: Experiment) -> float:

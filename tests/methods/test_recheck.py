@@ -13,7 +13,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, score
 from circuitsearch.loading import load
 from circuitsearch.methods import EAP, EAPIG, Exact
-from circuitsearch.methods.recheck import Recheck, affordable_edges, cost_of_a_forward, cost_of_an_edge
+from circuitsearch.methods.recheck import A_BATCH, Recheck, affordable_edges, cost_of_a_forward, cost_of_an_edge
 from circuitsearch.scores import Agreement, Scores
 from circuitsearch.search import minimal
 from tests.conftest import random_task
@@ -91,7 +91,7 @@ def test_the_cost_of_an_edge_is_that_of_what_lies_above_its_reader(gpt2):
     edges_into = {0: 12 + 5, 1: 6 * 12 + 10}  # blocks of four heads: three ports a head, and the MLP's
     above = (edges_into[0] * 2 * block + edges_into[1] * block) / (sum(edges_into.values()) + 11)
     logits = 2 * 40 * 32 * 5
-    assert cost_of_an_edge(experiment) == pytest.approx(2 * above * 5 * 6 + logits)
+    assert cost_of_an_edge(experiment) == pytest.approx(2 * above * 5 * 6 + logits + A_BATCH)
     assert cost_of_a_forward(experiment) == pytest.approx(2 * 2 * block * 5 * 9 + logits)
 
 
