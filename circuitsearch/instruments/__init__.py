@@ -1,4 +1,4 @@
-"""Instruments to look at a model with; each returns a small typed result, which `circuitsearch.draw` draws."""
+"""Instruments that measure a model; each returns a small typed result, which `circuitsearch.draw` draws."""
 
 from circuitsearch.instruments.attribution import DirectLogit as DirectLogit
 from circuitsearch.instruments.attribution import direct_logit as direct_logit

@@ -25,7 +25,7 @@ BIAS = "bias"
 
 @dataclass(frozen=True, eq=False)
 class DirectLogit(Result):
-    """What every writer adds directly to the answer's logit, or to how far it lies above the wrong answer's.
+    """What every writer adds directly to the answer's logit, or to its difference from the wrong answer's logit.
 
     Attributes
     ----------
@@ -33,18 +33,18 @@ class DirectLogit(Result):
         ``embed``, every head, MLP and mixer, and ``bias``: the constants that belong to no head, the final norm's shift and
         the unembedding's bias.
     values : Tensor
-        (W,), float64, averaged over prompts, in logits: positive where it raises the answer.
+        (W,), float64, averaged over prompts, in logits: positive if the writer raises the answer.
     per_prompt : Tensor
-        (N, W); each row adds up to the prompt's logit.
+        (N, W); each row sums to the prompt's logit.
     logit : Tensor
-        (N,), what the model itself gives; before the soft cap, if it has one.
+        (N,), the model's own logit, or logit difference; before the soft cap, if there is one.
     error : float
         The largest difference, over prompts, between the sum of a row and the logit.
     target : str
-        ``"logit difference"`` (mean of right answers less mean of wrong ones) or ``"logit"`` of the right ones.
+        ``"logit difference"`` (mean of right answers minus mean of wrong ones) or ``"logit"`` of the right ones.
     capped : bool
-        Whether the model squeezes its logits afterwards (Gemma 2). That is no sum of what writers add, so the
-        attribution is to the logit before it.
+        Whether the model applies a soft cap to its logits (Gemma 2). A capped logit is not a sum over writers, so the
+        attribution is to the logit before the cap.
     """
 
     writers: tuple[str, ...]
@@ -58,19 +58,19 @@ class DirectLogit(Result):
     task: str
 
     def __getitem__(self, writer: str) -> float:
-        """One writer's attribution: ``found["a9.h9"]``."""
+        """One writer's attribution: ``result["a9.h9"]``."""
         at = len(self.writers) - 1 if writer == BIAS else self.graph.find_writer(writer)
         return float(self.values[at])
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers; the graph is left out, the writers' names say it."""
-        told = dict(zip(self.writers, self.values.tolist(), strict=True))
+        """All numbers; the graph is left out, since the writers' names contain it."""
+        values = dict(zip(self.writers, self.values.tolist(), strict=True))
         return {
             "task": self.task,
             "target": self.target,
             "capped": self.capped,
             "error": self.error,
-            "values": told,
+            "values": values,
             "logit": self.logit.tolist(),
             "per_prompt": self.per_prompt.tolist(),
         }
@@ -81,12 +81,12 @@ class DirectLogit(Result):
 
 
 def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> DirectLogit:
-    """Attribute the answer's logit to the writers, the final norm held as it is in each run.
+    """Attribute the answer's logit to the writers, with the final norm's scale fixed at its value in each run.
 
-    The norm's scale at the metric's position is a number of the run; with it the way from the stream to a logit is
-    linear, so that what the writers add, and the constants, sum to the logit exactly. A factor that the model puts on its
-    logits (Cohere, Granite) is part of the way. (The logit lens applied to each writer: nostalgebraist 2020; Elhage et al.
-    2021; as used for heads by Wang et al., 2211.00593.)
+    With a fixed scale the map from the residual stream to a logit is linear, so the contributions of the writers and the
+    constants sum to the logit exactly. A factor by which the model multiplies its logits (Cohere, Granite) is part of the
+    map. (The logit lens applied to each writer: nostalgebraist 2020; Elhage et al. 2021; as used for heads by Wang et al.,
+    2211.00593.)
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> Direc
     task : Task
         Prompts, their answers, and the position at which they are read.
     against_wrong : bool
-        Attribute the difference to the wrong answers' mean logit; else the right answers' logit alone.
+        Attribute the difference from the wrong answers' mean logit; else the right answers' logit alone.
 
     Raises
     ------
     InputError
-        If model and task do not fit, or the model's logits are no multiple or soft cap of what its unembedding gives.
+        If model and task do not fit, or the model's logits are not a multiple or soft cap of its unembedding's output.
     """
     described = subject(model, task)
     kept: list[tuple[Tensor, Tensor]] = []
@@ -132,7 +132,7 @@ def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> Direc
 
 @dataclass(frozen=True)
 class Way:
-    """The way from the stream's end to the logits of R rows, linear once each row's norm is frozen.
+    """The map from the final residual stream to the logits of R rows, linear since each row's norm is frozen.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class Way:
     inverse_scale : Tensor
         (R, 1), of the final norm.
     factor : float
-        What the model multiplies its logits with.
+        Multiplier of the logits.
     raw : Tensor
         (R, vocabulary), the model's logits before a soft cap.
     capped : bool
@@ -154,7 +154,7 @@ class Way:
 
     @classmethod
     def out_of(cls, described: Described, end: Tensor, ids: Tensor) -> Way:
-        """From the stream's end (R, D) of a run of ``ids``."""
+        """From the final residual stream (R, D) of a run of ``ids``."""
         norm = described.final_norm
         made = Components(described, ids, None).unembed(end)
         raw = described.model.get_output_embeddings().forward(norm(end))
@@ -162,12 +162,12 @@ class Way:
         return cls(described, norm.normalise(end)[1], factor, raw * factor, capped)
 
     def direction(self, weights: Tensor) -> Tensor:
-        """Where in the normed stream a weighted sum (R, vocabulary) of the logits lies: (R, D)."""
+        """Direction of the normed stream that gives a sum of the logits with weights (R, vocabulary): (R, D)."""
         weight = read_weight(self._unembedding)
         return widened(weights.to(weight) @ weight) * self.factor
 
     def bias(self, weights: Tensor) -> Tensor:
-        """What the unembedding's own bias adds to a weighted sum (R, vocabulary) of the logits: (R, 1)."""
+        """What the unembedding's own bias adds to a sum of the logits with weights (R, vocabulary): (R, 1)."""
         bias = getattr(self._unembedding, "bias", None)
         return torch.zeros_like(weights[:, :1]) if bias is None else (weights @ widened(bias) * self.factor)[:, None]
 
@@ -176,19 +176,19 @@ class Way:
         return self.described.model.get_output_embeddings()
 
     def effect(self, written: Tensor, direction: Tensor) -> Tensor:
-        """What ``written`` (W, R, D) adds to a direction's logits (R, D): (R, W)."""
+        """What ``written`` (W, R, D) adds to the logits along a ``direction`` (R, D): (R, W)."""
         norm = self.described.final_norm
         pulled = direction * norm.gain * self.inverse_scale  # (R, D)
         if norm.centred:
-            pulled = pulled - pulled.mean(-1, keepdim=True)  # taking a write's mean out is taking the direction's out
+            pulled = pulled - pulled.mean(-1, keepdim=True)  # centring the write is the same as centring the direction
         return torch.einsum("wrd,rd->rw", widened(written), pulled)
 
 
-_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")  # whatever a family calls it
+_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")  # its names in different families
 
 
 def _factor(described: Described, raw: Tensor, made: Tensor) -> tuple[float, bool]:
-    """What the model does to its unembedding's output (R, vocabulary): multiply it, or squeeze it under a soft cap."""
+    """How the model changes its unembedding's output (R, vocabulary): the factor, and whether there is a soft cap."""
     scale = float(made.abs().max().clamp(min=1e-6))
     near = 256 * torch.finfo(raw.dtype).eps * scale
     factor = float((made.double() * raw.double()).sum() / raw.double().square().sum().clamp(min=1e-30))
@@ -202,23 +202,23 @@ def _factor(described: Described, raw: Tensor, made: Tensor) -> tuple[float, boo
         return 1.0, True
     raise InputError(
         f"the logits of a {described.model.config.model_type!r} model are neither its unembedding's output, nor a multiple"
-        " of it, nor a soft cap of it: they cannot be taken apart into what the writers add"
+        " of it, nor a soft cap of it: they cannot be attributed to the writers"
     )
 
 
 def at_position(tensor: Tensor, batch: Batch) -> Tensor:
-    """Pick the position that the metric reads: (B, T, ...) -> (B, ...)."""
+    """Select the position that the metric reads: (B, T, ...) -> (B, ...)."""
     return tensor[torch.arange(len(tensor), device=tensor.device), batch.position]
 
 
 def answer_weights(like: Tensor, batch: Batch, against_wrong: bool = True) -> Tensor:
-    """Weights (B, vocabulary) that make the mean logit of the right answers, less that of the wrong ones."""
+    """Weights (B, vocabulary) whose sum is the mean logit of the right answers minus that of the wrong ones."""
     right = _means(like, batch.answers)
     return right - _means(like, batch.wrong) if against_wrong else right
 
 
 def _means(like: Tensor, tokens: Tensor) -> Tensor:
-    """Weights (B, vocabulary) of the mean over ``tokens`` (B, k), -1 being none."""
+    """Weights (B, vocabulary) of the mean over ``tokens`` (B, k); -1 is padding."""
     there = (tokens >= 0).to(like)
     shares = there / there.sum(-1, keepdim=True).clamp(min=1)
     return torch.zeros_like(like).scatter_add_(-1, tokens.clamp(min=0), shares)
@@ -228,11 +228,11 @@ def _written(run: Recording, batch: Batch, way: Way, direction: Tensor) -> Tenso
     """What each writer of the graph adds: (B, U)."""
     effects = [way.effect(at_position(run.start, batch)[None], direction)]
     for index, part in enumerate(run.described.parts):
-        gave = at_position(run.gives[index], batch)
+        output = at_position(run.outputs[index], batch)
         if part.output_weight is None:
-            effects.append(way.effect(gave[None], direction))
+            effects.append(way.effect(output[None], direction))
         else:
-            effects.append(way.effect(torch.einsum("bhk,hkd->hbd", gave, part.output_weight), direction))
+            effects.append(way.effect(torch.einsum("bhk,hkd->hbd", output, part.output_weight), direction))
     return torch.cat(effects, 1)
 
 

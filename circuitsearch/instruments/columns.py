@@ -1,4 +1,4 @@
-"""Columns of a map over a prompt: its positions, or named spans that need not stand at the same place in every prompt."""
+"""Columns of a map over a prompt: its positions, or named spans, whose positions may differ from prompt to prompt."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from circuitsearch.task import Task
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column each token of each prompt belongs to.
+    """The column of each token of each prompt.
 
     Attributes
     ----------
     names : tuple of str
         Labels of the columns.
     places : tuple of Tensor
-        Of each of the task's N prompts, (T,) its tokens' columns; -1 for tokens in none.
+        For each of the task's N prompts, (T,) the columns of its tokens; -1 for tokens in no column.
     """
 
     names: tuple[str, ...]
@@ -44,12 +44,12 @@ class Columns:
 
 
 def columns_of(task: Task, spans: Sequence[str] = (), tokenizer: Any = None) -> Columns:
-    """The task's named ``spans``, or, if none are named, every position, where all prompts are of one length.
+    """Columns for the named ``spans`` or, if none are named, for every position, if all prompts have the same length.
 
     Raises
     ------
     InputError
-        If the prompts' lengths differ and no spans are named, or the task lacks a span.
+        If the prompts' lengths differ and no spans are named, or the task does not have a span.
     """
     if spans:
         task.check_spans(spans)
@@ -59,7 +59,7 @@ def columns_of(task: Task, spans: Sequence[str] = (), tokenizer: Any = None) -> 
         named = f"name spans ({', '.join(task.span_names)})" if task.span_names else "name spans in the task"
         raise InputError(
             f"the prompts of task {task.name!r} have {', '.join(map(str, lengths))} tokens, so their positions do not"
-            f" correspond: {named}, or take those of one length with task.of_length({lengths[0]})"
+            f" correspond: {named}, or use those of one length with task.of_length({lengths[0]})"
         )
     places = torch.arange(lengths[0])
     return Columns(position_names(task, tokenizer), (places,) * len(task))
@@ -73,19 +73,19 @@ def _marked(task: Task, row: int, spans: Sequence[str]) -> Tensor:
 
 
 def position_names(task: Task, tokenizer: Any = None) -> tuple[str, ...]:
-    """A label for each position: its token where all prompts have the same there, else its number."""
+    """A label for each position: its token if it is the same in all prompts, else the position."""
     ids = torch.stack(task.clean)
     same = (ids == ids[:1]).all(0).tolist()
     return tuple(token_name(int(ids[0, at]), tokenizer) if same[at] else str(at) for at in range(ids.shape[1]))
 
 
 def token_name(token: int, tokenizer: Any = None) -> str:
-    """A token as text, or its id where there is no tokenizer."""
+    """A token as text, or its id if there is no tokenizer."""
     return f"[{token}]" if tokenizer is None else tokenizer.decode([token])
 
 
 def in_order(kept: list[tuple[Tensor, Tensor]], count: int) -> Tensor:
-    """Put batches' values back into the task's order: from (rows (B,), values (B, ...)) to (N, ...), float64, on the CPU."""
+    """Sort the values of batches into the task's order: from (rows (B,), values (B, ...)) to (N, ...), float64, on the CPU."""
     out = torch.empty(count, *kept[0][1].shape[1:], dtype=torch.float64)
     for rows, values in kept:
         out[rows.cpu()] = values.double().cpu()

@@ -19,23 +19,24 @@ from circuitsearch.task import Task
 
 @dataclass(frozen=True, eq=False)
 class Decomposition(Result):
-    """The stream's end, x0 + what every attention, MLP and mixer adds, by part and column.
+    """The final residual stream, the embedding plus what every attention, MLP and mixer adds, by part and column.
 
     Attributes
     ----------
     parts : tuple of str
-        ``embed``, then the P parts in the stream's order: ``a0`` (a block's whole attention, bias and all), ``m0``, ``s0``.
+        ``embed``, then the P parts in the stream's order: ``a0`` (a block's whole attention, with its bias), ``m0``, ``s0``.
     columns : tuple of str
         Positions or spans.
     norms : Tensor
-        (P + 1, C), the length of what each part adds, averaged over a column's tokens and the prompts.
+        (P + 1, C), the norm of what each part adds, averaged over a column's tokens and the prompts.
     streams : Tensor
-        (P + 1, C), the length of the stream once the part has written.
+        (P + 1, C), the norm of the stream after the part has written.
     shares : Tensor
-        (P + 1, C), how much of the stream's end lies in what the part adds: its projection on the end, over the end's
-        length; the parts' shares add up to 1.
+        (P + 1, C), the share of the final stream that the part adds: its projection on the final stream, over the norm of
+        the final stream; the parts' shares sum to 1.
     error : float
-        The largest entry by which the sum misses the stream's end, over the end's largest entry.
+        The largest difference, over entries, between the sum of the parts and the final stream, over the largest entry of
+        the final stream.
     task : str
     n : int
         How many prompts were averaged.
@@ -55,7 +56,7 @@ class Decomposition(Result):
 
 
 def decompose(model: Any, task: Task, *, spans: Sequence[str] = (), tokenizer: Any = None) -> Decomposition:
-    """Take the clean runs' residual stream apart (Elhage et al., A Mathematical Framework for Transformer Circuits, 2021).
+    """Decompose the clean runs' residual stream (Elhage et al., A Mathematical Framework for Transformer Circuits, 2021).
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def decompose(model: Any, task: Task, *, spans: Sequence[str] = (), tokenizer: A
 
 
 def _numbers(embed: Tensor, writes: list[Tensor], end: Tensor) -> tuple[Tensor, Tensor]:
-    """Length, stream's length and share of each part at each token (B, T, P + 1, 3), and the sum (B, T, D)."""
+    """Norm, stream's norm and share of each part at each token (B, T, P + 1, 3), and the sum (B, T, D)."""
     stream, rows = torch.zeros_like(embed), []
     length = end.square().sum(-1).clamp(min=1e-30)  # (B, T)
     for write in (embed, *writes):
@@ -107,6 +108,6 @@ def _numbers(embed: Tensor, writes: list[Tensor], end: Tensor) -> tuple[Tensor, 
 
 
 def part_names(described: Described) -> tuple[str, ...]:
-    """The parts as people call them: ``a0``, ``m0``, ``s0``."""
+    """Names of the parts: ``a0``, ``m0``, ``s0``."""
     graph = described.graph.base
     return tuple(graph.writers[place.rows.start].partition(".")[0] for place in graph.parts)

@@ -1,4 +1,4 @@
-"""Detectors of heads' roles: each a score of every head, with its definition, its paper and a null.
+"""Detectors of heads' roles: each scores every head, and has a definition, a paper and a null.
 
 Legend of shapes: B prompts, T positions, D stream width, H heads, G groups that share keys and values, K head width, A
 attentions.
@@ -23,12 +23,12 @@ from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
 INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END = "IO", "S1", "S2", "END"
-LOOKS = 0.1  # attention from which on a head is said to look somewhere
+LOOKS = 0.1  # least attention of a head that attends to a position
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What detectors look at: random tokens said twice, a task, and a shuffled copy of either.
+class Inputs:
+    """The input of detectors: prompts of repeated random tokens and a task, or shuffled copies of them.
 
     Attributes
     ----------
@@ -37,15 +37,15 @@ class Looked:
     described : Described
         The same with its parts named.
     twice : Task
-        Prompts that say ``half`` random tokens twice, after ``start`` others.
-    went : tuple of Tensor
-        Where in its prompt each token of ``twice`` stands: in order, unless they are shuffled.
+        Prompts of ``half`` random tokens, repeated once, after ``start`` others.
+    positions : tuple of Tensor
+        For each prompt of ``twice`` the positions of its tokens: in order, unless they are shuffled.
     task : Task, optional
-        With the spans of indirect object identification, if it is to show movers and inhibition.
+        Movers and inhibition need one with the spans of indirect object identification.
     difference : float, optional
-        The model's mean logit difference, of which movers' scores are shares; by default that on these very prompts.
+        The model's mean logit difference, of which movers' scores are shares; by default that on the task's prompts.
     seed : int, optional
-        Of the shuffle; None where nothing is shuffled.
+        Of the shuffle; None if nothing is shuffled.
     """
 
     model: Any
@@ -53,16 +53,16 @@ class Looked:
     twice: Task
     start: int
     half: int
-    went: tuple[Tensor, ...]
+    positions: tuple[Tensor, ...]
     task: Task | None
     difference: float | None = None
     seed: int | None = None
 
     @cached_property
     def patterns(self) -> list[Tensor]:
-        """Of each attention its patterns on the prompts said twice: (N, H, T, T), on the CPU."""
+        """For each attention its patterns on the repeated random tokens: (N, H, T, T), on the CPU."""
         kept = [torch.empty(0)] * len(list(self.described.heads))
-        for batch in batches(self.described, self.twice):  # one length, so the rows come in order
+        for batch in batches(self.described, self.twice):  # all of one length, so the rows are in order
             run = record(self.described, batch.clean, batch.position, patterns=True)
             for place, (index, _) in enumerate(self.described.heads):
                 seen = patterns_of(run, index).cpu()
@@ -96,19 +96,19 @@ class Looked:
 
 
 def last_of(batch: Batch, span: str) -> Tensor:
-    """Where each prompt's span ends: (B,)."""
+    """The last position of each prompt's span: (B,)."""
     return torch.tensor([spans[span][-1] for spans in batch.spans], device=batch.clean.device)
 
 
 class Detector:
-    """One role.
+    """A role of heads, and how it is measured.
 
     Attributes
     ----------
     name, definition, null, paper, unit : str
-        What the score is, what its null is, and who described the role.
+        The role, the definition of its score and of the null, the paper that describes it, and the unit of the score.
     least : float
-        From which excess over the null on a head is given the role.
+        Least excess of the score over the null of a head with the role.
     spans : tuple of str
         Spans that the task must name.
     """
@@ -121,109 +121,109 @@ class Detector:
     least: ClassVar[float]
     spans: ClassVar[tuple[str, ...]] = ()
 
-    def score(self, looked: Looked) -> Tensor:
-        """Of each head: (A, H), float64."""
+    def score(self, inputs: Inputs) -> Tensor:
+        """Score of each head: (A, H), float64."""
         raise NotImplementedError
 
 
-# ---- attention in random tokens said twice
+# ---- attention on repeated random tokens
 
 
 class _Looks(Detector):
-    """Mean attention from marked tokens to marked tokens of the prompts said twice."""
+    """Mean attention from some tokens to some other tokens of the repeated random tokens."""
 
-    def marks(self, looked: Looked, row: int) -> tuple[Tensor, Tensor]:
-        """Positions that look, and those that are looked at: (M,) each."""
+    def marks(self, inputs: Inputs, row: int) -> tuple[Tensor, Tensor]:
+        """Query positions and the key positions that they attend to: (M,) each."""
         raise NotImplementedError
 
-    def score(self, looked: Looked) -> Tensor:
-        marks = [self.marks(looked, row) for row in range(len(looked.twice))]
+    def score(self, inputs: Inputs) -> Tensor:
+        marks = [self.marks(inputs, row) for row in range(len(inputs.twice))]
         here, there = (torch.stack(side) for side in zip(*marks, strict=True))  # (N, M)
         each = torch.arange(len(here))[:, None]
-        seen = [patterns.transpose(0, 1)[:, each, here, there] for patterns in looked.patterns]  # (H, N, M) each
+        seen = [patterns.transpose(0, 1)[:, each, here, there] for patterns in inputs.patterns]  # (H, N, M) each
         return torch.stack([looks.double().mean((1, 2)) for looks in seen])
 
 
 class PreviousToken(_Looks):
-    """Looks at the token before."""
+    """Attends to the previous token."""
 
     name = "previous token"
     definition = "mean attention from each of many random tokens to the one before it"
-    null = "the same pairs of tokens, in prompts whose tokens are shuffled: attention from a token to the one that stood before"
+    null = "the same pairs of tokens, in prompts whose tokens are shuffled: attention from a token to the one that was before it"
     paper = "Elhage et al. 2021; Olsson et al. 2209.11895"
     least = 0.3
 
-    def marks(self, looked: Looked, row: int) -> tuple[Tensor, Tensor]:
-        went = looked.went[row][looked.start :]
-        return went[1:], went[:-1]
+    def marks(self, inputs: Inputs, row: int) -> tuple[Tensor, Tensor]:
+        positions = inputs.positions[row][inputs.start :]
+        return positions[1:], positions[:-1]
 
 
 class DuplicateToken(_Looks):
-    """Looks at the same token, earlier."""
+    """Attends to an earlier occurrence of the same token."""
 
     name = "duplicate token"
-    definition = "mean attention from each of n random tokens, said again, to where it was said first"
+    definition = "mean attention from each of n repeated random tokens to its first occurrence"
     paper = "Wang et al. 2211.00593"
     least = 0.1
 
-    def marks(self, looked: Looked, row: int) -> tuple[Tensor, Tensor]:
-        again = torch.arange(looked.half) + looked.start + looked.half
-        return again, again - looked.half
+    def marks(self, inputs: Inputs, row: int) -> tuple[Tensor, Tensor]:
+        again = torch.arange(inputs.half) + inputs.start + inputs.half
+        return again, again - inputs.half
 
 
 class Induction(_Looks):
-    """Looks at what came after the same token."""
+    """Attends to the token after an earlier occurrence of the same token."""
 
     name = "induction"
-    definition = "mean attention from each of n random tokens, said again, to the one that followed it the first time"
+    definition = "mean attention from each of n repeated random tokens to the token after its first occurrence"
     paper = "Olsson et al. 2209.11895"
     least = 0.1
 
-    def marks(self, looked: Looked, row: int) -> tuple[Tensor, Tensor]:
-        again = torch.arange(looked.half) + looked.start + looked.half
-        return again, again - looked.half + 1
+    def marks(self, inputs: Inputs, row: int) -> tuple[Tensor, Tensor]:
+        again = torch.arange(inputs.half) + inputs.start + inputs.half
+        return again, again - inputs.half + 1
 
 
 # ---- weights
 
 
 class Copying(Detector):
-    """Writes the token that it reads."""
+    """Raises the logit of the token that it reads."""
 
     name = "copying"
     definition = (
         "sum of the eigenvalues of the path token -> value -> output -> logits, over the sum of their magnitudes:"
-        " 1 where what is read is raised, -1 where it is lowered"
+        " 1 if the token that is read is raised, -1 if it is lowered"
     )
     null = "the same, with the unembedding's tokens shuffled"
     paper = "Elhage et al. 2021"
     unit = "share, -1 ... 1"
     least = 0.5
 
-    def score(self, looked: Looked) -> Tensor:
-        described = looked.described
-        return torch.stack([_positive(described, index, looked.seed) for index, _ in described.heads])
+    def score(self, inputs: Inputs) -> Tensor:
+        described = inputs.described
+        return torch.stack([_positive(described, index, inputs.seed) for index, _ in described.heads])
 
 
 @torch.no_grad()
 def _positive(described: Described, index: int, seed: int | None) -> Tensor:
     """Sum of the eigenvalues over the sum of magnitudes, of each head: (H,).
 
-    The path's matrix, tokens by tokens, has no other eigenvalues than nought and those of a K by K one.
+    The eigenvalues of the path's matrix (vocabulary, vocabulary) are zero and those of a (K, K) matrix.
     """
     part = heads_of(described, index)
-    turn = _turn(described, part.norm.gain, part.norm.centred, seed)  # (D, D)
+    through = _through_vocabulary(described, part.norm.gain, part.norm.centred, seed)  # (D, D)
     shared = part.n_heads // len(part.v.features)
     values = part.v.weight.double().repeat_interleave(shared, 0)  # (H, K, D)
-    small = torch.einsum("hkd,de,hje->hkj", values, turn, part.output_weight.double())
+    small = torch.einsum("hkd,de,hje->hkj", values, through, part.output_weight.double())
     eigenvalues = torch.linalg.eigvals(small)
     return (eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1).clamp(min=1e-12)).cpu()
 
 
-def _turn(described: Described, gain: Tensor | float, centred: bool, seed: int | None) -> Tensor:
-    """Embedding times unembedding over the vocabulary, norms' gains on either side: (D, D).
+def _through_vocabulary(described: Described, gain: Tensor | float, centred: bool, seed: int | None) -> Tensor:
+    """Embedding times unembedding, summed over the vocabulary, with the gains of the norms: (D, D).
 
-    Means over the vocabulary are taken out: what all tokens share, in either, copies none.
+    Means over the vocabulary are subtracted: what all tokens share does not copy any of them.
     """
     embedding = read_weight(described.model.get_input_embeddings()).double()
     unembedding = read_weight(described.model.get_output_embeddings()).double()
@@ -242,13 +242,13 @@ def _turn(described: Described, gain: Tensor | float, centred: bool, seed: int |
     return (embedding * gain).T @ unembedding
 
 
-# ---- what a head writes from where it looks
+# ---- what a head writes from the tokens that it attends to
 
 
 def _written(
     run: Recording, index: int, batch: Batch, here: Tensor, there: Tensor, direction: Tensor, way: Way
 ) -> Tensor:
-    """What each head writes at ``here`` (B,), from the token ``there`` (B,) alone, along a direction of logits (B, D): (B, H)."""
+    """What each head writes at ``here`` (B,) from the token ``there`` (B,) alone, along a direction of logits (B, D): (B, H)."""
     part, each = heads_of(run.described, index), torch.arange(len(batch), device=here.device)
     looks = patterns_of(run, index)[each, :, here, there]  # (B, H)
     values = run.read_values(index)[each, there].repeat_interleave(part.n_heads // len(part.v.features), 1)  # (B, H, K)
@@ -258,7 +258,7 @@ def _written(
 
 
 def _post_scale(run: Recording, index: int) -> Tensor:
-    """What a norm after the attention scales its values with, at each token (B, T, 1); 1 where there is none."""
+    """The inverse scale of a norm after the attention, at each token (B, T, 1); 1 if there is none."""
     part, values = heads_of(run.described, index), run.values[index]
     if part.post is None:
         return torch.ones_like(values[..., 0, :1])
@@ -266,56 +266,58 @@ def _post_scale(run: Recording, index: int) -> Tensor:
 
 
 class CopySuppression(Detector):
-    """Lowers a token that is about to be said and stands in the prompt."""
+    """Lowers the logit of a token of the prompt that the stream already predicts."""
 
     name = "copy suppression"
     definition = (
-        "where the stream before the block already says a token of the prompt: minus what the head writes to that token's logit,"
-        " from where it stands; mean over those tokens, nought if there are none"
+        "for prompts where the stream before the block predicts a token of the prompt: minus what the head writes from that token"
+        " to its logit; mean over those prompts, zero if there are none"
     )
     paper = "McDougall et al. 2310.04625"
     unit = "logits"
     least = 0.1
 
-    def score(self, looked: Looked) -> Tensor:
-        task = looked.task or looked.twice
-        found = torch.zeros(looked.shape, dtype=torch.float64)
+    def score(self, inputs: Inputs) -> Tensor:
+        task = inputs.task or inputs.twice
+        found = torch.zeros(inputs.shape, dtype=torch.float64)
         count = torch.zeros(len(found), 1, dtype=torch.float64)
-        for batch in batches(looked.described, task):
-            run = record(looked.described, batch.clean, batch.position, patterns=True)
-            way = Way.out_of(looked.described, at_position(run.streams[-1], batch), batch.clean)
-            for place, (index, _) in enumerate(looked.described.heads):
-                lowered, said = _suppressed(run, index, batch, way)
+        for batch in batches(inputs.described, task):
+            run = record(inputs.described, batch.clean, batch.position, patterns=True)
+            way = Way.out_of(inputs.described, at_position(run.streams[-1], batch), batch.clean)
+            for place, (index, _) in enumerate(inputs.described.heads):
+                lowered, predicted = _suppressed(run, index, batch, way)
                 found[place] += lowered.double().cpu()
-                count[place] += said
+                count[place] += predicted
         return found / count.clamp(min=1)
 
 
 def _suppressed(run: Recording, index: int, batch: Batch, way: Way) -> tuple[Tensor, int]:
-    """What each head takes from tokens that are about to be said where the metric reads, together (H,), and how often one is."""
+    """Sum of what each head subtracts from predicted tokens of the prompt (H,), and the number of prompts with one."""
     layer = run.described.graph.base.parts[index].layer
     before = Way.out_of(run.described, at_position(run.streams[layer], batch), batch.clean).raw
     first, second = before.topk(2).values.T
-    said = before.argmax(-1)  # (B,)
-    earlier = torch.arange(batch.clean.shape[1], device=said.device) < batch.position[:, None]
-    stands = (batch.clean == said[:, None]) & earlier  # (B, T)
-    stands &= (first > second + 1e-6 * first.abs())[:, None]  # where all are alike, none is about to be said
-    weights = torch.zeros_like(before).scatter_(1, said[:, None], 1.0) - 1 / before.shape[1]  # less the mean logit
+    predicted = before.argmax(-1)  # (B,)
+    earlier = torch.arange(batch.clean.shape[1], device=predicted.device) < batch.position[:, None]
+    occurs = (batch.clean == predicted[:, None]) & earlier  # (B, T)
+    occurs &= (first > second + 1e-6 * first.abs())[:, None]  # if all logits are equal, no token is predicted
+    weights = (
+        torch.zeros_like(before).scatter_(1, predicted[:, None], 1.0) - 1 / before.shape[1]
+    )  # minus the mean logit
     direction = way.direction(weights)
-    lowered = before.new_zeros(len(said), heads_of(run.described, index).n_heads)
-    for place in stands.any(0).nonzero().flatten().tolist():
+    lowered = before.new_zeros(len(predicted), heads_of(run.described, index).n_heads)
+    for place in occurs.any(0).nonzero().flatten().tolist():
         there = torch.full_like(batch.position, place)
-        lowered -= _written(run, index, batch, batch.position, there, direction, way) * stands[:, place, None]
-    return lowered.sum(0), int(stands.any(1).sum())
+        lowered -= _written(run, index, batch, batch.position, there, direction, way) * occurs[:, place, None]
+    return lowered.sum(0), int(occurs.any(1).sum())
 
 
 class NameMover(Detector):
-    """Looks at the answer rather than at the other name, and says it."""
+    """Attends to the answer rather than to the other name, and raises its logit."""
 
     name = "name mover"
     definition = (
-        "what the head writes at END from the IO token, less what it takes back where it copies the subject too, to the logit of"
-        " the right answer less the wrong one's, as a share of that difference"
+        "what the head adds at END to the logit difference (right answer minus wrong one) from the IO token, minus what it"
+        " subtracts from the subject tokens if it copies them too, as a share of the logit difference"
     )
     null = "the same, in prompts whose tokens but the last are shuffled"
     paper = "Wang et al. 2211.00593"
@@ -324,29 +326,29 @@ class NameMover(Detector):
     spans = (INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END)
     sign: ClassVar[float] = 1.0
 
-    def score(self, looked: Looked) -> Tensor:
-        indirect, subject = looked.moved
+    def score(self, inputs: Inputs) -> Tensor:
+        indirect, subject = inputs.moved
         return self.sign * indirect + (self.sign * subject).clamp(max=0)
 
 
 class NegativeMover(NameMover):
-    """Looks at the answer and speaks against it."""
+    """Attends to the answer and lowers its logit."""
 
     name = "negative mover"
-    definition = "the same as a name mover's, of what speaks against the right answer"
+    definition = "the same as for name movers, with the opposite sign"
     sign = -1.0
 
 
 @dataclass(frozen=True)
 class SInhibition(Detector):
-    """Looks at the second subject, and turns name movers' queries away from it.
+    """Attends to the second subject, and moves the attention of name movers away from it, through their queries.
 
     Attributes
     ----------
     movers : tuple of str
         The name movers.
     together : float
-        What all that is written into their queries does to the metric, of which scores are shares.
+        How much the metric falls if their queries read the corrupt outputs of all writers, of which scores are shares.
     """
 
     movers: tuple[str, ...] = ()
@@ -354,8 +356,8 @@ class SInhibition(Detector):
 
     name = "S-inhibition"
     definition = (
-        "how much the metric falls when the name movers' queries alone read the head's corrupt output, as a share of the fall when"
-        " they read everything's; nought for heads that look from END to S2 less than a tenth"
+        "how much the metric falls when only the name movers' queries read the head's corrupt output, as a share of the fall when"
+        " they read that of all writers; zero for heads whose attention from END to S2 is less than a tenth"
     )
     null = "the same, in prompts whose tokens but the last are shuffled"
     paper = "Wang et al. 2211.00593"
@@ -363,17 +365,17 @@ class SInhibition(Detector):
     least = 0.02
     spans = NameMover.spans
 
-    def score(self, looked: Looked) -> Tensor:
-        assert looked.task is not None
-        described = looked.described
-        effects = direct_sweep(looked.model, looked.task, [f"{mover}<q>" for mover in self.movers]).values
+    def score(self, inputs: Inputs) -> Tensor:
+        assert inputs.task is not None
+        described = inputs.described
+        effects = direct_sweep(inputs.model, inputs.task, [f"{mover}<q>" for mover in self.movers]).values
         graph = described.graph.base
         of_heads = torch.stack([effects[graph.parts[index].rows] for index, _ in described.heads]) / self.together
-        return torch.where(looks_between(described, looked.task, END, SECOND_SUBJECT) >= LOOKS, of_heads, 0.0)
+        return torch.where(looks_between(described, inputs.task, END, SECOND_SUBJECT) >= LOOKS, of_heads, 0.0)
 
 
 def inhibition(model: Any, described: Described, task: Task, movers: Sequence[str]) -> SInhibition | None:
-    """The detector of what steers these name movers; None if nothing does."""
+    """The detector of heads that change the queries of these name movers; None if nothing does."""
     graph = described.graph.base
     ports = [f"{mover}<q>" for mover in movers]
     first = min(graph.visible_writers(graph.reader_index[port]) for port in ports)

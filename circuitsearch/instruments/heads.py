@@ -1,4 +1,4 @@
-"""Which head plays which role: every detector on every head, each against its null."""
+"""Roles of heads: every detector on every head, each compared with its null."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.instruments.attribution import answer_weights
-from circuitsearch.instruments.detectors import DETECTORS, Detector, Looked, NameMover, inhibition, usable
+from circuitsearch.instruments.detectors import DETECTORS, Detector, Inputs, NameMover, inhibition, usable
 from circuitsearch.instruments.passes import Progress, batches, record, silent, subject
 from circuitsearch.instruments.prompts import drawn_twice, shuffled
 from circuitsearch.instruments.result import Result
@@ -23,7 +23,7 @@ SAID_TWICE = 32  # prompts of random tokens
 
 @dataclass(frozen=True, eq=False)
 class HeadRoles(Result):
-    """Scores of every head for every role that could be looked for.
+    """Scores of every head for every role that could be measured.
 
     Attributes
     ----------
@@ -38,14 +38,14 @@ class HeadRoles(Result):
     highest_null : Tensor
         (R,), the largest null score of any head in any shuffle.
     definitions, null_definitions, papers, units : tuple of str
-        Of each role.
+        For each role.
     least : tuple of float
-        From which excess of the score over the head's null on the role is given, if the score also lies above every null.
+        Least excess of the score over the head's null of a head with the role; its score must also exceed every null.
     left_out : tuple of str
-        Roles that could not be looked for, each with the reason.
+        Roles that could not be measured, each with the reason.
     task : str
     n : int
-        How many of the task's prompts were looked at.
+        How many of the task's prompts were used.
     """
 
     roles: tuple[str, ...]
@@ -65,7 +65,7 @@ class HeadRoles(Result):
 
     @property
     def given(self) -> Tensor:
-        """Boolean (R, A, H): which head is given which role."""
+        """Boolean (R, A, H): which head has which role."""
         excess = self.scores - self.nulls >= torch.tensor(self.least, dtype=torch.float64)[:, None, None]
         return excess & (self.scores > self.highest_null[:, None, None])
 
@@ -79,7 +79,7 @@ class HeadRoles(Result):
 
     @property
     def by_head(self) -> dict[str, tuple[str, ...]]:
-        """The roles of each head that has any, strongest over its least first: what a circuit's figure may write beside it."""
+        """The roles of each head that has any, first the largest excess relative to ``least``; for labels in figures."""
         over = ((self.scores - self.nulls) / torch.tensor(self.least, dtype=torch.float64)[:, None, None]).flatten(1)
         given = self.given.flatten(1)
         found: dict[str, tuple[str, ...]] = {}
@@ -99,8 +99,8 @@ class HeadRoles(Result):
         for at, role in enumerate(self.roles):
             given = self.given[at].flatten()
             heads = [(head, score) for head, score in self.ranked(role) if given[self.heads.index(head)]]
-            told = ", ".join(f"{head} {score:.2f}" for head, score in heads) or "none"
-            rows.append((role, told, f"{float(self.highest_null[at]):.2f}"))
+            listed = ", ".join(f"{head} {score:.2f}" for head, score in heads) or "none"
+            rows.append((role, listed, f"{float(self.highest_null[at]):.2f}"))
         return ("role", "heads and scores", " highest null"), rows
 
 
@@ -113,22 +113,22 @@ def head_roles(
     seed: int = 0,
     progress: Progress = silent,
 ) -> HeadRoles:
-    """Score every head for every role, and say which stand out from shuffled prompts.
+    """Score every head for every role, and compare the scores with those on shuffled prompts.
 
-    Each role's definition, null and paper stand in the result. Previous-token, duplicate-token and induction heads are looked
-    for in random tokens said twice; copying in the weights; copy suppression where the metric reads; movers and S-inhibition
-    in a task that names the spans IO, S1, S2 and END.
+    The result contains each role's definition, null and paper. Previous-token, duplicate-token and induction heads are
+    measured on repeated random tokens; copying on the weights; copy suppression at the position that the metric reads; movers
+    and S-inhibition on a task that names the spans IO, S1, S2 and END.
 
     Parameters
     ----------
     model
-        A Hugging Face causal language model in evaluation mode, with heads that can be told apart.
+        A Hugging Face causal language model in evaluation mode, with heads that can be separated.
     task : Task, optional
-        Prompts; without it, roles that need one are left out.
+        Prompts; without it, roles that need a task are left out.
     tokenizer
-        For random prompts: special tokens are not drawn, and its own start a prompt.
+        For random prompts: its special tokens are not drawn, and a prompt begins with those that it adds.
     shuffles : int
-        How often prompts are shuffled for the null, 1 or more.
+        Number of shuffled copies of the prompts for the null, 1 or more.
     seed : int
         Of the random prompts and the shuffles.
     progress : callable
@@ -137,21 +137,21 @@ def head_roles(
     Raises
     ------
     InputError
-        If model and task do not fit, the model has no heads, or there is no shuffle.
+        If model and task do not fit, the model has no heads, or ``shuffles`` is below 1.
     """
     if shuffles < 1:
-        raise InputError(f"a null needs at least one shuffle of the prompts, not {shuffles}")
+        raise InputError(f"the null needs at least one shuffle of the prompts, not {shuffles}")
     described = subject(model, task or _any_prompt())
     if not list(described.heads):
-        raise InputError(f"a {described.model.config.model_type!r} model has no heads that can be told apart")
-    looked, nulls = _prompts(model, described, task, tokenizer, shuffles, seed)
-    found = _Found(looked, nulls, shuffles, progress)
+        raise InputError(f"a {described.model.config.model_type!r} model has no heads that can be separated")
+    inputs, nulls = _prompts(model, described, task, tokenizer, shuffles, seed)
+    found = _Found(inputs, nulls, shuffles, progress)
     for detector in usable(task):
         found.measure(detector)
     if task is not None and (movers := found.heads_given(NameMover.name)):
-        steering = inhibition(model, described, task, movers)
-        if steering is not None:
-            found.measure(steering)
+        detector = inhibition(model, described, task, movers)
+        if detector is not None:
+            found.measure(detector)
     return found.result(task)
 
 
@@ -161,21 +161,21 @@ def _any_prompt() -> Task:
 
 def _prompts(
     model: Any, described: Described, task: Task | None, tokenizer: Any, shuffles: int, seed: int
-) -> tuple[Looked, list[Looked]]:
-    """What is looked at, and its shuffled copies."""
+) -> tuple[Inputs, list[Inputs]]:
+    """The inputs of the detectors, and shuffled copies of them."""
     twice, start, half = drawn_twice(described, SAID_TWICE, tokenizer, seed)
     in_place = tuple(torch.arange(len(ids)) for ids in twice.clean)
     difference = None if task is None else _difference(described, task)
     nulls = []
     for each in range(1, shuffles + 1):
-        mixed, went = shuffled(twice, seed + each, keep=start)
+        mixed, positions = shuffled(twice, seed + each, keep=start)
         other = None if task is None else shuffled(task, seed + each, keep=start, last=True)[0]
-        nulls.append(Looked(model, described, mixed, start, half, went, other, difference, seed + each))
-    return Looked(model, described, twice, start, half, in_place, task, difference), nulls
+        nulls.append(Inputs(model, described, mixed, start, half, positions, other, difference, seed + each))
+    return Inputs(model, described, twice, start, half, in_place, task, difference), nulls
 
 
 def _difference(described: Described, task: Task) -> float:
-    """Mean logit difference of the task, in magnitude."""
+    """Magnitude of the mean logit difference on the task."""
     total = 0.0
     for batch in batches(described, task):
         logits = record(described, batch.clean, batch.position).logits
@@ -184,10 +184,10 @@ def _difference(described: Described, task: Task) -> float:
 
 
 class _Found:
-    """Scores as they come in."""
+    """The scores measured so far."""
 
-    def __init__(self, looked: Looked, nulls: Sequence[Looked], shuffles: int, progress: Progress) -> None:
-        self.looked, self.nulls, self.progress = looked, nulls, progress
+    def __init__(self, inputs: Inputs, nulls: Sequence[Inputs], shuffles: int, progress: Progress) -> None:
+        self.inputs, self.nulls, self.progress = inputs, nulls, progress
         self.total = (len(DETECTORS) + 1) * (shuffles + 1)
         self.detectors: list[Detector] = []
         self.scores: list[Tensor] = []
@@ -196,29 +196,29 @@ class _Found:
     def measure(self, detector: Detector) -> None:
         """Score every head, and again on each shuffled copy."""
         self.detectors.append(detector)
-        self.scores.append(detector.score(self.looked))
+        self.scores.append(detector.score(self.inputs))
         self.null.append(torch.stack([detector.score(null) for null in self.nulls]))
         self.progress(len(self.detectors) * (len(self.nulls) + 1), self.total)
 
     @property
     def heads(self) -> tuple[str, ...]:
         """Every head by name."""
-        graph = self.looked.described.graph.base
+        graph = self.inputs.described.graph.base
         return tuple(
-            name for index, _ in self.looked.described.heads for name in graph.writers[graph.parts[index].rows]
+            name for index, _ in self.inputs.described.heads for name in graph.writers[graph.parts[index].rows]
         )
 
     def heads_given(self, role: str) -> list[str]:
-        """The heads that are given a role."""
-        result = self.result(self.looked.task)
+        """The heads that have a role."""
+        result = self.result(self.inputs.task)
         if role not in result.roles:
             return []
         given = result.given[result.roles.index(role)].flatten().tolist()
         return [head for head, has in zip(self.heads, given, strict=True) if has]
 
     def result(self, task: Task | None) -> HeadRoles:
-        """All of it."""
-        described = self.looked.described
+        """The result of all detectors."""
+        described = self.inputs.described
         return HeadRoles(
             roles=tuple(each.name for each in self.detectors),
             heads=self.heads,
@@ -243,5 +243,5 @@ class _Found:
         return (
             missing
             if "S-inhibition" in there
-            else (*missing, "S-inhibition: there is no name mover that anything steers")
+            else (*missing, "S-inhibition: no head is a name mover whose queries depend on other writers")
         )

@@ -1,4 +1,4 @@
-"""The logit lens: what the model would answer if it stopped at a layer."""
+"""The logit lens: the model's prediction if it stopped at a layer."""
 
 from __future__ import annotations
 
@@ -23,31 +23,33 @@ from circuitsearch.task import Task
 
 _WHAT = "a tuned lens, safetensors with weight and bias"
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-Translator = Callable[[int, Tensor], Tensor]  # (layer, stream (..., D)) -> the stream as the unembedding is to read it
+Translator = Callable[
+    [int, Tensor], Tensor
+]  # (layer, stream (..., D)) -> the stream for the final norm and unembedding
 
 
 @dataclass(frozen=True, eq=False)
 class LogitLens(Result):
-    """What the unembedding reads in the stream, layer by layer.
+    """The unembedding applied to the stream, layer by layer.
 
     Attributes
     ----------
     layers : tuple of str
-        L + 1 places: the stream as block 0, 1, ... begins, and ``end``, where the lens is the model itself.
+        L + 1 rows: the stream before block 0, 1, ..., and ``end``, where the lens is the model itself.
     columns : tuple of str
         Positions or spans.
     probability, rank, entropy : Tensor
-        (L + 1, C), averaged over a column's tokens and the prompts: the right answers' probability; how many tokens the
-        best of them has before it, 0 being the most likely; and the entropy of the distribution in nats.
+        (L + 1, C), averaged over a column's tokens and the prompts: the right answers' probability; the rank of the best of
+        them, 0 for the most likely token; and the entropy of the distribution in nats.
     kl : Tensor
-        (L + 1, C), from the model's own distribution at that token to the lens's, in nats.
+        (L + 1, C), KL divergence from the model's own distribution at that token to that of the lens, in nats.
     top : tuple
         (L + 1, C, k) pairs of token and its mean probability, the most likely first.
     tuned : bool
-        Whether a translator stood before the unembedding.
+        Whether a translator was applied.
     task : str
     n : int
-        How many prompts were averaged.
+        Number of prompts.
     """
 
     layers: tuple[str, ...]
@@ -73,12 +75,12 @@ class LogitLens(Result):
 
 @dataclass(frozen=True, eq=False)
 class TunedLens:
-    """Affine translators, one a block: stream + stream @ weight.T + bias (Belrose et al., 2303.08112).
+    """Affine translators, one per block: stream + stream @ weight.T + bias (Belrose et al., 2303.08112).
 
     Attributes
     ----------
     weight : Tensor
-        (L, D, D), for the stream as block 0, 1, ... begins; its end is left as it is.
+        (L, D, D), for the stream before block 0, 1, ...; the final stream is not changed.
     bias : Tensor
         (L, D).
     """
@@ -87,24 +89,24 @@ class TunedLens:
     bias: Tensor
 
     def __call__(self, layer: int, stream: Tensor) -> Tensor:
-        """Translate the stream (..., D) as block ``layer`` begins."""
+        """Translate the stream (..., D) before block ``layer``."""
         if layer >= len(self.weight):
             return stream
         return stream + stream @ self.weight[layer].to(stream).T + self.bias[layer].to(stream)
 
     def save(self, path: str | Path) -> None:
-        """Write it as safetensors, ``weight`` and ``bias``."""
+        """Write ``weight`` and ``bias`` as safetensors."""
         tensors = {"weight": self.weight.contiguous(), "bias": self.bias.contiguous()}
         write_whole(path, lambda part: save_file(tensors, part))
 
     @classmethod
     def load(cls, path: str | Path) -> TunedLens:
-        """Read one.
+        """Read what :meth:`save` wrote.
 
         Raises
         ------
         InputError
-            If the file is none.
+            If the file is not a tuned lens.
         """
         tensors, _ = read_safetensors(path, _WHAT)
         with checking(path, _WHAT):
@@ -128,10 +130,10 @@ def logit_lens(
     top: int = 5,
     tokenizer: Any = None,
 ) -> LogitLens:
-    """Read the clean runs' stream with the model's own final norm and unembedding at every layer.
+    """Apply the model's own final norm and unembedding to the stream at every layer of the clean runs.
 
     nostalgebraist, interpreting GPT: the logit lens, 2020; with a ``translator`` the tuned lens of Belrose et al.,
-    2303.08112. The answer asked for is the task's at every token, although it is due at one alone.
+    2303.08112. At every token the probability is that of the task's answer, although the task reads it at one token only.
 
     Parameters
     ----------
@@ -144,9 +146,9 @@ def logit_lens(
     translator : callable, optional
         (layer, stream (..., D)) -> (..., D), before the final norm: a :class:`TunedLens`.
     top : int
-        How many tokens are named in each cell.
+        Number of the most likely tokens in each cell.
     tokenizer
-        For tokens as text.
+        To write tokens as text.
 
     Raises
     ------
@@ -173,12 +175,12 @@ def _check(translator: Translator | None, described: Described) -> None:
     expected = (described.graph.n_layers, described.d_model, described.d_model)
     if isinstance(translator, TunedLens) and tuple(translator.weight.shape) != expected:
         raise InputError(
-            f"the tuned lens is of shape {list(translator.weight.shape)}, and this model's would be {list(expected)}"
+            f"the tuned lens has the shape {list(translator.weight.shape)}, and this model needs {list(expected)}"
         )
 
 
 def _read(described: Described, columns: Columns, batch: Batch, translator: Translator | None):
-    """Of each layer the numbers (B, C, 4), and the summed distribution over tokens (C, vocabulary)."""
+    """For each layer the numbers (B, C, 4), and the summed distribution over tokens (C, vocabulary)."""
     run = record(described, batch.clean, batch.position)
     components = Components(described, batch.clean, None)
     own = _distribution(components, run.streams[-1])
@@ -196,7 +198,7 @@ def _translated(translator: Translator | None, layer: int, stream: Tensor) -> Te
 
 @torch.no_grad()
 def _distribution(components: Components, stream: Tensor) -> Tensor:
-    """Log probabilities (B, T, vocabulary) that the model's last steps read in a stream (B, T, D)."""
+    """Log probabilities (B, T, vocabulary) from a stream (B, T, D), by the model's final norm and unembedding."""
     logits = components.unembed(stream.flatten(0, 1))
     wide = torch.promote_types(logits.dtype, torch.float32)
     return logits.to(wide).log_softmax(-1).unflatten(0, stream.shape[:2])

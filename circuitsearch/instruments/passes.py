@@ -1,7 +1,7 @@
-"""What all instruments share: a verified model, its task in batches, one recorded pass, and the pass with activations swapped.
+"""Shared by all instruments: a verified model, its task in batches, a recorded pass, and a pass with patched activations.
 
-Legend of shapes: B prompts, C copies of them, R = C * B rows, T positions, S positions seen, D stream width, H heads, G heads
-of keys or values, K head width, L blocks.
+Legend of shapes: B prompts, C copies of them, R = C * B rows, T query positions, S key positions, D stream width, H heads,
+G key-value heads, K head width, L blocks.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from circuitsearch.models.parts import Heads
 from circuitsearch.names import PORTS
 from circuitsearch.task import Task
 
-DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, beside the model itself
+DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, without the model itself
 
 
 def subject(model: Any, task: Task) -> Described:
-    """The model with its parts named, verified with its task; an experiment's model is verified already.
+    """The described model, verified with its task; an experiment's model is verified already.
 
-    Attention whose heads are not separate is read as a mixer.
+    Attention whose heads cannot be separated is read as a mixer.
     """
     nodes = Granularity(merged_heads=True)
     if not isinstance(model, Experiment):
@@ -43,7 +43,7 @@ def subject(model: Any, task: Task) -> Described:
 
 
 def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY) -> int:
-    """How many prompts of a length one pass may hold: everything that is recorded of them fits into the memory."""
+    """How many prompts of a length one pass may have so that its recorded activations fit into the memory."""
     widths = sum(4 if isinstance(part, Heads) else 2 for part in described.parts) + 8
     attention = sum(part.n_heads for _, part in described.heads) * length  # patterns
     each = length * (widths * described.d_model + attention) + 3 * described.model.config.vocab_size
@@ -51,21 +51,21 @@ def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY
 
 
 def batches(described: Described, task: Task) -> Iterator[Batch]:
-    """The task's prompts, whole, in batches of one length."""
+    """The task's prompts in batches of one length, from position 0."""
     for batch in task.batches(rows_at_once(described, task.max_length), share_prefix=False):
         yield batch.to(described.device)
 
 
 class StreamTaps(Taps):
-    """Taps that also read and change the residual stream itself, where a block begins."""
+    """Taps that also read and change the residual stream at the input of each block."""
 
     def block(self, layer: int, stream: Tensor) -> Tensor | None:
-        """The stream (B, T, D) as it enters a block, branch and all."""
+        """Called with the stream (B, T, D) at the input of a block; a returned tensor replaces it."""
 
 
 @torch.no_grad()
 def run_tapped(described: Described, ids: Tensor, position: Tensor, taps: StreamTaps) -> Tensor:
-    """Run ``ids`` (B, T) through the engine's hooked pass; logits (B, vocabulary) at ``position`` (B,)."""
+    """Run ``ids`` (B, T) with taps; logits (B, vocabulary) at ``position`` (B,)."""
     with ExitStack() as hooks:
         for layer, block in enumerate(described.blocks):
             hooks.callback(tap_before(block, partial(taps.block, layer)).remove)
@@ -77,29 +77,29 @@ def run_tapped(described: Described, ids: Tensor, position: Tensor, taps: Stream
 
 @dataclass
 class Recording(StreamTaps):
-    """Keep what a pass computes.
+    """The activations of a pass.
 
     Attributes
     ----------
     start : Tensor
-        (B, T, D), what ``embed`` writes: not in every family what enters the first block.
+        (B, T, D), what ``embed`` writes; in some families this is not the input of the first block.
     streams : list
-        L + 1 tensors (B, T, D): as each block begins, and the end.
-    gives : dict
-        Of each part what it gives: heads' ready values (B, T, H, K), else what it adds to the stream (B, T, D).
+        L + 1 tensors (B, T, D): the input of each block, and the final stream.
+    outputs : dict
+        For each part its output: scaled head values (B, T, H, K), or what it adds to the stream (B, T, D).
     values : dict
-        Of each attention its heads' values (B, T, H, K), as the attention left them.
+        For each attention its heads' values (B, T, H, K), before the output projection.
     ports : dict
-        Of each attention and port ``q``, ``k`` or ``v`` its heads (B, T, G, K).
+        For each attention and port ``q``, ``k`` or ``v`` its heads (B, T, G, K).
     patterns : dict
-        Of each attention (B, H, T, S), where they were asked for.
+        For each attention (B, H, T, S), if patterns are recorded.
     """
 
     described: Described
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
     start: Tensor = field(default_factory=lambda: torch.empty(0))
     streams: list[Tensor] = field(default_factory=list)
-    gives: dict[int, Tensor] = field(default_factory=dict)
+    outputs: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
     ports: dict[tuple[int, str], Tensor] = field(default_factory=dict)
     patterns: dict[int, Tensor] = field(default_factory=dict)
@@ -122,30 +122,32 @@ class Recording(StreamTaps):
         self.values[index] = values
 
     def part_output(self, index: int, value: Tensor) -> None:
-        self.gives[index] = value.clone()
+        self.outputs[index] = value.clone()
 
     def read_values(self, index: int) -> Tensor:
-        """The values (B, T, G, K) that an attention's patterns weigh."""
+        """The values (B, T, G, K) that an attention's patterns multiply."""
         return clipped(self.described, self.ports[index, "v"])
 
     def write(self, index: int) -> Tensor:
-        """What a part adds to the stream (B, T, D), biases and all."""
-        return self.described.parts[index].write(self.gives[index])
+        """What a part adds to the stream (B, T, D), with its biases."""
+        return self.described.parts[index].write(self.outputs[index])
 
 
 def record(described: Described, ids: Tensor, position: Tensor | None = None, *, patterns: bool = False) -> Recording:
-    """Run ``ids`` (B, T) and keep everything; logits are read at ``position`` (B,), by default the last one."""
+    """Run ``ids`` (B, T) and record all activations; logits are read at ``position`` (B,), by default the last one."""
     kept = Recording(described)
     last = torch.full((len(ids),), ids.shape[1] - 1, device=ids.device) if position is None else position
     with watched(described, kept.patterns) if patterns else ExitStack():
         kept.logits = run_tapped(described, ids, last, kept)
     if len(kept.streams) != len(described.blocks) + 1:
-        raise InputError("the stream of this model was not seen at every block: it cannot be looked into")
+        raise InputError(
+            "hooks did not see the residual stream of this model at every block: instruments cannot read it"
+        )
     return kept
 
 
 def heads_of(described: Described, index: int) -> Heads:
-    """An attention, by its place among the parts."""
+    """An attention, by its part index."""
     part = described.parts[index]
     assert isinstance(part, Heads)
     return part
@@ -153,10 +155,10 @@ def heads_of(described: Described, index: int) -> Heads:
 
 @contextmanager
 def watched(described: Described, patterns: dict[int, Tensor]) -> Iterator[None]:
-    """Let the model attend by its own plain ("eager") code, which knows its patterns, and fill in ``patterns`` (B, H, T, S).
+    """Use the model's "eager" attention, which returns patterns, for the ``with`` block, and record ``patterns`` (B, H, T, S).
 
-    The model's setting is restored afterwards. A column that is no token, an attention sink, is left out, so the rows
-    of such a model add up to less than 1.
+    The model's setting is restored afterwards. An attention sink, a column that is no token, is left out, so the rows
+    of such a model sum to less than 1.
     """
     config = described.model.config
     own = config._attn_implementation
@@ -182,7 +184,7 @@ def _tensors(output: Any) -> list[Tensor]:
 
 @contextmanager
 def _asked_for_attentions(base: Any) -> Iterator[None]:
-    """Have a base model called with ``output_attentions``, which some families need to keep a pattern at all."""
+    """Call the base model with ``output_attentions``, without which some families do not return patterns."""
 
     def ask(_: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         return args, {**kwargs, "output_attentions": True}
@@ -195,18 +197,18 @@ def _asked_for_attentions(base: Any) -> Iterator[None]:
 
 
 def patterns_of(recording: Recording, index: int) -> Tensor:
-    """The patterns (B, H, T, S) of an attention, checked: pattern times value is what the heads give.
+    """The patterns (B, H, T, S) of an attention, checked: pattern times value is the output of the heads.
 
-    Where a sink scales what a head gives afterwards (Granite's sliding windows), its rows are scaled likewise.
+    If a sink scales a head's output afterwards (Granite's sliding windows), its rows are scaled in the same way.
 
     Raises
     ------
     InputError
-        If it is not, or the model's code hands no pattern out.
+        If the check fails, or the model's code returns no pattern.
     """
     layer = recording.described.graph.base.parts[index].layer
     if index not in recording.patterns:
-        raise InputError(f"the attention of block {layer} hands out no pattern: it cannot be shown")
+        raise InputError(f"the attention of block {layer} returns no pattern: its patterns cannot be shown or patched")
     pattern, values = recording.patterns[index], recording.values[index]
     mixed = mix(pattern, recording.read_values(index))
     if not _close(mixed, values):
@@ -216,49 +218,49 @@ def patterns_of(recording: Recording, index: int) -> Tensor:
         mixed, pattern = mixed * scale, pattern * scale.transpose(1, 2)
     if not _close(mixed, values):
         raise InputError(
-            f"the heads of block {layer} do more to a value than weigh it by the pattern (they differ by"
+            f"the heads of block {layer} do more to values than multiply them by the pattern (they differ by"
             f" {float((mixed - values).abs().max()):.1e} of {float(values.abs().max()):.1e}): patterns cannot be patched,"
-            " nor a write traced to the token it comes from"
+            " and outputs of heads cannot be attributed to tokens"
         )
     return pattern
 
 
 def _close(mixed: Tensor, values: Tensor) -> bool:
-    """Whether two tensors differ by rounding alone; softmaxes are often of float32."""
+    """Whether two tensors differ by rounding only; softmaxes are often computed in float32."""
     rounding = max(torch.finfo(mixed.dtype).eps, torch.finfo(torch.float32).eps)
     return float((mixed - values).abs().max()) <= 1e3 * rounding * max(float(values.abs().max()), 1e-6)
 
 
 def clipped(described: Described, values: Tensor) -> Tensor:
-    """Values as projected, after the clipping that some families (MPT, DBRX, OLMo) do between projection and attention."""
+    """Projected values after the clipping that some families (MPT, DBRX, OLMo) apply before attention."""
     config = described.model.config
     clip = getattr(config, "clip_qkv", None) or getattr(getattr(config, "attn_config", None), "clip_qkv", None)
     return values.clamp(-clip, clip) if clip else values
 
 
 def mix(pattern: Tensor, values: Tensor) -> Tensor:
-    """Values (B, S, G, K) weighed by patterns (B, H, T, S): (B, T, H, K)."""
+    """Values (B, S, G, K) multiplied by patterns (B, H, T, S): (B, T, H, K)."""
     shared = pattern.shape[1] // values.shape[2]
     return torch.einsum("bhts,bshk->bthk", pattern.to(values.dtype), values.repeat_interleave(shared, 2))
 
 
-# ---- swapping
+# ---- patching
 
-Sources = dict[int, Tensor]  # by place, what takes the place of what is there: (B, T, ...)
+Sources = dict[int, Tensor]  # by block or part index, the activations of the other run: (B, T, ...)
 
 
 @dataclass
 class Swap(StreamTaps):
-    """Put another run's activations in place of this one's, each copy of the batch at places of its own.
+    """Patch another run's activations into this run, in each copy of the batch at different positions or heads.
 
     Attributes
     ----------
     sources : dict
         By block or part, the other run's activations (B, T, ...).
     inside : Tensor
-        Boolean, broadcast to (C, B, T, ...): where each copy takes the other run's.
+        Boolean, broadcast to (C, B, T, ...): where each copy is patched.
     noise : Tensor, optional
-        (B, T, D), added to the stream as it enters the first block, before anything is swapped.
+        (B, T, D), added to the stream at the input of the first block, before anything is patched.
     """
 
     described: Described
@@ -267,7 +269,7 @@ class Swap(StreamTaps):
     noise: Tensor | None = None
 
     def swapped(self, index: int, value: Tensor) -> Tensor | None:
-        """``value`` (R, T, ...) with the other run's activations in it."""
+        """``value`` (R, T, ...) patched with the other run's activations."""
         if index not in self.sources:
             return None
         copies = self.inside.shape[0]
@@ -281,7 +283,7 @@ class Swap(StreamTaps):
 
 
 class SwapStream(Swap):
-    """The residual stream; the place after the last block is its end."""
+    """Patch the residual stream; the index after the last block is the final stream."""
 
     def block(self, layer: int, stream: Tensor) -> Tensor | None:
         noised = super().block(layer, stream)
@@ -293,7 +295,7 @@ class SwapStream(Swap):
 
 
 class SwapGiven(Swap):
-    """What parts give: all heads' values, or what any other part adds."""
+    """Patch outputs of parts: head values, or what any other part adds."""
 
     def part_output(self, index: int, value: Tensor) -> Tensor | None:
         return self.swapped(index, value)
@@ -301,7 +303,7 @@ class SwapGiven(Swap):
 
 @dataclass
 class SwapPort(Swap):
-    """Queries, keys or values, as their projections give them."""
+    """Patch queries, keys or values, the outputs of their projections."""
 
     port: str = PORTS[0]
 
@@ -315,7 +317,7 @@ class SwapPort(Swap):
 
 @dataclass
 class SwapPattern(Swap):
-    """Where heads look: the other run's pattern weighs this run's values. Sources are patterns as (B, T, H, S)."""
+    """Patch attention patterns: the other run's pattern multiplies this run's values. Sources are patterns (B, T, H, S)."""
 
     values: dict[int, Tensor] = field(default_factory=dict)
 
@@ -334,7 +336,7 @@ class SwapPattern(Swap):
 
 
 def repeated(batch: Batch, copies: int) -> Batch:
-    """The batch so many times over, its spans too."""
+    """``copies`` copies of the batch and its spans."""
     return batch if copies == 1 else batch.repeat(copies)
 
 
@@ -342,4 +344,4 @@ Progress = Callable[[int, int], None]  # (passes done, passes in all)
 
 
 def silent(done: int, total: int) -> None:
-    """Say nothing of the progress."""
+    """Ignore progress."""

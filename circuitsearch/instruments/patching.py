@@ -1,4 +1,4 @@
-"""Activation patching: another run's activations put in place of this one's, place by place."""
+"""Activation patching: another run's activations replace those of this run, one position or head at a time."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from circuitsearch.task import Task
 
 @dataclass(frozen=True)
 class Site:
-    """Where activations are swapped: rows are blocks or parts, columns are tokens or heads."""
+    """The kind of activation that is patched: rows are blocks or parts, columns are tokens or heads."""
 
     name: ClassVar[str] = ""
     by_head: ClassVar[bool] = False
     patterns: ClassVar[bool] = False
 
     def rows(self, described: Described) -> list[int]:
-        """The places that are swapped one after another."""
+        """Indices of the blocks or parts that are patched, one after another."""
         raise NotImplementedError
 
     def row_names(self, described: Described) -> tuple[str, ...]:
@@ -54,23 +54,23 @@ class Site:
         return tuple(names[index] for index in self.rows(described))
 
     def heads(self, described: Described) -> int:
-        """How many columns a map by head has."""
+        """Number of columns of a map by head."""
         return described.graph.n_heads
 
     def sources(self, run: Recording, rows: Sequence[int]) -> dict[int, Tensor]:
-        """What a recorded run has at some places: (B, T, ...) each."""
-        return {row: run.gives[row] for row in rows}
+        """Activations of a recorded run in some rows: (B, T, ...) each."""
+        return {row: run.outputs[row] for row in rows}
 
     def swap(
         self, described: Described, sources: dict[int, Tensor], inside: Tensor, noise: Tensor | None = None
     ) -> Swap:
-        """The taps that swap: ``inside`` is boolean, (C, B, T) by token or (C, 1, 1, H) by head."""
+        """The taps that patch: ``inside`` is boolean, (C, B, T) by token or (C, 1, 1, H) by head."""
         trailing = next(iter(sources.values())).dim() + 1 - inside.dim()
         return SwapGiven(described, sources, inside[(..., *[None] * trailing)], noise)
 
 
 class Stream(Site):
-    """The residual stream as a block begins, and its end."""
+    """The residual stream at the input of a block, and the final stream."""
 
     name = "stream"
 
@@ -117,7 +117,7 @@ class HeadOut(Site):
 
 
 class Query(HeadOut):
-    """One head's queries, before positions are turned into them."""
+    """One head's queries, before rotary positions are applied."""
 
     name = "q"
 
@@ -134,19 +134,19 @@ class Query(HeadOut):
 
 
 class Key(Query):
-    """One head's keys, or one group's that several heads share."""
+    """One head's keys, or those of one group that several heads share."""
 
     name = "k"
 
 
 class Value(Query):
-    """One head's values, or one group's."""
+    """One head's values, or those of one group that several heads share."""
 
     name = "v"
 
 
 class Pattern(HeadOut):
-    """Where one head looks; what it finds there is this run's."""
+    """One head's attention pattern; the values that it multiplies are those of this run."""
 
     name, patterns = "pattern", True
 
@@ -165,7 +165,7 @@ SITES: dict[str, Site] = {
 
 
 def site_named(name: str) -> Site:
-    """Look a site up by the name that a person typed."""
+    """Look up a site by its name."""
     if name not in SITES:
         raise unknown("site", name, SITES)
     return SITES[name]
@@ -173,22 +173,22 @@ def site_named(name: str) -> Site:
 
 @dataclass(frozen=True, eq=False)
 class Patching(Result):
-    """What swapping each place does to the metric.
+    """How much patching each activation changes the metric.
 
     Attributes
     ----------
     site : str
-        What was swapped.
+        What was patched.
     rows, columns : tuple of str
-        Blocks or parts; tokens, spans, or heads (groups, where heads share keys and values).
+        Blocks or parts; tokens, spans, or heads (groups, if heads share keys and values).
     effects : Tensor
-        (R, C), in the metric's unit, averaged over prompts: how much it falls when the corrupt run's activation comes into the
-        clean run (noising), or how much it rises when the clean one comes into the corrupt run (denoising). Positive where
-        the place supports the behaviour, either way.
+        (R, C), in the metric's unit, averaged over prompts: how much it falls when the corrupt run's activation is patched
+        into the clean run (noising), or how much it rises when the clean one is patched into the corrupt run (denoising).
+        In both cases positive if the activation supports the behaviour.
     per_prompt : Tensor
         (N, R, C).
     clean, corrupt : float
-        The metric's mean on either run.
+        The metric's mean in each run.
     noising : bool
     metric, task : str
     n : int
@@ -212,11 +212,11 @@ class Patching(Result):
         return self.effects / (self.clean - self.corrupt)
 
     def __getitem__(self, place: tuple[str, str]) -> float:
-        """One effect, by its labels: ``found["a2", "0"]``."""
+        """One effect, by its labels: ``patching["a2", "0"]``."""
         row, column = place
-        for given, known in ((row, self.rows), (column, self.columns)):
-            if given not in known:
-                raise unknown("place", given, known)
+        for kind, given, labels in (("row", row, self.rows), ("column", column, self.columns)):
+            if given not in labels:
+                raise unknown(kind, given, labels)
         return float(self.effects[self.rows.index(row), self.columns.index(column)])
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -233,24 +233,24 @@ def activation_patching(
     tokenizer: Any = None,
     progress: Progress = silent,
 ) -> Patching:
-    """Swap the activations of one kind of place, one place at a time, between the clean and the corrupt run.
+    """Patch the activations of one kind, one at a time, from the clean into the corrupt run, or the other way.
 
-    Vig et al. 2004.12265 and Meng et al. 2202.05262 (causal mediation, denoising); Wang et al. 2211.00593 (noising); what
-    sets them apart: Heimersheim & Nanda 2404.15255.
+    Vig et al. 2004.12265 and Meng et al. 2202.05262 (causal mediation, denoising); Wang et al. 2211.00593 (noising); their
+    differences: Heimersheim & Nanda 2404.15255.
 
     Parameters
     ----------
     model
         A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
     task : Task
-        Clean and corrupt prompts, and the metric. One prompt and its counterfactual are a task too: :func:`prompt_pair`.
+        Clean and corrupt prompts, and the metric. :func:`prompt_pair` makes a task of one prompt and its counterfactual.
     site : Site, optional
         ``Stream()`` (the default), ``AttentionOut()``, ``MLPOut()`` by token; ``HeadOut()``, ``Query()``, ``Key()``,
         ``Value()``, ``Pattern()`` by head, at all tokens.
     noising : bool
-        The corrupt activation comes into the clean run; by default the clean one into the corrupt run.
+        Patch the corrupt activation into the clean run; by default the clean one into the corrupt run.
     spans : sequence of str
-        Token spans that are swapped together; by default every position, which needs prompts of one length.
+        Token spans that are patched together; by default every position, which needs prompts of one length.
     tokenizer
         For the columns' labels.
     progress : callable
@@ -259,7 +259,7 @@ def activation_patching(
     Raises
     ------
     InputError
-        If model, task and spans do not fit, or the model has nothing of the kind.
+        If model, task and spans do not fit, or the model has no such activation.
     """
     site = site or Stream()
     described = subject(model, task)
@@ -288,7 +288,7 @@ def activation_patching(
 
 @dataclass(frozen=True)
 class _Sweep:
-    """All places of one site, a batch at a time."""
+    """All activations of one site, batch by batch."""
 
     described: Described
     task: Task
@@ -312,7 +312,7 @@ class _Sweep:
         return torch.cat([torch.stack(ends), *effects]).T
 
     def _copies(self, batch: Batch) -> Iterator[Tensor]:
-        """Where each copy of the batch is swapped, as many copies as fit into one pass: (C, B, T) or (C, 1, 1, H)."""
+        """Where each copy of the batch is patched, as many copies as fit into one pass: (C, B, T) or (C, 1, 1, H)."""
         count = self.site.heads(self.described) if self.columns is None else len(self.columns)
         each = torch.arange(count, device=batch.clean.device)
         if self.columns is None:
@@ -322,7 +322,7 @@ class _Sweep:
         return iter(inside.split(max(1, rows_at_once(self.described, batch.clean.shape[1]) // len(batch))))
 
     def _metric(self, batch: Batch, ids: Tensor, sources: dict[int, Tensor], inside: Tensor) -> Tensor:
-        """The metric (C, B) of the copies whose places are ``inside`` swapped."""
+        """The metric (C, B) of the copies, each patched where ``inside`` is true."""
         copies = len(inside)
         taps = self.site.swap(self.described, sources, inside)
         logits = run_tapped(self.described, ids.repeat(copies, 1), batch.position.repeat(copies), taps)

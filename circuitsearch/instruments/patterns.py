@@ -1,4 +1,4 @@
-"""Where heads look: attention patterns over the tokens."""
+"""Attention patterns of heads over the tokens."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Attention(Result):
     heads : tuple of str
         Names, ``a1.h2``.
     patterns : Tensor
-        (H, T, T), how much the token of each row looks at the token of each column; rows add up to 1 (to less where the
-        model has an attention sink).
+        (H, T, T), attention from the token of each row to the token of each column; rows sum to 1 (to less if the model
+        has an attention sink).
     tokens : tuple of str
-        Labels: a token where all prompts have the same there, else its position.
+        Labels of positions: the token if it is the same in all prompts, else the position.
     task : str
     n : int
-        How many prompts were averaged.
+        Number of prompts.
     """
 
     heads: tuple[str, ...]
@@ -48,10 +48,10 @@ class Attention(Result):
         return self.patterns[self.heads.index(head)]
 
     def stripe(self, back: int) -> Tensor:
-        """Mean attention from each token to the one ``back`` places before it: (H,).
+        """Mean attention from each token to the one ``back`` positions before it: (H,).
 
-        In prompts that say n random tokens twice an induction head's stripe lies n - 1 places back, a previous-token head's
-        1, a duplicate-token head's n.
+        On n random tokens, repeated once, the stripe of an induction head is at n - 1, that of a previous-token head at 1,
+        and that of a duplicate-token head at n.
         """
         return self.patterns.diagonal(-back, 1, 2).mean(-1)
 
@@ -62,13 +62,13 @@ class Attention(Result):
             (head, self.tokens[int(place)], f"{float(most):.3f}")
             for head, place, most in zip(self.heads, at, value, strict=True)
         ]
-        return ("head", "looks most, from the last token, to", " attention"), rows
+        return ("head", "the last token attends most to", " attention"), rows
 
 
 def attention(model: Any, task: Task, heads: Sequence[str] = (), *, tokenizer: Any = None) -> Attention:
     """Record the attention patterns of heads on the clean prompts (Vig 1906.05714 shows them as maps).
 
-    The patterns are those of the model's own plain code; its setting is restored afterwards.
+    The patterns are those of the model's own "eager" attention; the model's setting is restored afterwards.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def attention(model: Any, task: Task, heads: Sequence[str] = (), *, tokenizer: A
 
 
 def _chosen(described: Described, heads: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Each head by name, with its part's place and its number in it."""
+    """Each head by name, with its part index and its index in the part."""
     graph = described.graph.base
     there = {
         graph.writers[graph.parts[index].rows.start + head]: (index, head)
@@ -106,7 +106,7 @@ def _chosen(described: Described, heads: Sequence[str]) -> list[tuple[str, int, 
         for head in range(part.n_heads)
     }
     if not there:
-        raise InputError(f"a {described.model.config.model_type!r} model has no heads that can be told apart")
+        raise InputError(f"a {described.model.config.model_type!r} model has no heads that can be separated")
     names = [graph.writers[graph.find_writer(head)] for head in heads] or list(there)
     for name in names:
         if name not in there:

@@ -1,4 +1,4 @@
-"""Prompts that instruments need beside a task's: one pair by hand, random tokens said twice, and shuffled ones."""
+"""Prompts for instruments: one pair of prompts as a task, repeated random tokens, and shuffled prompts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from circuitsearch.models.describe import Described, describe
 from circuitsearch.task import Example, Task
 from circuitsearch.text import encode
 
-MOST_REPEATED = 20  # tokens that are said twice
+MOST_REPEATED = 20  # random tokens that are repeated
 
 
 def prompt_pair(
@@ -28,7 +28,7 @@ def prompt_pair(
     tokenizer
         A Hugging Face tokenizer.
     clean, corrupt : str
-        Two prompts of as many tokens.
+        Two prompts with the same number of tokens.
     answer, wrong : str
         Single tokens, with their leading space.
     subject : str
@@ -49,7 +49,7 @@ def prompt_pair(
     """
     at = clean.find(subject)
     if at < 0:
-        raise InputError(f"the subject {subject!r} does not stand in the prompt {clean!r}")
+        raise InputError(f"the subject {subject!r} is not in the prompt {clean!r}")
     spans = {"subject": (at, at + len(subject))} if subject else {}
     task = Task.from_examples(name, [Example(clean, corrupt, (answer,), (wrong,), spans=spans)], tokenizer)
     if subject and "subject" not in task.span_names:
@@ -58,23 +58,23 @@ def prompt_pair(
 
 
 def said_twice(model: Any, n: int, tokenizer: Any = None, *, seed: int = 0) -> Task:
-    """Prompts of random tokens said twice (Olsson et al. 2209.11895): an induction head's stripe stands out in them.
+    """Prompts of random tokens, repeated once (Olsson et al. 2209.11895), on which induction heads have a clear stripe.
 
     Parameters
     ----------
     model
-        A Hugging Face causal language model: its vocabulary and positions set the prompts' size.
+        A Hugging Face causal language model: its vocabulary and number of positions limit the prompts' length.
     n : int
         How many prompts, 1 or more.
     tokenizer
-        Its special tokens are not drawn, and what it puts before a prompt is put there.
+        Its special tokens are not drawn, and the tokens that it puts before a prompt are added.
     seed : int
-        Of the draw.
+        Of the random draw.
 
     Raises
     ------
     InputError
-        If the vocabulary or the positions are too few, or no prompt is asked for.
+        If the model has too small a vocabulary or too few positions, or ``n`` is below 1.
     """
     if n < 1:
         raise InputError(f"there must be at least one prompt, not {n}")
@@ -82,43 +82,43 @@ def said_twice(model: Any, n: int, tokenizer: Any = None, *, seed: int = 0) -> T
 
 
 def drawn_twice(described: Described, n: int, tokenizer: Any = None, seed: int = 0) -> tuple[Task, int, int]:
-    """Prompts of random tokens said twice; with how many tokens stand before them, and how many are said twice."""
+    """Prompts of repeated random tokens; the number of tokens before them, and the number of tokens repeated."""
     start = [] if tokenizer is None else encode(tokenizer, "")
     special = set() if tokenizer is None else set(tokenizer.all_special_ids)
     size = min(described.model.config.vocab_size, 10**9 if tokenizer is None else len(tokenizer))
     pool = torch.tensor([token for token in range(size) if token not in special])
-    room = described.n_positions or 2 * MOST_REPEATED + len(start)
-    half = min(MOST_REPEATED, len(pool), (room - len(start)) // 2)
+    longest = described.n_positions or 2 * MOST_REPEATED + len(start)
+    half = min(MOST_REPEATED, len(pool), (longest - len(start)) // 2)
     if half < 3:
-        raise InputError("this model's vocabulary or positions are too few for three random tokens said twice")
+        raise InputError("this model has too small a vocabulary or too few positions for three repeated random tokens")
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([pool[torch.randperm(len(pool), generator=generator)[:half]] for _ in range(n)])
     ids = torch.cat([torch.tensor(start, dtype=torch.long).expand(n, -1), drawn, drawn], 1)
-    moved = torch.cat([ids[:, : len(start)], drawn.roll(1, 1), drawn], 1)  # the last token's successor is another one
+    moved = torch.cat([ids[:, : len(start)], drawn.roll(1, 1), drawn], 1)  # another token follows the last one's copy
     name = f"{half} random tokens said twice"
     task = Task.from_ids(
         ids, moved, drawn[:, 0], drawn[:, 1], name=name, metric=logit_diff
-    )  # the first token comes again
+    )  # the first random token comes again
     return task, len(start), half
 
 
 def shuffled(task: Task, seed: int, keep: int = 0, last: bool = False) -> tuple[Task, tuple[Tensor, ...]]:
-    """The task with each prompt's tokens in another order, and where each token went: N tensors (T,).
+    """The task with each prompt's tokens in another order, and the new position of each token: N tensors (T,).
 
-    Clean and corrupt prompts are shuffled alike; the first ``keep`` tokens stay, and the ``last``, if asked. Spans and
-    answers stay as they are: they now mark tokens that chance has put there.
+    Clean and corrupt prompts are shuffled in the same way; the first ``keep`` tokens do not move, nor does the last one if
+    ``last`` is true. Spans and answers are unchanged, so they now mark random tokens.
     """
     generator = torch.Generator().manual_seed(seed)
-    went = tuple(_order(len(ids), keep, last, generator) for ids in task.clean)
+    positions = tuple(_order(len(ids), keep, last, generator) for ids in task.clean)
     columns = [
-        tuple(torch.empty_like(ids).scatter_(0, to, ids) for ids, to in zip(column, went, strict=True))
+        tuple(torch.empty_like(ids).scatter_(0, to, ids) for ids, to in zip(column, positions, strict=True))
         for column in (task.clean, task.corrupt)
     ]
-    return replace(task, clean=columns[0], corrupt=columns[1], name=f"{task.name}, shuffled"), went
+    return replace(task, clean=columns[0], corrupt=columns[1], name=f"{task.name}, shuffled"), positions
 
 
 def _order(length: int, keep: int, last: bool, generator: torch.Generator) -> Tensor:
-    """Where each of ``length`` tokens goes."""
+    """The new position of each of ``length`` tokens."""
     order, end = torch.arange(length), length - int(last)
     order[keep:end] = keep + torch.randperm(end - keep, generator=generator)
     return order

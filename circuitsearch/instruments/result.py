@@ -1,4 +1,4 @@
-"""What every instrument gives back: numbers that can be saved, printed and drawn."""
+"""The base of the instruments' results: numbers that can be saved, printed and drawn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from circuitsearch.files import plain, to_json, write_bytes
 
 
 class Result:
-    """A frozen dataclass of numbers; each instrument's own fields say what they are."""
+    """A frozen dataclass of numbers; each instrument documents its own fields."""
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers, as JSON has them: tensors as nested lists, what is not a number as None."""
+        """All numbers as plain JSON types: tensors as nested lists, NaN as None."""
         return {each.name: plain(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]
 
     def save(self, path: str | Path) -> None:
@@ -30,18 +30,18 @@ class Result:
         write_bytes(path, (to_json(self.to_dict()) + "\n").encode())
 
     def _repr_svg_(self) -> str | None:
-        """The figure, for a notebook."""
+        """The figure for a notebook."""
         return show.as_svg(self)
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """The most telling numbers as a header and rows of text."""
+        """The most important numbers as a header and rows of text."""
         raise NotImplementedError
 
 
 def strongest(
     values: Tensor, rows: tuple[str, ...], columns: tuple[str, ...], count: int = 10
 ) -> list[tuple[str, ...]]:
-    """The cells (R, C) of largest magnitude, as (row, column, value) in text; what is not a number is left out."""
+    """The cells (R, C) of largest magnitude, as (row, column, value) in text; NaN and zero are left out."""
     flat = values.nan_to_num(0.0).flatten()
     order = flat.abs().sort(descending=True, stable=True).indices[:count].tolist()
     width = values.shape[1]

@@ -1,4 +1,4 @@
-"""Causal tracing: the subject is blurred by noise, and clean states are put back place by place."""
+"""Causal tracing: the subject is corrupted by noise, and clean states are restored one at a time."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from circuitsearch.task import Task
 
 FIRST, MIDDLE, LAST = "subject, first", "subject, middle", "subject, last"
 ROLES = ("before", FIRST, MIDDLE, LAST, "next", "further", "last token")
-SIGMAS = 3.0  # the paper's noise, in standard deviations of what stands at the subject
+SIGMAS = 3.0  # the paper's noise, in standard deviations of the stream at the subject
 WINDOW = 10  # the paper's, of 48 blocks
 
 
 @dataclass(frozen=True, eq=False)
 class CausalTrace(Result):
-    """How much of the answer's probability comes back with each state.
+    """How much of the answer's probability is recovered by restoring each state.
 
     Attributes
     ----------
     site : str
         What was restored: ``stream``, ``mlp`` or ``attention``.
     rows, columns : tuple of str
-        Places (the middle of a window); tokens, or what they are to the subject.
+        Blocks (the middle of a window); tokens, or their roles relative to the subject.
     effects : Tensor
-        (R, C), the indirect effect averaged over prompts and noises: probability of the answer with the state restored,
-        less that without; NaN in a column that no prompt has.
+        (R, C), the indirect effect averaged over prompts and noise samples: probability of the answer with the state
+        restored, minus that without; NaN in a column that no prompt has.
     error : Tensor
         (R, C), standard error of that mean over prompts.
     clean, corrupted : float
@@ -54,9 +54,9 @@ class CausalTrace(Result):
     noise : float
         Standard deviation of the noise.
     window : int
-        How many neighbouring blocks' states were restored together.
+        Number of neighbouring blocks whose states were restored together.
     seeds : int
-        How many noises were averaged over.
+        Number of noise samples.
     task : str
     n : int
     """
@@ -76,13 +76,13 @@ class CausalTrace(Result):
 
     @property
     def peak(self) -> tuple[str, str]:
-        """Row and column of the largest effect; with the stream, of those between its beginning and its end."""
-        at = int(self._telling.argmax())
+        """Row and column of the largest effect; for the stream, without its first and last row."""
+        at = int(self._informative.argmax())
         return self.rows[at // len(self.columns)], self.columns[at % len(self.columns)]
 
     @property
-    def _telling(self) -> Tensor:
-        """Effects that are numbers and not given beforehand: all of a stream's beginning, or of its end, is everything."""
+    def _informative(self) -> Tensor:
+        """Effects without NaN, and without the stream's first and last row, where restoring one token can be everything."""
         effects = self.effects.nan_to_num(-torch.inf)
         if self.site == Stream.name:
             effects[[0, -1]] = -torch.inf
@@ -90,7 +90,7 @@ class CausalTrace(Result):
 
     @property
     def at_subjects_last_token(self) -> bool:
-        """Whether the largest effect stands at the subject's last token and is more than two standard errors above nought."""
+        """Whether the largest effect is at the subject's last token, and more than two standard errors above zero."""
         row, column = self.peak
         at = self.rows.index(row), self.columns.index(column)
         return column == LAST and bool(self.effects[at] > 2 * self.error[at].nan_to_num(0.0))
@@ -99,20 +99,20 @@ class CausalTrace(Result):
     def verdict(self) -> str:
         """One sentence: where the trace localises."""
         row, column = self.peak
-        value, fall = float(self._telling.max()), self.clean - self.corrupted
+        value, fall = float(self._informative.max()), self.clean - self.corrupted
         if self.at_subjects_last_token:
             return (
                 f"the causal trace localises at the subject's last token, in {self.site} {row}, where {value:+.3f} of a fall"
-                f" of {fall:.3f} comes back"
+                f" of {fall:.3f} is recovered"
             )
         if LAST not in self.columns:
             return (
                 f"the causal trace is largest at {column!r}, in {self.site} {row}: {value:+.3f} of a fall of {fall:.3f}"
             )
-        there = float(self._telling[:, self.columns.index(LAST)].max())
+        there = float(self._informative[:, self.columns.index(LAST)].max())
         return (
-            f"the causal trace does not localise at the subject's last token, where {there:+.3f} of a fall of {fall:.3f} comes"
-            f" back at most: it is largest at {column!r}, in {self.site} {row}, with {value:+.3f}"
+            f"the causal trace does not localise at the subject's last token, where at most {there:+.3f} of a fall of {fall:.3f}"
+            f" is recovered: it is largest at {column!r}, in {self.site} {row}, with {value:+.3f}"
         )
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -132,11 +132,11 @@ def causal_trace(
     tokenizer: Any = None,
     progress: Progress = silent,
 ) -> CausalTrace:
-    """Trace where a fact comes from (Meng et al., Locating and Editing Factual Associations in GPT, 2202.05262).
+    """Trace where a fact is recalled (Meng et al., Locating and Editing Factual Associations in GPT, 2202.05262).
 
-    Gaussian noise is added to the subject's tokens as they enter the first block; then, in one run a place, the clean run's state
-    is put back there. With the stream two corners say nothing: at the subject's only token before the first block, and
-    at the last token at the end, everything is restored.
+    Gaussian noise is added to the subject's tokens at the input of the first block; then the clean run's states are restored
+    one at a time. For the stream, two cells are trivial: at the only token of a subject before the first block, and at the
+    last token of the final stream, everything is restored.
 
     Parameters
     ----------
@@ -151,12 +151,13 @@ def causal_trace(
     noise : float, optional
         Standard deviation; by default three times that of the stream's entries at the subjects.
     window : int, optional
-        How many neighbouring blocks' states are restored together, for MLPs and attention; by default 10, as in the paper, or a
-        fifth of the blocks where they are fewer than 48 (and one, for the stream).
+        Number of neighbouring blocks whose states are restored together, for MLPs and attention; by default 10, as in the
+        paper, or a fifth of the blocks if there are fewer than 48 (and one for the stream).
     seeds : int
-        How many noises to average over.
+        Number of noise samples to average over.
     by_role : bool
-        Columns are what tokens are to the subject, as in the paper's averages; else positions, for prompts of one length.
+        Columns are roles of tokens relative to the subject, as in the paper's averages; else positions, for prompts of one
+        length.
     tokenizer
         For the labels of positions.
     progress : callable
@@ -165,7 +166,7 @@ def causal_trace(
     Raises
     ------
     InputError
-        If model and task do not fit, the task has no such span, or a number makes no sense.
+        If model and task do not fit, the task has no such span, or a number is out of range.
     """
     site, described = site or Stream(), subject(model, task)
     task.check_spans([subject_span])
@@ -173,9 +174,7 @@ def causal_trace(
         raise InputError(f"causal tracing restores the stream, mlp or attention at a token, not {site.name!r} by head")
     window = window or (1 if isinstance(site, Stream) else max(1, min(WINDOW, round(len(described.blocks) / 5))))
     if seeds < 1 or window < 1 or (noise is not None and not 0 <= noise < torch.inf):
-        raise InputError(
-            f"there must be at least one noise, a window of 1 or more, and noise of 0 or more: {seeds}, {window}, {noise}"
-        )
+        raise InputError(f"seeds and window must be 1 or more, and noise 0 or more, not {seeds}, {window} and {noise}")
     columns = subject_columns(task, subject_span) if by_role else columns_of(task, (), tokenizer)
     deviation = SIGMAS * _deviation(described, task, subject_span) if noise is None else noise
     trace = _Trace(described, site, columns, subject_span, deviation, window, seeds)
@@ -201,14 +200,14 @@ def causal_trace(
 
 
 def _deviation_of(values: Tensor) -> Tensor:
-    """Standard deviation over prompts (N, R, C), of those that are numbers."""
+    """Standard deviation over prompts (N, R, C), without NaN."""
     there = values.isfinite().sum(0)
     squares = (values - values.nanmean(0)).square().nansum(0)
     return (squares / (there - 1).clamp(min=1)).sqrt()
 
 
 def subject_columns(task: Task, span: str) -> Columns:
-    """What each token is to the subject: the first, middle and last of it, the next, those after, the prompt's last."""
+    """Roles of tokens: before the subject, its first, middle and last token, the next, those after, the prompt's last."""
     places = tuple(_roles(len(task.clean[row]), sorted(task.spans[row][span])) for row in range(len(task)))
     used = sorted({int(at) for each in places for at in each.unique()})
     renamed = torch.full((len(ROLES),), -1)
@@ -229,7 +228,7 @@ def _roles(length: int, subject_at: list[int]) -> Tensor:
 
 
 def _deviation(described: Described, task: Task, span: str) -> float:
-    """Standard deviation of the entries of the stream as it enters the first block, at the subjects' tokens."""
+    """Standard deviation of the entries of the stream at the input of the first block, at the subjects' tokens."""
     entries = []
     for batch in batches(described, task):
         run = record(described, batch.clean, batch.position)
@@ -238,7 +237,7 @@ def _deviation(described: Described, task: Task, span: str) -> float:
 
 
 class _Noise(StreamTaps):
-    """Noise at the first block, nothing restored."""
+    """Noise at the input of the first block, nothing restored."""
 
     def __init__(self, noise: Tensor) -> None:
         self._noise = noise
@@ -249,7 +248,7 @@ class _Noise(StreamTaps):
 
 @dataclass(frozen=True)
 class _Trace:
-    """All places of one trace, a batch at a time."""
+    """All states of one trace, batch by batch."""
 
     described: Described
     site: Site
@@ -260,7 +259,7 @@ class _Trace:
     seeds: int
 
     def batch(self, batch: Batch, progress: Progress) -> Tensor:
-        """Probabilities of the clean and the corrupted runs, and all effects: (B, 2 + R * C)."""
+        """Probabilities in the clean and the corrupted run, and all effects: (B, 2 + R * C)."""
         clean = record(self.described, batch.clean, batch.position)
         batch = replace(batch, clean_logits=clean.logits)
         rows = self.site.rows(self.described)
@@ -283,7 +282,7 @@ class _Trace:
         return torch.arange(len(self.columns), device=batch.clean.device)[:, None, None]
 
     def _noise(self, batch: Batch, stream: Tensor, seed: int) -> Tensor:
-        """Noise (B, T, D) at the subject, each prompt's own, whatever batch it stands in."""
+        """Noise (B, T, D) at the subject; a prompt's noise does not depend on its batch."""
         out = torch.zeros_like(stream)
         for place, (row, spans) in enumerate(zip(batch.rows.tolist(), batch.spans, strict=True)):
             at = list(spans[self.span])
@@ -293,12 +292,12 @@ class _Trace:
         return out
 
     def _window(self, sources: dict[int, Tensor], rows: list[int], at: int) -> dict[int, Tensor]:
-        """The states of the blocks around the place ``at``, as many as the window holds."""
+        """The states of the ``window`` blocks around ``at``."""
         first = max(0, at - self.window // 2)
         return {row: sources[row] for row in rows[first : max(first + 1, at - self.window // 2 + self.window)]}
 
     def _restored(self, batch: Batch, noise: Tensor, sources: dict[int, Tensor]) -> Tensor:
-        """The answer's probability where the clean states are back at each column: (C, B)."""
+        """The answer's probability with the clean states restored in each column: (C, B)."""
         inside = self._each(batch) == self.columns.of(batch)
         at_once = max(1, rows_at_once(self.described, batch.clean.shape[1]) // len(batch))
         values = []
