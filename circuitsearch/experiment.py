@@ -324,7 +324,7 @@ def _found_with(like: Found | None, given: Settings) -> Settings:
     if like.setup is not None and "ablation" not in given:
         if not like.setup.ablation.is_whole:
             raise InputError(
-                f"{_named(like)} made with {like.setup.ablation}, which holds prompts: give it again, as"
+                f"{_named(like)} made with {like.setup.ablation}, which contains prompts: give it again, as"
                 " ablation=Mean(reference=...)"
             )
         found["ablation"] = ABLATIONS.rebuild(like.setup.ablation)

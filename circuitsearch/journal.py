@@ -18,8 +18,8 @@ Values = list[list[float]]  # a list of numbers for each prompt
 class Journal:
     """Measurements by key and prompt, each made only once, kept in memory and in a file if there is one.
 
-    Each line of the file is a checksum and a JSON object, written whole and flushed as soon as its numbers are known. A
-    last line that a kill cut short is dropped. JSON keeps every float exactly. Measurements do not depend on
+    Each line of the file is a checksum and a JSON object, written whole and flushed as soon as its numbers are known. An
+    incomplete last line, left by a kill, is dropped. JSON keeps every float exactly. Measurements do not depend on
     batching or memory, so work may continue on another machine.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Run circuits on a whole task: every edge outside the circuit is cut."""
+"""Run circuits on a whole task: every edge outside the circuit is ablated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Evaluator:
     task : Task
         N prompts.
     ablation : Ablation
-        The value that cut edges carry.
+        The value that ablated edges carry.
     memory : int
         Bytes of working memory for one chunk of circuits and prompts.
     """
@@ -103,7 +103,7 @@ class Evaluator:
             The task's metric if none is given.
         near : Tensor, optional
             Boolean (U, V), a circuit that differs little from these. It is run once, and each circuit from the first component
-            that differs. By default the circuits start from the run with every edge cut. Only the time depends on it.
+            that differs. By default the circuits start from the run with every edge ablated. Only the time depends on it.
 
         Returns
         -------

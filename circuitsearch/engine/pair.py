@@ -83,7 +83,7 @@ class Pair:
 
     @cached_property
     def ablated(self) -> Activations:
-        """What cut edges carry."""
+        """What ablated edges carry."""
         return self.fitted(self._corrupt[0])
 
     @cached_property

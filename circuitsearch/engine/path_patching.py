@@ -45,7 +45,7 @@ def patch_paths(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> 
 
 
 class _PathPatching(Replay):
-    """The second run as a replay of the clean run with the receivers' edges cut, and the first run beside it."""
+    """The second run as a replay of the clean run with the receivers' edges ablated, and the first run beside it."""
 
     def __init__(self, reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> None:
         mask = reference.context.graph.mask
@@ -79,7 +79,7 @@ class _PathPatching(Replay):
         self.first_affected = (input_changes & is_computed).nonzero().flatten()  # (C',)
         if len(self.first_affected):
             change = self.first_change[self.first_affected]
-            stream = (change + self.reference.uncut_stream[index]).flatten(0, 1)  # (C' * B, T, D)
+            stream = (change + self.reference.full_stream[index]).flatten(0, 1)  # (C' * B, T, D)
             output = part.run(part.norm(stream))
             self.first_output = output.unflatten(0, (len(self.first_affected), -1))
 
@@ -106,5 +106,5 @@ class _PathPatching(Replay):
         streams = super()._streams(index, columns, some)
         for stream, column in zip(streams, columns, strict=True):
             if self.receivers[column]:
-                torch.add(self.first_change[some], self.reference.uncut_stream[index], out=stream)
+                torch.add(self.first_change[some], self.reference.full_stream[index], out=stream)
         return streams

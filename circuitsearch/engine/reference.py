@@ -52,7 +52,7 @@ class ReplayContext:
     @cached_property
     @torch.no_grad()
     def ablated_stream(self) -> list[Tensor]:
-        """The stream (B, T, D) that each part reads, and the end, when every edge is cut."""
+        """The stream (B, T, D) that each part reads, and the end, when every edge is ablated."""
         ablated = self.pair.ablated
         streams: list[Tensor] = []
         stream, writes = ablated.embed, []
@@ -83,8 +83,8 @@ class ReferenceRun:
         (U', B, T, D): each write minus its ablated value, for the writers that the last mixing part sees.
     trimmed_deltas : Tensor
         (U, B, 1, D): the same for all writers, at the metric's positions.
-    uncut_stream : list
-        The stream (B, T, D) at each part index as if no edge into it were cut: the ablated stream plus all deltas.
+    full_stream : list
+        The stream (B, T, D) at each part index as if no edge into it were ablated: the ablated stream plus all deltas.
     logits : Tensor
         (B, vocabulary) at the metric's positions.
     """
@@ -96,7 +96,7 @@ class ReferenceRun:
     part_outputs: list[Tensor]
     deltas: Tensor
     trimmed_deltas: Tensor
-    uncut_stream: list[Tensor]
+    full_stream: list[Tensor]
     logits: Tensor
 
 
@@ -159,7 +159,7 @@ class _ReferencePass(BlockPass):
         self.projections: dict[int, dict[nn.Module, Tensor]] = {}
         self.expert_inputs: dict[int, Tensor] = {}
         self.part_outputs: list[Tensor] = []
-        self.uncut_stream: list[Tensor] = []
+        self.full_stream: list[Tensor] = []
         self._add_delta(0, embed - self.ablated.embed)
 
     def run(self) -> ReferenceRun:
@@ -174,7 +174,7 @@ class _ReferencePass(BlockPass):
             self.part_outputs,
             self.all_positions,
             self.trimmed,
-            self.uncut_stream,
+            self.full_stream,
             logits,
         )
 
@@ -197,7 +197,7 @@ class _ReferencePass(BlockPass):
 
     def _start_part(self, index: int) -> None:
         self.part_index = index
-        self.uncut_stream.append(self.context.ablated_stream[index] + self.total)
+        self.full_stream.append(self.context.ablated_stream[index] + self.total)
 
     def run_heads(self, index: int, part: Heads) -> None:
         self._start_part(index)

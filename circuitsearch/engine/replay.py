@@ -1,14 +1,14 @@
 """Replay: run many interventions as one joint batch, each from the first component that it changes.
 
 An intervention chooses for every edge what its reader sees: the writer's output in this run (*kept*), the ablated value
-(*cut*), or the writer's output in the reference run (*frozen*). Every activation that an intervention does not change is
+(*ablated*), or the writer's output in the reference run (*frozen*). Every activation that an intervention does not change is
 taken from the reference run. The shared prefix of clean and corrupt prompts is therefore never run again; components below
 the first changed reader, and components whose input does not change, are not run; in an attention only the changed ports
 are projected; and after the last attention only the positions that the metric reads are computed.
 
-A reader's stream is built in the cheaper of two ways: the ablated stream plus the deltas of the kept edges, or the uncut
-stream minus the deltas of the cut edges. If one edge of the full model is cut, no edge above its reader is cut, so the
-second way costs nothing there: it is the residual stream itself.
+A reader's stream is built in the cheaper of two ways: the ablated stream plus the deltas of the kept edges, or the full stream minus
+the deltas of the ablated edges. If one edge of the full model is ablated, no edge above its reader is, so the second way costs
+nothing there: it is the residual stream itself.
 
 A *delta* is a write minus its ablated value. A *change* is an activation minus its value in the reference run.
 
@@ -42,7 +42,7 @@ def replay(reference: ReferenceRun, kept: Tensor, frozen: Tensor | None = None) 
     reference : ReferenceRun
         The run that they start from.
     kept : Tensor
-        Boolean (C, U, V) of the described graph, on the CPU: all other edges are cut.
+        Boolean (C, U, V) of the described graph, on the CPU: all other edges are ablated.
     frozen : Tensor, optional
         Boolean (C, U, V): the kept edges that carry the writer's output in the reference run.
 
@@ -99,7 +99,7 @@ class Replay(BlockPass):
         self.count = len(kept)
         self.carried = kept if frozen is None else kept & ~frozen  # edges that carry the writer's output in this run
         self.changed_readers, self.changed_writers = self._propagate()
-        self.from_uncut, self.stored, self.needs_stream_change = self._plan()
+        self.from_full, self.stored, self.needs_stream_change = self._plan()
         self.stored_index = {writer: index for index, writer in enumerate(self.stored)}
 
     @property
@@ -137,11 +137,11 @@ class Replay(BlockPass):
         Returns
         -------
         Tensor
-            Boolean (V,): readers whose stream is the uncut stream minus deltas, not the ablated stream plus deltas.
+            Boolean (V,): readers whose stream is the full stream minus deltas, not the ablated stream plus deltas.
         list of int
             Writers whose deltas are stored one by one.
         bool
-            Whether any stream is built from the uncut stream.
+            Whether any stream is built from the full stream.
         """
         columns = self.changed_readers.any(0).nonzero().flatten()  # (V',)
         writers = self.changed_writers.any(0)[:, None]  # (U, 1)
@@ -149,10 +149,10 @@ class Replay(BlockPass):
         subtracted = self.graph.mask[:, columns, None] & ~kept
         if self.frozen is not None:
             subtracted |= self.frozen[:, :, columns] & writers[..., None]
-        from_uncut = subtracted.sum((0, 1, 3)) < kept.sum((0, 1, 3))
-        used = torch.where(from_uncut, subtracted.any(-1).any(0), carried.any(-1).any(0)) & writers  # (U, V')
-        of_all = torch.zeros(len(self.graph.readers), dtype=torch.bool).index_copy(0, columns, from_uncut)
-        return of_all, used.any(1).nonzero().flatten().tolist(), bool(from_uncut.any())
+        from_full = subtracted.sum((0, 1, 3)) < kept.sum((0, 1, 3))
+        used = torch.where(from_full, subtracted.any(-1).any(0), carried.any(-1).any(0)) & writers  # (U, V')
+        of_all = torch.zeros(len(self.graph.readers), dtype=torch.bool).index_copy(0, columns, from_full)
+        return of_all, used.any(1).nonzero().flatten().tolist(), bool(from_full.any())
 
     # ---- the run
 
@@ -164,7 +164,7 @@ class Replay(BlockPass):
         self.deltas = self.reference_deltas.new_empty(self.count, early, b, t, d)  # stored ones: (C, L, B, T, D)
         self.affected: dict[int, Tensor] = {}  # by part index, the interventions (C',) that change the part
         self.part_outputs: dict[int, Tensor] = {}  # by part index, its output in these
-        self.stream_change: Tensor | None = None  # the uncut stream minus the reference run's: (C, B, T, D)
+        self.stream_change: Tensor | None = None  # the full stream minus the reference run's: (C, B, T, D)
         self.run_blocks()
         column = len(self.graph.readers) - 1
         logits = self.reference.logits.repeat(self.count, 1, 1)  # (C, B, vocabulary)
@@ -292,7 +292,7 @@ class Replay(BlockPass):
                 self._store(first + head, affected, delta @ weight[head])
 
     def _add_change(self, affected: Tensor, change: Tensor) -> None:
-        """Add a part's change (C', B, T, D) to the change of the uncut stream."""
+        """Add a part's change (C', B, T, D) to the change of the full stream."""
         if self.stream_change is None and len(affected) == self.count:
             self.stream_change = change
             return
@@ -330,7 +330,7 @@ class Replay(BlockPass):
         kept = self.kept[some][:, :seen, columns]
         frozen = torch.zeros_like(kept) if self.frozen is None else self.frozen[some][:, :seen, columns]
         weights = torch.where(
-            self.from_uncut[columns, None], -(~kept | frozen).to(torch.int8), (kept & ~frozen).to(torch.int8)
+            self.from_full[columns, None], -(~kept | frozen).to(torch.int8), (kept & ~frozen).to(torch.int8)
         )
         shared = weights + frozen.to(torch.int8)  # a writer that is not stored has the reference run's delta
         stored = self.stored[:n_stored]
@@ -338,19 +338,19 @@ class Replay(BlockPass):
         return weights[:, stored], shared
 
     def _start_streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
-        """What each reader's stream is built from, the ablated or the uncut stream: (P, C', B, T, D)."""
-        ablated, uncut = self.context.ablated_stream[index], self.reference.uncut_stream[index]
+        """What each reader's stream is built from, the ablated or the full stream: (P, C', B, T, D)."""
+        ablated, full = self.context.ablated_stream[index], self.reference.full_stream[index]
         starts = ablated.new_empty(len(columns), len(some), *ablated.shape)
         change = self.stream_change
         if change is not None and len(some) < self.count:
             change = change[some]
         for start, column in zip(starts, columns, strict=True):
-            if not self.from_uncut[column]:
+            if not self.from_full[column]:
                 start[:] = ablated
             elif change is None:
-                start[:] = uncut
+                start[:] = full
             else:
-                torch.add(change, uncut, out=start)
+                torch.add(change, full, out=start)
         return starts
 
 

@@ -28,7 +28,7 @@ EXIT_PITCH = 2.4
 LOWEST_GAP, HIGHEST_GAP, GAP_PER_SHIFT = 16.0, 44.0, 0.1
 TALLEST, LEAST_GAPS = 580.0, 0.5  # a height that leaves space for the caption on a page; how far gaps may shrink for it
 NODES_SHARE, NODES_SHARE_IN_COLUMNS = 0.82, 0.76  # share of a row's width for nodes; the rest is for lanes
-ROOMIEST = 1.35  # how far apart a wide page may draw what Graphviz placed
+ROOMIEST = 1.35  # by how much a wide page may stretch Graphviz's layout
 COLUMN_GAP, LANES_ROOM = 12.0, 1.6  # between columns; in one, for each of its strands
 CHANNEL_GAP, CHANNEL_PITCH, CORNER = 5.0, 3.0, 4.0  # of arrows: above the nodes, between them, from a node's side
 
@@ -391,7 +391,7 @@ def _corners(
 
 
 def _spread(ends: list[tuple[str, float]]) -> dict[int, float]:
-    """Shift strands that meet at one place apart, in the order in which they come from left to right."""
+    """Spread strands that end at one point, in their order from left to right."""
     groups: dict[str, list[int]] = {}
     for index in sorted(range(len(ends)), key=lambda index: ends[index][1]):
         groups.setdefault(ends[index][0], []).append(index)

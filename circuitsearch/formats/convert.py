@@ -35,7 +35,7 @@ def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles 
 
     Nodes carry their kind, layer, head and role; edges their port, score, sign and ``edge``, their name in this package. Where
     heads share keys and values, an edge into the shared port is written once for each head of the group that the circuit
-    uses. The same circuit gives the same bytes. Characters that a file cannot hold are replaced by U+FFFD. Figures, and
+    uses. The same circuit gives the same bytes. Characters that a format does not allow are replaced by U+FFFD. Figures, and
     also .tex and .dot, are written by :func:`circuitsearch.draw`.
 
     Parameters

@@ -3,12 +3,12 @@
 # their results.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-room=$(mktemp -d)
-trap 'rm -rf "$room"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 for task in ioi induction; do
-    circuitsearch find "$task" --out "$room/$task"
-    circuitsearch draw "$room/$task" --out "$here/$task-pico.svg"
-    circuitsearch draw "$room/$task" --theme dark --out "$here/$task-pico-dark.svg"
+    circuitsearch find "$task" --out "$work/$task"
+    circuitsearch draw "$work/$task" --out "$here/$task-pico.svg"
+    circuitsearch draw "$work/$task" --theme dark --out "$here/$task-pico-dark.svg"
 done
 python "$here/gallery.py" "$here"
 python "$here/plots.py" "$here"

@@ -91,7 +91,7 @@ def escaped(text: str) -> str:
 
 
 def json_in_html(data: Any) -> str:
-    r"""JSON that can stand in a script element: no text in it ends the element or opens a comment.
+    r"""JSON for a script element: no text in it ends the element or opens a comment.
 
     Examples
     --------
