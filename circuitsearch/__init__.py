@@ -4,7 +4,7 @@
 >>> cs.EAPIG(steps=5)
 EAPIG(steps=5)
 
-Names are imported when they are first used, so that ``import circuitsearch`` and the command line's help stay quick.
+Names are imported when they are first used, so that ``import circuitsearch`` and the command line's help are fast.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from circuitsearch.errors import InputError, unknown
 
 
 def device_named(name: str) -> str:
-    """Choose the device: ``auto`` is CUDA where there is one, else MPS where that is, else the CPU.
+    """Choose the device: ``auto`` is CUDA if available, else MPS if available, else the CPU.
 
     Raises
     ------
     InputError
-        If the device is unknown or not there.
+        If the device is unknown or not available.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -22,5 +22,5 @@ def device_named(name: str) -> str:
     if kind not in there or not (number == "" or number.isdecimal()):
         raise unknown("device", name, ["auto", *there])
     if not there[kind]:
-        raise InputError(f"there is no {kind} device here: use --device cpu, or auto")
+        raise InputError(f"no {kind} device is available: use --device cpu, or auto")
     return name

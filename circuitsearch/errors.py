@@ -1,4 +1,4 @@
-"""The one exception for input that a person can put right."""
+"""The exception for wrong input."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 LONGEST = 300  # characters of a message
 _LONGEST_NAME = 60  # characters of a value inside a message
-_COMPARED = 100_000  # letters of known names that a misspelt one is compared with, at most
+_COMPARED = 100_000  # largest number of letters of known names that are compared with a misspelt one
 
 
 class InputError(ValueError):
-    """What was given cannot be used: one sentence says what is wrong, where, and what to do.
+    """Wrong input: one sentence says what is wrong, where, and what to do.
 
     The command line prints the sentence and exits with code 2; from Python it is a ``ValueError``. It is one line of at most
-    300 characters: of a longer one the middle is left out, which names what is wrong less exactly, but keeps what to do.
+    300 characters: of a longer one the middle is left out, so that what to do is kept.
     """
 
     def __init__(self, sentence: str) -> None:
@@ -23,7 +23,7 @@ class InputError(ValueError):
 
 
 def shortened(text: object, longest: int = _LONGEST_NAME) -> str:
-    """Leave out the middle of a text that is too long for a message.
+    """Remove the middle of a text that is too long for a message.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def shortened(text: object, longest: int = _LONGEST_NAME) -> str:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: Python's, an accelerator's, or that of torch's allocator on the CPU."""
+    """Whether an error means that memory ran out: Python's, an accelerator's, or that of torch's allocator on the CPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
@@ -49,7 +49,7 @@ _NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "out of memory")
 
 @contextmanager
 def memory_named(memory: int) -> Iterator[None]:
-    """Say of running out of memory, in a ``with`` block, which budget to try in place of ``memory`` bytes.
+    """Turn running out of memory, in a ``with`` block, into an InputError that says which ``memory`` to try.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def memory_named(memory: int) -> Iterator[None]:
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
-    """Build the error for a name that is not known, with the nearest ones.
+    """The error for an unknown name, with the nearest known ones.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """Ask whether one of the most similar names was meant; an empty text if none is similar.
+    """A question whether one of the most similar names was meant; an empty text if none is similar.
 
     Examples
     --------

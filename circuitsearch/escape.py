@@ -1,4 +1,4 @@
-"""Text that any file format can hold."""
+"""Text that is valid in any file format."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _TURNS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0
 
 
 def plain_text(text: str) -> str:
-    """Text with single spaces, and without what XML cannot hold: control characters, lone surrogates, non-characters.
+    """Text with single spaces, and without characters that XML does not allow: control characters, lone surrogates, non-characters.
 
-    Marks that turn the direction of writing are left out: they could turn the text around them.
+    Marks of the direction of writing are removed: they could reverse the text around them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The verb load(): read a model, then verify that it is read correctly."""
+"""``load``: read a model, then verify that it is read correctly."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def load(
     device: str | torch.device | None = None,
     device_map: str | dict[str, Any] | None = None,
 ) -> tuple[Any, Any]:
-    """Load a causal language model and its tokenizer, ready to be explained.
+    """Load a causal language model and its tokenizer, and verify that the model is described correctly.
 
     Parameters
     ----------
     name
         ``"pico"``, the bundled model; a folder that ``save_pretrained`` wrote; or a name on the Hugging Face hub.
-        Only safetensors are read, and no code of the model's own is run.
+        Only safetensors are read, and no code from the model's folder is run.
     dtype
-        Of the weights: ``"float32"``, ``"float64"``, ``"bfloat16"``, ``"float16"`` or a ``torch.dtype``; by default
-        the one they are stored in.
+        Dtype of the weights: ``"float32"``, ``"float64"``, ``"bfloat16"``, ``"float16"`` or a ``torch.dtype``; by default
+        the one in which they are stored.
     device
         Where to put the model; by default the CPU.
     device_map
-        Where to put its parts, in place of ``device``, as ``from_pretrained`` takes it: ``"auto"``, or a dictionary. What
-        does not fit the accelerator stays on the CPU or on disk and is brought when it runs. Needs the package
-        accelerate (``pip install 'circuitsearch[device-map]'``).
+        Where to put its parts, instead of ``device``, as for ``from_pretrained``: ``"auto"``, or a dictionary. Parts that do
+        not fit the accelerator stay on the CPU or on disk, and are moved when they run. Needs the package accelerate
+        (``pip install 'circuitsearch[device-map]'``).
 
     Returns
     -------
@@ -47,8 +47,8 @@ def load(
     Raises
     ------
     InputError
-        If there is no such model, its family is not known, its weights are missing, broken, incomplete or not
-        finite, or it fails verification (the writers' sum is not the stream, the hooked run not the model's own).
+        If the model does not exist, its family is not supported, its weights are missing, damaged, incomplete or not
+        finite, or verification fails (the writers do not sum to the stream, or the hooked run differs from the model's own).
 
     Examples
     --------
@@ -57,5 +57,5 @@ def load(
     ('gpt2', False)
     """
     model, tokenizer = read(name, dtype, device, device_map)
-    verified(model, granularity=Granularity(merged_heads=True))  # whether or not its heads can be told apart
+    verified(model, granularity=Granularity(merged_heads=True))  # whether or not its heads can be separated
     return model, tokenizer
