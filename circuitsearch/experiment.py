@@ -151,6 +151,10 @@ class Experiment:
         first, second = self.task.split(fraction, self.seed)
         return self.on(first), self.on(second)
 
+    def __repr__(self) -> str:
+        kind = type(self.described.model).__name__
+        return f"Experiment({kind}, {self.task!r}, {Spec.of(self.ablation)}, {Spec.of(self.granularity)}, seed={self.seed})"
+
     # ---- its parts
 
     @property

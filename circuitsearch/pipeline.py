@@ -122,7 +122,7 @@ def planned(
     if isinstance(model, str | Path):
         model, tokenizer = load(model)
     whole = Experiment.of(model, _task(task, tokenizer, settings.get("seed", 0)), **settings)
-    search, held_out = (whole, whole) if len(set(whole.task.groups)) == 1 else whole.split()
+    search, held_out = (whole, whole) if len(set(whole.task.split_groups)) == 1 else whole.split()
     return Plan(whole, search, held_out, _rechecked(chosen, recheck, search), faithfulness, tokenizer)
 
 

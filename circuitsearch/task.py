@@ -300,7 +300,7 @@ class Task:
         """
         if not 0 < fraction < 1:
             raise InputError(f"the fraction of a split must lie between 0 and 1, not {fraction}")
-        groups = _joined(self.groups, [tuple(ids.tolist()) for ids in self.clean])
+        groups = self.split_groups
         labels = sorted(set(groups))
         if len(labels) < 2:
             raise InputError(
@@ -315,6 +315,11 @@ class Task:
         inside = [row for row, label in enumerate(groups) if label in first]
         outside = [row for row, label in enumerate(groups) if label not in first]
         return self.subset(inside), self.subset(outside)
+
+    @property
+    def split_groups(self) -> list[int]:
+        """Of each prompt, which prompts stay with it in a split: those of its group, and those with its clean prompt."""
+        return list(_joined(self.groups, [tuple(ids.tolist()) for ids in self.clean]))
 
     def batches(self, size: int | None = None, *, share_prefix: bool = True) -> Iterator[Batch]:
         """Yield the examples in buckets of one length and about one first difference, each of at most ``size`` rows.

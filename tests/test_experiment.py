@@ -179,6 +179,20 @@ def test_the_likeliest_tokens_are_shown_where_they_are_not_the_answers(gpt2, tas
     assert found.top1 < 0.5 and "the likeliest tokens are" in found.note and "rank" in found.note
 
 
+@pytest.mark.rounded
+def test_no_tokens_are_shown_where_the_answers_are_the_likeliest():
+    """The model that does its task says nothing of other tokens."""
+    model, tokenizer = cs.load("pico")
+    found = cs.behaviour(model, cs.tasks.induction(tokenizer, n=6))
+    assert found.top1 > 0.9 and found.note == ""
+
+
+def test_an_experiment_prints_its_settings(gpt2, task):
+    """On one line, without the model's modules."""
+    printed = repr(Experiment(gpt2, task, Mean(), seed=2))
+    assert printed.startswith("Experiment(GPT2LMHeadModel, Task(") and "Mean()" in printed and "seed=2" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -188,7 +202,7 @@ def test_the_likeliest_tokens_are_shown_where_they_are_not_the_answers(gpt2, tas
         ({"seed": -1}, "seed must be an integer of 0 or more, not -1"),
         ({"ablation": Mean}, "the ablation must be a value, not a class: write Mean()"),
         ({"ablation": "men"}, "unknown ablation 'men': did you mean 'mean'"),
-        ({"granularity": 3}, "3 is no granularity"),
+        ({"granularity": 3}, "3 is not a granularity"),
     ],
 )
 def test_what_an_experiment_cannot_be_made_of_is_refused(gpt2, task, arguments: dict[str, Any], sentence: str):

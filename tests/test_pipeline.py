@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,6 +102,8 @@ def test_names_are_enough():
 
 def test_one_group_of_prompts_gives_a_circuit_without_held_out_evidence(gpt2, task):
     """And the report says so; one prompt has no interval."""
+    for alike in (task.subset([0, 0]), replace(task.subset([0, 0]), groups=(0, 1))):  # copies stay together
+        assert cs.find(gpt2, alike, 0.6, method="eap", recheck=0).report.n_copies == 1
     alike = task.subset([0])
     finding = cs.find(gpt2, alike, 0.6, method="eap", recheck=0)
     assert len(finding.circuit) > 0 and finding.report.n_seen == finding.report.n == 1

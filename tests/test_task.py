@@ -291,7 +291,7 @@ def test_a_file_of_ids_is_read(tmp_path):
         (ids_row(position=3).encode(), "row 1: the metric's position 3 is outside the prompt of 3 tokens"),
         (ids_row(answer_id=2**63).encode(), r"row 1 of answers is \[9223372036854775808\]: give whole numbers"),
         (ids_row(answer_id=2**64).encode(), "more than 64 bits"),
-        (ids_row().replace("4", "NaN").encode(), "line 1: not JSON: NaN is no number"),
+        (ids_row().replace("4", "NaN").encode(), "line 1: not JSON: NaN is not a number"),
         (b"[" * 100_000, "nested too deep"),
         (b'{"clean": "' + b"a" * 1_000_000, "line 1: not JSON"),
         (b'{"clean": "\\ud800", "corrupt": "b", "answer": "c", "wrong": "d"}', "half a surrogate pair"),
