@@ -22,6 +22,7 @@ from circuitsearch.formats import export
 from circuitsearch.graph import Graph
 from circuitsearch.methods import PathEffects
 from circuitsearch.scores import Scores
+from circuitsearch.setup import Spec
 from circuitsearch.task import Task
 from tests.figures.hostile import HOSTILE, LONG
 from tests.formats.readers import READERS
@@ -174,7 +175,7 @@ def test_titles_of_plots(report, scores, tmp_path):
     for chunk in chunks(SHORT, 30):
         name = " | ".join(chunk)
         draw_curve(with_setup(report, task=name), tmp_path / "c.svg")
-        draw_agreement(replace(scores, task=name, metric=chunk[0]), tmp_path / "a.svg")
+        draw_agreement(with_setup(scores, task=name, metric=chunk[0]), tmp_path / "a.svg")
         draw_heatmap(torch.ones(2, 2), tmp_path / "h.svg", title=name, unit=chunk[-1])
         for plot in ("c", "a", "h"):
             check_svg((tmp_path / f"{plot}.svg").read_bytes())
@@ -207,9 +208,9 @@ def test_tables_of_notebooks(report, scores):
     for text in HOSTILE:
         named = [
             replace(task, name=f"x{text}"),
-            replace(scores, task=text, method=text, metric=text),
+            with_setup(scores, task=text, method=Spec(name=text), metric=text),
             replace(with_setup(effects, task=text, metric=text), paths=text),
-            replace(bare, task=text, metric=text),
+            with_setup(bare, task=text, metric=text),
         ]
         for value, expected in zip(named, plain, strict=True):
             read = Structure(as_html(value))

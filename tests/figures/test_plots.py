@@ -14,8 +14,9 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures import draw_agreement, draw_curve, draw_leave_one_out
 from circuitsearch.graph import Graph
 from circuitsearch.scores import Scores
+from circuitsearch.setup import Spec
 from circuitsearch.validation.report import CurvePoint
-from tests.setups import made_up
+from tests.setups import made_up, with_setup
 
 GRAPH = Graph(2, 4, 4)
 
@@ -36,7 +37,7 @@ def exact(estimate: Scores) -> Scores:
     """Half of the edges measured, as twice their estimate, but for one, of the other sign."""
     values = torch.where(torch.arange(len(GRAPH.readers)) % 2 == 0, 2 * estimate.values, torch.nan)
     values[0, 0] *= -1
-    return replace(estimate, values=values, method="Exact()")
+    return with_setup(replace(estimate, values=values), method=Spec(name="Exact"))
 
 
 @pytest.fixture
