@@ -23,15 +23,15 @@ from circuitsearch.text import Tokenizer, encode, encode_row
 Ids = Sequence[int] | Tensor
 Prompts = Sequence[Ids] | Tensor | Mapping[str, Any]  # a mapping is what a tokenizer returns
 
-TOKENS_WORTH_A_PASS = 256  # what the fixed cost of one more pass is worth, measured on small models
+TOKENS_WORTH_A_PASS = 256  # the fixed cost of one more pass in tokens, measured on small models
 
 
 @dataclass(frozen=True)
 class Example:
     """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space.
 
-    ``spans`` names places in the clean text, (first character, last character + 1) each; their tokens are spans of the
-    task. The last token is the span ``END``, if no named one holds it.
+    ``spans`` names parts of the clean text, (first character, last character + 1) each; their tokens are spans of the
+    task. The last token is the span ``END``, unless it is in a named span.
     """
 
     clean: str
@@ -47,7 +47,7 @@ class Task:
     """A behaviour, as N pairs of clean and corrupt prompts with right and wrong answers.
 
     Make one with :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
-    ``circuitsearch.tasks``. However it is made, its columns are of one length and its pairs aligned, or it is refused.
+    ``circuitsearch.tasks``. A task whose columns differ in length, or whose pairs are not aligned, is refused.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class Task:
     answers, wrong : tuple of Tensor
         N tensors of (k,) token ids.
     position : tuple of int
-        Where in each prompt the metric reads the logits; the last token unless told otherwise.
+        Position in each prompt at which the metric reads the logits; by default the last token.
     groups : tuple of int
         Examples of one group (the same names, the same template) stay on one side of a split.
     spans : tuple of mapping
-        Of each prompt, the positions of named token spans (``{"IO": (2,), "END": (14,)}``); empty if none are named.
+        For each prompt, the positions of named token spans (``{"IO": (2,), "END": (14,)}``); empty if none are named.
     """
 
     name: str
@@ -96,27 +96,29 @@ class Task:
         Parameters
         ----------
         clean, corrupt
-            (N, T) ids, or N sequences of ids of any lengths, each pair of one length; or what a Hugging Face tokenizer
-            returns, whose ``attention_mask`` then says which ids are padding, before or after the prompt.
+            (N, T) ids, or N sequences of ids of any lengths, each pair of one length; or the output of a Hugging Face
+            tokenizer, whose ``attention_mask`` then marks padding, before or after the prompt.
         answers, wrong
             (N,) or (N, k) ids, or N sequences of ids.
         position
-            (N,) positions that the metric reads, counted from the first token that is no padding; the last one by default.
+            (N,) positions that the metric reads, counted from the first token that is not padding; by default the last one.
         groups
-            (N,) labels, numbers or names; examples of one label stay together in a split. By default equal clean prompts do.
+            (N,) labels, numbers or names; examples with the same label stay together in a split. By default each different
+            clean prompt has a label.
         spans
             N mappings from the name of a token span to its positions, for :class:`circuitsearch.Granularity`:
-            ``{"S": 2, "END": 14}``. They hold for the clean and the corrupt prompt.
+            ``{"S": 2, "END": 14}``. They apply to the clean and the corrupt prompt.
         pad_id
-            The id with which prompts are filled up at the end to one length; it is left out.
+            The id with which prompts are padded at the end; it is removed there.
         lengths
-            (N,) tokens that each pair has; what follows is left out.
+            (N,) number of tokens of each pair; the tokens after that are removed.
 
         Raises
         ------
         InputError
-            If columns differ in length, or a row is not aligned, does not differ where it is read, seems to be padded, has
-            no answer, has one twice or as right and wrong at once, or has a span outside its prompt.
+            If columns differ in length, or a row is not aligned, has prompts that are the same up to the position that is
+            read, seems to be padded, has no answer, has an answer twice or both as right and as wrong, or has a span outside
+            its prompt.
 
         Examples
         --------
@@ -152,8 +154,8 @@ class Task:
         Raises
         ------
         InputError
-            If the two prompts of an example differ in length as tokens or not at all, a word is not in the vocabulary, or an
-            answer is not one token.
+            If the two prompts of an example have different numbers of tokens or are the same, a word is not in the
+            vocabulary, or an answer is not one token.
         """
         rows = [_encoded(f"task {name!r}, row {row}", example, tokenizer) for row, example in enumerate(examples, 1)]
         columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
@@ -166,20 +168,20 @@ class Task:
         """Read a file of JSON lines, or of one JSON array.
 
         Each row is an object with ``clean, corrupt, answer, wrong`` as text, or
-        ``clean_ids, corrupt_ids, answer_id, wrong_id`` as token ids; an answer may be a list of answers. Where
-        both are given, the ids count. A row may have
+        ``clean_ids, corrupt_ids, answer_id, wrong_id`` as token ids; an answer may be a list of answers. If
+        both are given, the ids are used. A row may have
 
         - ``group``, a number or a name: rows of one group stay together in a split;
         - ``position``: the token at which the metric reads, 0 for the first; the last one by default;
         - ``spans``: positions of named token spans, ``{"S": [2], "END": [14]}``;
-        - ``name``: the task's name, if all rows give the same one; else it is the file's.
+        - ``name``: the task's name, if all rows have the same one; else the task has the name of the file.
 
-        Other keys are left alone, unless they are nearly one of these.
+        Other keys are ignored, but a probable misspelling of one of these is refused.
 
         Raises
         ------
         InputError
-            If the file cannot be read as such; the sentence names the file and the line or row.
+            If the file cannot be read; the sentence names the file and the line or row.
         """
         from circuitsearch.task_file import read_task_file
 
@@ -207,17 +209,17 @@ class Task:
                     )
 
     def check_prompts_differ(self) -> None:
-        """Raise an InputError that names the row unless every pair of prompts differs where the metric can see it."""
+        """Raise an InputError that names the row unless each pair of prompts differs before or at the metric's position."""
         for row, (clean, corrupt, position) in enumerate(zip(self.clean, self.corrupt, self.position, strict=True), 1):
             if torch.equal(clean[: position + 1], corrupt[: position + 1]):
                 where = "" if torch.equal(clean, corrupt) else f" up to token {position}, where the metric reads"
                 raise InputError(
                     f"task {self.name!r}, row {row}: the clean and the corrupt prompt are the same{where}, so patching"
-                    " changes nothing: change a token of the corrupt one there"
+                    " changes nothing: change a token of the corrupt prompt there"
                 )
 
     def check_spans(self, names: Sequence[str]) -> None:
-        """Raise an InputError unless every prompt has a token for each of these spans, and none for two of them."""
+        """Raise an InputError unless every prompt has a token for each of these spans, and no token for two of them."""
         missing = [name for name in names if name not in self.span_names]
         if missing:
             there = f"it has {', '.join(self.span_names)}" if self.span_names else "it names none"
@@ -240,7 +242,7 @@ class Task:
             if len(ids) != length:
                 raise InputError(
                     f"task {self.name!r}, row {row}: the prompt has {len(ids)} tokens, and nodes for each of {length} positions"
-                    " need prompts of that length: take those, or named spans"
+                    " need prompts of that length: use only those, or named spans"
                 )
 
     def check_vocabulary(self, size: int) -> None:
@@ -270,7 +272,7 @@ class Task:
         return tuple(dict.fromkeys(name for spans in self.spans for name in spans))
 
     def of_length(self, length: int) -> Task:
-        """The task with its prompts of so many tokens only.
+        """The task with only its prompts of ``length`` tokens.
 
         Raises
         ------
@@ -284,12 +286,12 @@ class Task:
         return self.subset(rows)
 
     def subset(self, rows: Sequence[int]) -> Task:
-        """The task with these rows only, in this order."""
+        """The task with only these rows, in this order."""
         columns = ("clean", "corrupt", "answers", "wrong", "position", "groups", *(("spans",) if self.spans else ()))
         return replace(self, **{name: tuple(getattr(self, name)[row] for row in rows) for name in columns})
 
     def split(self, fraction: float = 0.5, seed: int = 0) -> tuple[Task, Task]:
-        """Part the task in two by whole groups, so that the second part's names and templates are new.
+        """Split the task in two by whole groups, so that the second part's names and templates are new.
 
         Rows with the same clean prompt stay together, whatever their groups.
 
@@ -299,14 +301,13 @@ class Task:
             If the fraction is not between 0 and 1, or there is only one group.
         """
         if not 0 < fraction < 1:
-            raise InputError(f"the fraction of a split must lie between 0 and 1, not {fraction}")
+            raise InputError(f"the fraction of a split must be between 0 and 1, not {fraction}")
         groups = self.split_groups
         labels = sorted(set(groups))
         if len(labels) < 2:
             raise InputError(
                 f"task {self.name!r} cannot be split: all its examples ({len(self)}) belong to one group, so none would be"
-                " new to the other side; give more, different examples, or search and report on the same ones, which is no"
-                " held-out evidence"
+                " held out; give more, different examples, or search and report on the same ones, without held-out prompts"
             )
         sizes = {label: groups.count(label) for label in labels}
         order = [labels[i] for i in np.random.default_rng(seed).permutation(len(labels))]
@@ -318,15 +319,15 @@ class Task:
 
     @property
     def split_groups(self) -> list[int]:
-        """Of each prompt, which prompts stay with it in a split: those of its group, and those with its clean prompt."""
+        """For each prompt the group that stays together in a split: prompts of one group or with the same clean prompt."""
         return list(_joined(self.groups, [tuple(ids.tolist()) for ids in self.clean]))
 
     def batches(self, size: int | None = None, *, share_prefix: bool = True) -> Iterator[Batch]:
-        """Yield the examples in buckets of one length and about one first difference, each of at most ``size`` rows.
+        """Yield the examples in batches of one length and similar first differences, each of at most ``size`` rows.
 
-        Nothing is ever padded. A bucket starts at the earliest first difference among its rows; rows that differ later
-        join it while that costs few tokens, since a pass has a cost of its own. With ``share_prefix`` off every batch
-        starts at position 0.
+        Nothing is padded. A batch starts at the earliest first difference among its rows; rows that differ later are added
+        while that costs few tokens, since each pass has a fixed cost. With ``share_prefix`` off every batch starts at
+        position 0.
         """
         lengths: dict[int, list[tuple[int, int]]] = {}
         for row, ids in enumerate(self.clean):
@@ -335,12 +336,14 @@ class Task:
         for _, rows in sorted(lengths.items()):
             for start, bucket in _buckets(sorted(rows)):
                 parts = math.ceil(len(bucket) / (size or len(bucket)))
-                step = math.ceil(len(bucket) / parts)  # as even as can be: a last small batch costs nearly a whole one
+                step = math.ceil(
+                    len(bucket) / parts
+                )  # of equal size: a small last batch costs nearly as much as a full one
                 for first in range(0, len(bucket), step):
                     yield self._batch(bucket[first : first + step], start)
 
     def _first_difference(self, row: int) -> int:
-        """Length of the prefix that both prompts share and the metric does not read."""
+        """Length of the prefix that both prompts share and that is before the metric's position."""
         differs = torch.nonzero(self.clean[row] != self.corrupt[row])
         first = int(differs[0]) if len(differs) else len(self.clean[row]) - 1
         return min(first, self.position[row])
@@ -369,20 +372,20 @@ class Task:
         return _sha256(content)
 
     def prompt_digests(self) -> tuple[str, ...]:
-        """16 hexadecimal digits for each pair of prompts: of its clean and corrupt ids and the position that is read.
+        """16 hexadecimal digits for each pair of prompts, from its clean and corrupt ids and the position that is read.
 
-        They do not depend on the rows' order, so they say which prompts two tasks have in common.
+        They do not depend on the order of rows, so they identify the prompts that two tasks have in common.
         """
         rows = zip(self.clean, self.corrupt, self.position, strict=True)
         return tuple(_sha256([clean.tolist(), corrupt.tolist(), position])[:16] for clean, corrupt, position in rows)
 
     @property
     def n_distinct(self) -> int:
-        """How many of the pairs of prompts differ from one another; copies of a pair are no further evidence."""
+        """Number of different pairs of prompts."""
         return len(set(self.prompt_digests()))
 
     def distinct(self) -> Task:
-        """The task without copies of a pair of prompts."""
+        """The task without duplicate pairs of prompts."""
         first = {digest: row for row, digest in reversed(list(enumerate(self.prompt_digests())))}
         return self if len(first) == len(self) else self.subset(sorted(first.values()))
 
@@ -401,7 +404,7 @@ def _encoded(place: str, example: Example, tokenizer: Tokenizer) -> tuple[list[i
 
 
 def _spans_of(example: Example, tokenizer: Tokenizer, ids: list[int]) -> dict[str, tuple[int, ...]]:
-    """Positions of an example's named places; a place that no run of whole tokens holds is left out."""
+    """Positions of an example's spans; a span that does not begin and end with a token is left out."""
     spans: dict[str, tuple[int, ...]] = {}
     for name, (first, last) in example.spans.items():
         before, through = (
@@ -417,15 +420,15 @@ def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
-# ---- columns as they are given
+# ---- columns as the user gives them
 
 
 def _prompts(name: str, column: Prompts) -> tuple[Tensor, ...]:
-    """Rows of ids; of what a tokenizer returns, those that its mask keeps."""
+    """Rows of ids; of a tokenizer's output, the ids that its mask keeps."""
     if not isinstance(column, Mapping):
         return _vectors(name, column)
     if "input_ids" not in column:
-        raise InputError(f"{name} is a mapping without input_ids: give token ids, or what a tokenizer returns")
+        raise InputError(f"{name} is a mapping without input_ids: give token ids, or the output of a tokenizer")
     rows = _vectors(name, column["input_ids"])
     if column.get("attention_mask") is None:
         return rows
@@ -435,21 +438,21 @@ def _prompts(name: str, column: Prompts) -> tuple[Tensor, ...]:
 
 
 def _kept(name: str, row: int, ids: Tensor, mask: Tensor) -> Tensor:
-    """The ids (T,) that the mask (T,) keeps: a run without gaps."""
+    """The ids (T,) that the mask (T,) keeps, which must be contiguous."""
     kept = mask.nonzero().flatten()
     if len(mask) != len(ids) or (len(kept) and int(kept[-1] - kept[0]) + 1 != len(kept)):
-        raise InputError(f"row {row} of {name}: the attention mask must have one run of 1s, and one entry a token")
+        raise InputError(f"row {row} of {name}: the attention mask must have one run of 1s, and one entry per token")
     return ids[kept]
 
 
 def _entries(name: str, column: Any) -> list[Any]:
-    """The entries of a column, whatever sequence it is."""
+    """The entries of a column, which may be any sequence."""
     try:
         if isinstance(column, Mapping | Set | str):
             raise TypeError
         return list(column)
     except TypeError:
-        raise InputError(f"{name} is {_seen(column)}: give a list with one entry an example") from None
+        raise InputError(f"{name} is {_seen(column)}: give a list with one entry per example") from None
 
 
 def _vectors(name: str, column: Any) -> tuple[Tensor, ...]:
@@ -469,7 +472,7 @@ def _vector(place: str, row: Any) -> Tensor:
 
 
 def _numbers(name: str, column: Any) -> tuple[int, ...]:
-    """A column of one whole number an example."""
+    """A column with one whole number per example."""
     values = _vectors(name, column)
     wide = next((row for row, value in enumerate(values, 1) if len(value) != 1), None)
     if wide is not None:
@@ -478,7 +481,7 @@ def _numbers(name: str, column: Any) -> tuple[int, ...]:
 
 
 def _labels(groups: Any) -> tuple[int, ...]:
-    """Groups as numbers; names are numbered as they come."""
+    """Groups as numbers; names are numbered in the order of their first occurrence."""
     labels: list[Any] = [
         label.item() if isinstance(label, Tensor | np.generic) and label.ndim == 0 else label
         for label in _entries("groups", groups)
@@ -504,15 +507,15 @@ def _seen(value: Any) -> str:
 
 
 def _check_counts(columns: Mapping[str, Sequence[Any] | Tensor]) -> None:
-    """Refuse columns of different lengths, by name."""
+    """Refuse columns of different lengths."""
     counts = {name: len(column) for name, column in columns.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise InputError(f"every column must have one entry an example, but their lengths are: {listed}")
+        raise InputError(f"every column must have one entry per example, but their lengths are: {listed}")
 
 
 def _unpadded(rows: Sequence[Tensor], pad_id: int | None, lengths: Sequence[int] | None) -> tuple[Tensor, ...]:
-    """Rows of ids without what follows the prompt."""
+    """Rows of ids without the padding after the prompt."""
     if lengths is not None:
         rows = [ids[:length] for ids, length in zip(rows, lengths, strict=True)]
     if pad_id is not None:
@@ -521,7 +524,7 @@ def _unpadded(rows: Sequence[Tensor], pad_id: int | None, lengths: Sequence[int]
 
 
 def _check_padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor], end: bool) -> None:
-    """Refuse prompts that seem to be filled up to one length at the start, or at the ``end``."""
+    """Refuse prompts that seem to be padded at the start, or at the ``end``."""
     sides = [("ends", lambda ids: ids, "pad_id={}, lengths= or")] if end else []
     for verb, seen, arguments in (*sides, ("begins", lambda ids: ids.flip(0), "")):
         found = _padding([seen(ids) for ids in clean], [seen(ids) for ids in corrupt])
@@ -529,16 +532,16 @@ def _check_padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor], end: bool
             row, pad, run = found
             raise InputError(
                 f"row {row + 1} seems to be padded: it {verb} with {run} times the token {pad}, which the model would read"
-                f" as text: leave that out, or give {arguments.format(pad)} all that the tokenizer returns, with its"
+                f" as text: remove the padding, or give {arguments.format(pad)} the whole output of the tokenizer, with its"
                 " attention_mask"
             )
 
 
 def _padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor]) -> tuple[int, int, int] | None:
-    """A row that ends in padding, the id of the padding, and how much of it there is.
+    """A row that ends in padding, the id of the padding, and its length.
 
-    An id counts as padding if prompts of one length end in runs of it, the same in clean and corrupt, of different
-    lengths or all of three and more, and it is nowhere else.
+    An id counts as padding if all prompts have the same length and end in runs of it, which are the same in clean and
+    corrupt prompts and differ in length between rows (or are all of three or more), and it occurs nowhere else.
     """
     if len({len(ids) for ids in (*clean, *corrupt)}) != 1 or not len(clean[0]):
         return None
@@ -581,13 +584,13 @@ def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, pos
 
 
 def _numbered(labels: Iterable[Hashable]) -> tuple[int, ...]:
-    """A number for each label, in the order in which they come."""
+    """A number for each label, in the order of first occurrence."""
     numbers: dict[Hashable, int] = {}
     return tuple(numbers.setdefault(label, len(numbers)) for label in labels)
 
 
 def _joined(groups: Sequence[int], prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The groups, those that share a prompt made one, under the least of their labels."""
+    """The groups, with groups that share a prompt merged under the least of their labels."""
     parent = {label: label for label in groups}
 
     def least(label: int) -> int:
@@ -603,7 +606,7 @@ def _joined(groups: Sequence[int], prompts: Sequence[tuple[int, ...]]) -> tuple[
 
 
 def _buckets(rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
-    """Group (start, row) pairs, sorted, into (earliest start, rows) while few tokens are run twice for it."""
+    """Collect sorted (start, row) pairs into (earliest start, rows) while few tokens of the shared prefix run again."""
     bucket: list[int] = []
     earliest = rows[0][0]
     extra = 0

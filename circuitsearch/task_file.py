@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 class _Row(BaseModel):
-    """What every row may have; keys that are not known are left alone."""
+    """The optional keys of every row; unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True)
     group: StrictInt | str | None = None
@@ -53,16 +53,16 @@ class TextRow(_Row):
         return encode_row(tokenizer, self.clean, self.corrupt, _listed(self.answer), _listed(self.wrong))
 
 
-KNOWN = (*TextRow.model_fields, *(name for name in IdsRow.model_fields if name not in TextRow.model_fields))
+READ = (*TextRow.model_fields, *(name for name in IdsRow.model_fields if name not in TextRow.model_fields))
 
 
 def read_task_file(path: Path, tokenizer: Tokenizer | None) -> dict[str, Any]:
-    """Read the rows of ``path`` as the columns that :meth:`circuitsearch.Task.from_ids` takes.
+    """Read the rows of ``path`` as columns for :meth:`circuitsearch.Task.from_ids`.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, not text, or a row is not one of a task; the sentence says which.
+        If the file is missing, empty, not text, or a row is not valid; the sentence names the row.
     """
     rows: list[IdsRow | TextRow] = []
     ids: list[Row] = []
@@ -74,7 +74,7 @@ def read_task_file(path: Path, tokenizer: Tokenizer | None) -> dict[str, Any]:
             raise InputError(f"{shortened(path, 100)}, {place}: {error}") from None
         rows.append(row)
     if not rows:
-        raise InputError(f"{path} is empty: write one JSON object a line with clean, corrupt, answer, wrong")
+        raise InputError(f"{path} is empty: write one JSON object per line with clean, corrupt, answer, wrong")
     names = {row.name for row in rows}
     clean, corrupt, answers, wrong = zip(*ids, strict=True)
     return {
@@ -90,7 +90,7 @@ def read_task_file(path: Path, tokenizer: Tokenizer | None) -> dict[str, Any]:
 
 
 def _places(path: Path) -> Iterator[tuple[str, str]]:
-    """Each row's place in the file and its JSON: of an array its entries, else the lines that are not blank."""
+    """Each row's place in the file and its JSON: the entries of an array, else the lines that are not blank."""
     text = read_text(path, "a task file")
     if text.lstrip().startswith("["):
         try:
@@ -99,7 +99,7 @@ def _places(path: Path) -> Iterator[tuple[str, str]]:
             raise InputError(f"{shortened(path, 100)}: {error}") from None
         yield from ((f"row {number}", to_json(entry)) for number, entry in enumerate(entries, 1))
         return
-    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):  # and at no other character that breaks lines
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):  # unlike str.splitlines, only at these
         if line.strip():
             yield f"line {number}", line
 
@@ -109,7 +109,7 @@ def _parsed(text: str) -> IdsRow | TextRow:
         content = parse_json(text, object)
     except Malformed as error:
         reason = str(error).replace(" at line 1, column", " at column")
-        raise InputError(f"{reason}: write one JSON object a line") from None
+        raise InputError(f"{reason}: write one JSON object per line") from None
     if not isinstance(content, dict):
         raise InputError('not a JSON object: write {"clean": ..., "corrupt": ..., "answer": ..., "wrong": ...}')
     _check_keys(content)
@@ -122,10 +122,10 @@ def _parsed(text: str) -> IdsRow | TextRow:
 
 
 def _check_keys(content: dict[str, Any]) -> None:
-    """Refuse a key that is nearly one that is read and missing, since it would be ignored."""
-    missing = [name for name in KNOWN if name not in content]
+    """Refuse a key that is probably a misspelling of a missing key, since it would be ignored."""
+    missing = [name for name in READ if name not in content]
     for key in content:
-        near = [] if key in KNOWN else difflib.get_close_matches(key, missing, n=1, cutoff=0.8)
+        near = [] if key in READ else difflib.get_close_matches(key, missing, n=1, cutoff=0.8)
         if near:
             raise InputError(f"the key {shortened(repr(key), 60)} is not read: did you mean {near[0]!r}?")
 
@@ -135,12 +135,12 @@ def _groups(path: Path, rows: Sequence[_Row]) -> list[int | str] | None:
     groups = [row.group for row in rows if row.group is not None]
     if 0 < len(groups) < len(rows):
         first = next(number for number, row in enumerate(rows, 1) if row.group is None)
-        raise InputError(f"{path}: row {first} has no group, though others have: give every row one, or none")
+        raise InputError(f"{path}: row {first} has no group, but other rows have one: give every row a group, or none")
     return groups or None
 
 
 def _positions(rows: Sequence[_Row], clean: tuple[list[int], ...]) -> list[int] | None:
-    """Where each row is read, if any row says so: the others are read at their last token."""
+    """The position that the metric reads in each row, if any row gives one: by default the last token."""
     if all(row.position is None for row in rows):
         return None
     return [len(ids) - 1 if row.position is None else row.position for row, ids in zip(rows, clean, strict=True)]

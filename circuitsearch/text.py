@@ -1,4 +1,4 @@
-"""From text to token ids, and back: the few lines that every task and task file share."""
+"""From text to token ids and back, for tasks and task files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from circuitsearch.errors import InputError, shortened
 if TYPE_CHECKING:
     from torch import Tensor
 
-Tokenizer = Any  # a transformers tokenizer; not imported, so that this module stays light
+Tokenizer = Any  # a transformers tokenizer; not imported, so that importing this module is fast
 Row = tuple[list[int], list[int], list[int], list[int]]  # ids of clean, corrupt, right and wrong answers
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of ``text``, begun as the tokenizer begins a prompt, without the end token that it may add.
+    """Token ids of ``text``, with the tokens that the tokenizer adds before a prompt and without those that it adds after.
 
-    A text that holds the beginning already, as one made with a chat template does, gets no second one.
+    A text that begins with these tokens already, as from a chat template, does not get them twice.
     """
     ids = list(tokenizer(text).input_ids)
     if len(ids) < 2 or (ids[-1] != getattr(tokenizer, "eos_token_id", None) and ids[0] not in ids[1:]):
-        return ids  # as nearly every text: no end to take away, no beginning that may be there twice
+        return ids  # the usual case: no end token to remove, and no beginning that may be there twice
     before, after = _added(tokenizer)
     ids = ids[: len(ids) - len(after)]
     return ids[len(before) :] if before and ids[len(before) :][: len(before)] == before else ids
@@ -41,8 +41,8 @@ def encode_row(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[s
     Raises
     ------
     InputError
-        If a word is not in the vocabulary, an answer is not one token after the clean prompt, or spaces are given where
-        the model would read others.
+        If a word is not in the vocabulary, an answer is not one token after the clean prompt, or the space between prompt
+        and answer is missing or doubled.
     """
     clean_ids, corrupt_ids = (_known(tokenizer, text) for text in (clean, corrupt))
     _check_spaces(clean, corrupt, [*right, *wrong])
@@ -53,10 +53,10 @@ def encode_row(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[s
 
 
 def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int] | None = None) -> int:
-    """Return the single token with which ``answer`` continues ``prompt``, whose ids may be given if they are known.
+    """Return the single token with which ``answer`` continues ``prompt``; ``prompt_ids`` saves tokenising the prompt again.
 
-    The two are tokenised together, as the model would read them, so that a leading space is handled by the
-    tokenizer's own rules.
+    Prompt and answer are tokenised together, as the model would read them, so that the tokenizer's own rules apply to a
+    leading space.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: lis
 
 
 def is_one_token(tokenizer: Tokenizer, word: str, prompt: str = "the") -> bool:
-    """Say whether ``word`` (with its leading space, if any) is one known token after ``prompt``."""
+    """Whether ``word`` (with its leading space, if any) is one token after ``prompt``, and not the unknown token."""
     try:
         token = answer_token(tokenizer, prompt, word)
     except InputError:
@@ -88,7 +88,7 @@ def is_one_token(tokenizer: Tokenizer, word: str, prompt: str = "the") -> bool:
     return token != getattr(tokenizer, "unk_token_id", None)
 
 
-# ---- what a model would not read as it was meant
+# ---- text that the model would not read as the user means it
 
 
 def _known(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -97,14 +97,14 @@ def _known(tokenizer: Tokenizer, text: str) -> list[int]:
     if _is_unknown(tokenizer, text, ids):
         word = _unknown_word(tokenizer, text)
         raise InputError(
-            f"the prompt {shortened(repr(text), 80)} has a word that the tokenizer does not know, {_quoted(word)}:"
+            f"the prompt {shortened(repr(text), 80)} has a word that is not in the vocabulary, {_quoted(word)}:"
             " use another word, or the model's own tokenizer"
         )
     return ids
 
 
 def _is_unknown(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> bool:
-    """Whether the tokenizer put its unknown token in; one that is written in the text, or also begins texts, is meant."""
+    """Whether the tokenizer inserted its unknown token; one that the text contains, or that begins every text, is intended."""
     unknown = getattr(tokenizer, "unk_token_id", None)
     if unknown is None or unknown not in ids or str(tokenizer.unk_token) in text:
         return False
@@ -112,7 +112,7 @@ def _is_unknown(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> bool:
 
 
 def _unknown_word(tokenizer: Tokenizer, text: str) -> str:
-    """The first word that becomes the unknown token by itself, or the first of a text where none does."""
+    """The first word that is the unknown token by itself, or the first word of the text if none is."""
     words = [word.strip(punctuation) or word for word in text.split()]
     return next((word for word in words if _is_unknown(tokenizer, word, encode(tokenizer, word))), words[0])
 
@@ -126,28 +126,28 @@ def _check_spaces(clean: str, corrupt: str, answers: Sequence[str]) -> None:
         )
     if spaced and bare:
         raise InputError(
-            f"the answer {_quoted(spaced[0])} begins with a space and {_quoted(bare[0])} does not: write all answers of a"
-            " row in one way"
+            f"the answer {_quoted(spaced[0])} begins with a space and {_quoted(bare[0])} does not: begin all answers of a"
+            " row with a space, or none"
         )
 
 
 def _answer(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int]) -> int:
-    """The token of an answer that is known, and is not a new word without its space."""
+    """The token of an answer; the answer must be in the vocabulary, and not a new word without its space."""
     token = answer_token(tokenizer, prompt, answer, prompt_ids)
     if _is_unknown(tokenizer, answer, [token]):
         raise InputError(
-            f"the tokenizer does not know the answer {_quoted(answer)}: use another one, or the model's own tokenizer"
+            f"the answer {_quoted(answer)} is not in the vocabulary: use another one, or the model's own tokenizer"
         )
     if _is_cased(prompt[-1:]) and _is_cased(answer[:1]) and is_one_token(tokenizer, f" {answer}", prompt):
         raise InputError(
-            f"the answer {_quoted(answer)} would go on the word that ends {prompt[-20:]!r}: begin it with a space, or give"
-            " token ids if that is meant"
+            f"the answer {_quoted(answer)} would continue the last word of {prompt[-20:]!r}: begin it with a space, or give"
+            " token ids if that is intended"
         )
     return token
 
 
 def _is_cased(letter: str) -> bool:
-    """Whether it is a letter of a script that has capitals; those put spaces between words."""
+    """Whether it is a letter of a script with capitals; such scripts put spaces between words."""
     return letter.lower() != letter.upper()
 
 
@@ -159,7 +159,7 @@ def _quoted(text: str) -> str:
 
 
 def likeliest_tokens(logits: Tensor, tokenizer: Tokenizer | None, k: int = 5) -> list[str]:
-    """Text of the ``k`` most likely tokens, the likeliest first; their ids where there is no tokenizer.
+    """Text of the ``k`` most likely tokens, the likeliest first; their ids if there is no tokenizer.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def likeliest_tokens(logits: Tensor, tokenizer: Tokenizer | None, k: int = 5) ->
 def answers_beside(
     logits: Tensor, right: Sequence[int], wrong: Sequence[int], tokenizer: Tokenizer | None, k: int = 3
 ) -> str:
-    """Say in one sentence which tokens are the likeliest after a prompt, and how likely its answers are.
+    """One sentence with the likeliest tokens after a prompt, and the ranks of its answers.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ def test_one_group_cannot_be_split():
         (([[1]], [[2]], [3], [3]), "row 1: token 3 is given as right and as wrong"),
         (([[1]], [[2]], [[]], [3]), "at least one right"),
         (([[]], [[]], [1], [2]), "the prompt is empty"),
-        (([[1], [2]], [[1]], [1], [2]), "one entry an example"),
+        (([[1], [2]], [[1]], [1], [2]), "one entry per example"),
         (([], [], [], []), "no examples"),
         (([[1, 2]], [[1, 2]], [3], [4]), "row 1: the clean and the corrupt prompt are the same, so patching"),
         (([[1], [2]], [[3], [3]], [[5, 5], [6]], [7, 8]), "row 1: token 5 is given twice as a right answer"),
@@ -122,7 +122,7 @@ def test_one_group_cannot_be_split():
             ([[1]], [[2]], [2**63], [4]),
             "row 1 of answers is 9223372036854775808: give whole numbers of at most 63 bits",
         ),
-        (([[1]], [[2]], 3, [4]), "answers is 3: give a list with one entry an example"),
+        (([[1]], [[2]], 3, [4]), "answers is 3: give a list with one entry per example"),
         (({"ids": [[1]]}, [[2]], [3], [4]), "clean is a mapping without input_ids"),
     ],
 )
@@ -143,7 +143,7 @@ COLUMNS = {
 @pytest.mark.parametrize(("name", "given"), COLUMNS.items(), ids=COLUMNS)
 def test_every_column_has_one_entry_an_example(name: str, given):
     """A column that is too short or too long is refused by name, with all lengths, and no row is lost."""
-    says = f"one entry an example, but their lengths are: clean 2, .*{name} {len(given[name])}"
+    says = f"one entry per example, but their lengths are: clean 2, .*{name} {len(given[name])}"
     with pytest.raises(InputError, match=says):
         Task.from_ids([[1, 2], [2, 3]], [[1, 3], [2, 4]], [1, 1], [2, 2], **given)
 
@@ -173,7 +173,7 @@ def test_columns_of_another_kind_are_refused(given, says: str):
 def test_a_task_that_is_changed_is_checked_as_well():
     """Columns that are replaced must fit, too."""
     task = Task.from_ids([[1, 2], [2, 3]], [[1, 3], [2, 4]], [1, 1], [2, 2])
-    with pytest.raises(InputError, match=r"one entry an example, but their lengths are: .*groups 1"):
+    with pytest.raises(InputError, match=r"one entry per example, but their lengths are: .*groups 1"):
         replace(task, groups=(1,))
     with pytest.raises(InputError, match="row 1: the clean and the corrupt prompt are the same, so"):
         replace(task, corrupt=task.clean).check_prompts_differ()

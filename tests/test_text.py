@@ -88,7 +88,12 @@ def test_a_pair_with_its_answers_is_ids(bpe: Any):
 @pytest.mark.parametrize(
     ("clean", "right", "wrong", "says"),
     [
-        ("The capital of France is", ["Paris"], ["Rome"], "'Paris' would go on the word .* begin it with a space"),
+        (
+            "The capital of France is",
+            ["Paris"],
+            ["Rome"],
+            "'Paris' would continue the last word of .* begin it with a space",
+        ),
         ("The capital of France is", [" Paris"], ["Rome"], "' Paris' begins with a space and 'Rome' does not"),
         ("The capital of France is ", [" Paris"], [" Rome"], "the prompt ends with a space and the answer ' Paris'"),
         ("The capital of France is ", ["Paris"], ["Rome"], "remove the space at the prompt's end"),
@@ -112,13 +117,13 @@ def test_an_unknown_word_is_refused_by_name(words: Any, side: str):
     """A word outside the vocabulary does not become <unk> in silence."""
     prompts = {"clean": "Then, Mary went to the", "corrupt": "Then, John went to the"}
     prompts[side] = prompts[side].replace("went", "zoological,")
-    with pytest.raises(InputError, match="does not know, 'zoological'"):
+    with pytest.raises(InputError, match="not in the vocabulary, 'zoological'"):
         encode_row(words, **prompts, right=[" store"], wrong=[" park"])
 
 
 def test_an_unknown_answer_is_refused(words: Any):
     """Two unknown answers would be one token."""
-    with pytest.raises(InputError, match="does not know the answer ' zoological'"):
+    with pytest.raises(InputError, match="the answer ' zoological' is not in the vocabulary"):
         encode_row(words, "Then, Mary went to the", "Then, John went to the", [" zoological"], [" park"])
 
 

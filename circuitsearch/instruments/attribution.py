@@ -109,13 +109,13 @@ def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> Direc
     for batch in batches(described, task):
         run = record(described, batch.clean, batch.position)
         end = at_position(run.streams[-1], batch)
-        way = Way.out_of(described, end, batch.clean)
-        capped = way.capped
-        weights = answer_weights(way.raw, batch, against_wrong)
-        direction = way.direction(weights)
-        constant = _constant(run, way, direction) + way.bias(weights)
-        kept.append((batch.rows, torch.cat([_written(run, batch, way, direction), constant], 1)))
-        logits.append((batch.rows, (way.raw * weights).sum(-1)))
+        logit_map = LogitMap.out_of(described, end, batch.clean)
+        capped = logit_map.capped
+        weights = answer_weights(logit_map.raw, batch, against_wrong)
+        direction = logit_map.direction(weights)
+        constant = _constant(run, logit_map, direction) + logit_map.bias(weights)
+        kept.append((batch.rows, torch.cat([_written(run, batch, logit_map, direction), constant], 1)))
+        logits.append((batch.rows, (logit_map.raw * weights).sum(-1)))
     per_prompt, logit = in_order(kept, len(task)), in_order(logits, len(task))
     return DirectLogit(
         writers=(*described.graph.base.writers, BIAS),
@@ -131,7 +131,7 @@ def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> Direc
 
 
 @dataclass(frozen=True)
-class Way:
+class LogitMap:
     """The map from the final residual stream to the logits of R rows, linear since each row's norm is frozen.
 
     Attributes
@@ -153,7 +153,7 @@ class Way:
     capped: bool
 
     @classmethod
-    def out_of(cls, described: Described, end: Tensor, ids: Tensor) -> Way:
+    def out_of(cls, described: Described, end: Tensor, ids: Tensor) -> LogitMap:
         """From the final residual stream (R, D) of a run of ``ids``."""
         norm = described.final_norm
         made = Components(described, ids, None).unembed(end)
@@ -224,22 +224,22 @@ def _means(like: Tensor, tokens: Tensor) -> Tensor:
     return torch.zeros_like(like).scatter_add_(-1, tokens.clamp(min=0), shares)
 
 
-def _written(run: Recording, batch: Batch, way: Way, direction: Tensor) -> Tensor:
+def _written(run: Recording, batch: Batch, logit_map: LogitMap, direction: Tensor) -> Tensor:
     """What each writer of the graph adds: (B, U)."""
-    effects = [way.effect(at_position(run.start, batch)[None], direction)]
+    effects = [logit_map.effect(at_position(run.start, batch)[None], direction)]
     for index, part in enumerate(run.described.parts):
         output = at_position(run.outputs[index], batch)
         if part.output_weight is None:
-            effects.append(way.effect(output[None], direction))
+            effects.append(logit_map.effect(output[None], direction))
         else:
-            effects.append(way.effect(torch.einsum("bhk,hkd->hbd", output, part.output_weight), direction))
+            effects.append(logit_map.effect(torch.einsum("bhk,hkd->hbd", output, part.output_weight), direction))
     return torch.cat(effects, 1)
 
 
-def _constant(run: Recording, way: Way, direction: Tensor) -> Tensor:
+def _constant(run: Recording, logit_map: LogitMap, direction: Tensor) -> Tensor:
     """What the attentions' output biases and the final norm's shift add: (B, 1)."""
     total, shift = torch.zeros_like(direction[:, :1]), run.described.final_norm.shift
     for part in run.described.parts:
         if part.output_bias is not None:
-            total = total + way.effect(part.output_bias.expand_as(direction)[None], direction)
+            total = total + logit_map.effect(part.output_bias.expand_as(direction)[None], direction)
     return total if shift is None else total + (direction @ widened(shift))[:, None]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.batch import Batch
-from circuitsearch.instruments.attribution import Way, answer_weights, at_position
+from circuitsearch.instruments.attribution import LogitMap, answer_weights, at_position
 from circuitsearch.instruments.passes import Recording, batches, heads_of, patterns_of, record
 from circuitsearch.methods.paths import direct_effect, direct_sweep
 from circuitsearch.models.describe import Described
@@ -23,7 +23,7 @@ from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
 INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END = "IO", "S1", "S2", "END"
-LOOKS = 0.1  # least attention of a head that attends to a position
+LEAST_ATTENTION = 0.1  # least attention of a head that attends to a position
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ class Inputs:
         total, logit = torch.zeros(2, *self.shape, dtype=torch.float64), 0.0
         for batch in batches(self.described, self.task):
             run = record(self.described, batch.clean, batch.position, patterns=True)
-            way = Way.out_of(self.described, at_position(run.streams[-1], batch), batch.clean)
-            weights = answer_weights(way.raw, batch)
-            direction = way.direction(weights)
-            logit += float((way.raw * weights).sum())
+            logit_map = LogitMap.out_of(self.described, at_position(run.streams[-1], batch), batch.clean)
+            weights = answer_weights(logit_map.raw, batch)
+            direction = logit_map.direction(weights)
+            logit += float((logit_map.raw * weights).sum())
             for side, spans in enumerate(((INDIRECT,), (FIRST_SUBJECT, SECOND_SUBJECT))):
                 for place, (index, _) in enumerate(self.described.heads):
                     for span in spans:
                         there = last_of(batch, span)
-                        written = _written(run, index, batch, batch.position, there, direction, way)
+                        written = _written(run, index, batch, batch.position, there, direction, logit_map)
                         total[side, place] += written.double().sum(0).cpu()
         scale = abs(logit) if self.difference is None else self.difference * len(self.task)
         return total[0] / scale, total[1] / scale
@@ -129,7 +129,7 @@ class Detector:
 # ---- attention on repeated random tokens
 
 
-class _Looks(Detector):
+class _Attends(Detector):
     """Mean attention from some tokens to some other tokens of the repeated random tokens."""
 
     def marks(self, inputs: Inputs, row: int) -> tuple[Tensor, Tensor]:
@@ -141,10 +141,10 @@ class _Looks(Detector):
         here, there = (torch.stack(side) for side in zip(*marks, strict=True))  # (N, M)
         each = torch.arange(len(here))[:, None]
         seen = [patterns.transpose(0, 1)[:, each, here, there] for patterns in inputs.patterns]  # (H, N, M) each
-        return torch.stack([looks.double().mean((1, 2)) for looks in seen])
+        return torch.stack([attention.double().mean((1, 2)) for attention in seen])
 
 
-class PreviousToken(_Looks):
+class PreviousToken(_Attends):
     """Attends to the previous token."""
 
     name = "previous token"
@@ -158,7 +158,7 @@ class PreviousToken(_Looks):
         return positions[1:], positions[:-1]
 
 
-class DuplicateToken(_Looks):
+class DuplicateToken(_Attends):
     """Attends to an earlier occurrence of the same token."""
 
     name = "duplicate token"
@@ -171,7 +171,7 @@ class DuplicateToken(_Looks):
         return again, again - inputs.half
 
 
-class Induction(_Looks):
+class Induction(_Attends):
     """Attends to the token after an earlier occurrence of the same token."""
 
     name = "induction"
@@ -246,15 +246,15 @@ def _through_vocabulary(described: Described, gain: Tensor | float, centred: boo
 
 
 def _written(
-    run: Recording, index: int, batch: Batch, here: Tensor, there: Tensor, direction: Tensor, way: Way
+    run: Recording, index: int, batch: Batch, here: Tensor, there: Tensor, direction: Tensor, logit_map: LogitMap
 ) -> Tensor:
     """What each head writes at ``here`` (B,) from the token ``there`` (B,) alone, along a direction of logits (B, D): (B, H)."""
     part, each = heads_of(run.described, index), torch.arange(len(batch), device=here.device)
-    looks = patterns_of(run, index)[each, :, here, there]  # (B, H)
+    attention = patterns_of(run, index)[each, :, here, there]  # (B, H)
     values = run.read_values(index)[each, there].repeat_interleave(part.n_heads // len(part.v.features), 1)  # (B, H, K)
     scale = _post_scale(run, index)[each, here]  # (B, 1)
-    written = torch.einsum("bh,bhk,hkd->hbd", looks.to(values) * scale.to(values), values, part.output_weight)
-    return way.effect(written, direction)
+    written = torch.einsum("bh,bhk,hkd->hbd", attention.to(values) * scale.to(values), values, part.output_weight)
+    return logit_map.effect(written, direction)
 
 
 def _post_scale(run: Recording, index: int) -> Tensor:
@@ -283,18 +283,18 @@ class CopySuppression(Detector):
         count = torch.zeros(len(found), 1, dtype=torch.float64)
         for batch in batches(inputs.described, task):
             run = record(inputs.described, batch.clean, batch.position, patterns=True)
-            way = Way.out_of(inputs.described, at_position(run.streams[-1], batch), batch.clean)
+            logit_map = LogitMap.out_of(inputs.described, at_position(run.streams[-1], batch), batch.clean)
             for place, (index, _) in enumerate(inputs.described.heads):
-                lowered, predicted = _suppressed(run, index, batch, way)
+                lowered, predicted = _suppressed(run, index, batch, logit_map)
                 found[place] += lowered.double().cpu()
                 count[place] += predicted
         return found / count.clamp(min=1)
 
 
-def _suppressed(run: Recording, index: int, batch: Batch, way: Way) -> tuple[Tensor, int]:
+def _suppressed(run: Recording, index: int, batch: Batch, logit_map: LogitMap) -> tuple[Tensor, int]:
     """Sum of what each head subtracts from predicted tokens of the prompt (H,), and the number of prompts with one."""
     layer = run.described.graph.base.parts[index].layer
-    before = Way.out_of(run.described, at_position(run.streams[layer], batch), batch.clean).raw
+    before = LogitMap.out_of(run.described, at_position(run.streams[layer], batch), batch.clean).raw
     first, second = before.topk(2).values.T
     predicted = before.argmax(-1)  # (B,)
     earlier = torch.arange(batch.clean.shape[1], device=predicted.device) < batch.position[:, None]
@@ -303,11 +303,11 @@ def _suppressed(run: Recording, index: int, batch: Batch, way: Way) -> tuple[Ten
     weights = (
         torch.zeros_like(before).scatter_(1, predicted[:, None], 1.0) - 1 / before.shape[1]
     )  # minus the mean logit
-    direction = way.direction(weights)
+    direction = logit_map.direction(weights)
     lowered = before.new_zeros(len(predicted), heads_of(run.described, index).n_heads)
     for place in occurs.any(0).nonzero().flatten().tolist():
         there = torch.full_like(batch.position, place)
-        lowered -= _written(run, index, batch, batch.position, there, direction, way) * occurs[:, place, None]
+        lowered -= _written(run, index, batch, batch.position, there, direction, logit_map) * occurs[:, place, None]
     return lowered.sum(0), int(occurs.any(1).sum())
 
 
@@ -371,7 +371,9 @@ class SInhibition(Detector):
         effects = direct_sweep(inputs.model, inputs.task, [f"{mover}<q>" for mover in self.movers]).values
         graph = described.graph.base
         of_heads = torch.stack([effects[graph.parts[index].rows] for index, _ in described.heads]) / self.together
-        return torch.where(looks_between(described, inputs.task, END, SECOND_SUBJECT) >= LOOKS, of_heads, 0.0)
+        return torch.where(
+            attention_between(described, inputs.task, END, SECOND_SUBJECT) >= LEAST_ATTENTION, of_heads, 0.0
+        )
 
 
 def inhibition(model: Any, described: Described, task: Task, movers: Sequence[str]) -> SInhibition | None:
@@ -383,7 +385,7 @@ def inhibition(model: Any, described: Described, task: Task, movers: Sequence[st
     return SInhibition(tuple(movers), together) if together > 0 else None
 
 
-def looks_between(described: Described, task: Task, source: str, target: str) -> Tensor:
+def attention_between(described: Described, task: Task, source: str, target: str) -> Tensor:
     """Mean attention from one span's last token to another's: (A, H)."""
     total: list[Tensor] = []
     for batch in batches(described, task):

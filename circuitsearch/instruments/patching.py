@@ -254,7 +254,7 @@ def activation_patching(
     tokenizer
         For the columns' labels.
     progress : callable
-        Called with (passes done, passes in all), of the batch at hand.
+        Called with (passes done, passes in all), for each batch.
 
     Raises
     ------

@@ -161,7 +161,7 @@ def causal_trace(
     tokenizer
         For the labels of positions.
     progress : callable
-        Called with (passes done, passes in all), of the batch at hand.
+        Called with (passes done, passes in all), for each batch.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Hugging Face models: described by a row a family, read from disk or hub, and planted ones with known circuits."""
+"""Hugging Face models: rows that describe families, loading from disk or hub, and hand-built models with known circuits."""

@@ -105,7 +105,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Family:
-    """Module paths of what all blocks share, and the row of a block.
+    """Module paths outside the blocks, and the row of a block.
 
     Attributes
     ----------

@@ -57,7 +57,7 @@ class Described:
 
     @property
     def last(self) -> nn.Module:
-        """The module that reads the stream's end."""
+        """The module that reads the final stream."""
         return self.final_norm.module or self.model.get_output_embeddings()
 
     @property
@@ -119,8 +119,8 @@ def describe(model: Any, granularity: Granularity = WHOLE) -> Described:
     Raises
     ------
     InputError
-        If its family has no row, cannot be read, or has heads that cannot be separated; or if no model can be used as
-        this one is given (see :func:`circuitsearch.models.given.usable`).
+        If its family has no row, cannot be read, or has heads that cannot be separated; or if the model is given in a form
+        or state that cannot be used (see :func:`circuitsearch.models.given.usable`).
     """
     model = usable(model)
     config = model.config
@@ -156,7 +156,7 @@ def _check_divided(config: Any, rows: list[Block], granularity: Granularity) -> 
     reason = next((row.undivided for row in rows if row.undivided), None)
     if reason and not granularity.merged_heads:
         raise InputError(
-            f"the heads of a {config.model_type!r} model cannot be told apart: {reason};"
+            f"the heads of a {config.model_type!r} model cannot be separated: {reason};"
             " Granularity(merged_heads=True) reads each attention as one node"
         )
 
@@ -165,7 +165,7 @@ def _graph(config: Any, rows: list[Block], blocks: tuple[nn.Module, ...], granul
     sizes = {_sizes(row, block, config)[:2] for row, block in zip(rows, blocks, strict=True) if "heads" in row.parts}
     if len(sizes) > 1:
         raise InputError(
-            "the blocks of this model differ in how many heads share keys and values: it cannot be read yet"
+            "the blocks of this model differ in how many heads share keys and values, which is not supported"
         )
     heads, kv_heads = sizes.pop() if sizes else (1, 1)
     stages = tuple(row.parts for row in rows)
@@ -194,9 +194,9 @@ def _n_neurons(row: Block, block: nn.Module, layer: int) -> int:
     if "mlp" not in row.parts:
         reason = "it has no MLP"
     elif row.mlp_post_norm is not None:
-        reason = "a norm of all of them follows before the stream"
+        reason = "their summed output is normed before it is added to the stream"
     elif row.beside is not None or row.down is None or row.down not in dict(block.named_modules()):
-        reason = "no single linear module is known that reads them all"
+        reason = "no single linear module reads all of them"
     if reason or row.down is None:
         raise InputError(f"the neurons of block {layer} cannot be nodes: {reason}")
     return output_by_input(block.get_submodule(row.down)).shape[1]
@@ -217,7 +217,7 @@ def _divided(row: Block, block: nn.Module, layer: int) -> str | None:
     added_up = len(row.mlp) == 1 and not row.mlp_post_norm and not row.beside
     if not added_up or not called_as_usual or size is None or _router(mixture) is None:
         raise InputError(
-            f"the experts of block {layer} cannot be nodes: they are not run separately, or not simply added"
+            f"the experts of block {layer} cannot be nodes: they are not run separately, or their outputs are not only added"
         )
     return f"experts:{size}" + ("+shared" if _child(mixture, _SHARED) is not None else "")
 
@@ -261,7 +261,9 @@ def _attention(row: Block, block: nn.Module, config: Any, kind: str) -> Heads:
     attention = block.get_submodule(row.o.rpartition(".")[0])
     post = _norm(row.attn_post_norm, block, config)
     if isinstance(post, Norm) and getattr(o, "bias", None) is not None:
-        raise InputError("a bias under a norm after attention belongs to no head: such models cannot be read")
+        raise InputError(
+            "attention has an output bias before a norm, which belongs to no head: the model cannot be read"
+        )
     return Heads(
         norm=_norm(row.attn_norm, block, config, row.attn_input_factor(config)),
         q=q,

@@ -1,4 +1,4 @@
-"""What tells one set of weights from another."""
+"""Digests of a model's weights and configuration."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ _NOT_OF_THE_MODEL = ("_name_or_path", "architectures", "dtype", "torch_dtype", "
 
 
 def config_sha256(model: Any) -> str:
-    """SHA-256 over what a model's configuration sets otherwise than its family's default, names and versions left out."""
+    """SHA-256 over the settings of a model's configuration that differ from its family's defaults, without names and versions."""
     content = {name: value for name, value in model.config.to_diff_dict().items() if name not in _NOT_OF_THE_MODEL}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""All families that can be read, by ``model_type``, and why some cannot."""
+"""All families that can be read, by ``model_type``, and the reasons why others cannot."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from circuitsearch.models.families_recurrent import RECURRENT
 
 FAMILIES: dict[str, Family] = {**DENSE, **EXPERTS, **RECURRENT}
 
-_SEVERAL_STREAMS = "its blocks keep several residual streams and mix them, where this package reads one"
-_NORMED_STREAM = "each block norms the stream itself, so that what parts write is not what later parts read"
-_SCALED_STREAM = "each block multiplies the stream itself by learned numbers, so that what parts write does not stay"
-_CHOOSES_KEYS = "an index beside its heads reads the stream and chooses the keys that they see"
+_SEVERAL_STREAMS = "its blocks have several residual streams and mix them, and this package reads one"
+_NORMED_STREAM = (
+    "each block norms the stream itself, so that later parts do not read the sum of what earlier parts write"
+)
+_SCALED_STREAM = (
+    "each block multiplies the stream itself by learned numbers, so that it is not the sum of what parts write"
+)
+_CHOOSES_KEYS = "an indexer outside its heads reads the stream and chooses the keys to which they attend"
 _OTHER_INPUT = "its blocks read other inputs than their residual stream"
 
 REFUSED: dict[str, str] = {
@@ -21,7 +25,7 @@ REFUSED: dict[str, str] = {
     "openai-gpt": _NORMED_STREAM,
     **dict.fromkeys(("bert", "roberta", "electra", "xlm", "xlnet", "xlm-roberta"), _NORMED_STREAM),
     **dict.fromkeys(
-        ("zamba", "zamba2"), "its attention reads the embeddings beside the stream and writes into a mixer"
+        ("zamba", "zamba2"), "its attention reads the embeddings as well as the stream and writes into a mixer"
     ),
     "longcat_flash": "its experts write later in the stream than other parts that read after them",
     **dict.fromkeys(("doge", "zaya"), _SCALED_STREAM),
@@ -29,9 +33,9 @@ REFUSED: dict[str, str] = {
     "muse_spark": _SCALED_STREAM,
     **dict.fromkeys(("gemma3n", "gemma3n_text", "deepseek_v4", "hy_v4", "glm5_next", "qwen4_exp"), _SEVERAL_STREAMS),
     "reformer": _SEVERAL_STREAMS,
-    "axk2": "its norms are multiplied by a gate, so that they are no LayerNorm or RMSNorm",
+    "axk2": "its norms are multiplied by a gate, so that they are not a LayerNorm or RMSNorm",
     "inkling": "a convolution over positions follows each attention and MLP, so that heads write to later positions",
-    "inkling2": "its blocks attend to earlier blocks, beside the stream",
+    "inkling2": "its blocks attend to earlier blocks, not only to the stream",
     "hrm_text": "its blocks are run several times over",
     "diffllama": "its heads work in pairs of which one is subtracted from the other",
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "dots3_note"), _CHOOSES_KEYS),
@@ -45,7 +49,7 @@ def family(model_type: str) -> Family:
     Raises
     ------
     InputError
-        If the family cannot be read, with the reason, or is not known; the known ones are listed.
+        If the family cannot be read, with the reason, or has no row.
     """
     if model_type in REFUSED:
         raise InputError(

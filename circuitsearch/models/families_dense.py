@@ -78,7 +78,7 @@ def _gpt(block: Block | Callable[[Any, nn.Module], Block]) -> Family:
 
 
 def residual_multiplier(config: Any) -> float:
-    """What Granite multiplies with before it adds to the stream."""
+    """Granite's multiplier of outputs before they are added to the stream."""
     return config.residual_multiplier
 
 
@@ -116,7 +116,7 @@ def _stablelm(config: Any, block: nn.Module) -> Block:
 
 def _falcon(config: Any, block: nn.Module) -> Block:
     parallel = config.new_decoder_architecture or config.parallel_attn
-    two_norms = hasattr(block, "ln_mlp")  # Falcon-40B; the configuration does not tell
+    two_norms = hasattr(block, "ln_mlp")  # Falcon-40B; it is not in the configuration
     one_for_all = one_after_another if config.multi_query else head_by_head
     return Block(
         parts="heads+mlp" if parallel else "heads>mlp",
@@ -205,7 +205,7 @@ DENSE: dict[str, Family] = {
             down="ffn.down_proj",
         ),
     ),
-    # Llama's row. What sets these families apart is Hugging Face's own code: windows, rotary positions in some layers only,
+    # Llama's row. These families differ in Hugging Face's own code only: windows, rotary positions in some layers only,
     # norms of queries and keys, biases, gains.
     **dict.fromkeys(
         (

@@ -1,4 +1,4 @@
-"""Rows of the families whose MLPs are mixtures of experts. A mixture is one node, with its router and what all share."""
+"""Rows of the families whose MLPs are mixtures of experts. A mixture is one node, with its router and shared expert."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GATED = "a gate that reads the stream multiplies what each head gives"
 
 
 def sparse_or_dense(row: Block = LLAMA_BLOCK) -> Callable[[Any, nn.Module], Block]:
-    """A row whose MLP is a mixture in some blocks: these have no nonlinearity of all neurons."""
+    """A row whose MLP is a mixture in some blocks, which have no single nonlinearity."""
 
     def of(config: Any, block: nn.Module) -> Block:
         dense = getattr(block.get_submodule(row.mlp[0]), "experts", None) is None
@@ -32,12 +32,12 @@ def sparse_or_dense(row: Block = LLAMA_BLOCK) -> Callable[[Any, nn.Module], Bloc
 
 
 def undivided(reason: str, row: Block = LLAMA_BLOCK, attention: str = "self_attn") -> Block:
-    """Let the attention of a row be one node, a mixer, because its heads cannot be told apart."""
+    """A row whose attention is one node, a mixer, because its heads cannot be separated."""
     return replace(row, parts="mixer>mlp", mixer=(attention,), mixer_norm=row.attn_norm, undivided=reason)
 
 
 def _shared_beside(config: Any, block: nn.Module) -> Block:
-    """Experts and, in some models, an MLP that all tokens share, both on the same norm."""
+    """Experts and, in some models, an MLP that all tokens share; both read through the same norm."""
     row = replace(
         LLAMA_BLOCK,
         attn_factor=residual_multiplier,
@@ -61,7 +61,7 @@ _LATENT = llama_like(sparse_or_dense(undivided(LATENT)))
 _GRANITE = llama_like(_shared_beside)
 
 EXPERTS: dict[str, Family] = {
-    # Llama's row. What sets these families apart lies within attention or within the mixture.
+    # Llama's row. These families differ only inside attention or inside the mixture.
     **dict.fromkeys(
         (
             *(

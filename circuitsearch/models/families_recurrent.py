@@ -79,7 +79,7 @@ def _granite_hybrid(config: Any, block: nn.Module) -> Block:
 
 
 def _nemotron_h(config: Any, block: nn.Module) -> Block:
-    """One part a block."""
+    """One part per block."""
     if block.block_type == "linear_attention":
         return _ONLY_MIXER
     if block.block_type == "full_attention":
@@ -131,7 +131,7 @@ def _delta_net(config: Any, block: nn.Module) -> Block:
 
 
 def _olmo_hybrid(config: Any, block: nn.Module) -> Block:
-    """Blocks with attention norm what parts write, the others what they read."""
+    """Blocks with attention norm the outputs of parts, the other blocks their inputs."""
     if _has(block, "linear_attn"):
         return _with_mixer(LLAMA_BLOCK, "linear_attn")
     return ONLY_NORMS_AFTER

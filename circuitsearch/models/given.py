@@ -1,4 +1,4 @@
-"""What a user may hand over as a model: wrappers are taken off, and states in which nothing can be computed are refused."""
+"""The model as the user gives it: wrappers are removed, and models in a state that cannot be used are refused."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from circuitsearch.models.families import FAMILIES
 def usable(model: Any) -> Any:
     """The Hugging Face model inside what was given, in a state in which it can be run and differentiated.
 
-    ``torch.compile`` and PEFT wrap a model; adapters stay applied, as they are inside its modules.
+    The wrappers of ``torch.compile`` and PEFT are removed; adapters still apply, since they are inside the modules.
 
     Raises
     ------
     InputError
-        If it is no Hugging Face model, has no weights, is compiled inside, or one of torch's global modes is on in which
-        the engine cannot compute.
+        If it is not a Hugging Face model, has no weights, has a compiled part, or one of torch's global modes is on that
+        the engine does not support.
     """
     _check_modes()
     model = unwrapped(model)
@@ -29,9 +29,11 @@ def usable(model: Any) -> Any:
     _check_text_only(model.config)
     _check_weights(model)
     if any(_compiled(module) for module in model.modules()):
-        raise InputError("a part of the model is compiled, past which hooks do not see: give it without torch.compile")
+        raise InputError(
+            "a part of the model is compiled, so hooks do not see its activations: give it without torch.compile"
+        )
     if getattr(model.config, "return_dict", True) is False:
-        raise InputError("the model's config has return_dict=False, with which it gives bare tuples: set it to True")
+        raise InputError("the model's config has return_dict=False, so the model returns tuples: set it to True")
     return model
 
 
@@ -42,17 +44,17 @@ def unwrapped(model: Any) -> Any:
         return model
     if model.active_peft_config.is_prompt_learning:
         raise InputError(
-            f"the {model.active_peft_config.peft_type.value} adapter puts learned vectors before the prompt, which are no"
-            " tokens: such a model cannot be read; take LoRA, or the base model"
+            f"the {model.active_peft_config.peft_type.value} adapter puts learned vectors before the prompt, which are not"
+            " tokens: such a model cannot be read; use LoRA, or the base model"
         )
     return unwrapped(model.get_base_model())
 
 
 def _check_modes() -> None:
-    """Torch's global modes that change what the engine's own operations give."""
+    """Refuse torch's global modes that change the results of the engine's own operations."""
     if torch.is_inference_mode_enabled():
         raise InputError(
-            "torch.inference_mode() is on, in which no gradient exists: leave it (gradients are off where none is needed)"
+            "torch.inference_mode() is on, in which there are no gradients: leave it (gradients are off if none are needed)"
         )
     if torch.get_default_device().type != "cpu":
         raise InputError(
@@ -61,7 +63,7 @@ def _check_modes() -> None:
         )
     if any(torch.is_autocast_enabled(device) for device in ("cpu", "cuda")):
         raise InputError(
-            "torch.autocast is on, which rounds some operations: leave it and load the model in that dtype"
+            "torch.autocast is on, which rounds some operations: turn it off and load the model in that dtype"
         )
 
 
@@ -69,8 +71,8 @@ def _check_text_only(config: Any) -> None:
     text = config.get_text_config().model_type if hasattr(config, "get_text_config") else config.model_type
     if config.model_type not in FAMILIES and text != config.model_type and text in FAMILIES:
         raise InputError(
-            f"a {config.model_type!r} model reads more than text; its text part is a {text!r}, which can be read: save the"
-            " model with save_pretrained, and circuitsearch.load(folder) loads the text part alone"
+            f"a {config.model_type!r} model reads more than text; its text part is a {text!r} model, which can be read: save"
+            " the model with save_pretrained, and circuitsearch.load(folder) loads the text part alone"
         )
 
 
@@ -82,7 +84,7 @@ def _check_weights(model: nn.Module) -> None:
         )
     if any(weight.is_inference() for weight in weights):
         raise InputError(
-            "the model was made under torch.inference_mode(), so that nothing can be differentiated: load it outside"
+            "the model was made under torch.inference_mode(), so it has no gradients: load it outside of that mode"
         )
 
 

@@ -1,4 +1,4 @@
-"""Reading a Hugging Face causal language model from the bundle, a folder or the hub, with errors that say what is wrong."""
+"""Loading a Hugging Face causal language model that is bundled, in a folder or on the hub."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model is read from: its name as given, and the folder, unless it is the hub's."""
+    """Where a model is read from: its name as given, and its folder, or None for the hub."""
 
     name: str
     folder: Path | None
 
     @property
     def place(self) -> str:
-        """What transformers is told."""
+        """The name or path for transformers."""
         return self.name if self.folder is None else str(self.folder)
 
     @property
     def files(self) -> dict[str, Any]:
-        """A folder's files are read and nothing is asked of the hub."""
+        """Options for transformers: a model in a folder is read without access to the hub."""
         return {"local_files_only": self.folder is not None, "trust_remote_code": False}
 
 
@@ -75,23 +75,23 @@ def _check_device_map(device: Any, device_map: DeviceMap | None) -> None:
     if device_map is None:
         return
     if device is not None:
-        raise InputError("a device and a device map cannot both say where the model goes: give one of them")
+        raise InputError("a device and a device map cannot both be given: give one of them")
     if find_spec("accelerate") is None:
         raise InputError("a device map needs the package accelerate: pip install 'circuitsearch[device-map]'")
 
 
 def _check_one_device(source: Source, model: Any) -> None:
-    """Parts that run on several devices would have their writes on several; what is only kept elsewhere is brought."""
+    """Refuse a model whose parts run on several devices; weights that are only stored elsewhere are moved when they run."""
     devices = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()} - {"cpu", "disk"}
     if len(devices) > 1:
         raise InputError(
             f"the device map puts {source.name} on several devices, {', '.join(sorted(devices))}: its blocks must run on"
-            " one; give a map that keeps the rest on 'cpu' or 'disk', from where it is brought when it runs"
+            " one; give a map that keeps the rest on 'cpu' or 'disk', from where it is loaded when it runs"
         )
 
 
 def locate(name: str | Path) -> Source:
-    """Say where the model of this name lies.
+    """Find the source of the model with this name.
 
     Raises
     ------
@@ -109,15 +109,15 @@ def locate(name: str | Path) -> Source:
             f"the model {text} is a file: give the folder that holds its config.json and model.safetensors"
         )
     if not _HUB_NAME.fullmatch(text) or text.startswith("."):
-        raise InputError(f"there is no model folder {text}: {_KNOWN}")
+        raise InputError(f"there is no model folder {text}: {_CHOICES}")
     return Source(text, None)
 
 
-_KNOWN = "give a folder that exists, a name on the Hugging Face hub, or a bundled model (" + ", ".join(BUNDLED) + ")"
+_CHOICES = "give a folder that exists, a name on the Hugging Face hub, or a bundled model (" + ", ".join(BUNDLED) + ")"
 
 
 def dtype_named(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """Look a dtype up by its name; None, for the one that the weights are stored in, stays None."""
+    """Look up a dtype by its name; None means the dtype in which the weights are stored."""
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
     if dtype not in DTYPES:
@@ -144,7 +144,7 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
             **({} if device_map is None else {"device_map": device_map}),
             **source.files,
         )
-    except Exception as error:  # whatever transformers raises, on whatever a config.json may say
+    except Exception as error:  # transformers raises many kinds, on any content of config.json
         if ran_out_of_memory(error):
             raise InputError(
                 f"memory ran out while {source.name} was loaded: give dtype='bfloat16', or a device_map that keeps blocks on disk"
@@ -156,7 +156,7 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
 
 
 def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:
-    """The model that a name's configuration says, on the meta device: shapes, and no weights. Nothing large is read."""
+    """The model of a name's configuration on the meta device, with shapes but no weights. Nothing large is read."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     source = locate(name)
@@ -170,14 +170,14 @@ def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:
     return model
 
 
-# Where a model that reads more than text keeps its text part, and where the part by itself keeps it.
+# Prefixes of weights of the text part in a model that reads more than text, and in the text part by itself.
 _TEXT_PART = {r"^(model\.)?language_model\.lm_head\.": "lm_head.", r"^(model\.)?language_model\.(model\.)?": "model."}
 
 
 def _model_type(source: Source) -> tuple[str, Any]:
-    """The family that config.json names, read before anything large is.
+    """The family that config.json names, read before anything large.
 
-    Of a model that reads more than text, the family of its text part if that can be read, and that part's configuration.
+    For a model that reads more than text, the family of its text part if that can be read, and that part's configuration.
     """
     from transformers import AutoConfig, PreTrainedConfig
 
@@ -192,7 +192,9 @@ def _model_type(source: Source) -> tuple[str, Any]:
         raise InputError(f"the model folder {source.name} has no config.json: give a folder that save_pretrained wrote")
     try:
         config, _ = PreTrainedConfig.get_config_dict(source.place, **source.files)
-    except Exception as error:  # whatever transformers raises on a config.json that is no object, or nested without end
+    except (
+        Exception
+    ) as error:  # transformers raises many kinds, as on a config.json that is not an object, or nested too deeply
         raise InputError(f"the config.json of {source.name} cannot be read: {_first_line(error)}") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise InputError(
@@ -202,13 +204,13 @@ def _model_type(source: Source) -> tuple[str, Any]:
         return str(config["model_type"]), None
     try:
         text = AutoConfig.from_pretrained(source.place, **source.files).get_text_config()
-    except Exception as error:  # whatever transformers raises, on whatever a config.json may say
+    except Exception as error:  # transformers raises many kinds, on any content of config.json
         raise InputError(f"the config.json of {source.name} cannot be read: {_first_line(error)}") from None
     return (text.model_type, text) if text.model_type in FAMILIES else (config["model_type"], None)
 
 
 def _check_hub(name: str) -> None:
-    """Ask the hub for the name at once: the download itself would try again and again for half a minute."""
+    """Check first that the hub has the name: the download itself would retry for half a minute."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     if isinstance(try_to_load_from_cache(name, "config.json"), str):
@@ -219,8 +221,8 @@ def _check_hub(name: str) -> None:
         near = difflib.get_close_matches(name, BUNDLED, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InputError(
-            f"unknown model {name!r}: it is neither bundled ({', '.join(BUNDLED)}) nor a folder here, and the hub does"
-            f" not give it ({_first_line(error)}).{hint}"
+            f"unknown model {name!r}: it is neither bundled ({', '.join(BUNDLED)}) nor a folder, and the hub does not"
+            f" provide it ({_first_line(error)}).{hint}"
         ) from None
 
 
@@ -240,7 +242,7 @@ def _check_weight_files(folder: Path) -> None:
             with safe_open(file, "pt") as opened:
                 opened.keys()
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{file} is broken ({_first_line(error)}): fetch or save it again") from None
+            raise InputError(f"{file} is broken ({_first_line(error)}): download or save it again") from None
 
 
 class _Index(BaseModel):
@@ -248,37 +250,37 @@ class _Index(BaseModel):
 
 
 def _check_index(index: Path) -> None:
-    """Weights are read from safetensors files in the folder of their index, and from nowhere else."""
+    """Weights are read only from safetensors files in the folder of their index."""
     for name in sorted(set(read_json(index, "an index of weights", _Index).weight_map.values())):
         if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
             raise InputError(
-                f"{index} names {name!r}, which is no safetensors file in its folder: other files are not read; save the"
+                f"{index} names {name!r}, which is not a safetensors file in its folder: other files are not read; save the"
                 " model again with save_pretrained"
             )
         if not (index.parent / name).is_file():
-            raise InputError(f"{index} names {name!r}, which is not there: fetch it too")
+            raise InputError(f"{index} names {name!r}, which does not exist: download it too")
 
 
 def _check_complete(source: Source, info: dict[str, Any]) -> None:
-    """Refuse weights that would leave a part of the model at random, which transformers only warns of."""
+    """Refuse missing weights, with which a part of the model would be random; transformers only warns of them."""
     missing = sorted(info["missing_keys"])
     if missing:
-        raise InputError(f"the weights of {source.name} lack {_some(missing)}: they are not whole, or of another model")
+        raise InputError(f"the weights of {source.name} lack {_some(missing)}: they are incomplete or of another model")
     wrong = sorted(str(entry[0]) for entry in info["mismatched_keys"])
     if wrong:
-        raise InputError(f"the weights of {source.name} do not have the shapes that config.json says: {_some(wrong)}")
+        raise InputError(f"the weights of {source.name} do not have the shapes of its config.json: {_some(wrong)}")
 
 
 def _check_finite(source: Source, model: Any) -> None:
     for name, weight in all_weights(model):
         if weight.is_floating_point() and not bool(weight.isfinite().all()):
             raise InputError(
-                f"the weights of {source.name} hold NaN or infinite values, in {name}: fetch or train it again"
+                f"the weights of {source.name} have NaN or infinite values, in {name}: download or train it again"
             )
 
 
 def _read_tokenizer(source: Source) -> Any:
-    """Read the tokenizer, or None where a folder has none: token ids need none."""
+    """Read the tokenizer; None if a folder has none, since tasks of token ids do not need one."""
     from transformers import AutoTokenizer
 
     if source.folder is not None and not any((source.folder / file).is_file() for file in _TOKENIZER_FILES):
@@ -291,7 +293,7 @@ def _read_tokenizer(source: Source) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and notes off the terminal; what matters of them is an error here."""
+    """Turn off transformers' progress bars and warnings; those that matter are errors here."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Norms as the affine maps that they are at given statistics, which are taken in at least float32, as the models do."""
+"""Norms as affine maps at fixed statistics, which are computed in at least float32, as in the models."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Norm:
     module : Module
         The model's own.
     centred : bool
-        Whether the mean is taken out.
+        Whether the mean is subtracted.
     offset : float or None
-        What is added to the module's weight to give the gain (Gemma's add 1); None if it has no weight.
+        Added to the module's weight to give the gain (1 in Gemma); None if the module has no weight.
     eps : float
-        What is added to the variance.
+        Added to the variance.
     factor : float
-        What the model multiplies the module's output with.
+        Multiplier of the module's output.
     """
 
     module: nn.Module
@@ -68,12 +68,12 @@ class Norm:
         return centred * inverse_scale, inverse_scale
 
     def described(self, stream: Tensor) -> Tensor:
-        """What the module makes of a stream (..., D) if it is as described, in at least float32."""
+        """Output for a stream (..., D) if the module is as described, in at least float32."""
         out = self.normalise(stream)[0] * self.gain
         return out if self.shift is None else out + self.shift
 
     def linear_part(self, stream: Tensor) -> Tensor:
-        """What the module makes of a stream (..., D), up to its shift, with the scale a constant to autograd."""
+        """Output for a stream (..., D) without the shift, with the scale a constant for autograd."""
         _, inverse_scale = self.normalise(stream.detach())
         wide = widened(stream)
         centred = wide - wide.mean(-1, keepdim=True) if self.centred else wide
@@ -82,7 +82,7 @@ class Norm:
     def pull_back(self, grad: Tensor, stream: Tensor, *, fixed_scale: bool = False) -> Tensor:
         """Pull a gradient (..., D) at the norm's output back to its input ``stream`` (..., D), in at least float32.
 
-        A ``fixed_scale`` is a constant, which the stream does not move.
+        With ``fixed_scale`` the scale is a constant, without a gradient.
         """
         normal, inverse_scale = self.normalise(stream)
         grad = widened(grad) * self.gain
@@ -95,7 +95,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class NoNorm:
-    """Stands where a part reads the stream as it is; ``module`` may be an identity."""
+    """No norm: a part reads the stream itself; ``module`` may be an identity."""
 
     module: nn.Module | None = None
 
@@ -122,7 +122,7 @@ class NoNorm:
 
 @torch.no_grad()
 def describe_norm(module: Any, width: int) -> Norm | NoNorm:
-    """Find out by two vectors what kind of norm a module is, whatever its class is called.
+    """Determine from two test vectors which kind of norm a module is, whatever its class is called.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def describe_norm(module: Any, width: int) -> Norm | NoNorm:
     made = module.forward(probe)
     if not made.isfinite().all():
         raise InputError(
-            f"a {type(module).__name__} of the model gives values that are not finite: check its weights and dtype"
+            f"a {type(module).__name__} of the model returns values that are not finite: check its weights and dtype"
         )
     named = [getattr(module, name) for name in _EPS_NAMES if isinstance(getattr(module, name, None), float)]
     tried = product((False, True), (None,) if weight is None else (0.0, 1.0), named or (1e-5, 1e-6))
@@ -150,7 +150,7 @@ def describe_norm(module: Any, width: int) -> Norm | NoNorm:
     rounding = max(torch.finfo(made.dtype).eps, torch.finfo(torch.float32).eps)  # some norms work in float32
     if not errors[best] <= 32 * rounding * max(float(made.abs().max()), 1e-6):
         raise InputError(
-            f"a {type(module).__name__} is neither a LayerNorm nor an RMSNorm as far as this package knows them"
-            f" (they differ by {errors[best]:.2e}): the model cannot be read"
+            f"a {type(module).__name__} is neither a LayerNorm nor an RMSNorm (it differs from the nearest of them by"
+            f" {errors[best]:.2e}): the model cannot be read"
         )
     return norms[best]

@@ -1,4 +1,4 @@
-"""The parts of a block as the engine runs them: attention in heads, and parts that are one node.
+"""The parts of a block as the engine runs them: attention by heads, and parts that are one node.
 
 The *output* of a part is recorded: for attention the heads' scaled values (..., H, K), which only the output weight maps to the
 stream; for any other part what it adds to the stream (..., D). Head values are scaled by the inverse scale of a norm that
@@ -92,7 +92,7 @@ class Heads:
     Attributes
     ----------
     norm : Norm or NoNorm
-        What the q, k and v ports read the stream through.
+        The norm between the stream and the q, k and v ports.
     q, k, v : Projection
         Of the ports.
     o : Module
@@ -248,7 +248,7 @@ class Whole:
     kind : str
         ``mlp`` or ``mixer``.
     norm : Norm or NoNorm
-        What its port reads the stream through.
+        The norm between the stream and its port.
     chain : tuple of Module
         Applied one after another; the output of the last is added to the stream.
     factor : float
@@ -451,7 +451,7 @@ def output_by_input(module: Any) -> Tensor:
 
 
 def tensor_of(output: Any) -> Tensor:
-    """A module's output without anything returned beside it (router logits, states)."""
+    """A module's output without other returned values (router logits, states)."""
     return output[0] if isinstance(output, tuple) else output
 
 

@@ -18,7 +18,7 @@ def widened(tensor: Tensor) -> Tensor:
 
 
 class CoarsestRounding(TorchDispatchMode):
-    """Watch what runs in a ``with`` block for the narrowest floating dtype that it gives.
+    """Record the narrowest floating-point dtype of the results computed in a ``with`` block.
 
     Most families compute norms, rotary angles and softmax in float32 in a float64 model, and autocast or a quantised module
     may compute in fewer bits than the weights have.
@@ -26,7 +26,7 @@ class CoarsestRounding(TorchDispatchMode):
     Attributes
     ----------
     eps : float
-        The rounding of that dtype, relative.
+        Relative rounding error of that dtype.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Reading a module's weights wherever they lie and however they are stored.
+"""Reading a module's weights on any device and in any format.
 
-Accelerate may keep them on the CPU or on disk until the module runs; quantised modules keep them in fewer bits.
+Accelerate may keep them on the CPU or on disk until the module runs; quantised modules store them in fewer bits.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from circuitsearch.errors import InputError
 
 
 def read_weight(module: Any) -> Tensor:
-    """A module's weight as plain floating-point numbers, where the module runs.
+    """A module's weight as plain floating-point numbers, on the device on which the module runs.
 
     Raises
     ------
     InputError
         If it is quantised, or changed by an adapter, in a way that cannot be read.
     """
-    with _at_hand(module):
+    with _on_its_device(module):
         return plain(module, module.weight) if getattr(module, "base_layer", None) is None else _adapted(module)
 
 
 def read_bias(module: Any) -> Tensor | None:
-    """A module's bias where the module runs, or None if it has none."""
+    """A module's bias on the device on which the module runs, or None if it has none."""
     if getattr(module, "bias", None) is None:
         return None
-    with _at_hand(module):
+    with _on_its_device(module):
         return module.bias
 
 
 def runs_on(module: Any) -> torch.device:
-    """Where a module's input goes."""
+    """The device on which a module runs."""
     hook = _offloading(module)
     return module.weight.device if hook is None else torch.device(hook.execution_device)
 
 
 def all_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a model's state, in the order of their names, each where its module runs."""
+    """The tensors of a model's state, in the order of their names, each on the device on which its module runs."""
     for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
         owner, _, own = name.rpartition(".")
         if not isinstance(tensor, Tensor):  # what a quantised module keeps beside its weight
@@ -51,7 +51,7 @@ def all_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, _unpacked(tensor)
             continue
         module = model.get_submodule(owner)
-        with _at_hand(module):
+        with _on_its_device(module):
             yield name, getattr(module, own)
 
 
@@ -84,7 +84,7 @@ def _adapted(module: Any) -> Tensor:
     if module.merged or module.disable_adapters:
         return weight
     for adapter in module.active_adapters:
-        if adapter in getattr(module, "lora_A", ()) and not _bends(module, adapter):
+        if adapter in getattr(module, "lora_A", ()) and not _not_plain_lora(module, adapter):
             weight = weight + module.get_delta_weight(adapter).to(weight)
         elif any(adapter in getattr(module, names) for names in module.adapter_layer_names):
             raise InputError(
@@ -94,7 +94,7 @@ def _adapted(module: Any) -> Tensor:
     return weight
 
 
-def _bends(module: Any, adapter: str) -> bool:
+def _not_plain_lora(module: Any, adapter: str) -> bool:
     """Whether the adapter does more to a linear module than to add a matrix to its weight."""
     return adapter in getattr(module, "lora_variant", ()) or module.lora_B[adapter].bias is not None
 
@@ -107,14 +107,14 @@ def _unpacked(weight: Tensor) -> Tensor:
 
 
 def _offloading(module: Any) -> Any:
-    """The hook by which accelerate brings a module's weights when it runs, or None."""
+    """The hook by which accelerate moves a module's weights to its device when it runs, or None."""
     hook = getattr(module, "_hf_hook", None)
-    hooks = getattr(hook, "hooks", (hook,))  # several may stand in one
+    hooks = getattr(hook, "hooks", (hook,))  # one hook may contain several
     return next((each for each in hooks if getattr(each, "offload", False)), None)
 
 
-def _at_hand(module: Any) -> AbstractContextManager[None]:
-    """Bring the module's weights to where it runs, for the length of a ``with`` block."""
+def _on_its_device(module: Any) -> AbstractContextManager[None]:
+    """Move the module's weights to the device on which it runs, for the duration of a ``with`` block."""
     if _offloading(module) is None:
         return nullcontext()
     from accelerate.utils import align_module_device  # pyright: ignore[reportMissingImports]

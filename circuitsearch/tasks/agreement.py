@@ -32,13 +32,13 @@ VERBS = (" is", " are")
 def agreement(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Subject-verb agreement with an attractor, a second noun of either number between subject and verb.
 
-    The corrupt prompt has the subject in the other number, so that right and wrong verb change roles; the attractor
-    stays as it is, and misleads in half of the prompts.
+    In the corrupt prompt the subject has the other number, so that right and wrong verb change roles; the attractor
+    is the same, and has the other number than the subject in half of the prompts.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer; nouns whose singular or plural it does not hold as one token are left out.
+        A Hugging Face tokenizer; nouns whose singular or plural is not one token are left out.
     n
         Number of examples, at least 1.
     seed

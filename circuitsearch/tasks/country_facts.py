@@ -61,12 +61,12 @@ RELATIONS = tuple(TEMPLATES)
 def country_facts(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Country facts, recalled from the weights: capital, main language, continent, currency.
 
-    The corrupt prompt asks the same of another country for which the answer is another; that answer is the wrong one.
+    The corrupt prompt asks for the same fact about another country with another answer; that answer is the wrong one.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer; facts whose country or answer it does not hold as one token are left out.
+        A Hugging Face tokenizer; facts whose country or answer is not one token are left out.
     n
         Number of examples, at least 1.
     seed
@@ -107,6 +107,6 @@ def sampler(tokenizer: Any, groups: int) -> Sampler:
 
 
 def usable_facts(tokenizer: Any, column: int, least: int) -> list[tuple[str, str]]:
-    """Pairs of country and answer that the tokenizer holds as single tokens."""
+    """Pairs of country and answer that are single tokens."""
     facts = [(row[0], row[column]) for row in COUNTRIES]
     return usable(facts, tokenizer, "country_facts", f"{RELATIONS[column - 1]} facts", least)

@@ -22,14 +22,14 @@ Layout = tuple[int, int]
 def docstring(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     '''Docstring arguments, as in ``def port(self, load, size, files, last): """... :param load: ... :param``.
 
-    The signature has four arguments, two are documented, the third is the answer. In the corrupt prompt all argument
-    names are others, and those in the signature are not those in the docstring (the paper's random names in both), so
-    that nothing tells what comes next. The wrong answers are the other three arguments of the signature.
+    The signature has four arguments, two are documented, the third is the answer. The corrupt prompt has other argument
+    names, and different ones in signature and docstring (the paper's random names in both), so that the next argument
+    cannot be inferred. The wrong answers are the other three arguments of the signature.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer; words that it does not hold as one token are left out.
+        A Hugging Face tokenizer; words that are not one token are left out.
     n
         Number of examples, at least 1.
     seed

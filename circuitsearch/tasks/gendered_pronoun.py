@@ -30,13 +30,13 @@ TEMPLATES = [
 def gendered_pronoun(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Gendered pronoun: the pronoun of a tag question agrees with the name.
 
-    The corrupt prompt has a name of the other gender in the same place, so that the right and the wrong pronoun
-    change roles; all else stays.
+    The corrupt prompt has a name of the other gender in the same position, so that the right and the wrong pronoun
+    change roles; everything else is the same.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer; words that it does not hold as one token are left out.
+        A Hugging Face tokenizer; words that are not one token are left out.
     n
         Number of examples, at least 1.
     seed

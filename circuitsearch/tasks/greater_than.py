@@ -29,20 +29,20 @@ YEARS = [f"{year:02d}" for year in range(100)]
 EARLIEST = "01"
 
 JOINTS = [("", ""), ("", " "), (" ", "")]
-"""What stands between the halves of a year: nothing; a space that belongs to the second half; one of its own."""
+"""What is between the halves of a year: nothing; a space that belongs to the second half; a space that is a token itself."""
 
 
 def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Greater-than: an event ends in a later year than it began.
 
-    The corrupt prompt begins in the year 01 of the century (the paper's "01" prompts), after which every year would
-    do. Right are all two-digit years after the first, wrong are that year and all before.
+    The corrupt prompt begins in the year 01 of the century (the paper's "01" prompts), after which every year is
+    possible. The right answers are all two-digit years after the first year, the wrong ones are that year and all before.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer. A year must be two tokens, century and two digits; where "1732" is not, "17 32"
-        is tried. Years that are not two tokens either way are left out.
+        A Hugging Face tokenizer. A year must be two tokens, century and two digits; if "1732" is not, "17 32"
+        is tried. Years that are two tokens in neither form are left out.
     n
         Number of examples, at least 1.
     seed
@@ -52,7 +52,7 @@ def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     -------
     Task
         Metric: probability of the right years minus probability of the wrong ones. Spans: ``event``; ``XX`` and ``YY``,
-        century and year of the beginning; ``END``.
+        century and two digits of the first year; ``END``.
 
     References
     ----------
@@ -87,7 +87,7 @@ def sampler(tokenizer: Any, groups: int) -> Sampler:
 
 
 def calendar(tokenizer: Any) -> tuple[str, str, dict[str, list[str]]]:
-    """The first joint that makes a year two tokens, and for each century the years that are."""
+    """The first separator with which years are two tokens, and for each century the years that are."""
     for end, start in JOINTS:
         years = {century: split_years(tokenizer, century + end, start) for century in CENTURIES}
         years = {century: kept for century, kept in years.items() if len(kept) >= 20 and EARLIEST in kept}
@@ -95,14 +95,14 @@ def calendar(tokenizer: Any) -> tuple[str, str, dict[str, list[str]]]:
             return end, start, years
     raise InputError(
         "task greater_than: this tokenizer splits no century into two-digit years (neither 1732 nor 17 32 gives the "
-        "token 32); use a tokenizer that holds two-digit numbers whole."
+        "token 32); use a tokenizer in which two-digit numbers are single tokens."
     )
 
 
 def split_years(tokenizer: Any, century: str, start: str) -> list[str]:
     """The two-digit years that are one token of their own after the century."""
     # The century must end in the same token whether a year follows or not, which is_one_token checks.
-    known = encode(tokenizer, f"the year {century}")
-    if len(known) != len(encode(tokenizer, "the year")) + 1 + century.endswith(" "):
+    ids = encode(tokenizer, f"the year {century}")
+    if len(ids) != len(encode(tokenizer, "the year")) + 1 + century.endswith(" "):
         return []
     return [year for year in YEARS if is_one_token(tokenizer, start + year, f"the year {century}")]

@@ -19,10 +19,9 @@ LENGTH = 24
 def induction(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Induction: what followed a token before will follow it again.
 
-    All tokens of a prompt are random words and different, but for the last, which repeats an earlier one, A. In the
-    corrupt prompt another word stands in the place of that earlier A: its successor B is still there, but nothing
-    tells that it follows A. The difference is thus where a previous-token head writes it and an induction head's keys
-    read it.
+    All tokens of a prompt are different random words, except the last, which repeats an earlier one, A. In the corrupt
+    prompt another word replaces that earlier A: its successor B is still there, but does not follow A. So the prompts
+    differ in what a previous-token head writes at B and an induction head's keys read there.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def letters(tokenizer: Any) -> list[int]:
     pool = [token for token, word in words.items() if len(word) > 1 and word.isalpha()]
     if len(pool) < 2 * LENGTH:
         raise InputError(
-            f"task induction: only {len(pool)} tokens of this tokenizer are words of letters alone, and it needs "
-            f"{2 * LENGTH}; use a tokenizer that holds common English words whole."
+            f"task induction: only {len(pool)} tokens of this tokenizer are words of letters only, and it needs "
+            f"{2 * LENGTH}; use a tokenizer in which common English words are single tokens."
         )
     return pool

@@ -39,14 +39,14 @@ def ioi(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Indirect object identification, both orders of the names (ABBA and BABA).
 
     Two people are named, one of them acts; the other one receives. The corrupt prompt is the same sentence with three
-    other, different names (the ABC prompts of the paper, also used by ACDC): it tells where names stand but no longer
-    which of them is repeated, nor who they are, so that both the finding of the repeated name and the copying of the
-    other belong to the circuit. The answers stay those of the clean prompt.
+    other, different names (the ABC prompts of the paper, also used by ACDC): the positions of names are the same, but no
+    name is repeated and the names are others, so that both the detection of the repeated name and the copying of the other
+    one belong to the circuit. The answers are those of the clean prompt.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer; names, places and objects that it does not hold as one token are left out.
+        A Hugging Face tokenizer; names, places and objects that are not one token are left out.
     n
         Number of examples, at least 1.
     seed

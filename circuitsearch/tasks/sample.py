@@ -1,4 +1,4 @@
-"""Draw distinct examples, the groups in turn."""
+"""Draw distinct examples from each group in turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 200
 
 
 def distinct(task: str, sampler: Sampler, groups: int, n: int, seed: int) -> list[Example]:
-    """`n` examples with pairwise different clean prompts, one of each group in turn."""
+    """`n` examples with different clean prompts, one from each group in turn."""
     check_count(task, n)
     random = Random(seed)
     found: dict[str, Example] = {}
@@ -35,7 +35,7 @@ def distinct(task: str, sampler: Sampler, groups: int, n: int, seed: int) -> lis
 
 
 def fill(template: str, words: dict[str, str]) -> tuple[str, dict[str, tuple[int, int]]]:
-    """Fill a template in; with the text come the places of its fields, (first character, last character + 1) each.
+    """Fill in a template; return the text and the places of its fields, (first character, last character + 1) each.
 
     Examples
     --------
@@ -52,6 +52,6 @@ def fill(template: str, words: dict[str, str]) -> tuple[str, dict[str, tuple[int
 
 
 def check_count(task: str, n: int) -> None:
-    """Refuse to make no examples, or more than anyone can wait for."""
+    """Refuse a number of examples below 1 or too large to generate."""
     if not 1 <= n <= MOST_EXAMPLES:
         raise InputError(f"task {task}: n must be 1 to {MOST_EXAMPLES:,}, not {shortened(n)}.")

@@ -1,6 +1,6 @@
-"""The words that the tasks are written with, and their share for one tokenizer and one group.
+"""The words of the tasks, and their selection for one tokenizer and one group.
 
-Every list is longer than a task needs, because a tokenizer keeps only the words that it holds as one token.
+Every list is longer than a task needs, because only words that are one token of the tokenizer are used.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ Item = TypeVar("Item")
 
 
 def split(text: str) -> list[str]:
-    """Cut a text into its words, so that a list of words reads like a line of text."""
+    """Split a text into its words, so that a list of words can be written as text."""
     return text.split()
 
 
 GROUPS = 4
-"""Into how many groups each task deals its words and templates (even, so that a half split is even)."""
+"""Number of groups into which each task divides its words and templates (even, so that a half split is even)."""
 
 FEMALE = split(
     "Mary Anna Emma Sarah Laura Kate Lisa Julia Amy Rachel Alice Jane Susan Karen Linda Nancy Helen Ruth Maria Diana "
@@ -122,7 +122,7 @@ def usable(words: Sequence[Any], tokenizer: Any, task: str, what: str, least: in
     if len(kept) < least:
         raise InputError(
             f"task {task}: only {len(kept)} of its {len(words)} {what} are single tokens in this tokenizer, "
-            f"and it needs {least}; use a tokenizer that holds common English words whole."
+            f"and it needs {least}; use a tokenizer in which common English words are single tokens."
         )
     return kept
 
@@ -133,5 +133,5 @@ def parts(word: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def deal(items: Sequence[Item], groups: int) -> list[list[Item]]:
-    """Deal the items like cards: every group gets its own, as even in number as can be."""
+    """Divide the items between the groups, in turn."""
     return [list(items[group::groups]) for group in range(groups)]

@@ -46,7 +46,7 @@ def test_a_family_that_cannot_be_read_is_refused_with_the_reason(name):
 def test_heads_that_cannot_be_told_apart_are_refused_as_nodes(name):
     """The sentence says why, and how their attention can be read all the same."""
     model = tiny_model(name)
-    kind = f"the heads of a '{model.config.model_type}' model cannot be told apart: .*"
+    kind = f"the heads of a '{model.config.model_type}' model cannot be separated: .*"
     with pytest.raises(InputError, match=kind + r"Granularity\(merged_heads=True\) reads each attention as one node"):
         verified(model)
     graph = verified(model, granularity=Granularity(merged_heads=True)).graph

@@ -15,8 +15,8 @@ from tests.exact import Exact
 REFUSED = {  # a word of the reason
     "openai-gpt": "norms the stream",
     "opt-350m": "norms the stream",
-    "deepseek-v2-lite": "cannot be told apart",
-    "deepseek-v3": "cannot be told apart",
+    "deepseek-v2-lite": "cannot be separated",
+    "deepseek-v3": "cannot be separated",
     "xglm": "unknown model family",
     "bitnet": "unknown model family",
 }
