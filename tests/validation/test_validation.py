@@ -130,6 +130,13 @@ def test_a_report_survives_a_file(planted, tmp_path):
     assert str(report.faithfulness) in str(report) and "20 prompts" in str(report)
 
 
+def test_a_report_without_copies_says_nothing_of_copies(planted):
+    """Also where it is made from a file that does not mention them."""
+    *_, report = planted
+    content = {name: value for name, value in report.to_dict().items() if name != "n_copies"}
+    assert Report.from_dict(content).n_copies == 0 and "copies" not in str(report)
+
+
 def test_what_is_not_defined_is_null_in_the_file_and_said_in_words(planted, tmp_path):
     """A model that is never right has no share of its accuracy to keep."""
     *_, report = planted
