@@ -31,7 +31,12 @@ TESTS = {  # what pytest is called with
     "circuitsearch/search/minimal.py": ("tests/search/test_elimination.py",),
     "circuitsearch/search/ranked.py": ("tests/search/test_search.py", "-k", "not minimal"),
     "circuitsearch/faithfulness.py": ("tests/validation",),
-    "circuitsearch/validation/behaviour.py": ("tests/validation", "tests/test_experiment.py", "-k", "behaviour or likeliest"),
+    "circuitsearch/validation/behaviour.py": (
+        "tests/validation",
+        "tests/test_experiment.py",
+        "-k",
+        "behaviour or likeliest",
+    ),
     "circuitsearch/validation/bootstrap.py": ("tests/validation",),
     "circuitsearch/validation/controls.py": ("tests/validation",),
     "circuitsearch/validation/curve.py": ("tests/validation",),
