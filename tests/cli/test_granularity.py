@@ -33,6 +33,7 @@ def test_score_takes_it(command: Any, spanned: Path, tiny: Path, options: tuple[
     assert Scores.load("scores.safetensors").graph.granularity == granularity
 
 
+@pytest.mark.slow
 def test_a_run_of_spans_is_found_validated_and_found_again(command: Any, spanned: Path, tiny: Path):
     """The manifest keeps it; validate and --from read it from there."""
     said = command(

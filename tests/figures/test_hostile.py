@@ -159,6 +159,7 @@ def test_captions_and_roles_of_dot(tiny, tmp_path):
         assert not re.sub(r"\\l|\s", "", label) or "\x00" not in label
 
 
+@pytest.mark.slow
 def test_captions_in_svg_and_pdf(tiny, tmp_path):
     """Twenty at a time: all that is drawn is text."""
     for number, chunk in enumerate(chunks(SHORT, 25)):
@@ -181,6 +182,7 @@ def test_titles_of_plots(report, scores, tmp_path):
             check_svg((tmp_path / f"{plot}.svg").read_bytes())
 
 
+@pytest.mark.slow
 def test_texts_of_any_length(tiny, report, tmp_path):
     """Twenty thousand letters are cut or wrapped, in seconds."""
     for text in LONG:
@@ -190,6 +192,7 @@ def test_texts_of_any_length(tiny, report, tmp_path):
         check_svg((tmp_path / "d.svg").read_bytes())
 
 
+@pytest.mark.slow
 def test_tokens_of_maps():
     """Tokens beside and below a map, forty at a time."""
     for tokens in chunks(HOSTILE, 40):

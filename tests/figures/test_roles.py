@@ -79,6 +79,7 @@ def test_roles_that_cannot_be_read_are_refused(circuit, tmp_path, content):
         draw(circuit, tmp_path / "c.svg", roles="nowhere.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
 def test_any_text_is_text(circuit, tmp_path, text):
     """Roles and tokens that are markup, right to left, emoji, control characters or very long change no layout."""

@@ -106,6 +106,7 @@ def test_mermaid_names_roles_and_signs(tmp_path: Path):
     assert "linkStyle 0 stroke:#1b4f9c" in text and "linkStyle 1 stroke:#f08a00" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", READERS)
 def test_no_edge_one_edge_and_thirty_thousand(tmp_path: Path, suffix: str):
     """All sizes are written, but for Mermaid, which says what it takes and what to do."""

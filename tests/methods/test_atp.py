@@ -15,6 +15,7 @@ from tests.engine.plain import PlainRun, plain_writes
 FIRST = [EAP(), EAPIG(steps=3), RelP(), GIM()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 3])
 def test_queries_and_keys_are_what_plain_runs_give(steps, any_model):
     """Each edge cut by itself in a plain run, times autograd's gradient at the heads' values."""

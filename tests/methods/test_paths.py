@@ -113,6 +113,7 @@ def test_direct_edges_are_one_plain_run(any_model):
     assert direct_effect(any_model, task, senders, receivers) == pytest.approx(float(slow.mean()), abs=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("receivers", slow_but(RECEIVERS[2:4], RECEIVERS), ids="+".join)
 def test_sender_effects_are_two_hooked_runs(any_model, receivers):
     """Wang et al.'s two runs, with receivers in one layer and in several, between which MLPs have two values."""
