@@ -76,7 +76,9 @@ def find(
 
     Examples
     --------
-    >>> finding = find("pico", "induction", seed=1, recheck=0)
+    >>> from circuitsearch import tasks
+    >>> model, tokenizer = load("pico")
+    >>> finding = find(model, tasks.induction(tokenizer, n=8), recheck=0)
     >>> len(finding.circuit) < 40
     True
     """

@@ -171,6 +171,7 @@ def test_captions_in_svg_and_pdf(tiny, tmp_path):
             assert not re.search(rb"/(JavaScript|JS|Launch|URI|OpenAction)\b", (tmp_path / "c.pdf").read_bytes())
 
 
+@pytest.mark.slow
 def test_titles_of_plots(report, scores, tmp_path):
     """The names of tasks in curves, scatters and maps of heads."""
     for chunk in chunks(SHORT, 30):
