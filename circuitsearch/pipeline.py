@@ -21,7 +21,7 @@ from circuitsearch.question import N_PROMPTS
 from circuitsearch.registry import METHODS, TASKS
 from circuitsearch.run import RunFolder
 from circuitsearch.scores import Method, Rechecking
-from circuitsearch.search import minimal
+from circuitsearch.search import check_target, minimal
 from circuitsearch.task import Task
 from circuitsearch.validation import behaviour_on, validate
 
@@ -118,8 +118,7 @@ def planned(
     settings: Settings,
 ) -> Plan:
     """Check the arguments and make the experiments; nothing slow is run."""
-    if not isinstance(faithfulness, int | float) or not 0 < faithfulness <= 1:
-        raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {faithfulness!r}")
+    check_target(faithfulness)
     chosen: Any = METHODS.read(method)
     if isinstance(model, str | Path):
         model, tokenizer = load(model)

@@ -90,9 +90,14 @@ def minimal(
     return Circuit(scores.graph, mask, scores.values, search.certificate(mask, without), search.setup(scores))
 
 
+def check_target(faithfulness: float) -> None:
+    """Raise an InputError unless a faithfulness to reach is a number in (0, 1]."""
+    if not isinstance(faithfulness, int | float) or not 0 < faithfulness <= 1:
+        raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {faithfulness!r}")
+
+
 def _search(model: Any, task: Task, scores: Scores, target: float, settings: Settings) -> _Search:
-    if not isinstance(target, int | float) or not 0 < target <= 1:
-        raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {target!r}")
+    check_target(target)
     return _Search(Faithfulness(Experiment.of(model, task, scores, **settings)), target)
 
 
