@@ -34,7 +34,7 @@ class Certificate:
         The faithfulness of the circuit.
     without : dict
         For each edge, ``"a0.h1->a2.h3<q>"``, the faithfulness of the circuit without it (and without the edges that are
-        then on no path any more); all are below the target.
+        then on no path any more); none reaches the target.
     """
 
     __pydantic_config__ = STRICT

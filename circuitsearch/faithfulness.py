@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import sqrt
+from typing import overload
+
 import torch
 from torch import Tensor
 
@@ -9,6 +14,25 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
 from circuitsearch.graph import Graph
 from circuitsearch.metrics import Metric, metric_name
+
+ROUNDING = 1e-6  # of a faithfulness measured in float32
+
+
+@overload
+def reaches(value: float, target: float) -> bool: ...
+@overload
+def reaches(value: Tensor, target: float) -> Tensor: ...
+def reaches(value: float | Tensor, target: float) -> bool | Tensor:
+    """Whether a faithfulness is within 1 - ``target`` of 1, on either side: a circuit that overshoots is not faithful.
+
+    Differences below 1e-6 are taken for rounding, so that the model itself reaches a target of 1.
+
+    Examples
+    --------
+    >>> [reaches(value, 0.9) for value in (0.85, 0.95, 1.05, 3.0)]
+    [False, True, True, False]
+    """
+    return abs(value - 1) <= 1 - target + ROUNDING
 
 
 def ratio_of_means(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
@@ -31,13 +55,63 @@ def bounded(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
     return 1 - share.clamp(max=1)
 
 
+class Average(ABC):
+    """Faithfulness over prompts: an estimate from the metric (..., N) of the circuit, the model and all edges ablated."""
+
+    @abstractmethod
+    def estimate(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """Faithfulness (...) over the N prompts of the last dimension; differentiable in ``circuit``."""
+
+    @abstractmethod
+    def influence(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """How much each prompt moves the estimate, N times over: (..., N), of mean 0 (Hampel 1974)."""
+
+    def standard_error(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """Standard error (...) of the estimate over prompts, by the delta method; not defined (NaN) for one prompt."""
+        influence, n = self.influence(circuit, clean, ablated), circuit.shape[-1]
+        return influence.square().sum(-1).div(n - 1).sqrt() / sqrt(n) if n > 1 else influence[..., 0] + torch.nan
+
+
+@dataclass(frozen=True)
+class RatioOfMeans(Average):
+    """Faithfulness as :func:`ratio_of_means`: errors of opposite sign on different prompts cancel."""
+
+    def estimate(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """:func:`ratio_of_means`."""
+        return ratio_of_means(circuit, clean, ablated)
+
+    def influence(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """Of each prompt on the ratio of means: (..., N)."""
+        kept, fall = circuit - ablated, clean - ablated
+        return (kept - self.estimate(circuit, clean, ablated)[..., None] * fall) / fall.mean(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class MeanPerPrompt(Average):
+    """Faithfulness as the mean of :func:`bounded`: errors on different prompts do not cancel."""
+
+    def estimate(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """Mean of :func:`bounded`."""
+        return bounded(circuit, clean, ablated).mean(-1)
+
+    def influence(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """Of each prompt on the mean: (..., N)."""
+        values = bounded(circuit, clean, ablated)
+        return values - values.mean(-1, keepdim=True)
+
+
+RATIO, PROMPT = RatioOfMeans(), MeanPerPrompt()
+
+
 class Faithfulness:
-    """Measures circuits by the ratio of means on an experiment's prompts.
+    """Measures circuits on an experiment's prompts.
 
     Parameters
     ----------
     experiment : Experiment
         The model and N prompts.
+    of : Average
+        How the prompts are averaged: ``RATIO`` of means, or mean per ``PROMPT``.
 
     Attributes
     ----------
@@ -50,8 +124,8 @@ class Faithfulness:
         If the model does not do the task: its metric is not above the metric with every edge ablated.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, of: Average = RATIO) -> None:
+        self.experiment, self.of = experiment, of
         (self.clean,) = experiment.evaluator.clean()
         (ablated,) = experiment.evaluator.circuits(torch.zeros_like(self.graph.mask)[None])
         self.ablated = ablated[0]
@@ -78,7 +152,7 @@ class Faithfulness:
         If they differ little from a circuit ``near`` (U, V), passing it saves time.
         """
         (values,) = self.metrics(masks, near=near)
-        return ratio_of_means(values, self.clean, self.ablated)
+        return self.of.estimate(values, self.clean, self.ablated)
 
 
 def check_done(task: str, metric: str, clean: float, ablated: float) -> None:

@@ -246,6 +246,12 @@ TASKS = Registry(
     callable,
     "ioi",
 )  # fmt: skip
+FAITHFULNESS = Registry(
+    "faithfulness",
+    {"ratio": "circuitsearch.faithfulness:RATIO", "prompt": "circuitsearch.faithfulness:PROMPT"},
+    _has("estimate"),
+    "ratio",
+)
 GRANULARITIES = Registry(
     "granularity",
     {"heads-and-mlps": "circuitsearch.granularity:WHOLE", "granularity": "circuitsearch.graph:Granularity"},

@@ -68,8 +68,8 @@ def _certificate_line(circuit: Circuit) -> str:
     certificate = circuit.certificate
     assert certificate is not None
     return (
-        f"On the prompts of the search the circuit keeps {certificate.faithfulness:.3f} of the behaviour (asked for:"
-        f" {certificate.target:g}), and less than that without any one of its edges."
+        f"On the prompts of the search the circuit's faithfulness is {certificate.faithfulness:.3f} (asked for: {certificate.target:g},"
+        f" which is within {1 - certificate.target:.3g} of 1), and without any one of its edges it is not within that."
     )
 
 

@@ -11,11 +11,12 @@ import pytest
 import circuitsearch as cs
 from circuitsearch.ablation import Mean, Resample
 from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import PROMPT, RATIO
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.knobs import Knobs
 from circuitsearch.methods import EAP, EAPIG, Exact, Recheck, RelP
 from circuitsearch.metrics import logit_diff
-from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS, METRICS, TASKS, Registry
+from circuitsearch.registry import ABLATIONS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS, Registry
 from circuitsearch.setup import Spec
 
 
@@ -47,6 +48,8 @@ REGISTRY = replace(METHODS, known={**METHODS.known, "here-after": "tests.test_re
         (TASKS, "Greater_Than", cs.tasks.greater_than),
         (GRANULARITIES, "Granularity(spans=('IO', 'END'))", Granularity(spans=("IO", "END"))),
         (GRANULARITIES, "heads-and-mlps", WHOLE),
+        (FAITHFULNESS, "ratio", RATIO),
+        (FAITHFULNESS, "Prompt", PROMPT),
         (REGISTRY, "here-after(first=eap-ig, k=3)", After(EAPIG(), 3)),
         (REGISTRY, "After(first=After(first=eap-ig(steps=5)), k=-3)", After(After(EAPIG(5)), -3)),
     ],
@@ -68,7 +71,9 @@ def test_a_value_comes_back_as_it_is():
     assert METHODS.read(method) is method
 
 
-@pytest.mark.parametrize("registry", [METHODS, ABLATIONS, METRICS, TASKS, GRANULARITIES], ids=lambda each: each.kind)
+@pytest.mark.parametrize(
+    "registry", [METHODS, ABLATIONS, METRICS, TASKS, GRANULARITIES, FAITHFULNESS], ids=lambda each: each.kind
+)
 def test_everything_that_is_listed_is_there(registry: Registry):
     """Each name can be imported, and each is read back as itself."""
     for name in registry.names():

@@ -30,7 +30,8 @@ def draw_leave_one_out(
     """Draw the faithfulness that is lost without each edge, as SVG, PDF, PNG or TikZ by the path's suffix.
 
     Edges are sorted by their loss. The score of a blue edge says that it supports the behaviour, that of an orange edge that
-    it opposes it. Beyond the dashed line the circuit falls below its target faithfulness: all bars of a minimal circuit cross it.
+    it opposes it. Beyond the dashed line the circuit misses its target faithfulness; every bar of a minimal circuit crosses it, or a second
+    line on the left, beyond which the circuit overshoots.
     The same circuit gives the same bytes.
 
     Parameters
@@ -78,10 +79,14 @@ def _figure(circuit: Circuit, certificate: Certificate, most: int, theme: style.
 
 
 def _asked(axes: Axes, certificate: Certificate, theme: style.Theme) -> None:
-    """The loss at which faithfulness falls below the target."""
-    room = certificate.faithfulness - certificate.target
-    label = f"less than {certificate.target:g} is left"
-    axes.axvline(room, color=theme.faint, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3, label=label)
+    """The losses beyond which faithfulness misses the target: too little is left, or too much where an edge opposes it so much."""
+    least, most = certificate.target, 2 - certificate.target
+    ends = {f"less than {least:g} is left": least}
+    if max(certificate.without.values()) > most:
+        ends[f"more than {most:g} is left"] = most
+    for label, left in ends.items():
+        loss = certificate.faithfulness - left
+        axes.axvline(loss, color=theme.faint, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3, label=label)
     axes.legend(loc="lower right")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from circuitsearch.circuit import Certificate, Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
-from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.faithfulness import Faithfulness, reaches
 from circuitsearch.graph import Graph
 from circuitsearch.progress import Progress, silent
 from circuitsearch.reachability import prune
@@ -65,7 +65,7 @@ def minimal(
     scores : Scores
         The ranking to start from.
     faithfulness : float
-        The target, in (0, 1]: a share of the metric's fall from the model to all edges ablated.
+        The target, in (0, 1]: the circuit's faithfulness must be within 1 - target of 1, on either side.
     progress : callable
         Called with (edges removed, edges at the start) and, when no more can be removed, with both equal.
     **settings
@@ -139,14 +139,14 @@ class _Search:
         if not worth:
             return None
         values = self.measure(torch.stack([mask for _, mask in worth])).tolist()
-        return next((size for (size, _), value in zip(worth, values, strict=True) if value >= self.target), None)
+        return next((size for (size, _), value in zip(worth, values, strict=True) if reaches(value, self.target)), None)
 
     def shrunk(self, mask: Tensor, progress: Progress) -> tuple[Tensor, dict[Edge, float]]:
         """Remove edges until none can be; return the mask and its faithfulness without each of its edges."""
         total = int(mask.sum())
         while True:
             without = self.without_each(mask)
-            removable = [edge for edge, value in without.items() if value >= self.target]
+            removable = [edge for edge, value in without.items() if reaches(value, self.target)]
             if not removable:
                 progress(total, total)
                 return mask, without
@@ -194,7 +194,7 @@ class _Search:
         return [tried[good.index(True)]] if True in good else []
 
     def _reached(self, masks: list[Tensor], start: Tensor) -> list[bool]:
-        return (self.measure(torch.stack(masks), near=start) >= self.target).tolist()
+        return reaches(self.measure(torch.stack(masks), near=start), self.target).tolist()
 
     def _without(self, mask: Tensor, edges: Sequence[Edge]) -> Tensor:
         fewer = mask.clone()

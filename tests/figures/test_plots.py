@@ -86,9 +86,16 @@ def test_bars_say_what_is_lost(circuit, tmp_path):
     draw_leave_one_out(circuit, tmp_path / "b.svg")
     said = words(tmp_path / "b.svg")
     assert said.index("embed → m0<in>") < said.index("m1 → logits") < said.index("m0 → m1<in>")
-    assert "less than 0.8 is left" in said and "3 edges" in said
+    assert "less than 0.8 is left" in said and "more than" not in said and "3 edges" in said
     draw_leave_one_out(circuit, tmp_path / "b.svg", most=2)
     assert "the 2 that matter most" in words(tmp_path / "b.svg") and "m0 → m1" not in words(tmp_path / "b.svg")
+
+
+def test_bars_say_what_overshoots(circuit, tmp_path):
+    """An edge that opposes the task so much that the circuit overshoots without it."""
+    certificate = replace(circuit.certificate, without=circuit.certificate.without | {"m0->m1<in>": 1.3})
+    draw_leave_one_out(replace(circuit, certificate=certificate), tmp_path / "b.svg")
+    assert "less than 0.8 is left" in words(tmp_path / "b.svg") and "more than 1.2 is left" in words(tmp_path / "b.svg")
 
 
 def test_bands_are_drawn_where_they_are_known(report, tmp_path):

@@ -35,17 +35,22 @@ def fewer(graph: Graph, edges: Edges, edge: tuple[int, int]) -> Edges:
     return edges_of(pruned(graph, edges - {edge}))
 
 
+def near_one(value: float, target: float) -> bool:
+    """Within 1 - target of 1, on either side."""
+    return target - 1e-6 <= value <= 2 - target + 1e-6
+
+
 def one_by_one(graph: Graph, edges: Edges, worth: Worth, target: float) -> Edges:
     """In rounds: of the edges without which the target is reached, remove each that can still go, the least changing first."""
     while True:
         without = {edge: worth(fewer(graph, edges, edge)) for edge in sorted(edges)}
-        removable = [edge for edge, value in without.items() if value >= target]
+        removable = [edge for edge, value in without.items() if near_one(value, target)]
         if not removable:
             return edges
         current = worth(edges)
         # a stable sort: ties go by row, then by column
         for edge in sorted(removable, key=lambda edge, without=without, current=current: abs(without[edge] - current)):
-            if edge in edges and worth(rest := fewer(graph, edges, edge)) >= target:
+            if edge in edges and near_one(worth(rest := fewer(graph, edges, edge)), target):
                 edges = rest
 
 
@@ -56,7 +61,7 @@ def first_prefix(graph: Graph, values: Tensor, worth: Worth, target: float) -> E
         return edges_of(strongest(graph, values, size))
 
     def reaches(size: int) -> bool:
-        return bool(prefix(size)) and worth(prefix(size)) >= target
+        return bool(prefix(size)) and near_one(worth(prefix(size)), target)
 
     before, size = 0, 1
     while not reaches(size):
