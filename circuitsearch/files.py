@@ -7,6 +7,7 @@ and rename it when it is complete.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -353,6 +354,12 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         If the file cannot be written.
     """
     write_whole(path, lambda part: part.write_bytes(content))
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_bytes(path: str | Path, what: str, limit: int) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 from circuitsearch import show
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment
+from circuitsearch.models.gguf import Origin, origin_of
 from circuitsearch.scores import Method, Rechecking, Scores
 from circuitsearch.setup import Setup, Spec
 from circuitsearch.validation import Behaviour, Report
@@ -44,6 +45,11 @@ class Plan:
     def halves(self) -> list[Experiment]:
         """The experiments whose prompts are together all prompts."""
         return [self.search] if self.held_out is self.search else [self.search, self.held_out]
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the model comes from, if it was read from a GGUF file."""
+        return origin_of(self.whole.model)
 
     @property
     def setup(self) -> Setup:

@@ -16,7 +16,7 @@ from circuitsearch.errors import InputError, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
-from circuitsearch.models.load import BUNDLED, Source, dtype_named, locate
+from circuitsearch.models.load import Source, dtype_named, locate
 from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS, METRICS, TASKS
 from circuitsearch.scores import Method, Rechecking
 from circuitsearch.setup import Spec
@@ -102,7 +102,7 @@ class Question(BaseModel):
     @property
     def model_name(self) -> str:
         """The model's name without its folder."""
-        return self.source.name if self.source.name in BUNDLED else Path(self.source.place).name
+        return self.source.label
 
     @property
     def name(self) -> str:

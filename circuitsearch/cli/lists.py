@@ -1,4 +1,4 @@
-"""The commands that list tasks and models."""
+"""The command that lists tasks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import inspect
 import re
 
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.models.families import FAMILIES
-from circuitsearch.models.load import BUNDLED
 from circuitsearch.registry import TASKS
 
 
@@ -29,11 +27,3 @@ def _summary(docstring: str) -> tuple[str, str]:
         return first, ""
     arxiv = re.search(r"arXiv:\s*\d{4}\.\d{4,5}", references[1])
     return first, arxiv[0] if arxiv else references[1].strip().partition("\n")[0]
-
-
-def models(terminal: Terminal) -> None:
-    """List the bundled models, and the supported families."""
-    for name, folder in BUNDLED.items():
-        terminal.say(name, f"bundled; its card: {folder / 'CARD.md'}")
-    terminal.say("families", f"{', '.join(FAMILIES)}, from a folder or the Hugging Face hub, as safetensors")
-    terminal.result({"bundled": list(BUNDLED), "families": list(FAMILIES)})

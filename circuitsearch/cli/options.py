@@ -14,7 +14,12 @@ InstrumentArgument = Annotated[
     str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
 ]
 CircuitArgument = Annotated[Path, typer.Argument(metavar="CIRCUIT", help="A circuit.json, or a run's folder.")]
-Model = Annotated[str, typer.Option(help="A bundled model, a folder, or a name on the Hugging Face hub.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="A model that 'circuitsearch models' lists, a folder, a GGUF file, or a name on the Hugging Face hub."
+    ),
+]
 N = Annotated[int | None, typer.Option("--n", help="Prompts: 256, or the first n rows of a file (all by default).")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the prompts, the split and the intervals.")]
 Method = Annotated[str, typer.Option(help="How edges are scored: eap, eap-ig, 'EAPIG(steps=10)', exact ...")]

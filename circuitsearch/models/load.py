@@ -1,11 +1,9 @@
-"""Loading a Hugging Face causal language model that is bundled, in a folder or on the hub."""
+"""Loading a Hugging Face causal language model: bundled, of the catalogue, in a folder, a GGUF file or on the hub."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +14,11 @@ from pydantic import BaseModel
 
 from circuitsearch.errors import InputError, ran_out_of_memory, unknown
 from circuitsearch.files import read_json
+from circuitsearch.models import gguf
+from circuitsearch.models.catalogue import CATALOGUE
 from circuitsearch.models.families import FAMILIES, family
+from circuitsearch.models.gguf_header import is_gguf
+from circuitsearch.models.quiet import quiet
 from circuitsearch.models.weights import all_weights
 
 BUNDLED: dict[str, Path] = {"pico": Path(__file__).parent / "pico"}
@@ -35,10 +37,11 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model is read from: its name as given, and its folder, or None for the hub."""
+    """Where a model is read from: its name as given, its folder, or None for the hub, and its GGUF file in that folder."""
 
     name: str
     folder: Path | None
+    gguf: str | None = None
 
     @property
     def place(self) -> str:
@@ -46,9 +49,35 @@ class Source:
         return self.name if self.folder is None else str(self.folder)
 
     @property
+    def label(self) -> str:
+        """The model's name without its folder."""
+        if self.name in (*BUNDLED, *CATALOGUE):
+            return self.name
+        return Path(self.place).name if self.gguf is None else Path(self.gguf).stem
+
+    @property
     def files(self) -> dict[str, Any]:
         """Options for transformers: a model in a folder is read without access to the hub."""
-        return {"local_files_only": self.folder is not None, "trust_remote_code": False}
+        file = {} if self.gguf is None else {"gguf_file": self.gguf}
+        return {"local_files_only": self.folder is not None, "trust_remote_code": False, **file}
+
+    @property
+    def config(self) -> str:
+        """Where its configuration is, in messages."""
+        return "config.json" if self.gguf is None else "metadata"
+
+    def as_safetensors(self) -> Source:
+        """Itself, or for a GGUF file the folder of the model that is dequantised from it."""
+        if self.folder is None or self.gguf is None:
+            return self
+        return Source(self.name, gguf.dequantised(self.folder / self.gguf))
+
+    def as_outline(self) -> Source:
+        """Where the configuration is read: for a GGUF file its model's folder if there is one; nothing is dequantised."""
+        if self.folder is None or self.gguf is None:
+            return self
+        folder = gguf.cached(self.folder / self.gguf)
+        return self if folder is None else Source(self.name, folder)
 
 
 def read(
@@ -60,7 +89,8 @@ def read(
     """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also verifies the model."""
     source = locate(name)
     _check_device_map(device, device_map)
-    with _quiet():
+    source = source.as_safetensors()
+    with quiet():
         model = _read_model(source, dtype_named(dtype), device_map)
         tokenizer = _read_tokenizer(source)
     _check_finite(source, model)
@@ -91,29 +121,55 @@ def _check_one_device(source: Source, model: Any) -> None:
 
 
 def locate(name: str | Path) -> Source:
-    """Find the source of the model with this name.
+    """Find the source of the model with this name: one of this package, else a file or folder, else on the hub.
 
     Raises
     ------
     InputError
-        If it looks like a path and there is no such folder.
+        If it looks like a path and there is no such file or folder, or a model of the catalogue has not been fetched.
     """
     text = str(name)
     if text in BUNDLED:
         return Source(text, BUNDLED[text])
-    folder = Path(text).expanduser()
-    if folder.is_dir():
-        return Source(text, folder.resolve())
-    if folder.exists():
+    if text in CATALOGUE:
+        return _of_catalogue(text)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return Source(text, path.resolve(), _gguf_in(path))
+    if path.is_file() and is_gguf(path):
+        return Source(text, path.resolve().parent, path.name)
+    if path.exists():
         raise InputError(
-            f"the model {text} is a file: give the folder that holds its config.json and model.safetensors"
+            f"the model {text} is a file, and not in GGUF: give the folder that holds its config.json and model.safetensors"
         )
     if not _HUB_NAME.fullmatch(text) or text.startswith("."):
         raise InputError(f"there is no model folder {text}: {_CHOICES}")
     return Source(text, None)
 
 
-_CHOICES = "give a folder that exists, a name on the Hugging Face hub, or a bundled model (" + ", ".join(BUNDLED) + ")"
+_CHOICES = "give a folder or GGUF file that exists, a name on the Hugging Face hub, or one of " + ", ".join(
+    (*BUNDLED, *CATALOGUE)
+)
+
+
+def _of_catalogue(name: str) -> Source:
+    file = CATALOGUE[name].file
+    if not file.is_file():
+        raise InputError(
+            f"the model {name} of the catalogue is not here yet: circuitsearch models get {name} (a folder of this name is"
+            f" meant by ./{name})"
+        )
+    return Source(name, file.parent, file.name)
+
+
+def _gguf_in(folder: Path) -> str | None:
+    """The GGUF file of a folder without safetensors."""
+    files = sorted(folder.glob("*.gguf"))
+    if not files or any(folder.glob("*.safetensors")):
+        return None
+    if len(files) > 1:
+        raise InputError(f"the folder {folder} has {len(files)} GGUF files: give one of them, as in {files[0]}")
+    return files[0].name
 
 
 def dtype_named(dtype: str | torch.dtype | None) -> torch.dtype | None:
@@ -159,10 +215,10 @@ def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:
     """The model of a name's configuration on the meta device, with shapes but no weights. Nothing large is read."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    source = locate(name)
+    source = locate(name).as_outline()
     model_type, text = _model_type(source)
     family(model_type)
-    with _quiet(), torch.device("meta"):
+    with quiet(), torch.device("meta"):
         config = text or AutoConfig.from_pretrained(source.place, **source.files)
         chosen = dtype_named(dtype) or getattr(config, "dtype", None) or torch.float32
         model = AutoModelForCausalLM.from_config(config, dtype=chosen)
@@ -183,7 +239,7 @@ def _model_type(source: Source) -> tuple[str, Any]:
 
     if source.folder is None:
         _check_hub(source.name)
-    elif not (source.folder / "config.json").is_file():
+    elif source.gguf is None and not (source.folder / "config.json").is_file():
         if (source.folder / "adapter_config.json").is_file():
             raise InputError(
                 f"the folder {source.name} holds a PEFT adapter without its model: load the base model, then peft's"
@@ -195,7 +251,7 @@ def _model_type(source: Source) -> tuple[str, Any]:
     except (
         Exception
     ) as error:  # transformers raises many kinds, as on a config.json that is not an object, or nested too deeply
-        raise InputError(f"the config.json of {source.name} cannot be read: {_first_line(error)}") from None
+        raise InputError(f"the {source.config} of {source.name} cannot be read: {_first_line(error)}") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise InputError(
             f"the config.json of {source.name} names no model_type: give a folder that save_pretrained wrote"
@@ -218,10 +274,10 @@ def _check_hub(name: str) -> None:
     try:
         HfApi().model_info(name, timeout=20)
     except Exception as error:  # the hub's own kinds, its HTTP library's, and ValueError for a malformed name
-        near = difflib.get_close_matches(name, BUNDLED, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name, (*BUNDLED, *CATALOGUE), n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InputError(
-            f"unknown model {name!r}: it is neither bundled ({', '.join(BUNDLED)}) nor a folder, and the hub does not"
+            f"unknown model {name!r}: it is neither known ({', '.join((*BUNDLED, *CATALOGUE))}) nor a folder or file, and the hub does not"
             f" provide it ({_first_line(error)}).{hint}"
         ) from None
 
@@ -289,22 +345,6 @@ def _read_tokenizer(source: Source) -> Any:
         return AutoTokenizer.from_pretrained(source.place, **source.files)
     except Exception as error:  # the tokenizers library raises a bare Exception
         raise InputError(f"the tokenizer of {source.name} cannot be read: {_first_line(error)}") from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Turn off transformers' progress bars and warnings; those that matter are errors here."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _some(names: list[str]) -> str:

@@ -66,7 +66,7 @@ HEAD = """# Model families
 
 {n} families are supported without conversion, each by a row that names its modules and nothing else. This page is written by the tests that
 check them, on tiny random models (`pytest tests/engine/test_architectures.py -m "slow or not slow" -n 0 --models-page docs/models.md`),
-last on {date} with {versions}. Numbers are the largest differences found over all models of a family:
+last on {date} with {versions}. ([How a model is named and loaded](loading.md).) Numbers are the largest differences found over all models of a family:
 """
 TAIL = """Parts: **heads**, attention with a node for each head, with keys and values in the model's own groups; **mlp**, an MLP or a whole
 mixture of experts; **mixer**, one node that moves information between positions: Mamba, RWKV, linear attention, and, with

