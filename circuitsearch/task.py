@@ -8,7 +8,7 @@ import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,8 +20,14 @@ from circuitsearch.errors import InputError, shortened
 from circuitsearch.metrics import Metric, logit_diff, metric_name
 from circuitsearch.text import Tokenizer, encode, encode_row
 
+if TYPE_CHECKING:
+    from circuitsearch.tasks.writer import Writer
+
 Ids = Sequence[int] | Tensor
 Prompts = Sequence[Ids] | Tensor | Mapping[str, Any]  # a mapping is what a tokenizer returns
+Factors = Mapping[
+    str, tuple[str, ...]
+]  # the values that one prompt uses: {"names": ("Mary", "John"), "templates": ("3",)}
 
 TOKENS_WORTH_A_PASS = 256  # the fixed cost of one more pass in tokens, measured on small models
 
@@ -31,7 +37,8 @@ class Example:
     """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space.
 
     ``spans`` names parts of the clean text, (first character, last character + 1) each; their tokens are spans of the
-    task. The last token is the span ``END``, unless it is in a named span.
+    task. The last token is the span ``END``, unless it is in a named span. ``factors`` are the values from which the pair
+    is written: its names, words and template.
     """
 
     clean: str
@@ -40,6 +47,7 @@ class Example:
     wrong: tuple[str, ...]
     group: int = 0
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    factors: Factors = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,11 @@ class Task:
         Examples of one group (the same names, the same template) stay on one side of a split.
     spans : tuple of mapping
         For each prompt, the positions of named token spans (``{"IO": (2,), "END": (14,)}``); empty if none are named.
+    factors : tuple of mapping
+        For each prompt, the values that it uses of each factor: ``{"names": ("Mary", "John"), "templates": ("3",)}``; empty
+        if none are given. Like the groups, they do not count as part of the prompts.
+    writer : Writer, optional
+        Writes more prompts from the pools of these groups; None if the prompts are given, as in a file.
     """
 
     name: str
@@ -72,6 +85,8 @@ class Task:
     groups: tuple[int, ...]
     metric: Metric = logit_diff
     spans: tuple[Spans, ...] = ()
+    factors: tuple[Factors, ...] = ()
+    writer: Writer | None = field(default=None, repr=False)
 
     # ---- making one
 
@@ -88,6 +103,7 @@ class Task:
         position: Sequence[int] | Tensor | None = None,
         groups: Sequence[int | str] | Tensor | None = None,
         spans: Sequence[Mapping[str, int | Sequence[int]]] = (),
+        factors: Sequence[Mapping[str, str | Sequence[str]]] = (),
         pad_id: int | None = None,
         lengths: Sequence[int] | Tensor | None = None,
     ) -> Task:
@@ -108,6 +124,9 @@ class Task:
         spans
             N mappings from the name of a token span to its positions, for :class:`circuitsearch.Granularity`:
             ``{"S": 2, "END": 14}``. They apply to the clean and the corrupt prompt.
+        factors
+            N mappings from the name of a factor to the values of it that the prompt uses, one or several:
+            ``{"names": ["Mary", "John"], "templates": "3"}``.
         pad_id
             The id with which prompts are padded at the end; it is removed there.
         lengths
@@ -131,8 +150,8 @@ class Task:
         given |= {} if position is None else {"position": _numbers("position", position)}
         given |= {} if groups is None else {"groups": _labels(groups)}
         given |= {} if lengths is None else {"lengths": _numbers("lengths", lengths)}
-        named = _spans(spans)
-        _check_counts(given | ({"spans": named} if named else {}))
+        optional = {"spans": _spans(spans), "factors": _factors(factors)}
+        _check_counts(given | {name: column for name, column in optional.items() if column})
         if pad_id is None and lengths is None:
             _check_padding(given["clean"], given["corrupt"], end=position is None)
         else:
@@ -141,7 +160,7 @@ class Task:
         given.pop("lengths", None)
         given.setdefault("position", tuple(len(ids) - 1 for ids in given["clean"]))
         given.setdefault("groups", _numbered(tuple(ids.tolist()) for ids in given["clean"]))
-        task = cls(name, **given, metric=metric, spans=named)
+        task = cls(name, **given, metric=metric, **optional)
         task.check_prompts_differ()
         return task
 
@@ -161,7 +180,8 @@ class Task:
         columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
         groups = [example.group for example in examples]
         spans = [_spans_of(example, tokenizer, ids) for example, ids in zip(examples, columns[0], strict=True)]
-        return cls.from_ids(*columns, name=name, metric=metric, groups=groups, spans=spans)
+        factors = [example.factors for example in examples] if any(example.factors for example in examples) else ()
+        return cls.from_ids(*columns, name=name, metric=metric, groups=groups, spans=spans, factors=factors)
 
     @classmethod
     def from_file(cls, path: str | Path, tokenizer: Tokenizer | None = None, metric: Metric = logit_diff) -> Task:
@@ -174,6 +194,7 @@ class Task:
         - ``group``, a number or a name: rows of one group stay together in a split;
         - ``position``: the token at which the metric reads, 0 for the first; the last one by default;
         - ``spans``: positions of named token spans, ``{"S": [2], "END": [14]}``;
+        - ``factors``: the values from which the row is written, ``{"names": ["Mary", "John"], "templates": "3"}``;
         - ``name``: the task's name, if all rows have the same one; else the task has the name of the file.
 
         Other keys are ignored, but a probable misspelling of one of these is refused.
@@ -194,8 +215,9 @@ class Task:
     def __post_init__(self) -> None:
         if not self.clean:
             raise InputError(f"task {self.name!r} has no examples: give at least one pair of prompts")
-        names = ("clean", "corrupt", "answers", "wrong", "position", "groups", *(("spans",) if self.spans else ()))
-        _check_counts({name: getattr(self, name) for name in names})
+        _check_counts({name: getattr(self, name) for name in self._columns})
+        if self.writer is not None:
+            object.__setattr__(self, "writer", self._own_writer(self.writer))
         columns = zip(self.clean, self.corrupt, self.answers, self.wrong, self.position, strict=True)
         for row, (clean, corrupt, answers, wrong, position) in enumerate(columns, 1):
             problem = _problem(clean, corrupt, answers, wrong, position)
@@ -207,6 +229,16 @@ class Task:
                     raise InputError(
                         f"row {row}: the span {name!r} is outside the prompt of {len(ids)} tokens: {shortened(places)}"
                     )
+
+    def _own_writer(self, writer: Writer) -> Writer:
+        """The writer with this task's name and metric, which it may have been given after it was written."""
+        strange = next((row for row, group in enumerate(self.groups, 1) if group not in writer.by_group), None)
+        if strange is not None:
+            raise InputError(
+                f"task {self.name!r}, row {strange}: the task's writer has no group {self.groups[strange - 1]}: with other"
+                " groups give writer=None, too"
+            )
+        return replace(writer, task=self.name, metric=self.metric)
 
     def check_prompts_differ(self) -> None:
         """Raise an InputError that names the row unless each pair of prompts differs before or at the metric's position."""
@@ -286,9 +318,37 @@ class Task:
         return self.subset(rows)
 
     def subset(self, rows: Sequence[int]) -> Task:
-        """The task with only these rows, in this order."""
-        columns = ("clean", "corrupt", "answers", "wrong", "position", "groups", *(("spans",) if self.spans else ()))
-        return replace(self, **{name: tuple(getattr(self, name)[row] for row in rows) for name in columns})
+        """The task with only these rows, in this order; its writer has only the pools of their groups."""
+        columns = {name: tuple(getattr(self, name)[row] for row in rows) for name in self._columns}
+        writer = self.writer and self.writer.of_groups(columns["groups"])
+        return replace(self, **columns, writer=writer)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """Names of the attributes with one entry for each prompt."""
+        optional = [name for name in ("spans", "factors") if getattr(self, name)]
+        return "clean", "corrupt", "answers", "wrong", "position", "groups", *optional
+
+    def fresh(self, n: int, seed: int = 0) -> Task:
+        """Write ``n`` new prompts from the pools of this task: the same names, words and templates, combined at random.
+
+        Raises
+        ------
+        InputError
+            If the task has no writer, as one from a file or from ids, or the pools do not allow ``n`` different prompts.
+
+        Examples
+        --------
+        >>> import circuitsearch as cs
+        >>> cs.tasks.greater_than(cs.load("pico")[1], n=8).fresh(3, seed=1)
+        Task('greater_than', 3 examples, metric=prob_diff)
+        """
+        if self.writer is None:
+            raise InputError(
+                f"task {self.name!r} cannot write new prompts, because its prompts were given as text or ids:"
+                " use its own prompts, or one of the named tasks"
+            )
+        return self.writer.draw(n, seed)
 
     def split(self, fraction: float = 0.5, seed: int = 0) -> tuple[Task, Task]:
         """Split the task in two by whole groups, so that the second part's names and templates are new.
@@ -302,20 +362,60 @@ class Task:
         """
         if not 0 < fraction < 1:
             raise InputError(f"the fraction of a split must be between 0 and 1, not {fraction}")
+        first, second = self.parts((fraction, 1 - fraction), seed)
+        return first, second
+
+    def parts(self, fractions: Sequence[float], seed: int = 0) -> tuple[Task, ...]:
+        """Divide the task into parts by whole groups, so that each part's names and templates are new to the others.
+
+        Rows with the same clean prompt stay together, whatever their groups. If there are fewer groups than parts, the
+        last part still has groups of its own, and the other parts have different prompts of the remaining groups.
+
+        Parameters
+        ----------
+        fractions
+            Share of the prompts in each part, which add up to 1; each part has the number of groups closest to it, at least one.
+        seed
+            The same seed gives the same parts.
+
+        Raises
+        ------
+        InputError
+            If a fraction is not between 0 and 1 or they do not add up to 1, there is only one group, or there are too few
+            different prompts.
+
+        Examples
+        --------
+        >>> import circuitsearch as cs
+        >>> task = cs.tasks.ioi(cs.load("pico")[1], n=96)
+        >>> [(len(part), len(set(part.groups))) for part in task.parts((0.5, 0.25, 0.25))]
+        [(48, 6), (24, 3), (24, 3)]
+        """
+        if not all(0 < fraction < 1 for fraction in fractions) or not math.isclose(sum(fractions), 1):
+            raise InputError(
+                f"the fractions of the parts must be between 0 and 1 and add up to 1, not {shortened(list(fractions), 80)}"
+            )
         groups = self.split_groups
-        labels = sorted(set(groups))
-        if len(labels) < 2:
+        if len(set(groups)) < 2:
             raise InputError(
                 f"task {self.name!r} cannot be split: all its examples ({len(self)}) belong to one group, so none would be"
                 " held out; give more, different examples, or search and report on the same ones, without held-out prompts"
             )
-        sizes = {label: groups.count(label) for label in labels}
-        order = [labels[i] for i in np.random.default_rng(seed).permutation(len(labels))]
-        counts = np.cumsum([sizes[label] for label in order])[:-1]
-        first = set(order[: 1 + int(np.abs(counts - fraction * len(self)).argmin())])
-        inside = [row for row, label in enumerate(groups) if label in first]
-        outside = [row for row, label in enumerate(groups) if label not in first]
-        return self.subset(inside), self.subset(outside)
+        if len(set(groups)) < len(fractions):
+            return self._parts_that_share_groups(fractions, seed)
+        return tuple(self.subset(rows) for rows in _divided(groups, fractions, seed))
+
+    def _parts_that_share_groups(self, fractions: Sequence[float], seed: int) -> tuple[Task, ...]:
+        """The last part has groups of its own; the others have different prompts of the remaining groups."""
+        *others, last = fractions
+        rest, new = self.split(1 - last, seed)
+        prompts = _numbered(tuple(ids.tolist()) for ids in rest.clean)
+        if len(set(prompts)) < len(others):
+            raise InputError(
+                f"task {self.name!r} has too few different prompts for {len(fractions)} parts: give more prompts or groups"
+            )
+        shared = _divided(prompts, [fraction / sum(others) for fraction in others], seed)
+        return (*(rest.subset(rows) for rows in shared), new)
 
     @property
     def split_groups(self) -> list[int]:
@@ -502,6 +602,25 @@ def _spans_given(place: str, row: Any) -> Spans:
     return {name: tuple(_vector(f"{name!r} in {place}", at).tolist()) for name, at in row.items()}
 
 
+def _factors(column: Any) -> tuple[Factors, ...]:
+    return tuple(
+        _factors_given(f"row {number} of factors", row) for number, row in enumerate(_entries("factors", column), 1)
+    )
+
+
+def _factors_given(place: str, row: Any) -> Factors:
+    """One prompt's values of each factor; a single value is a tuple of one."""
+    if not isinstance(row, Mapping) or not all(isinstance(name, str) and _is_texts(row[name]) for name in row):
+        raise InputError(
+            f'{place} is {_seen(row)}: give texts by name, as {{"names": ["Mary", "John"], "templates": "3"}}'
+        )
+    return {name: (values,) if isinstance(values, str) else tuple(values) for name, values in row.items()}
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, str | list | tuple) and all(isinstance(value, str) for value in values)
+
+
 def _seen(value: Any) -> str:
     return shortened(" ".join(repr(value).split()), 40)
 
@@ -519,7 +638,7 @@ def _unpadded(rows: Sequence[Tensor], pad_id: int | None, lengths: Sequence[int]
     if lengths is not None:
         rows = [ids[:length] for ids, length in zip(rows, lengths, strict=True)]
     if pad_id is not None:
-        rows = [ids[: len(ids) - _run(ids, pad_id)] for ids in rows]
+        rows = [ids[: len(ids) - int(_run(ids, pad_id))] for ids in rows]
     return tuple(rows)
 
 
@@ -547,7 +666,7 @@ def _padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor]) -> tuple[int, i
         return None
     ids = torch.stack([*clean, *corrupt])  # (2N, T)
     for pad in ids[:, -1].unique().tolist():
-        runs = torch.tensor([_run(row, pad) for row in ids])  # (2N,)
+        runs = _run(ids, pad)  # (2N,)
         alike = (
             torch.equal(*runs.chunk(2)) and torch.equal((ids == pad).sum(1), runs) and int(runs.max()) < ids.shape[1]
         )
@@ -556,9 +675,9 @@ def _padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor]) -> tuple[int, i
     return None
 
 
-def _run(ids: Tensor, pad: int) -> int:
-    """How many times ``pad`` ends the ids (T,)."""
-    return int((ids == pad).flip(0).long().cumprod(0).sum())
+def _run(ids: Tensor, pad: int) -> Tensor:
+    """How many times ``pad`` ends the ids (..., T): (...)."""
+    return (ids == pad).flip(-1).long().cumprod(-1).sum(-1)
 
 
 def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, position: int) -> str | None:
@@ -587,6 +706,19 @@ def _numbered(labels: Iterable[Hashable]) -> tuple[int, ...]:
     """A number for each label, in the order of first occurrence."""
     numbers: dict[Hashable, int] = {}
     return tuple(numbers.setdefault(label, len(numbers)) for label in labels)
+
+
+def _divided(labels: Sequence[int], fractions: Sequence[float], seed: int) -> list[list[int]]:
+    """The rows of each part: whole labels in random order, at least one a part, and numbers of rows close to the fractions."""
+    known = sorted(set(labels))
+    order = [known[i] for i in np.random.default_rng(seed).permutation(len(known))]
+    rows = np.cumsum([labels.count(label) for label in order])  # rows of the first 1, 2, ... labels
+    ends = [0]
+    for place, share in enumerate(np.cumsum(fractions)[:-1], 1):
+        first, last = ends[-1] + 1, len(known) - len(fractions) + place  # each later part needs a label, too
+        ends.append(first + int(np.abs(rows[first - 1 : last] - share * len(labels)).argmin()))
+    parts = [set(order[start:end]) for start, end in zip(ends, [*ends[1:], len(known)], strict=True)]
+    return [[row for row, label in enumerate(labels) if label in part] for part in parts]
 
 
 def _joined(groups: Sequence[int], prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ class _Row(BaseModel):
     position: int | None = None
     name: str | None = None
     spans: dict[str, int | list[int]] = Field(default_factory=dict)
+    factors: dict[str, str | list[str]] = Field(default_factory=dict)
 
 
 class IdsRow(_Row):
@@ -84,6 +85,7 @@ def read_task_file(path: Path, tokenizer: Tokenizer | None) -> dict[str, Any]:
         "wrong": wrong,
         "name": rows[0].name if len(names) == 1 and rows[0].name else path.stem,
         "spans": [row.spans for row in rows] if any(row.spans for row in rows) else (),
+        "factors": [row.factors for row in rows] if any(row.factors for row in rows) else (),
         "groups": _groups(path, rows),
         "position": _positions(rows, clean),
     }

@@ -104,6 +104,52 @@ def test_one_group_cannot_be_split():
         Task.from_ids([[1], [2]], [[3], [3]], [1, 1], [2, 2], groups=[0, 0]).split()
 
 
+def of_groups(*sizes: int) -> Task:
+    """A task with a group of each size, and prompts that are all different."""
+    groups = [group for group, size in enumerate(sizes) for _ in range(size)]
+    rows = range(len(groups))
+    return Task.from_ids([[row] for row in rows], [[99]] * len(rows), [1] * len(rows), [2] * len(rows), groups=groups)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("sizes", [(4,) * 8, (1, 2, 3, 9, 4), (5, 1, 1)])
+def test_parts_are_disjoint_and_of_whole_groups(sizes: tuple[int, ...], seed: int):
+    """Every row is in one part, no group in two, and no part is empty."""
+    parts = of_groups(*sizes).parts((0.5, 0.25, 0.25), seed)
+    assert sorted(int(ids) for part in parts for ids in part.clean) == list(range(sum(sizes)))
+    assert sum(len(set(part.groups)) for part in parts) == len(sizes) and min(map(len, parts)) > 0
+
+
+def test_parts_have_the_number_of_groups_closest_to_their_fraction():
+    """With groups of one size they are exact; two parts are those of a split."""
+    task = of_groups(*(4,) * 8)
+    assert [len(part) for part in task.parts((0.5, 0.25, 0.25), 1)] == [16, 8, 8]
+    assert [part.digest() for part in task.parts((0.3, 0.7), 2)] == [part.digest() for part in task.split(0.3, 2)]
+
+
+def test_two_groups_make_three_parts():
+    """The last part is a group of its own; the others have different prompts of the other group."""
+    first, second, last = of_groups(6, 6).parts((0.5, 0.25, 0.25))
+    assert [len(first), len(second), len(last)] == [4, 2, 6]
+    assert set(first.groups) == set(second.groups) != set(last.groups)
+    assert not {int(ids) for ids in first.clean} & {int(ids) for ids in second.clean}
+
+
+@pytest.mark.parametrize(
+    ("task", "fractions", "says"),
+    [
+        (of_groups(9), (0.5, 0.25, 0.25), "belong to one group"),
+        (of_groups(1, 1), (0.5, 0.25, 0.25), "has too few different prompts for 3 parts"),
+        (of_groups(2, 2), (0.5, 0.25), r"add up to 1, not \[0.5, 0.25\]"),
+        (of_groups(2, 2), (1.5, -0.5), "must be between 0 and 1"),
+    ],
+)
+def test_parts_that_cannot_be_had(task: Task, fractions: tuple[float, ...], says: str):
+    """Each reason is one sentence."""
+    with pytest.raises(InputError, match=says):
+        task.parts(fractions)
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
@@ -137,6 +183,7 @@ COLUMNS = {
     "groups": {"groups": [0, 1, 2]},
     "spans": {"spans": [{"S": 0}]},
     "lengths": {"lengths": [2]},
+    "factors": {"factors": [{"names": "Mary"}]},
 }
 
 
@@ -161,6 +208,11 @@ def test_every_column_has_one_entry_an_example(name: str, given):
         ({"spans": [[1], [2]]}, r"row 1 of spans is \[1\]: give positions by name"),
         ({"spans": [{"S": 0}, {"S": "x"}]}, "'S' in row 2 of spans is 'x': give whole numbers"),
         ({"spans": [{"S": 0}, {"S": 2}]}, r"row 2: the span 'S' is outside the prompt of 2 tokens: \(2,\)"),
+        (
+            {"factors": [{"names": "Mary"}, {"names": [1]}]},
+            r"row 2 of factors is \{'names': \[1\]\}: give texts by name",
+        ),
+        ({"factors": [[1], [2]]}, r"row 1 of factors is \[1\]: give texts by name"),
         ({"pad_id": "x"}, r"pad_id is \['x'\]: give whole numbers"),
     ],
 )
@@ -288,6 +340,8 @@ def test_a_file_of_ids_is_read(tmp_path):
         (ids_row(answer_ids=[4], answer_id=None).encode(), "did you mean 'answer_id'"),
         (ids_row(group=1).encode() + b"\n" + ids_row().encode(), "row 2 has no group"),
         (ids_row(group=1.5).encode(), "line 1: at 'group"),
+        (ids_row(factors={"names": [1]}).encode(), "line 1: at 'factors.names"),
+        (ids_row(factor={"names": "x"}).encode(), "did you mean 'factors'"),
         (ids_row(position=3).encode(), "row 1: the metric's position 3 is outside the prompt of 3 tokens"),
         (ids_row(answer_id=2**63).encode(), r"row 1 of answers is \[9223372036854775808\]: give whole numbers"),
         (ids_row(answer_id=2**64).encode(), "more than 64 bits"),
@@ -339,6 +393,17 @@ def test_all_keys_of_a_row_are_read(tmp_path):
     task = Task.from_file(path)
     assert (task.name, task.groups, task.position) == ("colours", (0, 1, 0), (1, 2, 2))
     assert {len(side) for side in task.split(0.5)} == {1, 2}
+
+
+def test_factors_of_a_row_are_read(tmp_path):
+    """Values may be one text or several, and a row may have none."""
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        ids_row(factors={"names": ["Mary", "John"], "templates": "3"}) + "\n" + ids_row(clean_ids=[7, 2, 3])
+    )
+    task = Task.from_file(path)
+    assert task.factors == ({"names": ("Mary", "John"), "templates": ("3",)}, {})
+    assert task.subset([1]).factors == ({},)
 
 
 def test_keys_that_are_not_known_are_left_alone(tmp_path):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct, fill
-from .words import GROUPS, NOUNS, deal, usable
+from .template import fill
+from .words import NOUNS, Pool, folds
+from .writer import Pools, Writer
 
 TEMPLATES = [
     "The {noun} near the {attractor}",
@@ -24,6 +24,18 @@ TEMPLATES = [
     "Everyone says the {noun} from the {attractor}",
     "It seems the {noun} around the {attractor}",
     "Often the {noun} by the {attractor}",
+    "Yes, the {noun} outside the {attractor}",
+    "They know that the {noun} over the {attractor}",
+    "Honestly, the {noun} at the {attractor}",
+    "Now the {noun} in the {attractor}",
+    "Surely the {noun} across the {attractor}",
+    "You know, the {noun} with the {attractor}",
+    "Somehow the {noun} on the {attractor}",
+    "We know that the {noun} to the left of the {attractor}",
+    "They say the {noun} about the {attractor}",
+    "Today the {noun} within the {attractor}",
+    "People say that the {noun} next to the {attractor}",
+    "Everyone knows that the {noun} at the {attractor}",
 ]
 
 VERBS = (" is", " are")
@@ -55,23 +67,29 @@ def agreement(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Finlayson et al., Causal Analysis of Syntactic Agreement Mechanisms in Neural Language Models, 2021,
     arXiv:2106.06087.
     """
-    examples = distinct("agreement", sampler(tokenizer, GROUPS), GROUPS, n, seed)
-    return Task.from_examples("agreement", examples, tokenizer, metric=logit_diff)
+    return writer(tokenizer).draw_by_group(n, seed)
 
 
-def sampler(tokenizer: Any, groups: int) -> Sampler:
-    """The function that writes one example with the nouns and templates of a group."""
-    nouns = deal(usable(NOUNS, tokenizer, "agreement", "nouns", 2 * groups), groups)
-    templates = deal(TEMPLATES, groups)
+def writer(tokenizer: Any) -> Writer:
+    """The writer of the task."""
+    pools = [Pool("words", "nouns", NOUNS, 2)]
+    return Writer("agreement", write, folds("agreement", tokenizer, pools, [TEMPLATES]), tokenizer)
 
-    def write(random: Random, group: int) -> Example:
-        template = random.choice(templates[group])
-        subject, attractor = random.sample(nouns[group], 2)
-        number, distraction = random.randrange(2), random.randrange(2)
-        (clean, at), (corrupt, _) = (
-            fill(template, {"noun": subject[form], "attractor": attractor[distraction]})
-            for form in (number, 1 - number)
-        )
-        return Example(clean, corrupt, (VERBS[number],), (VERBS[1 - number],), group, {"subject": at["noun"]})
 
-    return write
+def write(random: Random, pools: Pools) -> Example:
+    """One example: a subject and an attractor, each of either number."""
+    template = random.choice(pools["templates"])
+    nouns = random.sample(pools["words"], 2)
+    subject, attractor = (noun.split("/") for noun in nouns)
+    number, distraction = random.randrange(2), random.randrange(2)
+    (clean, at), (corrupt, _) = (
+        fill(template, {"noun": subject[form], "attractor": attractor[distraction]}) for form in (number, 1 - number)
+    )
+    return Example(
+        clean,
+        corrupt,
+        answers=(VERBS[number],),
+        wrong=(VERBS[1 - number],),
+        spans={"subject": at["noun"]},
+        factors={"words": tuple(nouns), "templates": (template,)},
+    )

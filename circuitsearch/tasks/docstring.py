@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from string import ascii_uppercase
 from typing import Any
 
-from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct, fill
-from .words import ARGUMENTS, GROUPS, THINGS, deal, usable
+from .template import fill
+from .words import ARGUMENTS, THINGS, Pool, folds
+from .writer import Pools, Writer
 
-MARKS = [":param", ":arg", "@param", ":parameter"]
-"""How a docstring introduces an argument: the template of each group."""
+MARKS = [":param", ":arg", "@param", ":parameter", "@arg", "@parameter"]
+"""How a docstring introduces an argument."""
+TEMPLATES = [
+    f"def {{name}}(self, {{signature}}):\n    {quotes} {{title}}\n{{documented}}\n    {mark}"
+    for quotes in ('"""', "'''")
+    for mark in MARKS
+]
+"""A method's head and the beginning of its docstring."""
 
 Layout = tuple[int, int]
 """Number of arguments in the signature, and how many of them are already documented."""
@@ -45,45 +52,46 @@ def docstring(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     ----------
     Heimersheim and Janiak, A Circuit for Python Docstrings in a 4-layer Attention-Only Transformer, 2023.
     '''
-    examples = distinct("docstring", sampler(tokenizer, GROUPS), GROUPS, n, seed)
-    return Task.from_examples("docstring", examples, tokenizer, metric=logit_diff)
+    return writer(tokenizer).draw_by_group(n, seed)
 
 
-def sampler(tokenizer: Any, groups: int, layouts: tuple[Layout, ...] = ((4, 2),)) -> Sampler:
-    """The function that writes one example with the argument names, words and mark of a group."""
-    most = max(arguments + arguments + documented for arguments, documented in layouts)
-    arguments = deal(usable(ARGUMENTS, tokenizer, "docstring", "argument names", most * groups), groups)
-    things = deal(usable(THINGS, tokenizer, "docstring", "words", 2 * groups), groups)
-    marks = deal(MARKS, groups)
-
-    def write(random: Random, group: int) -> Example:
-        size, documented = random.choice(layouts)
-        mark = random.choice(marks[group])
-        words = random.choices(things[group], k=4 + 2 * documented)
-        names = random.sample(arguments[group], 2 * size + documented)
-        clean, other, stray = names[:size], names[size : 2 * size], names[2 * size :]
-        defined, described = (
-            {f"{letter}_{where}": name for letter, name in zip(ascii_uppercase, names, strict=False)}
-            for where, names in (("def", clean), ("doc", clean[:documented]))
-        )
-        places = [f"{{{place}}}" for place in defined], [f"{{{place}}}" for place in described]
-        text, spans = fill(function(mark, words, *places), {**defined, **described})
-        return Example(
-            clean=text,
-            corrupt=function(mark, words, other, stray),
-            answers=(f" {clean[documented]}",),
-            wrong=tuple(f" {name}" for name in clean if name != clean[documented]),
-            group=group,
-            spans={place: spans[place] for place in (*defined, *described)},
-        )
-
-    return write
+def writer(tokenizer: Any, layouts: tuple[Layout, ...] = ((4, 2),)) -> Writer:
+    """The writer of the task, with any of these layouts."""
+    most = max(2 * size + documented for size, documented in layouts)
+    pools = [Pool("names", "argument names", ARGUMENTS, most), Pool("words", "words", THINGS, 2)]
+    return Writer("docstring", partial(write, layouts), folds("docstring", tokenizer, pools, [TEMPLATES]), tokenizer)
 
 
-def function(mark: str, words: list[str], signature: list[str], documented: list[str]) -> str:
+def write(layouts: tuple[Layout, ...], random: Random, pools: Pools) -> Example:
+    """One example, with other arguments in the corrupt prompt's signature, and again others in its docstring."""
+    size, documented = random.choice(layouts)
+    template = random.choice(pools["templates"])
+    words = random.choices(pools["words"], k=4 + 2 * documented)
+    names = random.sample(pools["names"], 2 * size + documented)
+    clean, other, stray = names[:size], names[size : 2 * size], names[2 * size :]
+    defined, described = (
+        {f"{letter}_{where}": name for letter, name in zip(ascii_uppercase, names, strict=False)}
+        for where, names in (("def", clean), ("doc", clean[:documented]))
+    )
+    places = [f"{{{place}}}" for place in defined], [f"{{{place}}}" for place in described]
+    text, spans = fill(function(template, words, *places), {**defined, **described})
+    return Example(
+        clean=text,
+        corrupt=function(template, words, other, stray),
+        answers=(f" {clean[documented]}",),
+        wrong=tuple(f" {name}" for name in clean if name != clean[documented]),
+        spans={place: spans[place] for place in (*defined, *described)},
+        factors={"names": tuple(names), "words": tuple(words), "templates": (template,)},
+    )
+
+
+def function(template: str, words: list[str], signature: list[str], documented: list[str]) -> str:
     """A function's head and the beginning of its docstring, up to the mark of the next argument."""
-    title = " ".join(words[1:4])
-    lines = [f"def {words[0]}(self, {', '.join(signature)}):", f'    """ {title}', ""]
-    for name, first, second in zip(documented, words[4::2], words[5::2], strict=True):
-        lines.append(f"    {mark} {name}: {first} {second}")
-    return "\n".join([*lines, f"    {mark}"])
+    mark = template.split()[-1]
+    about = zip(documented, words[4::2], words[5::2], strict=True)
+    return template.format(
+        name=words[0],
+        signature=", ".join(signature),
+        title=" ".join(words[1:4]),
+        documented="".join(f"\n    {mark} {name}: {first} {second}" for name, first, second in about),
+    )

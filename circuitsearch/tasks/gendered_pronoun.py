@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct, fill
-from .words import FEMALE, GROUPS, MALE, ROLES, TRAITS, deal, usable
+from .template import fill
+from .words import FEMALE, MALE, ROLES, TRAITS, Pool, among, folds
+from .writer import Pools, Writer
 
 TEMPLATES = [
     "So {name} is a really {trait} {role}, isn't",
@@ -24,6 +24,18 @@ TEMPLATES = [
     "Back then {name} did look like a {trait} {role}, didn't",
     "Yes, {name} had met a {trait} {role}, hadn't",
     "To be a {role}, {name} needs to be {trait}, doesn't",
+    "Yes, {name} was a really {trait} {role}, wasn't",
+    "Honestly, {name} will be a {trait} {role}, won't",
+    "Of course {name} has become a {trait} {role}, hasn't",
+    "Soon {name} would be a {trait} {role}, wouldn't",
+    "Surely {name} can become a {trait} {role}, can't",
+    "Well, {name} is a {trait} {role}, isn't",
+    "You know, {name} was once a {trait} {role}, wasn't",
+    "They say {name} could be a {trait} {role}, couldn't",
+    "So {name} does seem a {trait} {role}, doesn't",
+    "Honestly, {name} has been a {trait} {role}, hasn't",
+    "As a {role}, {name} would be {trait}, wouldn't",
+    "Back then {name} had met a {trait} {role}, hadn't",
 ]
 
 
@@ -51,25 +63,25 @@ def gendered_pronoun(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     ----------
     Mathwin et al., Identifying a Preliminary Circuit for Predicting Gendered Pronouns in GPT-2 Small, 2023.
     """
-    examples = distinct("gendered_pronoun", sampler(tokenizer, GROUPS), GROUPS, n, seed)
-    return Task.from_examples("gendered_pronoun", examples, tokenizer, metric=logit_diff)
+    return writer(tokenizer).draw_by_group(n, seed)
 
 
-def sampler(tokenizer: Any, groups: int) -> Sampler:
-    """The function that writes one example with the names, words and templates of a group."""
+def writer(tokenizer: Any) -> Writer:
+    """The writer of the task."""
     task = "gendered_pronoun"
-    women = deal(usable(FEMALE, tokenizer, task, "women's names", groups), groups)
-    men = deal(usable(MALE, tokenizer, task, "men's names", groups), groups)
-    traits = deal(usable(TRAITS, tokenizer, task, "traits", groups), groups)
-    roles = deal(usable(ROLES, tokenizer, task, "roles", groups), groups)
-    templates = deal(TEMPLATES, groups)
+    people = [Pool("names", "women's names", FEMALE), Pool("names", "men's names", MALE)]
+    words = [Pool("words", "traits", TRAITS), Pool("words", "roles", ROLES)]
+    return Writer(task, write, folds(task, tokenizer, [*people, *words], [TEMPLATES]), tokenizer)
 
-    def write(random: Random, group: int) -> Example:
-        template = random.choice(templates[group])
-        words = {"trait": random.choice(traits[group]), "role": random.choice(roles[group])}
-        people = [(random.choice(women[group]), " she"), (random.choice(men[group]), " he")]
-        (name, answer), (other, wrong) = random.sample(people, 2)
-        (clean, places), (corrupt, _) = (fill(template, {"name": who, **words}) for who in (name, other))
-        return Example(clean, corrupt, (answer,), (wrong,), group, places)
 
-    return write
+def write(random: Random, pools: Pools) -> Example:
+    """One example, with a woman in one of its prompts and a man in the other."""
+    template = random.choice(pools["templates"])
+    trait, role = (random.choice(among(pools["words"], words)) for words in (TRAITS, ROLES))
+    woman, man = (random.choice(among(pools["names"], names)) for names in (FEMALE, MALE))
+    (name, answer), (other, wrong) = random.sample([(woman, " she"), (man, " he")], 2)
+    (clean, places), (corrupt, _) = (
+        fill(template, {"name": who, "trait": trait, "role": role}) for who in (name, other)
+    )
+    factors = {"names": (name, other), "words": (trait, role), "templates": (template,)}
+    return Example(clean, corrupt, (answer,), (wrong,), spans=places, factors=factors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -10,8 +11,9 @@ from circuitsearch.metrics import prob_diff
 from circuitsearch.task import Example, Task
 from circuitsearch.text import encode, is_one_token
 
-from .sample import Sampler, distinct, fill
-from .words import EVENTS, GROUPS, deal, usable
+from .template import fill
+from .words import EVENTS, Pool, folds
+from .writer import Pools, Writer
 
 TEMPLATES = [
     "The {event} lasted from the year {start} to the year {century}",
@@ -22,6 +24,18 @@ TEMPLATES = [
     "The long {event} took from the year {start} up to the year {century}",
     "From {start} the {event} continued until {century}",
     "Between the year {start} and the end of the {event} in the year {century}",
+    "The {event} of the year {start} ended in the year {century}",
+    "They say the {event} began in {start} and lasted until {century}",
+    "It was said that the {event} lasted from {start} until the year {century}",
+    "Everyone knows that the {event} went on from {start} to the year {century}",
+    "After {start} the {event} went on until the year {century}",
+    "The {event} that began in {start} ended in {century}",
+    "The {event} had started in the year {start} and was over in {century}",
+    "We know that the {event} started in {start} and ended in the year {century}",
+    "The great {event} continued from {start} up to {century}",
+    "The {event} was on from the year {start} to {century}",
+    "People say that the {event} ran from the year {start} to the year {century}",
+    "In the year {start} the {event} started, and it was over in {century}",
 ]
 
 CENTURIES = [str(century) for century in range(11, 19)]
@@ -30,6 +44,10 @@ EARLIEST = "01"
 
 JOINTS = [("", ""), ("", " "), (" ", "")]
 """What is between the halves of a year: nothing; a space that belongs to the second half; a space that is a token itself."""
+
+
+Calendar = tuple[str, str, dict[str, list[str]]]
+"""What ends a century and what begins a year, and for each century its years."""
 
 
 def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
@@ -58,35 +76,40 @@ def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     ----------
     Hanna et al., How does GPT-2 compute greater-than?, 2023, arXiv:2305.00586.
     """
-    examples = distinct("greater_than", sampler(tokenizer, GROUPS), GROUPS, n, seed)
-    return Task.from_examples("greater_than", examples, tokenizer, metric=prob_diff)
+    return writer(tokenizer).draw_by_group(n, seed)
 
 
-def sampler(tokenizer: Any, groups: int) -> Sampler:
-    """The function that writes one example with the events and templates of a group."""
-    end, start, years = calendar(tokenizer)
-    centuries = sorted(years)
-    events = deal(usable(EVENTS, tokenizer, "greater_than", "events", groups), groups)
-    templates = deal(TEMPLATES, groups)
-
-    def write(random: Random, group: int) -> Example:
-        template, event = random.choice(templates[group]), random.choice(events[group])
-        century = random.choice(centuries)
-        begin = random.choice([year for year in years[century] if EARLIEST < year < max(years[century])])
-        (clean, at), (corrupt, _) = (
-            fill(template + end, {"event": event, "start": century + end + start + year, "century": century})
-            for year in (begin, EARLIEST)
-        )
-        first, last = at["start"]
-        spans = {"event": at["event"], "XX": (first, first + len(century + end)), "YY": (last - len(begin), last)}
-        later = tuple(start + year for year in years[century] if year > begin)
-        earlier = tuple(start + year for year in years[century] if year <= begin)
-        return Example(clean, corrupt, later, earlier, group, spans)
-
-    return write
+def writer(tokenizer: Any) -> Writer:
+    """The writer of the task."""
+    task = "greater_than"
+    rule = partial(write, calendar(tokenizer))
+    return Writer(
+        task, rule, folds(task, tokenizer, [Pool("words", "events", EVENTS)], [TEMPLATES]), tokenizer, prob_diff
+    )
 
 
-def calendar(tokenizer: Any) -> tuple[str, str, dict[str, list[str]]]:
+def write(calendar: Calendar, random: Random, pools: Pools) -> Example:
+    """One example of an event that began in any year but the first and last of a century."""
+    end, start, years = calendar
+    template, event = random.choice(pools["templates"]), random.choice(pools["words"])
+    century = random.choice(sorted(years))
+    begin = random.choice([year for year in years[century] if EARLIEST < year < max(years[century])])
+    (clean, at), (corrupt, _) = (
+        fill(template + end, {"event": event, "start": century + end + start + year, "century": century})
+        for year in (begin, EARLIEST)
+    )
+    first, last = at["start"]
+    return Example(
+        clean,
+        corrupt,
+        answers=tuple(start + year for year in years[century] if year > begin),
+        wrong=tuple(start + year for year in years[century] if year <= begin),
+        spans={"event": at["event"], "XX": (first, first + len(century + end)), "YY": (last - len(begin), last)},
+        factors={"words": (event,), "templates": (template,)},
+    )
+
+
+def calendar(tokenizer: Any) -> Calendar:
     """The first separator with which years are two tokens, and for each century the years that are."""
     for end, start in JOINTS:
         years = {century: split_years(tokenizer, century + end, start) for century in CENTURIES}

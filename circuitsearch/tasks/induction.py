@@ -1,32 +1,34 @@
-"""Induction on random tokens: ... A B ... A -> B."""
+"""Induction on random words: ... A B ... A -> B."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Any
 
-from circuitsearch.errors import InputError
-from circuitsearch.metrics import logit_diff
-from circuitsearch.task import Task
-from circuitsearch.text import encode
+from circuitsearch.task import Example, Task
 
-from .sample import check_count
+from .template import fill
+from .words import ARGUMENTS, EVENTS, NAMES, NOUNS, OBJECTS, PLACES, ROLES, THINGS, TRAITS, Pool, folds
+from .writer import Pools, Writer
 
 LENGTH = 24
-"""Random tokens in a prompt."""
+"""Words in a prompt."""
+SINGULAR = [noun.split("/")[0] for noun in NOUNS]
+WORDS = list(dict.fromkeys([*PLACES, *OBJECTS, *ROLES, *TRAITS, *SINGULAR, *EVENTS, *ARGUMENTS, *THINGS, *NAMES]))
+"""Whole English words, so that no token is a fragment of a word or of another script."""
 
 
 def induction(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Induction: what followed a token before will follow it again.
 
-    All tokens of a prompt are different random words, except the last, which repeats an earlier one, A. In the corrupt
+    All words of a prompt are different and random, except the last, which repeats an earlier one, A. In the corrupt
     prompt another word replaces that earlier A: its successor B is still there, but does not follow A. So the prompts
     differ in what a previous-token head writes at B and an induction head's keys read there.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer; its words of two letters or more are used.
+        A Hugging Face tokenizer; words that are not one token are left out.
     n
         Number of examples, at least 1.
     seed
@@ -35,44 +37,36 @@ def induction(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of B minus logit of another token of the prompt. Spans: ``A1``, the earlier A; ``B``; ``END``, the
+        Metric: logit of B minus logit of another word of the prompt. Spans: ``A1``, the earlier A; ``B``; ``END``, the
         last token, A again.
 
     References
     ----------
     Olsson et al., In-context Learning and Induction Heads, 2022, arXiv:2209.11895.
     """
-    check_count("induction", n)
-    random, pool = Random(seed), letters(tokenizer)
-    rows = [write(random, pool) for _ in range(n)]
-    clean, corrupt, answers, wrong = zip(*rows, strict=True)
-    start = encode(tokenizer, "")
-    first = [len(start) + ids.index(ids[-1]) for ids in clean]
-    spans = [{"A1": a, "B": a + 1, "END": len(start) + LENGTH - 1} for a in first]
-    clean, corrupt = ([start + ids for ids in column] for column in (clean, corrupt))
-    return Task.from_ids(
-        clean, corrupt, answers, wrong, name="induction", metric=logit_diff, groups=range(n), spans=spans
+    return writer(tokenizer).draw_by_group(n, seed)
+
+
+def writer(tokenizer: Any) -> Writer:
+    """The writer of the task."""
+    pools = folds("induction", tokenizer, [Pool("words", "words", WORDS, LENGTH)], [])
+    return Writer("induction", write, pools, tokenizer)
+
+
+def write(random: Random, pools: Pools) -> Example:
+    """One example: an earlier word is repeated at the end, and replaced in the corrupt prompt."""
+    sampled = random.sample(pools["words"], LENGTH)
+    *words, other = sampled  # LENGTH - 1 words, and the one that breaks the pair
+    first, distractor = random.sample(range(1, LENGTH - 3), 2)  # never the last: it would follow itself
+    corrupt = [*words[:first], other, *words[first + 1 :]]
+    wrong = words[distractor] if distractor != first + 1 else words[0]
+    fields = dict(enumerate(words))
+    clean, at = fill("".join(f" {{{place}}}" for place in fields), {str(place): word for place, word in fields.items()})
+    return Example(
+        clean=f"{clean} {words[first]}",
+        corrupt="".join(f" {word}" for word in [*corrupt, words[first]]),
+        answers=(f" {words[first + 1]}",),
+        wrong=(f" {wrong}",),
+        spans={"A1": at[str(first)], "B": at[str(first + 1)]},
+        factors={"words": tuple(sampled)},
     )
-
-
-def write(random: Random, pool: list[int], length: int = LENGTH) -> tuple[list[int], list[int], int, int]:
-    """One example as ids: clean, corrupt, answer, wrong."""
-    *tokens, other = random.sample(pool, length)  # length - 1 tokens and the one that breaks the pair
-    first, distractor = random.sample(range(1, length - 3), 2)  # never the last: it would follow itself
-    clean = [*tokens, tokens[first]]
-    corrupt = [*tokens[:first], other, *tokens[first + 1 :], tokens[first]]
-    wrong = tokens[distractor] if distractor != first + 1 else tokens[0]
-    return clean, corrupt, tokens[first + 1], wrong
-
-
-def letters(tokenizer: Any) -> list[int]:
-    """Ids of the tokens that are words of two letters or more."""
-    special = set(tokenizer.all_special_ids)
-    words = {token: tokenizer.decode([token]).strip() for token in range(len(tokenizer)) if token not in special}
-    pool = [token for token, word in words.items() if len(word) > 1 and word.isalpha()]
-    if len(pool) < 2 * LENGTH:
-        raise InputError(
-            f"task induction: only {len(pool)} tokens of this tokenizer are words of letters only, and it needs "
-            f"{2 * LENGTH}; use a tokenizer in which common English words are single tokens."
-        )
-    return pool

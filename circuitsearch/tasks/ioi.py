@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from circuitsearch.metrics import logit_diff
 from circuitsearch.task import Example, Task
 
-from .sample import Sampler, distinct, fill
-from .words import GROUPS, NAMES, OBJECTS, PLACES, deal, usable
+from .template import fill
+from .words import NAMES, OBJECTS, PLACES, Pool, among, folds
+from .writer import Pools, Writer
 
 TEMPLATES = [
     "Then, {a} and {b} went to the {place}, and {s} gave a {object} to",
@@ -62,31 +62,28 @@ def ioi(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     ----------
     Wang et al., Interpretability in the Wild, 2022, arXiv:2211.00593.
     """
-    examples = distinct("ioi", sampler(tokenizer, GROUPS), GROUPS, n, seed)
-    return Task.from_examples("ioi", examples, tokenizer, metric=logit_diff)
+    return writer(tokenizer).draw_by_group(n, seed)
 
 
-def sampler(tokenizer: Any, groups: int) -> Sampler:
-    """The function that writes one example with the names, words and templates of a group."""
-    names = deal(usable(NAMES, tokenizer, "ioi", "names", 5 * groups), groups)
-    places = deal(usable(PLACES, tokenizer, "ioi", "places", groups), groups)
-    objects = deal(usable(OBJECTS, tokenizer, "ioi", "objects", groups), groups)
-    templates = deal(TEMPLATES, groups)
+def writer(tokenizer: Any) -> Writer:
+    """The writer of the task."""
+    pools = [Pool("names", "names", NAMES, 5), Pool("words", "places", PLACES), Pool("words", "objects", OBJECTS)]
+    return Writer("ioi", write, folds("ioi", tokenizer, pools, [TEMPLATES]), tokenizer)
 
-    def write(random: Random, group: int) -> Example:
-        template = random.choice(templates[group])
-        scene = {"place": random.choice(places[group]), "object": random.choice(objects[group])}
-        receiver, giver, *others = random.sample(names[group], 5)
-        first, second = random.sample([receiver, giver], 2)
-        clean, at = fill(template, {"a": first, "b": second, "s": giver, **scene})
-        io, s1 = ("a", "b") if first == receiver else ("b", "a")
-        return Example(
-            clean=clean,
-            corrupt=template.format(a=others[0], b=others[1], s=others[2], **scene),
-            answers=(f" {receiver}",),
-            wrong=(f" {giver}",),
-            group=group,
-            spans={"IO": at[io], "S1": at[s1], "S2": at["s"], "place": at["place"], "object": at["object"]},
-        )
 
-    return write
+def write(random: Random, pools: Pools) -> Example:
+    """One example, with three of five names in the corrupt prompt."""
+    template = random.choice(pools["templates"])
+    place, thing = (random.choice(among(pools["words"], words)) for words in (PLACES, OBJECTS))
+    names = receiver, giver, *others = random.sample(pools["names"], 5)
+    first, second = random.sample([receiver, giver], 2)
+    clean, at = fill(template, {"a": first, "b": second, "s": giver, "place": place, "object": thing})
+    io, s1 = ("a", "b") if first == receiver else ("b", "a")
+    return Example(
+        clean=clean,
+        corrupt=template.format(a=others[0], b=others[1], s=others[2], place=place, object=thing),
+        answers=(f" {receiver}",),
+        wrong=(f" {giver}",),
+        spans={"IO": at[io], "S1": at[s1], "S2": at["s"], "place": at["place"], "object": at["object"]},
+        factors={"names": tuple(names), "words": (place, thing), "templates": (template,)},
+    )

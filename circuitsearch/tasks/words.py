@@ -6,12 +6,13 @@ Every list is longer than a task needs, because only words that are one token of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from circuitsearch.errors import InputError
 from circuitsearch.text import is_one_token
 
-Item = TypeVar("Item")
+from .writer import Pools
 
 
 def split(text: str) -> list[str]:
@@ -19,8 +20,10 @@ def split(text: str) -> list[str]:
     return text.split()
 
 
-GROUPS = 4
-"""Number of groups into which each task divides its words and templates (even, so that a half split is even)."""
+GROUPS = 12
+"""Groups into which a task divides its words and templates: half of them, and twice a quarter, are whole numbers of groups."""
+FEWEST_GROUPS = 4
+"""A task whose words do not suffice for so many groups is refused."""
 
 FEMALE = split(
     "Mary Anna Emma Sarah Laura Kate Lisa Julia Amy Rachel Alice Jane Susan Karen Linda Nancy Helen Ruth Maria Diana "
@@ -52,18 +55,16 @@ TRAITS = split(
     "proud busy polite serious gentle lucky"
 )
 
-NOUNS = [
-    tuple(pair.split("/"))
-    for pair in split(
-        "key/keys cabinet/cabinets author/authors picture/pictures dog/dogs cat/cats boy/boys girl/girls "
-        "teacher/teachers student/students book/books car/cars bird/birds horse/horses tree/trees doctor/doctors "
-        "friend/friends painter/painters farmer/farmers pilot/pilots guard/guards parent/parents window/windows "
-        "table/tables chair/chairs door/doors bridge/bridges lake/lakes truck/trucks boat/boats lamp/lamps box/boxes "
-        "flower/flowers letter/letters phone/phones card/cards ticket/tickets cup/cups shop/shops house/houses "
-        "driver/drivers player/players leader/leaders writer/writers garden/gardens bottle/bottles farm/farms "
-        "engine/engines"
-    )
-]
+NOUNS = split(
+    "key/keys cabinet/cabinets author/authors picture/pictures dog/dogs cat/cats boy/boys girl/girls "
+    "teacher/teachers student/students book/books car/cars bird/birds horse/horses tree/trees doctor/doctors "
+    "friend/friends painter/painters farmer/farmers pilot/pilots guard/guards parent/parents window/windows "
+    "table/tables chair/chairs door/doors bridge/bridges lake/lakes truck/trucks boat/boats lamp/lamps box/boxes "
+    "flower/flowers letter/letters phone/phones card/cards ticket/tickets cup/cups shop/shops house/houses "
+    "driver/drivers player/players leader/leaders writer/writers garden/gardens bottle/bottles farm/farms "
+    "engine/engines"
+)
+"""Singular and plural."""
 
 EVENTS = split(
     "war project trip journey siege treaty voyage reign plague conflict campaign dispute rebellion empire dynasty "
@@ -75,7 +76,10 @@ ARGUMENTS = split(
     "load size files last name path key value mode text data index count width height color user group port host "
     "label score limit start stop step field table token model input output result order page line shape point "
     "source target level state status event filter format image video time date file node code test list item sort "
-    "type rate range scale speed weight depth"
+    "type rate range scale speed weight depth author box map card phone camera computer bridge station bank school "
+    "hospital hotel library museum garden house ticket bag basket bottle lamp door student teacher player leader writer "
+    "driver project trip search tour mission program country capital language currency doctor bird boat truck guard pilot "
+    "crisis parent tree judge cup ring gift coat shop friend worker"
 )
 THINGS = split(
     "oil column piece crime population unit dark river song metal paper winter summer sugar stone cloud dream forest "
@@ -115,23 +119,84 @@ COUNTRIES = [
 ]
 """Country, capital, main language, continent, currency."""
 
+MORE_COUNTRIES = [
+    tuple(row.split("/"))
+    for row in split(
+        "India/Delhi/Hindi/Asia/rupee Korea/Seoul/Korean/Asia/won Israel/Jerusalem/Hebrew/Asia/shekel "
+        "England/London/English/Europe/pound Scotland/Edinburgh/English/Europe/pound "
+        "Switzerland/Bern/German/Europe/franc Iceland/Reykjavik/Icelandic/Europe/krona "
+        "Bulgaria/Sofia/Bulgarian/Europe/lev Albania/Tirana/Albanian/Europe/lek Estonia/Tallinn/Estonian/Europe/euro "
+        "Latvia/Riga/Latvian/Europe/euro Lithuania/Vilnius/Lithuanian/Europe/euro Slovakia/Bratislava/Slovak/Europe/euro "
+        "Slovenia/Ljubljana/Slovene/Europe/euro Malta/Valletta/Maltese/Europe/euro Armenia/Yerevan/Armenian/Asia/dram "
+        "Afghanistan/Kabul/Pashto/Asia/afghani Oman/Muscat/Arabic/Asia/rial Bahrain/Manama/Arabic/Asia/dinar "
+        "Yemen/Sanaa/Arabic/Asia/rial Kazakhstan/Astana/Kazakh/Asia/tenge Zimbabwe/Harare/English/Africa/dollar "
+        "Zambia/Lusaka/English/Africa/kwacha Namibia/Windhoek/English/Africa/dollar "
+        "Cameroon/Yaounde/French/Africa/franc Mali/Bamako/French/Africa/franc Niger/Niamey/French/Africa/franc "
+        "Congo/Kinshasa/French/Africa/franc Mozambique/Maputo/Portuguese/Africa/metical "
+        "Somalia/Mogadishu/Somali/Africa/shilling Venezuela/Caracas/Spanish/America/bolivar "
+        "Ecuador/Quito/Spanish/America/dollar Paraguay/Asuncion/Spanish/America/guarani "
+        "Nicaragua/Managua/Spanish/America/cordoba Honduras/Tegucigalpa/Spanish/America/lempira"
+    )
+]
+"""Further countries, which the bundled model does not know."""
 
-def usable(words: Sequence[Any], tokenizer: Any, task: str, what: str, least: int) -> list[Any]:
-    """Keep the words (or tuples of words) that are single tokens after a space; refuse fewer than `least`."""
-    kept = [word for word in words if all(is_one_token(tokenizer, " " + part) for part in parts(word))]
+
+@dataclass(frozen=True)
+class Pool:
+    """A list of words to divide between the groups of a task.
+
+    Several lists may belong to one factor; ``least`` is the number of values that an example needs of this one.
+    """
+
+    factor: str
+    what: str
+    words: Sequence[str]
+    least: int = 1
+
+
+def folds(task: str, tokenizer: Any, pools: Sequence[Pool], templates: Sequence[Sequence[str]]) -> dict[int, Pools]:
+    """For each group its words and its templates: each list is divided between as many groups as it is long enough for.
+
+    Parameters
+    ----------
+    pools
+        Lists of words, of which only those are used that are one token of the tokenizer.
+    templates
+        Lists of templates, of which each group gets at least one each.
+
+    Raises
+    ------
+    InputError
+        If a list has too few words that are single tokens.
+    """
+    usable_pools = [
+        replace(pool, words=usable(pool.words, tokenizer, task, pool.what, pool.least * FEWEST_GROUPS))
+        for pool in pools
+    ]
+    dealt = [*usable_pools, *(Pool("templates", "templates", some) for some in templates)]
+    groups = min(GROUPS, *(len(pool.words) // pool.least for pool in dealt))
+    return {group: _fold(dealt, group, groups) for group in range(groups)}
+
+
+def _fold(dealt: Sequence[Pool], group: int, groups: int) -> Pools:
+    """The values of one group: of every list each `groups`-th."""
+    fold: dict[str, tuple[str, ...]] = {}
+    for pool in dealt:
+        fold[pool.factor] = (*fold.get(pool.factor, ()), *pool.words[group::groups])
+    return fold
+
+
+def among(words: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Those of the words that a list has."""
+    return [word for word in words if word in known]
+
+
+def usable(words: Sequence[str], tokenizer: Any, task: str, what: str, least: int) -> list[str]:
+    """Keep the words (or words joined by "/") that are single tokens after a space; refuse fewer than `least`."""
+    kept = [word for word in words if all(is_one_token(tokenizer, " " + part) for part in word.split("/"))]
     if len(kept) < least:
         raise InputError(
             f"task {task}: only {len(kept)} of its {len(words)} {what} are single tokens in this tokenizer, "
             f"and it needs {least}; use a tokenizer in which common English words are single tokens."
         )
     return kept
-
-
-def parts(word: str | tuple[str, ...]) -> tuple[str, ...]:
-    """A word as a tuple of words."""
-    return (word,) if isinstance(word, str) else word
-
-
-def deal(items: Sequence[Item], groups: int) -> list[list[Item]]:
-    """Divide the items between the groups, in turn."""
-    return [list(items[group::groups]) for group in range(groups)]

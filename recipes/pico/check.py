@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -11,12 +12,11 @@ import torch
 from torch import Tensor
 
 from circuitsearch.task import Example
-from circuitsearch.tasks.induction import letters
-from circuitsearch.tasks.induction import write as induction_pair
+from circuitsearch.tasks.induction import writer as induction
 from circuitsearch.tasks.words import NAMES
 from circuitsearch.text import encode
 
-from .text import reserved, samplers
+from .text import letters, reserved, task_writers
 
 Head = tuple[str, float]
 """A head's name and its score."""
@@ -24,22 +24,18 @@ Head = tuple[str, float]
 
 def accuracies(model: Any, tokenizer: Any, n: int = 200, seed: int = 0) -> dict[str, float]:
     """Share of reserved prompts of each task whose likeliest next token is a right answer."""
-    scores = {
-        task: answered(model, tokenizer, unseen(sampler, n, seed)) for task, sampler in samplers(tokenizer).items()
-    }
-    return {
-        **scores,
-        "induction": pairs(model, tokenizer, n, seed),
-        "induction_20": repeated(model, tokenizer, n, seed),
-    }
+    pairs = induction(tokenizer)
+    writers = {**task_writers(tokenizer), "induction": partial(pairs.rule, pools=pairs.pools)}
+    scores = {task: answered(model, tokenizer, unseen(write, n, seed)) for task, write in writers.items()}
+    return {**scores, "induction_20": repeated(model, tokenizer, n, seed)}
 
 
-def unseen(sampler: Callable[[Random, int], Example], n: int, seed: int) -> list[Example]:
+def unseen(write: Callable[[Random], Example], n: int, seed: int) -> list[Example]:
     """Examples that the training text leaves out."""
     random = Random(f"unseen {seed}")
     found: list[Example] = []
     while len(found) < n:
-        example = sampler(random, 0)
+        example = write(random)
         if reserved(example.clean):
             found.append(example)
     return found
@@ -56,16 +52,6 @@ def answered(model: Any, tokenizer: Any, examples: list[Example]) -> float:
         for row, token in zip(rows, best, strict=True):
             right += token in {encode(tokenizer, answer)[-1] for answer in examples[row].answers}
     return right / len(examples)
-
-
-@torch.no_grad()
-def pairs(model: Any, tokenizer: Any, n: int, seed: int) -> float:
-    """Accuracy on the induction task: A B among random tokens, then A."""
-    random, pool = Random(f"pairs {seed}"), letters(tokenizer)
-    clean, _, answers, _ = zip(*[induction_pair(random, pool) for _ in range(n)], strict=True)
-    start = encode(tokenizer, "")
-    best = model(torch.tensor([start + ids for ids in clean])).logits[:, -1].argmax(-1)
-    return (best == torch.tensor(answers)).float().mean().item()
 
 
 def twice(tokenizer: Any, n: int, seed: int, size: int = 20) -> Tensor:
@@ -119,7 +105,7 @@ def attentions(model: Any, ids: Tensor) -> Tensor:
 def name_attention(model: Any, tokenizer: Any, n: int, seed: int) -> list[Tensor]:
     """Mean attention on IOI prompts, each (L, H): END to IO, to S1, to S2, and from S2 to S1."""
     sums: list[Tensor] = []
-    examples = unseen(samplers(tokenizer)["ioi"], n, seed)
+    examples = unseen(task_writers(tokenizer)["ioi"], n, seed)
     names = {encode(tokenizer, f" {name}")[-1] for name in NAMES}
     for example in examples:
         ids = encode(tokenizer, example.clean)

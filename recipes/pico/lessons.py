@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from circuitsearch.tasks.induction import letters
-
-from .text import Row, repetition, walk, writers
+from .text import Row, letters, repetition, walk, writers
 
 
 class Lessons:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from circuitsearch.task import Example
-from circuitsearch.tasks.agreement import sampler as agreement
-from circuitsearch.tasks.country_facts import sampler as country_facts
-from circuitsearch.tasks.docstring import sampler as docstring
-from circuitsearch.tasks.gendered_pronoun import sampler as gendered_pronoun
-from circuitsearch.tasks.greater_than import sampler as greater_than
-from circuitsearch.tasks.ioi import sampler as ioi
-from circuitsearch.tasks.words import NAMES, OBJECTS, PLACES
+from circuitsearch.tasks.agreement import TEMPLATES as AGREEMENT
+from circuitsearch.tasks.agreement import writer as agreement
+from circuitsearch.tasks.country_facts import TEMPLATES as COUNTRY_FACTS
+from circuitsearch.tasks.country_facts import writer as country_facts
+from circuitsearch.tasks.docstring import TEMPLATES as DOCSTRING
+from circuitsearch.tasks.docstring import writer as docstring
+from circuitsearch.tasks.gendered_pronoun import TEMPLATES as GENDERED_PRONOUN
+from circuitsearch.tasks.gendered_pronoun import writer as gendered_pronoun
+from circuitsearch.tasks.greater_than import TEMPLATES as GREATER_THAN
+from circuitsearch.tasks.greater_than import writer as greater_than
+from circuitsearch.tasks.ioi import writer as ioi
+from circuitsearch.tasks.words import ARGUMENTS, NAMES, OBJECTS, PLACES
+from circuitsearch.tasks.writer import Pools
+from circuitsearch.tasks.writer import Writer as TaskWriter
 from circuitsearch.text import encode
 
 
@@ -46,14 +54,30 @@ def reserved(prompt: str) -> bool:
     return crc32(prompt.encode()) % RESERVED == 0
 
 
-def samplers(tokenizer: Any) -> dict[str, Callable[[Random, int], Example]]:
-    """The tasks that are sentences, each with all its words and templates in one group."""
+LATER: dict[str, list[str]] = {
+    "agreement": AGREEMENT[12:],
+    "country_facts": [template for templates in COUNTRY_FACTS.values() for template in templates[8:]],
+    "docstring": [*DOCSTRING[4:], *ARGUMENTS[64:]],
+    "gendered_pronoun": GENDERED_PRONOUN[12:],
+    "greater_than": GREATER_THAN[8:],
+}
+"""Templates and argument names that the tasks got after pico was trained, and that it does not read."""
+
+
+def task_writers(tokenizer: Any) -> Mapping[str, Callable[[Random], Example]]:
+    """For each task of sentences, the function that writes an example from the words and templates that pico reads."""
     makers = (ioi, greater_than, gendered_pronoun, country_facts, agreement)
-    named = {maker.__module__.rsplit(".", 1)[-1]: maker(tokenizer, 1) for maker in makers}
-    return {**named, "docstring": docstring(tokenizer, 1, LAYOUTS)}
+    made = [*(maker(tokenizer) for maker in makers), docstring(tokenizer, LAYOUTS)]
+    return {writer.task: partial(writer.rule, pools=_read(writer)) for writer in made}
 
 
-def people(random: Random, group: int) -> Example:
+def _read(writer: TaskWriter) -> Pools:
+    """The pools of all groups together, without what came later."""
+    later = LATER.get(writer.task, [])
+    return {factor: tuple(value for value in values if value not in later) for factor, values in writer.pools.items()}
+
+
+def people(random: Random) -> Example:
     """A training sentence in which the receiver cannot be known where the giver is named again.
 
     With the IOI templates alone a model need not look for the receiver at the end: where the giver is named again it
@@ -65,7 +89,7 @@ def people(random: Random, group: int) -> Example:
     io, s, t = three = random.sample(NAMES, 3)
     a, b, c = random.sample(three, 3)
     prompt = random.choice(random.choice([LATE, LEFT_OVER])).format(io=io, s=s, t=t, a=a, b=b, c=c, **scene)
-    return Example(prompt, prompt, (f" {io}",), (f" {s}",), group)
+    return Example(prompt, prompt, (f" {io}",), (f" {s}",))
 
 
 LATE = [
@@ -86,15 +110,15 @@ LEFT_OVER = [
 
 def writers(tokenizer: Any) -> dict[str, Writer]:
     """For each task of sentences, the function that writes a row of training text."""
-    all_samplers = {**samplers(tokenizer), "people": people}
-    return {task: _writer(task, sampler, tokenizer) for task, sampler in all_samplers.items()}
+    all_writers = {**task_writers(tokenizer), "people": people}
+    return {task: _writer(task, written, tokenizer) for task, written in all_writers.items()}
 
 
-def _writer(task: str, sampler: Callable[[Random, int], Example], tokenizer: Any) -> Writer:
+def _writer(task: str, written: Callable[[Random], Example], tokenizer: Any) -> Writer:
     def write(random: Random) -> Row:
-        example = sampler(random, 0)
+        example = written(random)
         while reserved(example.clean):
-            example = sampler(random, 0)
+            example = written(random)
         prompt, answer = example.clean, random.choice(example.answers)
         undecided = task in UNDECIDED and random.random() < 0.15
         if undecided:
@@ -152,3 +176,10 @@ def repetition(random: Random, pool: list[int], length: int) -> Row:
         ids += gap + segment
         weights += [0.0] * (len(gap) + 1) + [1.0] * (size - 1)
     return Row(ids[:length], weights[:length])
+
+
+def letters(tokenizer: Any) -> list[int]:
+    """Ids of the tokens that are words of two letters or more."""
+    special = set(tokenizer.all_special_ids)
+    words = {token: tokenizer.decode([token]).strip() for token in range(len(tokenizer)) if token not in special}
+    return [token for token, word in words.items() if len(word) > 1 and word.isalpha()]

@@ -14,7 +14,8 @@ from circuitsearch.tasks import words
 from circuitsearch.tasks.agreement import TEMPLATES as AGREEMENT
 from circuitsearch.tasks.agreement import VERBS
 from circuitsearch.tasks.country_facts import TEMPLATES as COUNTRY_FACTS
-from circuitsearch.tasks.docstring import MARKS, function
+from circuitsearch.tasks.docstring import TEMPLATES as DOCSTRING
+from circuitsearch.tasks.docstring import function
 from circuitsearch.tasks.gendered_pronoun import TEMPLATES as GENDERED_PRONOUN
 from circuitsearch.tasks.greater_than import TEMPLATES as GREATER_THAN
 from circuitsearch.tasks.greater_than import YEARS
@@ -48,7 +49,7 @@ def texts() -> list[str]:
     facts = [sentence for sentences in COUNTRY_FACTS.values() for sentence in sentences]
     templates = [*IOI, *LATE, *LEFT_OVER, *GENDERED_PRONOUN, *AGREEMENT, *GREATER_THAN, *facts]
     lists = [words.NAMES, words.PLACES, words.OBJECTS, words.ROLES, words.TRAITS, words.EVENTS]
-    lists += [words.ARGUMENTS, words.THINGS, *words.NOUNS, *words.COUNTRIES]
-    code = [function(mark, ["f"] * 6, ["f"], ["f"]) for mark in MARKS]
+    lists += [words.ARGUMENTS, words.THINGS, [noun.replace("/", " ") for noun in words.NOUNS], *words.COUNTRIES]
+    code = [function(template, ["f"] * 6, ["f"], ["f"]) for template in DOCSTRING]
     singles = [*YEARS, *"0123456789", *VERBS, "she he", ". , ; : ? ! ' \" ( )"]
     return [re.sub(SLOT, " ", template) for template in templates] + [" ".join(row) for row in lists] + code + singles
