@@ -12,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 import circuitsearch as cs
 from circuitsearch.errors import memory_named
 from circuitsearch.models.load import locate
+from circuitsearch.models.weights import is_finite
 
 
 @pytest.fixture
@@ -122,3 +123,25 @@ def test_running_out_of_memory_names_the_budget_to_try(error: Exception):
         raise error
     with pytest.raises(RuntimeError, match="shapes"), memory_named(1024):
         raise RuntimeError("shapes differ")
+
+
+@pytest.mark.parametrize("change", [{"n_embd": 8000, "n_head": 2}, {"vocab_size": 10**9}, {"n_layer": 10**7}])
+def test_a_config_of_a_far_larger_model_is_refused_before_it_is_allocated(
+    folder: Path, change: dict[str, int], monkeypatch: pytest.MonkeyPatch
+):
+    """The headers of the weights say so; transformers is not asked to load it."""
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
+    with pytest.raises(cs.InputError, match=r"gpt2 is of a far larger model than its weights, 1,\d\d\d numbers in 16"):
+        cs.load(folder)
+
+
+@pytest.mark.parametrize(("bad", "finite"), [(0.0, True), (torch.nan, False), (torch.inf, False), (-torch.inf, False)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_what_is_finite(bad: float, finite: bool, dtype: torch.dtype):
+    """One number that is not, anywhere; whole numbers and no numbers are."""
+    tensor = torch.arange(12.0).reshape(3, 4).to(dtype)
+    tensor[1, 2] = bad
+    assert is_finite(tensor) is finite
+    assert is_finite(torch.zeros(0, 4)) and is_finite(torch.tensor([1, 2]))

@@ -21,7 +21,7 @@ from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.models.describe import Described, describe
 from circuitsearch.models.parts import Heads
 from circuitsearch.models.precision import CoarsestRounding
-from circuitsearch.models.weights import all_weights
+from circuitsearch.models.weights import all_weights, is_finite
 from circuitsearch.task import Task
 
 FIXED_LENGTH = 6  # tokens of the prompt that every model is run on
@@ -173,7 +173,7 @@ def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
 
 def _not_finite(described: Described) -> str:
     """Why logits are not finite: a weight that is not, or numbers too large for the dtype."""
-    broken = next((name for name, each in all_weights(described.model) if not bool(each.isfinite().all())), None)
+    broken = next((name for name, each in all_weights(described.model) if not is_finite(each)), None)
     if broken is not None:
         return f"the model's logits are not finite (NaN or infinite), and neither are its weights in {broken}: load it again"
     largest = torch.finfo(described.dtype).max

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 
 from circuitsearch.errors import InputError, ran_out_of_memory, unknown
-from circuitsearch.files import read_json
 from circuitsearch.models import gguf
 from circuitsearch.models.catalogue import CATALOGUE
 from circuitsearch.models.families import FAMILIES, family
 from circuitsearch.models.gguf_header import is_gguf
 from circuitsearch.models.quiet import quiet
-from circuitsearch.models.weights import all_weights
+from circuitsearch.models.weight_files import Stored, stored_numbers
+from circuitsearch.models.weights import all_weights, is_finite
 
 BUNDLED: dict[str, Path] = {"pico": Path(__file__).parent / "pico"}
 DTYPES: dict[str, torch.dtype] = {
@@ -186,9 +185,10 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
 
     model_type, text = _model_type(source)
     row = family(model_type)
-    if source.folder is not None:
-        _check_weight_files(source.folder)
+    stored = None if source.folder is None else stored_numbers(source.folder)
     try:
+        if stored is not None:
+            _check_promised(source, text, stored)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.place,
             dtype=dtype or "auto",
@@ -200,6 +200,8 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
             **({} if device_map is None else {"device_map": device_map}),
             **source.files,
         )
+    except InputError:
+        raise
     except Exception as error:  # transformers raises many kinds, on any content of config.json
         if ran_out_of_memory(error):
             raise InputError(
@@ -213,17 +215,44 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
 
 def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:
     """The model of a name's configuration on the meta device, with shapes but no weights. Nothing large is read."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     source = locate(name).as_outline()
     model_type, text = _model_type(source)
     family(model_type)
+    return _on_meta(_configuration(source, text), dtype_named(dtype))
+
+
+def _configuration(source: Source, text: Any) -> Any:
+    from transformers import AutoConfig
+
+    with quiet():
+        return text or AutoConfig.from_pretrained(source.place, **source.files)
+
+
+def _on_meta(config: Any, dtype: torch.dtype | None) -> Any:
+    from transformers import AutoModelForCausalLM
+
     with quiet(), torch.device("meta"):
-        config = text or AutoConfig.from_pretrained(source.place, **source.files)
-        chosen = dtype_named(dtype) or getattr(config, "dtype", None) or torch.float32
+        chosen = dtype or getattr(config, "dtype", None) or torch.float32
         model = AutoModelForCausalLM.from_config(config, dtype=chosen)
     model.tie_weights()
     return model
+
+
+def _check_promised(source: Source, text: Any, stored: Stored) -> None:
+    """Refuse a configuration of a far larger model than the weights are, before transformers allocates it.
+
+    Fewer numbers that are missing, or of other shapes, are named once the model is loaded. Quantised weights are packed, so
+    that they cannot be counted.
+    """
+    config = _configuration(source, text)
+    if getattr(config, "quantization_config", None) is not None:
+        return
+    few = config.num_hidden_layers > stored.tensors
+    if few or 2 * stored.numbers < sum(each.numel() for each in set(_on_meta(config, None).parameters())):
+        raise InputError(
+            f"the config.json of {source.name} is of a far larger model than its weights, {stored.numbers:,} numbers in"
+            f" {stored.tensors:,} tensors: they are incomplete or of another model"
+        )
 
 
 # Prefixes of weights of the text part in a model that reads more than text, and in the text part by itself.
@@ -282,41 +311,6 @@ def _check_hub(name: str) -> None:
         ) from None
 
 
-def _check_weight_files(folder: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise InputError(
-            f"the model folder {folder} has no weights: it needs model.safetensors (other formats are not read)"
-        )
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        _check_index(index)
-    for file in files:
-        try:
-            with safe_open(file, "pt") as opened:
-                opened.keys()
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{file} is broken ({_first_line(error)}): download or save it again") from None
-
-
-class _Index(BaseModel):
-    weight_map: dict[str, str]
-
-
-def _check_index(index: Path) -> None:
-    """Weights are read only from safetensors files in the folder of their index."""
-    for name in sorted(set(read_json(index, "an index of weights", _Index).weight_map.values())):
-        if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
-            raise InputError(
-                f"{index} names {name!r}, which is not a safetensors file in its folder: other files are not read; save the"
-                " model again with save_pretrained"
-            )
-        if not (index.parent / name).is_file():
-            raise InputError(f"{index} names {name!r}, which does not exist: download it too")
-
-
 def _check_complete(source: Source, info: dict[str, Any]) -> None:
     """Refuse missing weights, with which a part of the model would be random; transformers only warns of them."""
     missing = sorted(info["missing_keys"])
@@ -329,7 +323,7 @@ def _check_complete(source: Source, info: dict[str, Any]) -> None:
 
 def _check_finite(source: Source, model: Any) -> None:
     for name, weight in all_weights(model):
-        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+        if not is_finite(weight):
             raise InputError(
                 f"the weights of {source.name} have NaN or infinite values, in {name}: download or train it again"
             )

@@ -5,6 +5,7 @@ Accelerate may keep them on the CPU or on disk until the module runs; quantised 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -53,6 +54,13 @@ def all_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         module = model.get_submodule(owner)
         with _on_its_device(module):
             yield name, getattr(module, own)
+
+
+def is_finite(weight: Tensor) -> bool:
+    """Whether a tensor has no NaN and no infinity; without a copy, as ``isfinite`` makes several of an embedding."""
+    if not weight.is_floating_point() or weight.numel() == 0:
+        return True
+    return all(math.isfinite(end) for end in weight.detach().aminmax())
 
 
 def plain(module: Any, weight: Any) -> Tensor:
