@@ -1,13 +1,14 @@
 """Ablations: what an ablated edge carries instead of its writer's clean value.
 
 Each ablation is fitted once, on runs that the engine records for it, and then maps the activations of a batch's corrupt
-run to ablated ones.
+run to ablated ones. The prompts of one batch may differ in length: their activations after it are padding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from circuitsearch.engine.trace import Activations
 
 Recorder = Callable[["Task"], Iterator["Activations"]]
-Fitted = Callable[["Activations"], "Activations"]
+Fitted = Callable[["Activations", "Tensor"], "Activations"]  # of the corrupt run, and the prompts' lengths (B,)
 
 
 class Ablation(Protocol):
@@ -36,7 +37,7 @@ class Ablation(Protocol):
     def fit(self, record: Recorder, task: Task) -> Fitted:
         """Return the map from a batch's corrupt activations to its ablated ones.
 
-        ``record(task)`` runs a task's corrupt prompts batch by batch.
+        ``record(task)`` runs a task's corrupt prompts and yields their activations, those of one length together.
         """
         ...
 
@@ -50,7 +51,7 @@ class Resample(Knobs):
         return True
 
     def fit(self, record: Recorder, task: Task) -> Fitted:
-        return lambda corrupt: corrupt
+        return lambda corrupt, _: corrupt
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Zero(Knobs):
         return False
 
     def fit(self, record: Recorder, task: Task) -> Fitted:
-        return lambda corrupt: corrupt.map(torch.zeros_like)
+        return lambda corrupt, _: corrupt.map(torch.zeros_like)
 
 
 @dataclass(frozen=True)
@@ -99,19 +100,27 @@ class Mean(Knobs):
             sums[key] = sums[key].map(torch.add, total) if key in sums else total
             counts[key] = counts.get(key, 0) + len(activations.embed) * (length if self.over_positions else 1)
         means = {key: total.map(lambda values, n=counts[key]: values / n) for key, total in sums.items()}
-        return lambda corrupt: corrupt.map(_expand, self._mean_for(corrupt, means))
+        return partial(self._ablated, means)
 
-    def _mean_for(self, corrupt: Activations, means: dict[int, Activations]) -> Activations:
-        key = 0 if self.over_positions else corrupt.embed.shape[1]
-        if key not in means:
-            raise InputError(
-                f"the reference task has no prompt of {key} tokens for the mean: add some, or use Mean(over_positions=True)"
-            )
-        return means[key]
+    def _ablated(self, means: dict[int, Activations], corrupt: Activations, lengths: Tensor) -> Activations:
+        """The means, for each prompt up to its length."""
+        if self.over_positions:
+            return corrupt.map(lambda values, mean: mean.expand_as(values).contiguous(), means[0])
+        out = corrupt.map(torch.clone)
+        for length in lengths.unique().tolist():
+            if length not in means:
+                raise InputError(
+                    f"the reference task has no prompt of {length} tokens for the mean: add some, or use"
+                    " Mean(over_positions=True)"
+                )
+            out.map(lambda values, mean, at=lengths == length, t=length: _put(values, at, t, mean), means[length])
+        return out
 
 
-def _expand(values: Tensor, mean: Tensor) -> Tensor:
-    return mean.expand_as(values).contiguous()
+def _put(values: Tensor, at: Tensor, length: int, mean: Tensor) -> Tensor:
+    """Write the mean (1, T, ...) into those rows of values (B, T', ...) that have ``length`` T."""
+    values[at, :length] = mean
+    return values
 
 
 MEAN_OVER_POSITIONS = Mean(over_positions=True)

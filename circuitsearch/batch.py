@@ -1,4 +1,4 @@
-"""Batch: prompts of one length that the model runs together, with their answers."""
+"""Batch: prompts that the model runs together, with their answers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ Spans = Mapping[str, tuple[int, ...]]  # positions of each named token span of a
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples of one length whose clean and corrupt prompts agree before position ``start``.
+    """Examples whose clean and corrupt prompts agree before position ``start``.
 
-    Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids; ``answers``, ``wrong`` (B, k)
-    ids, padded with -1; ``position`` (B,) where the metric reads; ``clean_logits`` (B, vocabulary), once known.
-    ``spans``: of each example, the positions of each named token span.
+    Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids, shorter prompts padded on the right;
+    ``lengths`` (B,) of the prompts without padding; ``answers``, ``wrong`` (B, k) ids, padded with -1; ``position`` (B,)
+    where the metric reads; ``clean_logits`` (B, vocabulary), once known. ``spans``: of each example, the positions of each
+    named token span.
     """
 
     rows: Tensor
     clean: Tensor
     corrupt: Tensor
+    lengths: Tensor
     answers: Tensor
     wrong: Tensor
     position: Tensor

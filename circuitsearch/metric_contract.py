@@ -269,7 +269,8 @@ def _made_up_batches(batch: Batch, vocabulary_size: int) -> Iterator[Batch]:
         for ids in answers if padded else ():
             ids[1, 1:] = -1
         spans = tuple({name: (_place(name, 8),) for name in names} for _ in range(4)) if names else ()
-        made = Batch(torch.arange(4), clean, corrupt, *answers, position=torch.full((4,), 7), start=0, spans=spans)
+        lengths = torch.full((4,), 8)
+        made = Batch(torch.arange(4), clean, corrupt, lengths, *answers, position=lengths - 1, start=0, spans=spans)
         yield made.to(batch.clean.device)
 
 

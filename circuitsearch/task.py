@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from circuitsearch import show
 from circuitsearch.batch import Batch, Spans
+from circuitsearch.batching import batched
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.metrics import Metric, logit_diff, metric_name
 from circuitsearch.text import Tokenizer, encode, encode_row
@@ -28,8 +28,6 @@ Prompts = Sequence[Ids] | Tensor | Mapping[str, Any]  # a mapping is what a toke
 Factors = Mapping[
     str, tuple[str, ...]
 ]  # the values that one prompt uses: {"names": ("Mary", "John"), "templates": ("3",)}
-
-TOKENS_WORTH_A_PASS = 256  # the fixed cost of one more pass in tokens, measured on small models
 
 
 @dataclass(frozen=True)
@@ -422,25 +420,16 @@ class Task:
         """For each prompt the group that stays together in a split: prompts of one group or with the same clean prompt."""
         return list(_joined(self.groups, [tuple(ids.tolist()) for ids in self.clean]))
 
-    def batches(self, size: int | None = None, *, share_prefix: bool = True) -> Iterator[Batch]:
-        """Yield the examples in batches of one length and similar first differences, each of at most ``size`` rows.
+    def batches(self, size: int | None = None, *, share_prefix: bool = True, pad: bool = False) -> Iterator[Batch]:
+        """Yield the examples in batches of at most ``size`` rows that together cost least (:mod:`circuitsearch.batching`).
 
-        Nothing is padded. A batch starts at the earliest first difference among its rows; rows that differ later are added
-        while that costs few tokens, since each pass has a fixed cost. With ``share_prefix`` off every batch starts at
-        position 0.
+        A batch starts at the earliest first difference among its rows or, with ``share_prefix`` off, at position 0. With
+        ``pad`` prompts of different lengths come together, and shorter ones are padded on the right with their last token:
+        use it for causal models only, in which padding changes nothing before it.
         """
-        lengths: dict[int, list[tuple[int, int]]] = {}
-        for row, ids in enumerate(self.clean):
-            start = self._first_difference(row) if share_prefix else 0
-            lengths.setdefault(len(ids), []).append((start, row))
-        for _, rows in sorted(lengths.items()):
-            for start, bucket in _buckets(sorted(rows)):
-                parts = math.ceil(len(bucket) / (size or len(bucket)))
-                step = math.ceil(
-                    len(bucket) / parts
-                )  # of equal size: a small last batch costs nearly as much as a full one
-                for first in range(0, len(bucket), step):
-                    yield self._batch(bucket[first : first + step], start)
+        extents = [(self._first_difference(row) if share_prefix else 0, len(ids)) for row, ids in enumerate(self.clean)]
+        for rows in batched(extents, size or len(self), mix_lengths=pad):
+            yield self._batch(rows, min(extents[row][0] for row in rows))
 
     def _first_difference(self, row: int) -> int:
         """Length of the prefix that both prompts share and that is before the metric's position."""
@@ -451,8 +440,9 @@ class Task:
     def _batch(self, rows: list[int], start: int) -> Batch:
         return Batch(
             rows=torch.tensor(rows),
-            clean=torch.stack([self.clean[row] for row in rows]),
-            corrupt=torch.stack([self.corrupt[row] for row in rows]),
+            clean=_filled([self.clean[row] for row in rows]),
+            corrupt=_filled([self.corrupt[row] for row in rows]),
+            lengths=torch.tensor([len(self.clean[row]) for row in rows]),
             answers=_padded([self.answers[row] for row in rows]),
             wrong=_padded([self.wrong[row] for row in rows]),
             position=torch.tensor([self.position[row] for row in rows]),
@@ -737,18 +727,10 @@ def _joined(groups: Sequence[int], prompts: Sequence[tuple[int, ...]]) -> tuple[
     return tuple(least(label) for label in groups)
 
 
-def _buckets(rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
-    """Collect sorted (start, row) pairs into (earliest start, rows) while few tokens of the shared prefix run again."""
-    bucket: list[int] = []
-    earliest = rows[0][0]
-    extra = 0
-    for start, row in rows:
-        extra += start - earliest
-        if extra > TOKENS_WORTH_A_PASS:
-            yield earliest, bucket
-            bucket, earliest, extra = [], start, 0
-        bucket.append(row)
-    yield earliest, bucket
+def _filled(prompts: Sequence[Tensor]) -> Tensor:
+    """Stack prompts, shorter ones padded on the right with their last token: (B, T)."""
+    length = max(map(len, prompts))
+    return torch.stack([torch.cat([ids, ids[-1:].expand(length - len(ids))]) for ids in prompts])
 
 
 def _padded(ids: Sequence[Tensor]) -> Tensor:

@@ -84,7 +84,7 @@ class Pair:
     @cached_property
     def ablated(self) -> Activations:
         """What ablated edges carry."""
-        return self.fitted(self._corrupt[0])
+        return self.fitted(self._corrupt[0], self.batch.lengths - self.batch.start)
 
     @cached_property
     def known(self) -> Batch:
@@ -114,14 +114,16 @@ def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DE
 
 
 def _record_corrupt(described: Described, task: Task, memory: int) -> Iterator[Activations]:
+    """The activations of a task's corrupt prompts, those of one length together."""
     for batch in _batches(described, task, memory, share_prefix=False):
-        pair = Pair(described, batch, task.metric, lambda corrupt: corrupt)
-        yield pair.ablated
+        activations, _ = run_whole(described, batch.corrupt, 0)
+        for length in batch.lengths.unique().tolist():
+            yield activations.map(lambda values, at=batch.lengths == length, t=length: values[at, :t])
 
 
 def _batches(described: Described, task: Task, memory: int, share_prefix: bool) -> Iterator[Batch]:
     rows = max(1, memory // bytes_per_prompt(described, task.max_length))
-    for batch in task.batches(rows, share_prefix=share_prefix):
+    for batch in task.batches(rows, share_prefix=share_prefix, pad=described.causal):
         yield batch.to(described.device)
 
 

@@ -105,13 +105,17 @@ def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: 
     at least float32 precision, so that metrics do not round more than the model does.
     """
     positions, which = position.unique(return_inverse=True)
-    with tapped(described, taps):
+
+    def own_position(final: Tensor) -> Tensor:
+        at = which if final.shape[1] == len(positions) else position  # some models keep all positions
+        return final[torch.arange(len(final), device=final.device), at.to(final.device)][:, None]
+
+    with tapped(described, taps), ExitStack() as stack:
+        stack.callback(tap_before(described.model.get_output_embeddings(), own_position).remove)
         logits = described.model(
             input_ids=ids, logits_to_keep=positions, past_key_values=cache, use_cache=cache is not None
-        ).logits  # (B, positions, vocabulary)
-    if logits.shape[1] != len(positions):  # a model without ``logits_to_keep`` returns the logits of all positions
-        which = position
-    return widened(logits[torch.arange(len(ids), device=ids.device), which])
+        ).logits
+    return widened(logits.squeeze(1))
 
 
 Tap = Callable[[Tensor], Tensor | None]

@@ -14,6 +14,7 @@ from circuitsearch.ablation import Resample
 from circuitsearch.engine.components import Components, recorded_calls
 from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.pair import pairs
+from circuitsearch.engine.prefix import run_whole
 from circuitsearch.engine.reference import ReplayContext, run_reference
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.errors import InputError
@@ -24,6 +25,7 @@ from circuitsearch.models.precision import CoarsestRounding
 from circuitsearch.models.weights import all_weights, is_finite
 from circuitsearch.task import Task
 
+LENGTH_SCALED = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the length of the whole prompt
 FIXED_LENGTH = 6  # tokens of the prompt that every model is run on
 REPLAYED = 2  # prompts of a task, and their corrupt ones, on which the full graph is compared with the model
 LARGEST = 1 / 8  # whatever the dtype, no difference above this share of the largest entry is rounding
@@ -63,7 +65,8 @@ def verified(model: Any, task: Task | None = None, granularity: Granularity = WH
     equals the stream at every reader; the norms are what their description says; each part, run by itself on what its
     ports read, computes what it computes in the model, so that nothing else of the stream enters it; the hooked run gives the
     model's own logits, and so does the circuit that keeps every edge. A difference counts as rounding up to what the
-    narrowest dtype explains that the model itself works in.
+    narrowest dtype explains that the model itself works in. Whether later tokens change the activations of earlier ones
+    is measured; only if they do not are prompts of different lengths padded into one batch.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def verified(model: Any, task: Task | None = None, granularity: Granularity = WH
     if task is not None:
         check_fit(described, task)
     with torch.no_grad(), _explained(granularity):
-        _verify_parts(described, _fixed_ids(described))
+        described = replace(described, causal=_verify_parts(described, _fixed_ids(described)))
         if task is not None:
             _verify_parts(described, torch.as_tensor(task.clean[0], device=described.device)[None])
             _verify_full_graph(described, task.subset(range(min(REPLAYED, len(task)))))
@@ -140,8 +143,8 @@ def _fixed_task(described: Described) -> Task:
 # ---- the description, part by part
 
 
-def _verify_parts(described: Described, ids: Tensor) -> None:
-    """Compare what the description says with what the model does on one prompt (1, T)."""
+def _verify_parts(described: Described, ids: Tensor) -> bool:
+    """Compare what the description says with what the model does on one prompt (1, T); return whether it is causal there."""
     taps = _Streams()
     position = torch.tensor([ids.shape[1] - 1], device=ids.device)
     with CoarsestRounding() as rounding:
@@ -154,6 +157,7 @@ def _verify_parts(described: Described, ids: Tensor) -> None:
     _norms_as_described(described, taps, agree)
     _parts_by_themselves(Components(described, ids, None, calls), taps, agree)
     _weights_as_read(described, taps, agree)
+    return _is_causal(described, ids, taps.activations, agree)
 
 
 def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
@@ -235,6 +239,23 @@ def _weights_as_read(described: Described, taps: _Streams, agree: _Agreement) ->
                 agree(problem, output, projection.take(taps.outputs[index][ports]))
 
 
+def _is_causal(described: Described, ids: Tensor, activations: Activations, agree: _Agreement) -> bool:
+    """Whether the first half of a prompt (1, T), run alone, has the activations that it has in the whole prompt."""
+    if LENGTH_SCALED & set(_rotary_types(described.model)):
+        return False
+    half = max(1, ids.shape[1] // 2)
+    alone, _ = run_whole(described, ids[:, :half], 0)
+    pairs_of_values = [(alone.embed, activations.embed), *zip(alone.parts, activations.parts, strict=True)]
+    return all(agree.holds(value, whole[:, :half]) for value, whole in pairs_of_values)
+
+
+def _rotary_types(model: Any) -> Iterator[str]:
+    """The kinds of rotary positions that a model has, which some models choose by layer."""
+    for module in model.modules():
+        kinds = getattr(module, "rope_type", None)
+        yield from kinds.values() if isinstance(kinds, dict) else filter(None, [kinds])
+
+
 # ---- the full graph
 
 
@@ -278,10 +299,21 @@ class _Agreement:
     largest: float = LARGEST
 
     def __call__(self, problem: str, value: Tensor, expected: Tensor, additions: int = 1) -> None:
-        difference = float((value - expected).abs().max())
-        scale = max(float(expected.abs().max()), 1e-6)
-        if not difference <= min(64 * additions * self.eps, self.largest) * scale:
+        if not self.holds(value, expected, additions):
             raise InputError(
-                f"this model cannot be read as its family is described: {problem}, by {difference:.2e} of {scale:.2e};"
-                " circuitsearch refuses it rather than give wrong scores"
+                f"this model cannot be read as its family is described: {problem}, by {_difference(value, expected):.2e} of"
+                f" {_scale(expected):.2e}; circuitsearch refuses it rather than give wrong scores"
             )
+
+    def holds(self, value: Tensor, expected: Tensor, additions: int = 1) -> bool:
+        """Whether the tensors agree."""
+        bound = min(64 * additions * self.eps, self.largest) * _scale(expected)
+        return _difference(value, expected) <= bound
+
+
+def _difference(value: Tensor, expected: Tensor) -> float:
+    return float((value - expected).abs().max())
+
+
+def _scale(expected: Tensor) -> float:
+    return max(float(expected.abs().max()), 1e-6)

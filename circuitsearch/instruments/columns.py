@@ -33,8 +33,11 @@ class Columns:
         return len(self.names)
 
     def of(self, batch: Batch) -> Tensor:
-        """(B, T) for a batch's prompts."""
-        return torch.stack([self.places[row] for row in batch.rows.tolist()]).to(batch.clean.device)
+        """(B, T) for a batch's prompts; padding is in no column."""
+        places = torch.full_like(batch.clean, -1)
+        for row, (place, length) in enumerate(zip(batch.rows.tolist(), batch.lengths.tolist(), strict=True)):
+            places[row, :length] = self.places[place]
+        return places
 
     def average(self, values: Tensor, batch: Batch) -> Tensor:
         """Mean of values (B, T, ...) over each column's tokens: (B, C, ...)."""

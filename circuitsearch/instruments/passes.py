@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,7 @@ def subject(model: Any, task: Task) -> Described:
         return verified(model, task, nodes)
     described = describe(model.described.model, nodes)
     check_fit(described, task)
-    return described
+    return replace(described, causal=model.described.causal)
 
 
 def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY) -> int:
@@ -51,8 +51,8 @@ def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY
 
 
 def batches(described: Described, task: Task) -> Iterator[Batch]:
-    """The task's prompts in batches of one length, from position 0."""
-    for batch in task.batches(rows_at_once(described, task.max_length), share_prefix=False):
+    """The task's prompts in batches, from position 0; of one length each unless padding changes nothing."""
+    for batch in task.batches(rows_at_once(described, task.max_length), share_prefix=False, pad=described.causal):
         yield batch.to(described.device)
 
 

@@ -99,7 +99,7 @@ def cost_of_an_edge(experiment: Experiment) -> float:
     above = [sum(weights[part.layer :]) for part in graph.parts]
     n_edges = [part.seen * (part.columns.stop - part.columns.start) for part in graph.parts]
     mean_above = sum(map(operator.mul, above, n_edges)) / (sum(n_edges) + len(graph.writers))
-    batches = list(experiment.task.batches())
+    batches = list(experiment.task.batches(pad=described.causal))
     tokens = sum(len(batch) * (batch.clean.shape[1] - batch.start) for batch in batches)
     return 2 * mean_above * tokens + _cost_of_logits(experiment) + A_BATCH * len(batches)
 

@@ -44,6 +44,8 @@ class Described:
         Whether the model changes the output of a projection or an MLP in place.
     graph : Graph
         Writers, readers and edges.
+    causal : bool
+        Whether later tokens leave the activations of earlier ones unchanged; False until verification has measured it.
     """
 
     model: Any
@@ -54,6 +56,7 @@ class Described:
     final_norm: Norm | NoNorm
     in_place: bool
     graph: Graph
+    causal: bool = False
 
     @property
     def last(self) -> nn.Module:
