@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
+from circuitsearch.engine.circuit_gradient import CircuitRun, run_circuit
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, bytes_per_prompt, pairs
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
@@ -91,6 +92,12 @@ class Evaluator:
                 for metric, out in zip(metrics, values, strict=True):
                     out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
         return values
+
+    def run(self, weights: Tensor, *, gradient: bool = False) -> Iterator[tuple[Tensor, CircuitRun]]:
+        """Run one circuit batch by batch, as :func:`circuitsearch.engine.circuit_gradient.run_circuit`; yield rows too."""
+        with memory_named(self.memory):
+            for context in self._contexts():
+                yield context.pair.batch.rows.cpu(), run_circuit(context, weights, gradient=gradient)
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
         """Measure each metric of every circuit on every prompt.
