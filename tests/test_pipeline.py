@@ -11,6 +11,7 @@ import pytest
 import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.files import plain
+from tests.conftest import random_task
 from tests.search.test_search import doable_task
 
 STAGES = ["behaviour", "scores", "circuit", "report"]
@@ -43,7 +44,7 @@ class Diary(cs.Listener):
 @pytest.fixture
 def task(gpt2) -> cs.Task:
     """Prompts that the model does, each of a group of its own."""
-    return doable_task(gpt2)
+    return doable_task(gpt2, random_task(n=12))
 
 
 def test_it_is_the_steps_one_after_another(gpt2, task):

@@ -62,6 +62,8 @@ def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:
         f"accuracy {measured.accuracy:.1%} (likeliest token right: {measured.top1:.1%}),"
         f" mean {measured.metric} {measured.clean:.3f}, with every edge ablated {measured.ablated:.3f}",
     )
+    if measured.test is not None:
+        terminal.say("", f"{measured.test}: {measured.test.verdict}")
     if measured.accuracy == 0:
         terminal.say("", "the model never prefers a right answer to a wrong one: expect no circuit of the behaviour")
     if measured.note:
@@ -89,7 +91,15 @@ def report(terminal: Terminal, report: Report, took: str) -> None:
     """Faithfulness with its interval, beside random circuits of the same size."""
     value = report.faithfulness
     above = ", above 1: stronger than in the model itself" if value.value > 1 else ""
-    terminal.say("evidence", f"faithfulness {value}{above}, on {report.prompts} ({took})")
+    terminal.say(
+        "evidence", f"faithfulness {value}{above}, per prompt {report.per_prompt}, on {report.prompts} ({took})"
+    )
+    for caution in report.cautions:
+        terminal.say("caution", caution)
+    for each in report.by_factor:
+        terminal.say(
+            "", f"{each.label}: faithfulness {each.faithfulness}, per prompt {each.per_prompt}, on {each.n} prompts"
+        )
     if report.n_seen:
         terminal.say("", "these are not held out: give more prompts, of different groups, for evidence on new ones")
     if report.controls:
@@ -112,6 +122,7 @@ def finding_as_json(question: Question, finding: Finding) -> dict[str, Any]:
         "n_edges_total": circuit.graph.n_edges,
         "agreement": None if scores.agreement is None else asdict(scores.agreement),
         "faithfulness": content["faithfulness"],
+        "per_prompt": content["per_prompt"],
         "controls": content["controls"],
         "edges": [{"edge": edge, "score": score} for edge, score in strongest(circuit)],
         "report": content,

@@ -120,5 +120,5 @@ def _evidence(report: Report) -> str:
     setting = f"metric {report.metric}; ablated edges carry {report.ablation}"
     return (
         f"Faithfulness on {report.prompts}: {faithful.value:.3f}, {report.confidence:.0%} interval "
-        f"[{faithful.low:.3f}, {faithful.high:.3f}]{controls} ({setting})."
-    )
+        f"[{faithful.low:.3f}, {faithful.high:.3f}]; per prompt {report.per_prompt.value:.3f}{controls} ({setting})."
+    ) + "".join(f" Caution: {caution}." for caution in report.cautions)

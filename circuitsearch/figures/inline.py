@@ -92,6 +92,7 @@ def _(behaviour: Behaviour) -> str:
         (f"mean {behaviour.metric}", f"{behaviour.clean:.3f}; {behaviour.ablated:.3f} with every edge ablated"),
         ("accuracy", f"{behaviour.accuracy:.1%}"),
         ("likeliest token right", f"{behaviour.top1:.1%}"),
+        *([] if behaviour.test is None else [("test", f"{behaviour.test}; {behaviour.test.verdict}")]),
     ]
     return _table(("", ""), rows, f"{behaviour.task}, {behaviour.n:,} prompts")
 

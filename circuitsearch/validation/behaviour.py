@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -11,13 +12,14 @@ import torch
 from torch import Tensor
 
 from circuitsearch import show
+from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment, Settings
-from circuitsearch.faithfulness import check_done
 from circuitsearch.files import STRICT, read_json, write_json
 from circuitsearch.metrics import accuracy, top1
 from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.task import Task
 from circuitsearch.text import answers_beside
+from circuitsearch.validation.significance import LEVEL, TaskTest, chance
 
 MOSTLY = 0.5  # below this share of prompts whose likeliest token is right, the likeliest tokens are reported
 
@@ -38,6 +40,8 @@ class Behaviour(MadeWith):
         What was measured.
     note : str
         If the most likely token is mostly not a right answer: the likeliest tokens after the first prompt.
+    test : TaskTest, optional
+        Whether the model does the task, on the different prompts; files of earlier versions have none.
     """
 
     __pydantic_config__ = STRICT
@@ -48,13 +52,24 @@ class Behaviour(MadeWith):
     top1: float
     setup: Setup | None = None
     note: str = ""
+    test: TaskTest | None = None
 
     def _repr_html_(self) -> str:
         return show.as_html(self)
 
     def check(self) -> None:
-        """Raise an InputError with the figures if the model does not do the task."""
-        check_done(self.task, self.metric, self.clean, self.ablated)
+        """Raise an InputError with the figures unless the model does the task: see :class:`TaskTest`."""
+        if self.test is None:
+            raise InputError(
+                "this behaviour was measured by an earlier version, without a test of whether the model does the task:"
+                " measure it again"
+            )
+        if not (self.test.significant and self.clean > self.ablated):
+            raise InputError(
+                f"the model does not do the task {shortened(self.task, 40)!r} at the level {LEVEL:g}: its mean {self.metric} is {self.clean:.3g}"
+                f" and {self.ablated:.3g} with every edge ablated, its accuracy {self.accuracy:.1%} ({self.test}, {self.test.n} prompts);"
+                " try another model or task"
+            )
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
@@ -90,7 +105,14 @@ def behaviour_on(experiments: Sequence[Experiment], setup: Setup, tokenizer: Any
     columns = [torch.cat(column) for column in zip(*map(_measured, experiments), strict=True)]
     means = [float(values.mean()) for values in columns]
     note = _note(experiments[0], tokenizer) if means[-1] < MOSTLY else ""
-    return Behaviour(*means, setup=setup, note=note)
+    return Behaviour(*means, setup=setup, note=note, test=_tested([each.task for each in experiments], *columns[:3]))
+
+
+def _tested(tasks: Sequence[Task], *columns: Tensor) -> TaskTest:
+    """The test on the different prompts of all tasks: a copy gives no further evidence."""
+    rows = list({digest: row for row, digest in enumerate(chain(*(task.prompt_digests() for task in tasks)))}.values())
+    chances = torch.cat([chance(task) for task in tasks])
+    return TaskTest.of(*(column[rows] for column in (*columns, chances)))
 
 
 def _measured(experiment: Experiment) -> list[Tensor]:

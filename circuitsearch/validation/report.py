@@ -10,6 +10,7 @@ from typing import Any
 from circuitsearch import show
 from circuitsearch.files import STRICT, Number, parse_json, read_json, to_json, write_json
 from circuitsearch.setup import MadeWith, Setup
+from circuitsearch.validation.significance import TaskTest
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,33 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class Generalisation:
+    """Faithfulness on prompts that are new in some factors and written from the values of the search in all others.
+
+    Attributes
+    ----------
+    new : tuple of str
+        The factors (names, templates ...) whose values the search did not have; empty for new prompts of the same values.
+    n : int
+        Number of prompts.
+    faithfulness, per_prompt : Interval
+        As in :class:`Report`.
+    """
+
+    __pydantic_config__ = STRICT
+
+    new: tuple[str, ...]
+    n: int
+    faithfulness: Interval
+    per_prompt: Interval
+
+    @property
+    def label(self) -> str:
+        """What is new, in words."""
+        return f"new {', '.join(self.new) or 'prompts'}"
+
+
+@dataclass(frozen=True)
 class Report(MadeWith):
     """How well a circuit does a task on prompts that it was not found on.
 
@@ -77,6 +105,12 @@ class Report(MadeWith):
         How many of the prompts the search used; None if the circuit does not record its prompts.
     n_copies : int
         How many duplicate prompts were left out.
+    intervals : str
+        How the intervals were computed.
+    test : TaskTest, optional
+        Whether the model does the task on these prompts; reports of earlier versions have none.
+    by_factor : tuple of Generalisation
+        Faithfulness on new prompts, new names, new templates ..., where prompts have such factors.
     """
 
     __pydantic_config__ = STRICT
@@ -99,6 +133,9 @@ class Report(MadeWith):
     setup: Setup | None = None
     n_seen: int | None = None
     n_copies: int = 0
+    intervals: str = "BCa bootstraps"
+    test: TaskTest | None = None
+    by_factor: tuple[Generalisation, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types."""
@@ -123,7 +160,8 @@ class Report(MadeWith):
 
     def __str__(self) -> str:
         *rows, (_, note) = self.rows()
-        return "\n".join([*(f"{name:<16} {value}" for name, value in rows), note])
+        width = max(16, *(len(name) for name, _ in rows))
+        return "\n".join([*(f"{name:<{width}} {value}" for name, value in rows), note])
 
     @property
     def prompts(self) -> str:
@@ -135,6 +173,7 @@ class Report(MadeWith):
     def rows(self) -> list[tuple[str, str]]:
         """The numbers as (name, text); the last row, without a name, describes the intervals."""
         above = " (above 1: more strongly than the model itself)" if self.faithfulness.value > 1 else ""
+        resamples = f", {self.n_resamples} resamples" if "bootstrap" in self.intervals else ""
         return [
             ("task", f"{self.task}, {self.prompts}"),
             ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
@@ -142,12 +181,39 @@ class Report(MadeWith):
             (self.metric, f"model {self.clean:.3f}, all ablated {self.ablated:.3f}, circuit {self.circuit:.3f}"),
             ("faithfulness", f"{self.faithfulness}{above}"),
             ("per prompt", f"{self.per_prompt}"),
+            *(("caution", caution) for caution in self.cautions),
+            *(
+                (each.label, f"{each.faithfulness}, per prompt {each.per_prompt}; {each.n} prompts")
+                for each in self.by_factor
+            ),
             ("KL to the model", f"{self.kl} nats"),
-            ("accuracy", f"model {self.model_accuracy:.1%}, circuit {self.circuit_accuracy:.1%}"),
+            ("accuracy", f"model {self.model_accuracy:.1%}, circuit {self.circuit_accuracy:.1%}{self._chance}"),
             ("accuracy kept", self._accuracy_kept_line()),
             ("random circuits", self.controls_line()),
-            ("", f"intervals are {self.confidence:.0%} BCa bootstraps over prompts, {self.n_resamples} resamples"),
+            ("", f"intervals are {self.confidence:.0%} {self.intervals} over prompts{resamples}"),
         ]
+
+    @property
+    def cautions(self) -> list[str]:
+        """Reasons, one sentence each, why the faithfulness says less than it seems to."""
+        found = []
+        if self.errors_cancel:
+            found.append(
+                f"errors on single prompts cancel in the ratio of means: the circuit misses {1 - self.per_prompt.value:.0%} of a"
+                " prompt's effect on average"
+            )
+        if self.test is not None and not self.test.significant:
+            found.append(f"it is {self.test.verdict} on these prompts: {self.test}")
+        return found
+
+    @property
+    def errors_cancel(self) -> bool:
+        """Whether the ratio of means hides errors: a prompt's is above .2 on average, and twice that of the ratio or more."""
+        return 1 - self.per_prompt.value > max(0.2, 2 * abs(1 - self.faithfulness.value))
+
+    @property
+    def _chance(self) -> str:
+        return "" if self.test is None else f", chance {self.test.chance:.1%}"
 
     def _accuracy_kept_line(self) -> str:
         return f"{self.accuracy_kept}" + (": the model is never right" if self.model_accuracy == 0 else "")

@@ -19,6 +19,7 @@ from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.controls import random_circuits
 from circuitsearch.validation.curve import size_curve
 from circuitsearch.validation.report import Interval, Report
+from circuitsearch.validation.significance import TaskTest, chance
 
 Intervals = Callable[..., Interval]  # from a statistic and columns (N,) to its interval over prompts
 
@@ -100,6 +101,7 @@ def _numbers(circuit: Circuit, faithfulness: Faithfulness, over_prompts: Interva
         "clean": float(clean.mean()),
         "ablated": float(ablated.mean()),
         "circuit": float(values.mean()),
+        "test": TaskTest.of(clean, ablated, model_right, chance(faithfulness.experiment.task)),
         "model_accuracy": float(model_right.mean()),
         "circuit_accuracy": float(right.mean()),
     }

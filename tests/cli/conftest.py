@@ -72,14 +72,17 @@ def tiny(tiny_model: GPT2LMHeadModel, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def rows(tiny_model: GPT2LMHeadModel) -> list[dict[str, Any]]:
-    """Rows of a task: the answer is the token that the tiny model itself raises most, the wrong one that it lowers most."""
+    """Rows of a task: the answer is the token that the tiny model itself raises most, the wrong one, among those that are less
+    likely, the one that it lowers most."""
     generator = torch.Generator().manual_seed(0)
     clean = torch.randint(VOCABULARY, (ROWS, LENGTH), generator=generator)
     corrupt = clean.clone()
     corrupt[:, 2] = (corrupt[:, 2] + 1) % VOCABULARY
     with torch.no_grad():
-        change = tiny_model(clean).logits[:, -1] - tiny_model(corrupt).logits[:, -1]  # (ROWS, VOCABULARY)
-    columns = (clean, corrupt, change.argmax(-1), change.argmin(-1))
+        logits, other = (tiny_model(ids).logits[:, -1] for ids in (clean, corrupt))  # (ROWS, VOCABULARY)
+    right = (logits - other).argmax(-1)
+    wrong = torch.where(logits < logits.gather(-1, right[:, None]), logits - other, torch.inf).argmin(-1)
+    columns = (clean, corrupt, right, wrong)
     names = ("clean_ids", "corrupt_ids", "answer_id", "wrong_id")
     return [dict(zip(names, (c[row].tolist() for c in columns), strict=True)) for row in range(ROWS)]
 

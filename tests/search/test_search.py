@@ -82,12 +82,14 @@ def test_greedy_takes_equal_edges_by_their_place(scores):
 
 
 def doable_task(model, task: Task | None = None) -> Task:
-    """Prompts, random ones by default, whose right answers are those that the clean prompts favour."""
+    """Prompts, random ones by default, whose right answers are those that the clean prompts favour, and are likelier."""
     task = task or random_task(n=6)
     pairs = []
     for clean, corrupt in zip(task.clean, task.corrupt, strict=True):
-        change = (model(clean[None]).logits - model(corrupt[None]).logits)[0, -1]
-        pairs.append((int(change.argmax()), int(change.argmin())))
+        logits, other = (model(ids[None]).logits[0, -1] for ids in (clean, corrupt))
+        right = int((logits - other).argmax())
+        wrong = torch.where(logits < logits[right], logits - other, torch.inf)
+        pairs.append((right, int(wrong.argmin())))
     return Task.from_ids(task.clean, task.corrupt, *zip(*pairs, strict=True), name="doable")
 
 

@@ -14,6 +14,8 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import score
 from circuitsearch.faithfulness import bounded, ratio_of_means
+from circuitsearch.figures import caption_for
+from circuitsearch.figures.viewer.data import page_data
 from circuitsearch.graph import Graph
 from circuitsearch.methods import EAPIG
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
@@ -157,6 +159,41 @@ def test_a_value_above_one_is_called_what_it_is(planted):
     louder = replace(report, faithfulness=Interval(1.2, 1.1, 1.3))
     assert "above 1: more strongly than the model" in str(louder)
     assert "above 1" not in str(replace(report, faithfulness=Interval(0.9, 0.8, 1.0)))
+
+
+def test_errors_that_cancel_are_said(planted):
+    """Wherever the faithfulness is: a ratio near 1 of prompts that are each far from 1; not where the ratio says it itself."""
+    *_, report = planted
+    _, circuit, *_ = planted
+    hidden = replace(report, faithfulness=Interval(0.98, 0.9, 1.1), per_prompt=Interval(0.6, 0.5, 0.7))
+    sentence = (
+        "errors on single prompts cancel in the ratio of means: the circuit misses 40% of a prompt's effect on average"
+    )
+    assert f"caution          {sentence}" in str(hidden)
+    assert sentence in caption_for(circuit, hidden) and "per prompt 0.600" in caption_for(circuit, hidden)
+    about = page_data(circuit, hidden)["about"]
+    assert (about["cautions"], about["per_prompt"]) == ([sentence], [0.6, 0.5, 0.7])
+    open_ = (0.98, 0.81), (0.7, 0.6), (float("nan"), float("nan")), (1.3, 0.5)
+    for ratio, mean in open_:
+        shown = replace(report, faithfulness=Interval(ratio, 0, 2), per_prompt=Interval(mean, 0, 1))
+        assert shown.cautions == [] and "caution" not in str(shown)
+
+
+def test_a_report_says_where_the_model_does_not_do_the_task(planted):
+    """On the prompts of the report, with the figures of the test."""
+    *_, report = planted
+    assert report.test is not None and report.test.significant and ", chance 50.0%" in str(report)
+    weak = replace(report, test=replace(report.test, accuracy_p=0.2))
+    assert "not shown at the level 0.01 that the model does the task on these prompts" in str(weak)
+    assert "p = 0.2 (binomial)" in str(weak)
+
+
+def test_a_report_of_an_earlier_version_is_read(planted):
+    """Without a test, without factors, and with the intervals that were computed then."""
+    *_, report = planted
+    later = {"test", "by_factor", "intervals"}
+    old = Report.from_dict({name: value for name, value in report.to_dict().items() if name not in later})
+    assert (old.test, old.by_factor, old.cautions) == (None, (), []) and "BCa bootstraps" in str(old)
 
 
 def test_a_circuit_of_another_model_is_refused(planted):

@@ -23,7 +23,7 @@ from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
 
 if TYPE_CHECKING:
-    from circuitsearch.validation.report import Report
+    from circuitsearch.validation.report import Interval, Report
 
 LARGEST_SLIDER = 5000  # edges of the largest circuit that the slider reaches
 LARGEST = 50_000  # edges of the largest circuit that a page takes
@@ -222,9 +222,9 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
         about |= {"target": circuit.certificate.target, "found": _short(circuit.certificate.faithfulness)}
     if report is None:
         return about
-    faithful = report.faithfulness
-    if not math.isnan(faithful.value):
-        about |= {"faithfulness": [_short(faithful.value), _short(faithful.low), _short(faithful.high)]}
+    for name in ("faithfulness", "per_prompt"):
+        if not math.isnan(getattr(report, name).value):
+            about |= {name: _ends(getattr(report, name))}
     return about | {
         "task": report.task,
         "metric": report.metric,
@@ -236,7 +236,17 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
         "ablated": _short(report.ablated),
         "kept": _short(report.circuit),
         "accuracy": [_short(report.model_accuracy), _short(report.circuit_accuracy)],
+        "cautions": report.cautions,
+        "by_factor": [
+            [each.label, each.n, _ends(each.faithfulness), _ends(each.per_prompt)]
+            for each in report.by_factor
+            if not math.isnan(each.faithfulness.value)
+        ],
     }
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [_short(interval.value), _short(interval.low), _short(interval.high)]
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:

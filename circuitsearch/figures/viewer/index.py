@@ -62,7 +62,8 @@ def _run(run: Shown) -> list[str]:
     if report is not None:
         task, faithful = (
             escaped(f"{report.task}, {report.prompts}"),
-            _bar(report.faithfulness.value) + escaped(str(report.faithfulness)),
+            _bar(report.faithfulness.value)
+            + escaped(f"{report.faithfulness}, per prompt {report.per_prompt.value:.3f}"),
         )
     if report is not None and report.controls:
         controls = _minus(f"{sum(report.controls) / len(report.controls):z.3f}")

@@ -143,4 +143,5 @@ def _summary(about: dict[str, Any]) -> str:
         return f"{size}."
     value, low, high = about["faithfulness"]
     interval = "no interval" if None in (low, high) else f"{about['confidence']:.0%} interval {low:.3f} to {high:.3f}"
-    return f"{size} keep {value:.3f} of the behaviour on {about['prompts']} ({interval})."
+    each = f", per prompt {about['per_prompt'][0]:.3f}" if "per_prompt" in about else ""
+    return f"{size} keep {value:.3f} of the behaviour on {about['prompts']} ({interval}{each})."

@@ -1,6 +1,6 @@
 // The panel's four pages: the evidence, one node, the edges as a table, and the prompts.
 
-/** @import { Page, Prompt, Scene, Strand } from "./types" */
+/** @import { Ends, Page, Prompt, Scene, Strand } from "./types" */
 import { kindOf } from "./circuit.js";
 import { byId, counted, make, share, shortened, signed, thousands, tokenBox } from "./text.js";
 
@@ -32,14 +32,19 @@ function facts(rows) {
 /** @param {Page} page */
 export function fillAbout(page) {
   const { about } = page;
-  const faithful = about.faithfulness;
-  const interval = faithful && `${share(faithful[0])}, ${Math.round(100 * (about.confidence ?? 0))}% interval ${share(faithful[1])} to ${share(faithful[2])}`;
+  /** @param {Ends | undefined} ends */
+  const interval = (ends) => ends && `${share(ends[0])}, ${Math.round(100 * (about.confidence ?? 0))}% interval ${share(ends[1])} to ${share(ends[2])}`;
+  /** @type {[string, string][]} */
+  const generalises = (about.by_factor ?? []).map(([label, n, ratio, each]) => [capital(label), `${interval(ratio)} (per prompt ${share(each[0])}, ${counted(n, "prompt")})`]);
   const controls = about.controls?.length ? `${counted(about.controls.length, "circuit")} of its size: ${share(mean(about.controls))} on average` : null;
   const accuracy = about.accuracy && about.accuracy.map((value) => `${(100 * value).toFixed(1)}%`);
   byId("evidence").replaceChildren(
     facts([
       ["Edges", `${thousands(about.n_edges)} of ${thousands(about.total)}`],
-      ["Faithfulness", interval],
+      ["Faithfulness", interval(about.faithfulness)],
+      ["Per prompt", interval(about.per_prompt)],
+      ["Caution", about.cautions?.join("; ")],
+      ...generalises,
       ["Random", controls],
       ["Accuracy", accuracy && `model ${accuracy[0]}, circuit ${accuracy[1]}`],
       ["Metric", about.metric && `${about.metric}: model ${signed(about.clean)}, circuit ${signed(about.kept)}, all edges ablated ${signed(about.ablated)}`],
@@ -48,6 +53,11 @@ export function fillAbout(page) {
       ["Ablated edges", about.ablation && `carry ${shortened(about.ablation, 200)}`],
     ]),
   );
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 /** @param {number[]} values */

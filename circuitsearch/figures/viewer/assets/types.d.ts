@@ -6,6 +6,9 @@ export type NodeRow = [string, string, number | null, number];
 /** [name, port, nodes that it feeds]. */
 export type ReaderRow = [string, string, number[]];
 
+/** A value and the ends of its interval. */
+export type Ends = [number, number | null, number | null];
+
 export interface About {
   model: string;
   method: string;
@@ -18,7 +21,11 @@ export interface About {
   ablation?: string;
   n?: number;
   confidence?: number;
-  faithfulness?: [number, number | null, number | null];
+  faithfulness?: Ends;
+  per_prompt?: Ends;
+  cautions?: string[];
+  /** What is new, prompts, faithfulness, and that per prompt. */
+  by_factor?: [string, number, Ends, Ends][];
   controls?: number[];
   clean?: number;
   ablated?: number;
