@@ -18,6 +18,7 @@ from torch import Tensor
 
 from circuitsearch.ablation import Resample
 from circuitsearch.engine.circuits import Evaluator
+from circuitsearch.engine.interventions import Interventions
 from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
@@ -82,9 +83,7 @@ def _cut_one_by_one(references: list[ReferenceRun], column: int) -> None:
     """Exact effects of all edges into one reader."""
     for reference in references:
         rows = torch.arange(reference.context.graph.visible_writers(column))
-        kept = reference.kept.repeat(len(rows), 1, 1)
-        kept[rows, rows, column] = False
-        measure(reference, kept)
+        measure(reference, Interventions.ablating_each(torch.stack([rows, torch.full_like(rows, column)], 1)))
 
 
 # ---- ACDC
@@ -179,9 +178,9 @@ class _Counting(_Measured):
 
     runs = 0
 
-    def _run(self, start: Tensor, masks: Tensor) -> list[list[float]]:
-        self.runs += len(masks)
-        return super()._run(start, masks)
+    def _run(self, start: Tensor, sets: list[Tensor]) -> list[list[float]]:
+        self.runs += len(sets)
+        return super()._run(start, sets)
 
 
 def _evenly_drawn(places: list[int], number: int) -> list[int]:

@@ -265,6 +265,18 @@ class Graph:
         spans = [mask[..., row, :][..., column] for row, column in zip(rows, columns, strict=True)]
         return torch.stack(spans, -1)
 
+    def expand_edges(self, edges: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The edges of the base graph that these edges (E, 2) stand for: which of them, row, column and span, (E',) each."""
+        if self.base is self:
+            return torch.arange(len(edges)), *edges.T, torch.zeros(len(edges), dtype=torch.long)
+        found: list[Tensor] = []
+        for span, (row, column) in enumerate(zip(*self._atoms, strict=True)):
+            of_row, rows = _members(row, edges[:, 0])
+            of_column, columns = _members(column, edges[of_row, 1])
+            found.append(torch.stack([of_row[of_column], rows[of_column], columns, torch.full_like(columns, span)]))
+        which, rows, columns, spans = torch.cat(found, 1)
+        return which, rows, columns, spans
+
     def collapse(self, scores: Tensor) -> Tensor:
         """Sum scores (U', V', S) of the base graph's edges in each span to scores of this graph's edges: (U, V)."""
         if self.base is self:
@@ -351,3 +363,12 @@ class Graph:
         for column in mask.any(0).nonzero().flatten().tolist():  # one reader at a time: there may be millions of edges
             reader = self.readers[column]
             yield from ((writers[row], reader) for row in mask[:, column].nonzero().flatten().tolist())
+
+
+def _members(groups: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+    """The places in ``groups`` of each group that is asked for: which question, and place, one pair after another."""
+    order, counts = groups.argsort(stable=True), groups.bincount(minlength=int(asked.max()) + 1 if len(asked) else 0)
+    starts, of_asked = counts.cumsum(0) - counts, counts[asked]
+    which = torch.arange(len(asked)).repeat_interleave(of_asked)
+    within = torch.arange(len(which)) - (of_asked.cumsum(0) - of_asked)[which]
+    return which, order[starts[asked[which]] + within]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.circuit_gradient import CircuitRun, run_circuit
+from circuitsearch.engine.interventions import Asked, Circuits
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, bytes_per_prompt, pairs
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
@@ -117,11 +118,31 @@ class Evaluator:
         list of Tensor
             One (C, N) tensor for each metric, on the CPU.
         """
+        start = torch.zeros_like(self.described.graph.mask) if near is None else near
+        return self.interventions(Circuits(masks, start), *metrics, near=near)
+
+    def interventions(self, asked: Asked, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
+        """Measure each metric of every intervention on every prompt.
+
+        Parameters
+        ----------
+        asked : Interventions or Circuits
+            C interventions, as the edges that they change from ``near``.
+        metrics : Metric
+            The task's metric if none is given.
+        near : Tensor, optional
+            Boolean (U, V), the circuit that they start from. By default it is that of no edges.
+
+        Returns
+        -------
+        list of Tensor
+            One (C, N) tensor for each metric, on the CPU.
+        """
         metrics = metrics or (self.task.metric,)
-        values = [torch.empty(len(masks), len(self.task), dtype=torch.float64) for _ in metrics]
+        values = [torch.empty(len(asked), len(self.task), dtype=torch.float64) for _ in metrics]
         with memory_named(self.memory):
             for reference in self.references(near):
                 rows = reference.context.pair.batch.rows.cpu()
-                for out, found in zip(values, measure(reference, masks, *metrics), strict=True):
+                for out, found in zip(values, measure(reference, asked, *metrics), strict=True):
                     out[:, rows] = found
         return values

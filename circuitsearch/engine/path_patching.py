@@ -13,17 +13,18 @@ writers, V readers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
+from circuitsearch.engine.interventions import Interventions
 from circuitsearch.engine.reference import ReferenceRun
-from circuitsearch.engine.replay import Replay, run_in_chunks
+from circuitsearch.engine.replay import Replay, measure_runs
 from circuitsearch.models.parts import AnyPart, Whole
 
 
-def patch_paths(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def patch_paths(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Tensor:
     """Patch the paths from senders to receivers that pass through no other head, as many sets at once as memory holds.
 
     Parameters
@@ -35,33 +36,39 @@ def patch_paths(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> 
     receivers : Tensor
         Boolean (V,), on the CPU: the readers whose input in the second run is that of the first.
 
-    Yields
-    ------
-    slice, Tensor
-        The sets of senders of one chunk, and the second run's logits (C' * B, vocabulary) at the metric's positions: the
-        whole batch for the first set, then for the next.
+    Returns
+    -------
+    Tensor
+        The pair's metric in the second run of each set of senders: (C, B), float64, on the CPU.
     """
-    return run_in_chunks(reference, lambda chunk: _PathPatching(reference, senders[chunk], receivers), len(senders))
+    return measure_runs(reference, lambda chunk: _PathPatching(reference, senders[chunk], receivers), len(senders))[0]
 
 
 class _PathPatching(Replay):
-    """The second run as a replay of the clean run with the receivers' edges ablated, and the first run beside it."""
+    """The second run as a replay of the clean run in which the receivers' input is replaced, and the first run beside it."""
 
     def __init__(self, reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> None:
         mask = reference.context.graph.mask
         self.senders, self.receivers = senders, receivers
         self.seen = (mask & receivers).any(1)  # (U,) writers that a receiver sees
-        reached = (senders.to(torch.float32) @ mask.to(torch.float32) > 0) & receivers  # (C, V)
-        super().__init__(reference, (mask & ~reached[:, None, :])[..., None], None)
+        self.first_readers = senders.float() @ mask.float() > 0  # (C, V), readers that a sender comes before
+        super().__init__(reference, Interventions.none(len(senders)))
+
+    def _reached(self, columns: slice, writers: Tensor) -> Tensor:
+        """Which readers see a changed output: boolean (C, P); receivers see the senders' of the first run."""
+        return torch.where(self.receivers[columns], self.first_readers[:, columns], super()._reached(columns, writers))
+
+    def _alike(self, column: int) -> Hashable:
+        """Equal for readers of one part that see the same stream; receivers see that of the first run."""
+        return super()._alike(column), bool(self.receivers[column])
 
     @property
     def bytes_each(self) -> int:
         """Estimated memory for one set of senders; the first run has a stream and an MLP of its own."""
-        _, b, t, d = self.reference.deltas.shape
-        return super().bytes_each + 8 * b * t * d * self.reference.deltas.dtype.itemsize
+        return super().bytes_each + 8 * self.reference.stream_bytes
 
-    def run(self) -> Tensor:
-        """Logits (C * B, vocabulary) of the second run."""
+    def run(self) -> tuple[Tensor, Tensor]:
+        """The sets of senders (C',) that change the second run's logits, and these logits (C', B, vocabulary)."""
         embed = self.context.pair.clean[0].embed
         self.first_change = embed.new_zeros(self.count, *embed.shape)  # first run's stream minus clean: (C, B, T, D)
         self._send(0, self.ablated.embed - embed)
@@ -104,7 +111,9 @@ class _PathPatching(Replay):
     def _streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
         """Streams (P, C', B, T, D) that readers of one part see: receivers see those of the first run."""
         streams = super()._streams(index, columns, some)
-        for stream, column in zip(streams, columns, strict=True):
-            if self.receivers[column]:
-                torch.add(self.first_change[some], self.reference.full_stream[index], out=stream)
-        return streams
+        if not self.receivers[columns].any():
+            return streams
+        first = self.first_change[some] + self.reference.full_stream[index]
+        return torch.stack(
+            [first if self.receivers[column] else own for own, column in zip(streams, columns, strict=True)]
+        )

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from circuitsearch.engine.components import Components
 from circuitsearch.engine.pair import Pair
-from circuitsearch.engine.reference import project
-from circuitsearch.engine.replay import WORK_STREAMS
+from circuitsearch.engine.reference import WORK_STREAMS, project
 from circuitsearch.engine.trace import Taps, run_blocks
 from circuitsearch.models.parts import Heads
 

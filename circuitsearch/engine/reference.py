@@ -7,7 +7,7 @@ the positions that the metric reads are computed, so there T is 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,8 @@ from circuitsearch.engine.components import Components
 from circuitsearch.engine.pair import Pair
 from circuitsearch.graph import Graph
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
+
+WORK_STREAMS = 24  # what a block of the model holds at once, in tensors as wide as the stream
 
 
 class ReplayContext:
@@ -32,6 +34,12 @@ class ReplayContext:
         self.last_mixing = max((index for index, part in enumerate(parts) if part.mixes), default=-1)
         stage = parts[self.last_mixing].layer, parts[self.last_mixing].stage
         self.first_trimmed = min(index for index, part in enumerate(parts) if (part.layer, part.stage) == stage)
+
+    @cached_property
+    def base_edges(self) -> int:
+        """How many edges of the base graph, in each span, an edge of the described graph stands for, on average; rounded up."""
+        graph = self.described.graph
+        return -(-self.graph.n_edges * graph.per_node // graph.n_edges)
 
     def trim(self, tensor: Tensor, prompts: int = 0) -> Tensor:
         """Select the position that the metric reads: (..., B, T, ...) -> (..., B, 1, ...), where ``prompts`` is B's dimension."""
@@ -98,6 +106,27 @@ class ReferenceRun:
     trimmed_deltas: Tensor
     full_stream: list[Tensor]
     logits: Tensor
+
+    @property
+    def stream_bytes(self) -> int:
+        """Memory of one stream of the batch."""
+        return self.deltas[0].nbytes
+
+    @property
+    def work_bytes(self) -> int:
+        """About what running one intervention holds at once, if no delta is stored."""
+        return WORK_STREAMS * self.stream_bytes + self.logits.nbytes
+
+    @cached_property
+    def alike(self) -> list[int]:
+        """Of each reader the first one of its part into which the same edges are kept."""
+        first = list(range(len(self.context.graph.readers)))
+        for nodes in self.context.graph.parts:
+            columns = range(nodes.columns.start, nodes.columns.stop)
+            for group in grouped(columns, self.kept[: nodes.seen, nodes.columns].transpose(0, 1)):
+                for column in group:
+                    first[column] = group[0]
+        return first
 
 
 def run_reference(context: ReplayContext, kept: Tensor) -> ReferenceRun:
@@ -238,9 +267,14 @@ class _ReferencePass(BlockPass):
 
 def grouped(columns: Sequence[int], keys: Tensor) -> list[list[int]]:
     """Group the columns whose keys, (P, ...) with one for each column, are equal."""
-    groups: dict[bytes, list[int]] = {}
-    for column, key in zip(columns, keys.contiguous().numpy(), strict=True):
-        groups.setdefault(key.tobytes(), []).append(column)
+    return grouped_by(columns, dict(zip(columns, (key.tobytes() for key in keys.contiguous().numpy()), strict=True)))
+
+
+def grouped_by(columns: Sequence[int], keys: Mapping[int, Hashable] | Sequence[Hashable]) -> list[list[int]]:
+    """Group the columns whose keys are equal."""
+    groups: dict[Hashable, list[int]] = {}
+    for column in columns:
+        groups.setdefault(keys[column], []).append(column)
     return list(groups.values())
 
 
@@ -257,8 +291,12 @@ def project(
     layer = graph.parts[index].layer
     for module, ports in part.projections.items():
         heads = {port: _heads_among(graph.port_readers(layer, port), columns) for port in ports}
-        if at is None and all(len(heads[port]) == graph.port_heads(port) for port in ports):
-            outputs[module] = part.project(module, normed)
+        if all(len(heads[port]) == graph.port_heads(port) for port in ports):
+            output = part.project(module, normed)
+            if at is None:
+                outputs[module] = output
+            else:
+                outputs[module][at] = output
             continue
         for port in ports:
             projection = part.projection(port)

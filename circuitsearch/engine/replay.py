@@ -1,10 +1,10 @@
 """Replay: run many interventions as one joint batch, each from the first component that it changes.
 
-An intervention chooses for every edge what its reader sees: the writer's output in this run (*kept*), the ablated value
-(*ablated*), or the writer's output in the reference run (*frozen*). Every activation that an intervention does not change is
-taken from the reference run. The shared prefix of clean and corrupt prompts is therefore never run again; components below
-the first changed reader, and components whose input does not change, are not run; in an attention only the changed ports
-are projected; and after the last attention only the positions that the metric reads are computed.
+An intervention changes for some edges what their readers see (interventions.py): the writer's output in this run (the edge is *kept*), the
+ablated value (*ablated*), or the writer's output in the reference run (*frozen*). Every activation that an intervention does
+not change is taken from the reference run. The shared prefix of clean and corrupt prompts is therefore never run again;
+components below the first changed reader, and components whose input does not change, are not run; in an attention only the
+changed ports are projected; and after the last attention only the positions that the metric reads are computed.
 
 A reader's stream is built in the cheaper of two ways: the ablated stream plus the deltas of the kept edges, or the full stream minus
 the deltas of the ablated edges. If one edge of the full model is ablated, no edge above its reader is, so the second way costs
@@ -14,167 +14,174 @@ A *delta* is a write minus its ablated value. A *change* is an activation minus 
 
 Legend of shapes: C interventions, C' the interventions that change a given part, B prompts, T positions, D stream width, U
 writers, V readers, S spans, U' writers that a reader can see, L writers whose deltas are stored one by one, P readers of
-one part, H heads, K head width.
+one part, H heads, K head width, E changed edges.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from circuitsearch.engine.reference import BlockPass, ReferenceRun, grouped, project
+from circuitsearch.engine.interventions import BYTES_AN_EDGE, Asked, Changes, Interventions
+from circuitsearch.engine.reference import BlockPass, ReferenceRun, grouped, grouped_by, project
 from circuitsearch.metrics import Metric
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
 
 STREAMS_AT_ONCE = 12  # readers of one part whose streams are in memory together
-WORK_STREAMS = 24  # what a block of the model holds at once, in tensors as wide as the stream
-PLAN_MASKS = 8  # boolean (U, V, S) masks that planning one intervention takes, with some room
 
 
-def replay(reference: ReferenceRun, kept: Tensor, frozen: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-    """Run interventions on a reference run, as many at once as the pair's memory holds.
+def measure(reference: ReferenceRun, asked: Asked, *metrics: Metric) -> list[Tensor]:
+    """Run interventions, as many at once as the pair's memory holds, and measure each metric.
 
     Parameters
     ----------
     reference : ReferenceRun
         The run that they start from.
-    kept : Tensor
-        Boolean (C, U, V) of the described graph, on the CPU: all other edges are ablated.
-    frozen : Tensor, optional
-        Boolean (C, U, V): the kept edges that carry the writer's output in the reference run.
+    asked : Interventions or Circuits
+        C interventions.
+    *metrics : Metric
+        The pair's own if none is given.
 
-    Yields
-    ------
-    slice, Tensor
-        The interventions of one chunk, and their logits (C' * B, vocabulary) at the metric's positions: the whole batch
-        for the first intervention, then for the next.
+    Returns
+    -------
+    list of Tensor
+        One (C, B) tensor for each metric, float64, on the CPU.
     """
-    expand = reference.context.described.graph.expand
-
-    def plan(chunk: slice) -> Replay:
-        return Replay(reference, expand(kept[chunk]), None if frozen is None else expand(frozen[chunk]))
-
-    return run_in_chunks(reference, plan, len(kept))
+    return measure_runs(
+        reference, lambda chunk: Replay(reference, asked[chunk]), len(asked), asked.most_edges(), metrics
+    )
 
 
-def run_in_chunks(
-    reference: ReferenceRun, plan: Callable[[slice], Replay], count: int
-) -> Iterator[tuple[slice, Tensor]]:
-    """Plan and run ``count`` interventions in chunks that fit the pair's memory, plans included."""
-    memory = reference.context.pair.memory
-    most = max(1, memory // (PLAN_MASKS * reference.kept.numel()))
-    first, size = 0, most
-    while first < count:
-        chunk = slice(first, min(first + size, count))
-        planned = plan(chunk)
-        fit = max(1, memory // planned.bytes_each)
-        if planned.count <= fit:
-            with torch.no_grad():
-                yield chunk, planned.run()
-            first = chunk.stop
-        size = min(fit, most)
-
-
-def measure(reference: ReferenceRun, kept: Tensor, *metrics: Metric, frozen: Tensor | None = None) -> list[Tensor]:
-    """Measure each metric for every intervention and prompt: one (C, B) tensor for each metric, float64, on the CPU."""
+def measure_runs(
+    reference: ReferenceRun,
+    plan: Callable[[slice], Replay],
+    count: int,
+    most_edges: int = 0,
+    metrics: Sequence[Metric] = (),
+) -> list[Tensor]:
+    """Measure ``count`` interventions that ``plan`` makes chunk by chunk, none of which changes more than ``most_edges``."""
     pair = reference.context.pair
     metrics = metrics or (pair.metric,)
-    values = [torch.empty(len(kept), len(pair.batch), dtype=torch.float64) for _ in metrics]
-    for part, logits in replay(reference, kept, frozen):
-        batch = pair.known.repeat(part.stop - part.start)
+    unchanged = [metric(reference.logits, pair.known).double().cpu() for metric in metrics]
+    values = [value.repeat(count, 1) for value in unchanged]
+    for which, logits in _run_in_chunks(reference, plan, count, most_edges):
         for metric, out in zip(metrics, values, strict=True):
-            out[part] = metric(logits, batch).view(-1, len(pair.batch)).double().cpu()
+            out[which] = torch.stack([metric(each, pair.known) for each in logits]).double().cpu()
     return values
+
+
+def _run_in_chunks(
+    reference: ReferenceRun, plan: Callable[[slice], Replay], count: int, most_edges: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Plan and run interventions in chunks that fit the pair's memory: those whose logits change, and their logits."""
+    memory, first = reference.context.pair.memory, 0
+    plan_bytes = most_edges * reference.context.base_edges * BYTES_AN_EDGE
+    fit = memory // (reference.work_bytes + plan_bytes)
+    while first < count:
+        planned = plan(slice(first, min(first + max(1, fit), count)))
+        fit = memory // (planned.bytes_each + plan_bytes)
+        if planned.count <= max(1, fit):
+            with torch.no_grad():
+                which, logits = planned.run()
+            if len(which):
+                yield first + which, logits
+            first += planned.count
 
 
 class Replay(BlockPass):
     """One chunk of interventions, planned when it is made."""
 
-    def __init__(self, reference: ReferenceRun, kept: Tensor, frozen: Tensor | None) -> None:
+    def __init__(self, reference: ReferenceRun, interventions: Interventions) -> None:
         super().__init__(reference.context)
-        self.reference, self.kept, self.frozen = reference, kept, frozen
-        self.count = len(kept)
-        self.carried = kept if frozen is None else kept & ~frozen  # edges that carry the writer's output in this run
+        self.reference, self.count = reference, len(interventions)
+        self.changes = Changes.of(interventions, reference.context.described.graph, reference.kept)
         self.changed_readers, self.changed_writers = self._propagate()
-        self.from_full, self.stored, self.needs_stream_change = self._plan()
+        self.from_full = self._from_full()
+        self.stored = self._stored()
         self.stored_index = {writer: index for index, writer in enumerate(self.stored)}
 
     @property
     def bytes_each(self) -> int:
-        """Estimated memory for one intervention."""
-        _, b, t, d = self.reference.deltas.shape
-        streams = len(self.stored) + WORK_STREAMS + (2 * STREAMS_AT_ONCE if len(self.stored) else 0)
-        return b * (t * d * streams + self.reference.logits.shape[-1]) * self.reference.deltas.dtype.itemsize
+        """Estimated memory for running one intervention."""
+        stored = self.reference.stream_bytes * (len(self.stored) + (2 * STREAMS_AT_ONCE if self.stored else 0))
+        return self.reference.work_bytes + stored
 
     # ---- planning, before anything is run
 
     def _propagate(self) -> tuple[Tensor, Tensor]:
         """Find the readers (C, V) whose input changes and the writers (C, U) whose output changes."""
         graph = self.graph
-        readers = (self.kept != self.reference.kept).any(-1).any(1)
+        readers = torch.zeros(self.count, len(graph.readers), dtype=torch.bool)
+        changed = self.changes.is_kept != self.changes.was_kept
+        readers[self.changes.which[changed], self.changes.columns[changed]] = True
         writers = torch.zeros(self.count, len(graph.writers), dtype=torch.bool)
-        carried = self.carried.any(-1)
-
-        def propagate_to(columns: slice, seen: int) -> None:
-            readers[:, columns] |= (carried[:, :seen, columns] & writers[:, :seen, None]).any(1)
-
         for nodes, part in zip(graph.parts, self.parts, strict=True):
-            propagate_to(nodes.columns, nodes.seen)
+            readers[:, nodes.columns] |= self._reached(nodes.columns, writers[:, : nodes.seen])
             changed = readers[:, nodes.columns]  # (C, P)
             if part.mixed:
                 writers[:, nodes.rows] = changed.any(1, keepdim=True)
-            else:
-                writers[:, nodes.rows] = (changed[:, :, None] & graph.feeds(nodes)).any(1)
-        propagate_to(slice(len(graph.readers) - 1, len(graph.readers)), len(graph.writers))
+            elif changed.any():
+                writers[:, nodes.rows] = changed.float() @ graph.feeds(nodes).float() > 0
+        readers[:, -1:] |= self._reached(slice(readers.shape[1] - 1, readers.shape[1]), writers)
         return readers, writers
 
-    def _plan(self) -> tuple[Tensor, list[int], bool]:
-        """Plan how streams are built.
+    def _reached(self, columns: slice, writers: Tensor) -> Tensor:
+        """Which readers see the changed output of one of ``writers`` (C, U'): boolean (C, P), or (1, 1) if none does."""
+        if not writers.any():
+            return torch.zeros(1, 1, dtype=torch.bool)
+        kept = self.reference.kept[: writers.shape[1], columns].sum(-1)  # (U', P) spans
+        edges = writers.float() @ kept.float()  # (C, P), how many edges carry a changed output
+        here = self.changes.into(columns)
+        more = (here.carries.float() - here.was_kept.float()) * writers[here.which, here.rows]
+        return edges.index_put_((here.which, here.columns - columns.start), more, accumulate=True) > 0.5
 
-        Returns
-        -------
-        Tensor
-            Boolean (V,): readers whose stream is the full stream minus deltas, not the ablated stream plus deltas.
-        list of int
-            Writers whose deltas are stored one by one.
-        bool
-            Whether any stream is built from the full stream.
-        """
-        columns = self.changed_readers.any(0).nonzero().flatten()  # (V',)
-        writers = self.changed_writers.any(0)[:, None]  # (U, 1)
-        kept, carried = self.kept[:, :, columns], self.carried[:, :, columns]
-        subtracted = self.graph.mask[:, columns, None] & ~kept
-        if self.frozen is not None:
-            subtracted |= self.frozen[:, :, columns] & writers[..., None]
-        from_full = subtracted.sum((0, 1, 3)) < kept.sum((0, 1, 3))
-        used = torch.where(from_full, subtracted.any(-1).any(0), carried.any(-1).any(0)) & writers  # (U, V')
-        of_all = torch.zeros(len(self.graph.readers), dtype=torch.bool).index_copy(0, columns, from_full)
-        return of_all, used.any(1).nonzero().flatten().tolist(), bool(from_full.any())
+    def _from_full(self) -> Tensor:
+        """Boolean (V,): readers whose stream is the full stream minus deltas, not the ablated stream plus deltas."""
+        times, changes = self.changed_readers.sum(0), self.changes
+        kept = times * self.reference.kept.sum((0, 2))  # (V,), edges that are added to the ablated stream
+        kept.index_add_(0, changes.columns, changes.is_kept.long() - changes.was_kept.long())
+        subtracted = times * self.graph.mask.sum(0) * self.reference.kept.shape[2] - kept
+        frozen = changes.is_frozen & self.changed_writers[changes.which, changes.rows]
+        return subtracted.index_add_(0, changes.columns, frozen.long()) < kept
+
+    def _stored(self) -> list[int]:
+        """Writers of which some reader adds or subtracts the changed delta alone: these are stored one by one."""
+        used = (self._weights_in_reference(slice(None)) != 0).any(2)  # (U, V)
+        used = (used & self.changed_readers.any(0)).any(1) & self.changed_writers.any(0)
+        changes = self.changes
+        weighs = changes.carries != self.from_full[changes.columns]
+        own = changes.rows[weighs & self.changed_writers[changes.which, changes.rows]]
+        used[own] = True
+        return used.nonzero().flatten().tolist()
+
+    def _weights_in_reference(self, columns: slice | Sequence[int]) -> Tensor:
+        """Weights (U, P, S), -1, 0 or 1, of the deltas that readers add where nothing of their edges is changed."""
+        kept = self.reference.kept[:, columns]
+        return (kept.to(torch.int8) - self.from_full[columns, None].to(torch.int8)) * self.graph.mask[:, columns, None]
 
     # ---- the run
 
-    def run(self) -> Tensor:
-        """Logits (C * B, vocabulary)."""
+    def run(self) -> tuple[Tensor, Tensor]:
+        """The interventions (C',) whose logits change, and their logits (C', B, vocabulary)."""
         _, b, t, d = self.reference.deltas.shape
         early = bisect.bisect_left(self.stored, len(self.reference.deltas))
         self.reference_deltas = self.reference.deltas  # (U', B, T, D)
         self.deltas = self.reference_deltas.new_empty(self.count, early, b, t, d)  # stored ones: (C, L, B, T, D)
         self.affected: dict[int, Tensor] = {}  # by part index, the interventions (C',) that change the part
         self.part_outputs: dict[int, Tensor] = {}  # by part index, its output in these
+        self.needs_stream_change = bool(self.from_full[self.changed_readers.any(0)].any())
         self.stream_change: Tensor | None = None  # the full stream minus the reference run's: (C, B, T, D)
         self.run_blocks()
         column = len(self.graph.readers) - 1
-        logits = self.reference.logits.repeat(self.count, 1, 1)  # (C, B, vocabulary)
         affected = self._affecting([column])
-        if len(affected):
-            stream = self._streams(len(self.parts), [column], affected)[0]  # (C', B, 1, D)
-            new = self.context.components.unembed(stream.flatten(0, 2)).view(len(affected), *logits.shape[1:])
-            all_new = len(affected) == self.count
-            logits = new if all_new else logits.index_copy_(0, affected.to(logits.device), new)
-        return logits.flatten(0, 1)
+        if not len(affected):
+            return affected, self.reference.logits.new_empty(0, *self.reference.logits.shape)
+        stream = self._streams(len(self.parts), [column], affected)[0]  # (C', B, 1, D)
+        return affected, self.context.components.unembed(stream.flatten(0, 2)).unflatten(0, (len(affected), -1))
 
     def _affecting(self, columns: Sequence[int]) -> Tensor:
         """The interventions (C',) that change the input of any of these readers."""
@@ -183,7 +190,7 @@ class Replay(BlockPass):
     def _changed_columns(self, index: int) -> list[int]:
         """The readers of a part whose input any intervention changes."""
         columns = self.graph.parts[index].columns
-        return [column for column in range(columns.start, columns.stop) if self.changed_readers[:, column].any()]
+        return (columns.start + self.changed_readers[:, columns].any(0).nonzero().flatten()).tolist()
 
     def run_heads(self, index: int, part: Heads) -> None:
         columns = self._changed_columns(index)
@@ -200,7 +207,7 @@ class Replay(BlockPass):
         """The normalised stream at the ports of a mixture, for the interventions that change it: (P, C', B, T, D)."""
         affected, first = self.affected[index], self.graph.parts[index].columns.start
         inputs = self.reference.expert_inputs[index][:, None].repeat(1, len(affected), 1, 1, 1)
-        for some, groups in self._by_affected(columns):
+        for some, groups in self._by_affected(index, columns):
             at = torch.searchsorted(affected, some)
             for group in groups:
                 normed = part.norm(self._streams(index, group[:1], some)[0])
@@ -211,8 +218,13 @@ class Replay(BlockPass):
     def _projections(self, index: int, part: Heads, columns: list[int]) -> dict[nn.Module, Tensor]:
         """An attention's projections for the interventions that change it: by module (C', B, T, features)."""
         affected, reference = self.affected[index], self.reference.projections[index]
-        outputs = {module: output.repeat(len(affected), 1, 1, 1) for module, output in reference.items()}
-        for some, groups in self._by_affected(columns):
+        by_affected, nodes = self._by_affected(index, columns), self.graph.parts[index].columns
+        all_new = len(by_affected) == 1 and len(columns) == nodes.stop - nodes.start
+        outputs = {
+            module: output.new_empty(len(affected), *output.shape) if all_new else output.repeat(len(affected), 1, 1, 1)
+            for module, output in reference.items()
+        }
+        for some, groups in by_affected:
             at = None if len(some) == len(affected) else torch.searchsorted(affected, some)
             for first in range(0, len(groups), STREAMS_AT_ONCE):
                 chunk = groups[first : first + STREAMS_AT_ONCE]
@@ -221,15 +233,34 @@ class Replay(BlockPass):
                     project(self.graph, index, part, group, part.norm(stream), outputs, at)
         return outputs
 
-    def _by_affected(self, columns: list[int]) -> list[tuple[Tensor, list[list[int]]]]:
-        """Group ports of one part by the interventions that change them, and each group by the stream that its ports see."""
-        seen = self.graph.visible_writers(columns[0])
-        edges = [self.kept[:, :seen, columns]] + ([] if self.frozen is None else [self.frozen[:, :seen, columns]])
-        key_of = dict(zip(columns, torch.cat(edges, 1).transpose(0, 2), strict=True))
-        return [
-            (self._affecting(same[:1]), grouped(same, torch.stack([key_of[column] for column in same])))
-            for same in grouped(columns, self.changed_readers[:, columns].T)
-        ]
+    def _by_affected(self, index: int, columns: list[int]) -> list[tuple[Tensor, list[list[int]]]]:
+        """Group ports of one part by the interventions that change them, and each group by the stream that its ports see.
+
+        Interventions that change edges into the part are apart from the others, in which the ports see what their edges in
+        the reference run make them see.
+        """
+        affected = self.affected[index]
+        changes = self.changes.into(self.graph.parts[index].columns)
+        own = torch.zeros(self.count, dtype=torch.bool)
+        own[changes.which] = True
+        alike = {column: self._alike(column) for column in columns}
+        keys = {column: (alike[column], *self._key(column)) for column in columns}
+        found: list[tuple[Tensor, list[list[int]]]] = []
+        for some, key in ((affected[~own[affected]], alike), (affected[own[affected]], keys)):
+            for same in grouped(columns, self.changed_readers[some][:, columns].T):
+                which = some[self.changed_readers[some, same[0]]]
+                if len(which):
+                    found.append((which, grouped_by(same, key)))
+        return found
+
+    def _alike(self, column: int) -> Hashable:
+        """Equal for readers of one part that see the same stream where no edge into them is changed."""
+        return self.reference.alike[column]
+
+    def _key(self, column: int) -> tuple[bytes, ...]:
+        """What is changed of the edges into a reader, as something that can be compared."""
+        here = self.changes.into(slice(column, column + 1))
+        return tuple(each.numpy().tobytes() for each in (here.which, here.rows, here.spans, here.states))
 
     def trim_positions(self) -> None:
         early, shape = self.context.trim(self.deltas, prompts=2), list(self.deltas.shape)
@@ -285,7 +316,11 @@ class Replay(BlockPass):
         affected, first = self.affected[index], self.graph.parts[index].rows.start
         heads = [head for head in range(len(weight)) if self.changed_writers[:, first + head].any()]
         if change is not None:
-            self._add_change(affected, change[..., heads, :].flatten(-2) @ weight[heads].flatten(0, 1))
+            if len(heads) < len(weight):
+                change, into = change[..., heads, :], weight[heads]
+            else:
+                into = weight
+            self._add_change(affected, change.flatten(-2) @ into.flatten(0, 1))
         for head in heads:
             if first + head in self.stored_index:
                 delta = output[..., head, :] - ablated[..., head, :]
@@ -312,64 +347,75 @@ class Replay(BlockPass):
     # ---- what readers see
 
     def _streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
-        """Streams (P, C', B, T, D) that readers of one part see, in ``some`` interventions (C',)."""
-        seen = self.graph.visible_writers(columns[0])
-        n_stored = bisect.bisect_left(self.stored, seen)
-        stored_weights, shared_weights = self._weights(columns, some, seen, n_stored)
+        """Streams (P, C', B, T, D) that readers of one part see, in ``some`` interventions (C',); not to be changed."""
+        carried, frozen = self._weights(columns, some)
         streams = self._start_streams(index, columns, some)
+        if not (carried.any() or frozen.any()):
+            return streams
+        stored = self.stored[: bisect.bisect_left(self.stored, len(carried[0]))]
+        shared = carried + frozen  # a writer that is not stored has the reference run's delta
+        shared[:, stored] = frozen[:, stored]
+        own = carried[:, stored]
         spans = self.context.spans(streams.shape[3])
-        if shared_weights.any():
-            _add_shared(streams, shared_weights, self.reference_deltas[:seen], spans)
-        if stored_weights.any():
-            deltas = self.deltas[:, :n_stored] if len(some) == self.count else self.deltas[some, :n_stored]
-            _add_stored(streams, stored_weights.to(deltas), deltas, spans)
+        if shared.any():
+            streams = streams + _shared_deltas(shared, self.reference_deltas[: len(carried[0])], spans)
+        if own.any():
+            deltas = self.deltas[:, : len(stored)] if len(some) == self.count else self.deltas[some, : len(stored)]
+            streams = _with_stored(streams, own.to(deltas).expand(len(some), -1, -1, -1), deltas, spans)
         return streams
 
-    def _weights(self, columns: list[int], some: Tensor, seen: int, n_stored: int) -> tuple[Tensor, Tensor]:
-        """Weights (-1, 0 or 1) of stored deltas (C', L, P, S) and of the reference run's deltas (C', U', P, S)."""
-        kept = self.kept[some][:, :seen, columns]
-        frozen = torch.zeros_like(kept) if self.frozen is None else self.frozen[some][:, :seen, columns]
-        weights = torch.where(
-            self.from_full[columns, None], -(~kept | frozen).to(torch.int8), (kept & ~frozen).to(torch.int8)
-        )
-        shared = weights + frozen.to(torch.int8)  # a writer that is not stored has the reference run's delta
-        stored = self.stored[:n_stored]
-        shared[:, stored] = frozen[:, stored].to(torch.int8)
-        return weights[:, stored], shared
+    def _weights(self, columns: list[int], some: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (-1, 0 or 1) of the deltas in this run and of those in the reference run: (C', U', P, S) each.
+
+        They are (1, U', P, S) if these readers have the edges of the reference run in all of ``some`` interventions (C',).
+        """
+        carried = self._weights_in_reference(columns)[None, : self.graph.visible_writers(columns[0])]
+        at = torch.full((self.count,), -1)
+        at[some] = torch.arange(len(some))
+        changes = [self.changes.into(slice(column, column + 1)) for column in columns]
+        changes = [change.take(at[change.which] >= 0) for change in changes]
+        if not any(map(len, changes)):
+            return carried, torch.zeros_like(carried)
+        carried = carried.repeat(len(some), 1, 1, 1)
+        frozen = torch.zeros_like(carried)
+        for port, (column, change) in enumerate(zip(columns, changes, strict=True)):
+            place = at[change.which], change.rows, torch.tensor(port), change.spans
+            carried[place] = change.carries.to(torch.int8) - self.from_full[column].to(torch.int8)
+            frozen[place] = change.is_frozen.to(torch.int8)
+        return carried, frozen
 
     def _start_streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
-        """What each reader's stream is built from, the ablated or the full stream: (P, C', B, T, D)."""
-        ablated, full = self.context.ablated_stream[index], self.reference.full_stream[index]
-        starts = ablated.new_empty(len(columns), len(some), *ablated.shape)
-        change = self.stream_change
-        if change is not None and len(some) < self.count:
-            change = change[some]
-        for start, column in zip(starts, columns, strict=True):
-            if not self.from_full[column]:
-                start[:] = ablated
-            elif change is None:
-                start[:] = full
-            else:
-                torch.add(change, full, out=start)
-        return starts
+        """What each reader's stream is built from, the ablated or the full stream: (P, C', B, T, D), not to be changed."""
+        shape = (len(some), *self.context.ablated_stream[index].shape)
+        from_full = self.from_full[columns].tolist()
+        starts = {True: self._full_stream(index, some) if any(from_full) else None}
+        if not all(from_full):
+            starts[False] = self.context.ablated_stream[index].expand(shape)
+        if len(set(from_full)) == 1:
+            return cast(Tensor, starts[from_full[0]]).expand(len(columns), *shape)
+        return torch.stack([cast(Tensor, starts[each]) for each in from_full])
+
+    def _full_stream(self, index: int, some: Tensor) -> Tensor:
+        """The stream as if no edge into a part were ablated: (C', B, T, D), not to be changed."""
+        full, change = self.reference.full_stream[index], self.stream_change
+        if change is None:
+            return full.expand(len(some), *full.shape)
+        return full + (change if len(some) == self.count else change[some])
 
 
-def _add_stored(streams: Tensor, weights: Tensor, deltas: Tensor, spans: Tensor | None) -> None:
-    """Add to streams (P, C', B, T, D) each intervention's own deltas (C', L, B, T, D), by weights (C', L, P, S)."""
-    if spans is None:
-        streams.flatten(2).transpose(0, 1).baddbmm_(weights[..., 0].transpose(1, 2), deltas.flatten(2))
-    else:
-        streams += torch.einsum("clpbt,clbtd->pcbtd", weights[..., spans], deltas)
-
-
-def _add_shared(streams: Tensor, weights: Tensor, deltas: Tensor, spans: Tensor | None) -> None:
-    """Add to streams (P, C', B, T, D) the deltas (U', B, T, D) that all interventions share, by weights (C', U', P, S)."""
-    used = weights.any(3).any(2).any(0).nonzero().flatten()
-    weights, deltas = weights[:, used], deltas if len(used) == len(deltas) else deltas[used]
+def _with_stored(streams: Tensor, weights: Tensor, deltas: Tensor, spans: Tensor | None) -> Tensor:
+    """Streams (P, C', B, T, D) plus each intervention's own deltas (C', L, B, T, D), by weights (C', L, P, S)."""
     if spans is not None:
-        streams += torch.einsum("cupbt,ubtd->pcbtd", weights.to(deltas)[..., spans], deltas)
-        return
-    alike = bool((weights == weights[:1]).all())
-    weights = (weights[:1] if alike else weights)[..., 0].permute(2, 0, 1).flatten(0, 1).to(deltas)  # (P * C', U')
-    added = (weights @ deltas.flatten(1)).view(len(streams), -1, *streams.shape[2:])
-    streams += added
+        return streams + torch.einsum("clpbt,clbtd->pcbtd", weights[..., spans], deltas)
+    added = torch.baddbmm(streams.flatten(2).transpose(0, 1), weights[..., 0].transpose(1, 2), deltas.flatten(2))
+    return added.transpose(0, 1).view(streams.shape)
+
+
+def _shared_deltas(weights: Tensor, deltas: Tensor, spans: Tensor | None) -> Tensor:
+    """Sums (P, C', B, T, D) of the deltas (U', B, T, D) that all interventions share, by weights (C', U', P, S)."""
+    used = weights.any(3).any(2).any(0).nonzero().flatten()
+    weights, deltas = weights[:, used].to(deltas), deltas if len(used) == len(deltas) else deltas[used]
+    if spans is not None:
+        return torch.einsum("cupbt,ubtd->pcbtd", weights[..., spans], deltas)
+    flat = weights[..., 0].permute(2, 0, 1).flatten(0, 1)  # (P * C', U')
+    return (flat @ deltas.flatten(1)).view(weights.shape[2], len(weights), *deltas.shape[1:])

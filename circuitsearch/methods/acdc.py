@@ -19,6 +19,7 @@ from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.engine.circuits import Evaluator
+from circuitsearch.engine.interventions import Interventions
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.graph import Graph
@@ -109,7 +110,7 @@ def _search(
     measured: _Measured, levels: tuple[float, ...], seed: int | None, progress: Progress
 ) -> list[tuple[float, Tensor]]:
     graph = measured.graph
-    (value,) = measured.means(graph.mask, graph.mask[None])
+    (value,) = measured.means(graph.mask, [graph.mask.new_empty(0, 2, dtype=torch.long)])
     states = [_State(graph.mask, value, tuple(sorted(levels)))]
     readers = readers_down(graph, seed)
     for done, column in enumerate(readers, 1):
@@ -159,18 +160,18 @@ def _decide(
     ahead, rest = writers[: state.ahead], writers[state.ahead :]
     fewer, more = max(FEWEST_AHEAD, state.ahead // 2), min(MOST_AHEAD, 2 * state.ahead)
     guesses = [_Guess(writer, stays=expected.get(writer, 0.0) >= state.levels[0]) for writer in ahead]
-    masks = _masks_along(state.kept, column, guesses)
-    values = measured.means(start, torch.stack(masks))
+    sets = _ablated_along((start & ~state.kept).nonzero(), column, guesses)
+    values = measured.means(start, sets)
     parted: list[Waiting] = []
     falls: dict[int, float] = {}
     value = state.value
     for guess, there in zip(guesses, values, strict=True):  # what the batch showed, right or not, is the next guess
         falls[guess.writer] = value - there
         value = value if guess.stays else there
-    for place, (guess, mask, there) in enumerate(zip(guesses, masks, values, strict=True)):
+    for place, (guess, edges, there) in enumerate(zip(guesses, sets, values, strict=True)):
         ablating = tuple(level for level in state.levels if falls[guess.writer] < level)
         kept = tuple(level for level in state.levels if level not in ablating)
-        without = _State(mask, there, ablating)
+        without = _State(_without(start, edges), there, ablating)
         as_before = replace(state, levels=kept)
         agreed, other = (as_before, without) if guess.stays else (without, as_before)
         if other.levels:
@@ -189,15 +190,19 @@ class _Guess:
     stays: bool
 
 
-def _masks_along(kept: Tensor, column: int, guesses: list[_Guess]) -> list[Tensor]:
-    """For each edge in turn the edges without it, given that those before it were decided as guessed."""
-    masks = []
+def _ablated_along(gone: Tensor, column: int, guesses: list[_Guess]) -> list[Tensor]:
+    """The edges (E, 2) that are ablated for each edge's test: itself, those ``gone``, and those before it that are guessed to go."""
+    sets = []
     for guess in guesses:
-        without = kept.clone()
-        without[guess.writer, column] = False
-        masks.append(without)
-        kept = kept if guess.stays else without
-    return masks
+        sets.append(torch.cat([gone, torch.tensor([[guess.writer, column]])]))
+        gone = gone if guess.stays else sets[-1]
+    return sets
+
+
+def _without(mask: Tensor, edges: Tensor) -> Tensor:
+    fewer = mask.clone()
+    fewer[tuple(edges.T)] = False
+    return fewer
 
 
 def _reaches_logits(graph: Graph, kept: Tensor, column: int) -> bool:
@@ -253,14 +258,16 @@ class _Measured:
         """Whether a head without outgoing edges can still change other heads of its block, through a norm that they share."""
         return any(part.mixed for part in self.evaluator.described.parts)
 
-    def means(self, start: Tensor, masks: Tensor) -> list[float]:
-        """Mean of the metric with each of ``masks`` (C, U, V), which are subsets of ``start`` (U, V)."""
-        key = hashlib.sha256(np.packbits(masks.numpy()).tobytes()).hexdigest()
+    def means(self, start: Tensor, sets: list[Tensor]) -> list[float]:
+        """Mean of the metric when each set of edges (E, 2) of the circuit ``start`` (U, V) is ablated."""
+        content = hashlib.sha256(np.packbits(start.numpy()).tobytes())
+        for edges in sets:
+            content.update(f"{edges.tolist()}".encode())
         prompts = range(len(self.evaluator.task))
-        values = self.journal.once(key, prompts, lambda: self._run(start, masks))
+        values = self.journal.once(content.hexdigest(), prompts, lambda: self._run(start, sets))
         return torch.tensor(values, dtype=torch.float64).mean(0).tolist()
 
-    def _run(self, start: Tensor, masks: Tensor) -> list[list[float]]:
-        """For each prompt the metric with each set of edges."""
-        (values,) = self.evaluator.circuits(masks, near=start)  # (C, N)
+    def _run(self, start: Tensor, sets: list[Tensor]) -> list[list[float]]:
+        """For each prompt the metric when each set of edges is ablated."""
+        (values,) = self.evaluator.interventions(Interventions.ablating(sets), near=start)  # (C, N)
         return values.T.tolist()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from circuitsearch.engine.interventions import Interventions
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
 from circuitsearch.knobs import Knobs
 from circuitsearch.scores import Work
+
+EDGES_AT_ONCE = 64  # what a run that is killed loses at most
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,24 @@ class Exact(Knobs):
         chosen = graph.mask if self.edges is None else graph.edge_mask(self.edges)
         values = torch.zeros(graph.mask.shape, dtype=torch.float64)
         values[graph.mask & ~chosen] = torch.nan
-        effects = _Effects(pair)
-        prompts, done = pair.batch.rows.tolist(), 0
-        for column in chosen.any(0).nonzero().flatten().tolist():
-            rows = chosen[:, column].nonzero().flatten()
-            key = f"{rows.tolist()} -> {graph.readers[column]}"
-            found = work.journal.once(key, prompts, lambda rows=rows, column=column: effects.of(rows, column))
-            values[rows, column] = torch.tensor(found, dtype=torch.float64).sum(0)
-            done += len(rows)
-            work.tick(done / int(chosen.sum()))
+        effects, prompts = _Effects(pair), pair.batch.rows.tolist()
+        places = chosen.T.nonzero().flip(1)  # (E, 2), reader by reader
+        for done, edges in zip(range(0, len(places), EDGES_AT_ONCE), places.split(EDGES_AT_ONCE), strict=True):
+            key = " ".join(f"{graph.writers[row]}->{graph.readers[column]}" for row, column in edges[[0, -1]].tolist())
+            found = work.journal.once(f"{key} {_digest(edges)}", prompts, lambda edges=edges: effects.of(edges))
+            values[tuple(edges.T)] = torch.tensor(found, dtype=torch.float64).sum(0)
+            work.tick((done + len(edges)) / len(places))
         return values
+
+
+def _digest(edges: Tensor) -> str:
+    """What tells these edges (E, 2) from others."""
+    return hashlib.sha256(edges.numpy().tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class _Effects:
-    """Measures edges into one reader together, starting from the clean run, which is run once, when it is first needed."""
+    """Measures edges together, starting from the clean run, which is run once, when it is first needed."""
 
     pair: Pair
 
@@ -68,10 +75,8 @@ class _Effects:
         reference = run_reference(ReplayContext(self.pair), self.pair.described.graph.mask)
         return reference, self.pair.metric(reference.logits, self.pair.known).double().cpu()
 
-    def of(self, rows: Tensor, column: int) -> list[list[float]]:
-        """For each prompt the effect of each edge from these writers into one reader."""
+    def of(self, edges: Tensor) -> list[list[float]]:
+        """For each prompt the effect of each of the edges (E, 2)."""
         reference, clean = self.clean
-        kept = self.pair.described.graph.mask.repeat(len(rows), 1, 1)
-        kept[torch.arange(len(rows)), rows, column] = False
-        (patched,) = measure(reference, kept)  # (len(rows), B)
+        (patched,) = measure(reference, Interventions.ablating_each(edges))  # (E, B)
         return (clean - patched).T.tolist()

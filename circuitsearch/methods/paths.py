@@ -12,7 +12,7 @@ Legend of shapes: C sets of senders, B prompts, U writers, V readers, L layers, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from circuitsearch import show
+from circuitsearch.engine.interventions import Interventions, State
 from circuitsearch.engine.path_patching import patch_paths
 from circuitsearch.engine.reference import ReferenceRun
-from circuitsearch.engine.replay import replay
+from circuitsearch.engine.replay import measure
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.granularity import WHOLE
@@ -32,11 +33,9 @@ from circuitsearch.progress import Progress, silent
 from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.task import Task
 
-SENDERS_AT_ONCE = 32  # sets of senders whose (U, V) masks are in memory together
+SENDERS_AT_ONCE = 32  # sets of senders between two calls of ``progress``
 
-Patch = Callable[
-    [ReferenceRun, Tensor, Tensor], Iterator[tuple[slice, Tensor]]
-]  # (reference, senders (C, U), receivers (V,))
+Patch = Callable[[ReferenceRun, Tensor, Tensor], Tensor]  # (reference, senders (C, U), receivers (V,)) to metric (C, B)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +152,8 @@ def path_effect(
         feed the next writer, an end that is no reader), or model and task do not fit.
     """
     meter = _Meter(_experiment(model, task, settings), progress)
-    kept, frozen = _alone(meter.graph, path_edges(meter.graph, path))
-    return float(meter.falls(1, lambda reference: replay(reference, kept[None], frozen[None])))
+    alone = _alone(meter.graph, path_edges(meter.graph, path))
+    return float(meter.falls(1, lambda reference, _: measure(reference, alone)[0]))
 
 
 def direct_effect(
@@ -316,22 +315,24 @@ def sender_sweep(
 # ---- the runs
 
 
-def _alone(graph: Graph, edges: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-    """Which edges are kept, and which of them are frozen, while one path is patched: boolean (U, V) each.
+def _alone(graph: Graph, edges: list[tuple[int, int]]) -> Interventions:
+    """One path patched: its first edge is ablated, and all edges but its others are frozen.
 
     The new outputs of writers below the path's last port are carried by the path's edges only; above it nothing is frozen.
     """
-    kept, frozen = graph.mask.clone(), graph.mask.clone()
-    kept[edges[0]] = False
-    for edge in edges[1:]:
-        frozen[edge] = False
+    frozen = graph.mask.clone()
+    frozen[tuple(zip(*edges, strict=True))] = False
     frozen[graph.visible_writers(edges[-1][1]) :] = False
-    return kept, frozen & kept
+    changed = torch.cat([torch.tensor(edges[:1]), frozen.nonzero()])
+    states = torch.full((len(changed),), int(State.FROZEN), dtype=torch.int8)
+    states[0] = State.ABLATED
+    return Interventions(1, torch.zeros(len(changed), dtype=torch.long), changed, states)
 
 
-def _ablated_edges(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Ablate the edges from each set of senders (C, U) to the receivers (V,)."""
-    return replay(reference, reference.context.graph.mask & ~(senders[:, :, None] & receivers))
+def _ablated_edges(reference: ReferenceRun, senders: Tensor, receivers: Tensor) -> Tensor:
+    """The metric (C, B) with the edges from each set of senders (C, U) to the receivers (V,) ablated."""
+    edges = (reference.context.graph.mask & receivers).nonzero()
+    return measure(reference, Interventions.ablating([edges[chosen[edges[:, 0]]] for chosen in senders]))[0]
 
 
 def _experiment(model: Any, task: Task, settings: Settings) -> Experiment:
@@ -353,17 +354,20 @@ class _Meter:
     def graph(self) -> Graph:
         return self.experiment.graph
 
-    def falls(self, count: int, runs: Callable[[ReferenceRun], Iterator[tuple[slice, Tensor]]]) -> Tensor:
-        """How much the metric falls from the clean run to each of ``count`` patched ones: (count,), a mean over prompts."""
+    def falls(self, count: int, patched: Callable[[ReferenceRun, slice], Tensor]) -> Tensor:
+        """How much the metric falls from the clean run to each of ``count`` patched ones: (count,), a mean over prompts.
+
+        ``patched`` gives the metric of some of them, (C', B).
+        """
         total = torch.zeros(count, dtype=torch.float64)
         done, n = 0, len(self.experiment.task)
         for reference in self.experiment.evaluator.references(self.graph.mask):
             pair = reference.context.pair
             clean = pair.metric(reference.logits, pair.known).double().cpu()  # (B,)
-            for part, logits in runs(reference):
-                patched = pair.metric(logits, pair.known.repeat(part.stop - part.start)).double().cpu()
-                total[part] += (clean - patched.view(-1, len(clean))).sum(1)
-                done += len(patched)
+            for first in range(0, count, SENDERS_AT_ONCE):
+                some = slice(first, min(first + SENDERS_AT_ONCE, count))
+                total[some] += (clean - patched(reference, some)).sum(1)
+                done += len(clean) * (some.stop - first)
                 self.progress(done, count * n)
         return total / n
 
@@ -374,7 +378,7 @@ class _Meter:
         if late.any():
             name = self.graph.writers[int(late.nonzero()[0])]
             raise InputError(f"{name} comes before none of the receivers, so there is no path from it to them")
-        return float(self.falls(1, lambda reference: patch(reference, chosen[None], read)))
+        return float(self.falls(1, lambda reference, _: patch(reference, chosen[None], read)))
 
     def sweep(self, receivers: Names, patch: Patch, paths: str) -> PathEffects:
         """Effect of every writer that comes before a receiver."""
@@ -383,15 +387,6 @@ class _Meter:
         rows = (graph.mask & read).any(1).nonzero().flatten()
         senders = torch.eye(len(graph.writers), dtype=torch.bool)[rows]  # (C, U)
         values = torch.zeros(len(graph.writers), dtype=torch.float64)
-        values[rows] = self.falls(len(rows), lambda reference: _in_parts(patch, reference, senders, read))
+        values[rows] = self.falls(len(rows), lambda reference, some: patch(reference, senders[some], read))
         names = tuple(graph.readers[column] for column in read.nonzero().flatten().tolist())
         return PathEffects(graph, values, names, paths, setup)
-
-
-def _in_parts(
-    patch: Patch, reference: ReferenceRun, senders: Tensor, receivers: Tensor
-) -> Iterator[tuple[slice, Tensor]]:
-    """Patch sets of senders (C, U), ``SENDERS_AT_ONCE`` at a time."""
-    for first in range(0, len(senders), SENDERS_AT_ONCE):
-        for part, logits in patch(reference, senders[first : first + SENDERS_AT_ONCE], receivers):
-            yield slice(first + part.start, first + part.stop), logits

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
 from circuitsearch.ablation import Mean, Resample
 from circuitsearch.engine.components import Components, replaced_forward
+from circuitsearch.engine.interventions import BYTES_AN_EDGE, Circuits, Interventions, State
 from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
 from circuitsearch.engine.reference import ReplayContext, run_reference
-from circuitsearch.engine.replay import PLAN_MASKS, Replay, measure
+from circuitsearch.engine.replay import Replay, measure
 from circuitsearch.engine.verify import verified
 from circuitsearch.experiment import score
+from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.models.parts import Whole
 from circuitsearch.reachability import components
@@ -41,6 +44,11 @@ def without_one(graph, count, seed=0):
     return kept
 
 
+def circuits(reference, masks):
+    """The metric (C, B) of circuits that start from a reference run."""
+    return measure(reference, Circuits(masks, reference.kept[..., 0]))[0]
+
+
 def test_any_reference_run_gives_the_plain_run(any_model):
     """Wherever they start, sparse, dense and single-edge interventions equal the run of one prompt, port by port."""
     task = random_task(n=2, length=7)
@@ -48,7 +56,7 @@ def test_any_reference_run_gives_the_plain_run(any_model):
     masks = torch.cat([random_masks(context.graph, (0.1, 0.5, 0.95)), without_one(context.graph, 4)])
     slow = torch.stack([plain_circuit(any_model, task, mask) for mask in masks])
     for kept in (context.graph.mask, torch.zeros_like(context.graph.mask), masks[1]):
-        (fast,) = measure(run_reference(context, kept), masks)
+        fast = circuits(run_reference(context, kept), masks)
         assert (fast - slow).abs().max() < 1e-10
 
 
@@ -68,7 +76,7 @@ def test_an_ablation_that_is_no_run_is_met_too(gpt2):
     mean = torch.stack([plain_writes(gpt2, ids) for ids in task.corrupt]).mean(0)
     slow = torch.stack([plain_circuit(gpt2, task, mask, lambda _: mean) for mask in masks])
     for kept in (context.graph.mask, torch.zeros_like(context.graph.mask)):
-        assert (measure(run_reference(context, kept), masks)[0] - slow).abs().max() < 1e-10
+        assert (circuits(run_reference(context, kept), masks) - slow).abs().max() < 1e-10
 
 
 def test_a_small_budget_changes_nothing(gpt2):
@@ -78,7 +86,7 @@ def test_a_small_budget_changes_nothing(gpt2):
     values = []
     for context in (contexts(gpt2, task)[0], ReplayContext(next(pairs(verified(gpt2, task), task, Resample())))):
         object.__setattr__(context.pair, "memory", 1 if values else DEFAULT_MEMORY)
-        values.append(measure(run_reference(context, context.graph.mask), masks)[0])
+        values.append(circuits(run_reference(context, context.graph.mask), masks))
     assert (values[0] - values[1]).abs().max() < 1e-12
 
 
@@ -91,7 +99,7 @@ def test_the_metric_may_read_any_position(gpt2):
     masks = torch.cat([random_masks(context.graph, (0.4, 0.9)), without_one(context.graph, 3)])
     slow = torch.stack([plain_circuit(gpt2, task, mask) for mask in masks])
     rows = context.pair.batch.rows
-    (fast,) = measure(run_reference(context, context.graph.mask), masks)
+    fast = circuits(run_reference(context, context.graph.mask), masks)
     assert (fast - slow[:, rows]).abs().max() < 1e-10
 
 
@@ -106,7 +114,10 @@ def test_frozen_edges_carry_the_reference_runs_output(any_model):
     kept[row, middle] = False
     frozen = kept.clone()
     frozen[through, -1] = False
-    (fast,) = measure(run_reference(context, graph.mask), kept[None], frozen=frozen[None])
+    edges = torch.cat([torch.tensor([[row, middle]]), frozen.nonzero()])
+    states = torch.tensor([State.ABLATED] + [State.FROZEN] * (len(edges) - 1), dtype=torch.int8)
+    asked = Interventions(1, torch.zeros(len(edges), dtype=torch.long), edges, states)
+    (fast,) = measure(run_reference(context, graph.mask), asked)
     corrupt = plain_writes(any_model, task.corrupt[0])
     patched = PlainRun(any_model, task.clean[0], kept, corrupt).writes  # the middle component sees the patch
     only_it = torch.zeros_like(corrupt)
@@ -119,23 +130,74 @@ def test_frozen_edges_carry_the_reference_runs_output(any_model):
 
 
 def test_plans_are_made_once_and_fit_the_memory(gpt2, monkeypatch):
-    """Interventions that fit are planned once; with less memory no plan is larger than it, and each is run once."""
+    """Interventions that fit are planned once; with less memory no chunk is larger than it, and each is run once."""
     (context,) = contexts(gpt2, random_task())
-    reference, masks = run_reference(context, context.graph.mask), without_one(context.graph, 12)
+    reference, places = run_reference(context, context.graph.mask), context.graph.mask.nonzero()[:12]
     planned, plan = [], Replay.__init__
 
-    def counted(self, reference, kept, frozen):
-        planned.append(len(kept))
-        plan(self, reference, kept, frozen)
+    def counted(self, reference, interventions):
+        planned.append(len(interventions))
+        plan(self, reference, interventions)
 
     monkeypatch.setattr(Replay, "__init__", counted)
-    (together,) = measure(reference, masks)
+    (together,) = measure(reference, Interventions.ablating_each(places))
     assert planned == [12]
     planned.clear()
-    object.__setattr__(context.pair, "memory", 5 * PLAN_MASKS * reference.kept.numel())
-    (apart,) = measure(reference, masks)
-    assert max(planned) <= 5 and planned.count(1) == 12
+    object.__setattr__(context.pair, "memory", 5 * (reference.work_bytes + BYTES_AN_EDGE))
+    (apart,) = measure(reference, Interventions.ablating_each(places))
+    assert planned == [5, 5, 2]
     assert (apart - together).abs().max() < 1e-12
+
+
+def random_interventions(graph, count, edges, seed=0):
+    """Interventions that each change a random number of random edges of the described graph to random states."""
+    generator = torch.Generator().manual_seed(seed)
+    places, sets = graph.mask.nonzero(), []
+    for _ in range(count):
+        some = int(torch.randint(edges + 1, (), generator=generator))
+        sets.append(places[torch.randperm(len(places), generator=generator)[:some]])
+    ablating = Interventions.ablating(sets)
+    states = torch.randint(3, ablating.states.shape, generator=generator, dtype=torch.int8)
+    return Interventions(count, ablating.which, ablating.edges, states)
+
+
+@pytest.mark.parametrize("granularity", [WHOLE, Granularity(merged_heads=True), Granularity(positions=7)], ids=repr)
+def test_interventions_do_not_depend_on_the_others_of_their_chunk(any_model, granularity):
+    """Together, whatever edges each changes and wherever it begins, they give what each gives alone."""
+    task = random_task(n=2, length=7)
+    pair = next(pairs(verified(any_model, task, granularity), task, Resample()))
+    graph = pair.described.graph
+    starts = [graph.mask, *random_masks(graph, (0.3,), seed=1)]
+    for start in starts:
+        reference = run_reference(ReplayContext(pair), start)
+        asked = random_interventions(graph, 10, 6)
+        (together,) = measure(reference, asked)
+        apart = torch.cat([measure(reference, asked[place : place + 1])[0] for place in range(len(asked))])
+        assert (together - apart).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("granularity", [WHOLE, Granularity(merged_heads=True), Granularity(positions=7)], ids=repr)
+def test_ablated_and_added_edges_are_those_of_the_mask(any_model, granularity):
+    """Edges that are ablated or kept one by one give the plain run of the mask that they make."""
+    task = random_task(n=2, length=7)
+    pair = next(pairs(verified(any_model, task, granularity), task, Resample()))
+    start = random_masks(pair.described.graph, (0.6,), seed=2)[0]
+    asked = random_interventions(pair.described.graph, 3, 5, seed=3)
+    asked = replace(asked, states=asked.states % 2)
+    masks = start.repeat(3, 1, 1)
+    masks[asked.which, asked.edges[:, 0], asked.edges[:, 1]] = asked.states == State.KEPT
+    slow = torch.stack([plain_circuit(any_model, task, mask, granularity=granularity) for mask in masks])
+    (fast,) = measure(run_reference(ReplayContext(pair), start), asked)
+    assert (fast - slow).abs().max() < 1e-10
+
+
+def test_asking_for_many_takes_memory_for_their_edges_alone(gpt2):
+    """Ten thousand edges to ablate are four numbers each, also while they are run."""
+    graph = verified(gpt2, random_task()).graph
+    places = graph.mask.nonzero()[torch.arange(10_000) % graph.n_edges]
+    asked = Interventions.ablating_each(places)
+    assert sum(each.nbytes for each in (asked.which, asked.edges, asked.states)) == 10_000 * 25
+    assert asked[5_000:5_010].edges.tolist() == places[5_000:5_010].tolist()
 
 
 def test_only_what_a_change_reaches_is_run(gpt2):
@@ -171,7 +233,7 @@ def test_only_what_a_change_reaches_is_run(gpt2):
             replaced_forward(second_mlp, second),
         ):
             patch.setattr(Components, "attend", counted)
-            measure(base, kept[None])
+            circuits(base, kept[None])
         assert ran == expected
 
 
@@ -179,7 +241,7 @@ def test_the_model_is_left_as_it_was(any_model):
     """No module keeps a forward of ours, not even after an error."""
     task = random_task()
     (context,) = contexts(any_model, task)
-    measure(run_reference(context, context.graph.mask), without_one(context.graph, 3))
+    circuits(run_reference(context, context.graph.mask), without_one(context.graph, 3))
     with pytest.raises(ZeroDivisionError), replaced_forward(any_model.base_model, lambda: None):
         raise ZeroDivisionError
     assert not any("forward" in vars(module) for module in any_model.modules())
@@ -196,7 +258,7 @@ def test_float32_is_near_enough(name):
     base = run_reference(context, context.graph.mask)
     slow = torch.stack([plain_circuit(model, task, mask) for mask in [context.graph.mask, *masks]])
     clean = context.pair.metric(base.logits, context.pair.known)
-    (fast,) = measure(base, masks)
+    fast = circuits(base, masks)
     assert ((clean - fast) - (slow[0] - slow[1:])).abs().max() < 1e-4
 
 

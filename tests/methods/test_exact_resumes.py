@@ -67,8 +67,9 @@ def test_a_journal_of_another_run_is_refused(gpt2, tmp_path):
             score(gpt2, task, method, journal=tmp_path / "j")
 
 
-def test_progress_is_told_within_a_batch(gpt2):
+def test_progress_is_told_within_a_batch(gpt2, monkeypatch):
     """A bar moves while the edges of one batch are measured, and ends at the end."""
+    monkeypatch.setattr("circuitsearch.methods.exact.EDGES_AT_ONCE", 8)
     seen: list[tuple[int, int]] = []
     score(gpt2, random_task(n=2), Exact(), progress=lambda done, total: seen.append((done, total)))
     assert len(seen) > 10 and seen == sorted(seen) and seen[-1] == (200, 200)
