@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from transformers import Phi3Config
+from transformers import LlamaConfig, Phi3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from circuitsearch.ablation import Mean, Resample
@@ -16,7 +17,7 @@ from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.verify import verified
 from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.scores import Work
-from tests.conftest import granularity_of, mixed_task
+from tests.conftest import LLAMA_LIKE, granularity_of, mixed_task
 from tests.families_dense import SMALL
 
 
@@ -72,6 +73,14 @@ def test_scores_have_no_share_of_the_padding(gpt2):
     assert padding.any() and not ports.final[padding].any()
     for values in ports.heads.values():
         assert not values[padding].any()
+
+
+@pytest.mark.rounded
+def test_rounding_that_grows_with_depth_is_not_taken_for_later_tokens():
+    """A deep model in float32 differs by hundreds of roundings between prompts of two lengths, and is causal all the same."""
+    torch.manual_seed(0)
+    deep: dict[str, Any] = LLAMA_LIKE | {"num_hidden_layers": 48, "initializer_range": 0.5}
+    assert verified(AutoModelForCausalLM.from_config(LlamaConfig(**deep)).eval().requires_grad_(False)).causal
 
 
 def phi3(**rope):
