@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from circuitsearch.task import Task as Task
     from circuitsearch.validation import Report as Report
     from circuitsearch.validation import behaviour as behaviour
+    from circuitsearch.validation import generalisation as generalisation
     from circuitsearch.validation import validate as validate
 
 # Where each public name lives. No submodule may bear the name of one of them, or importing it would hide the name.
@@ -112,7 +113,7 @@ _HOMES = {
     "circuitsearch.setup": ("Setup",),
     "circuitsearch.search": ("greedy", "minimal", "threshold", "top"),
     "circuitsearch.task": ("Example", "Task"),
-    "circuitsearch.validation": ("Report", "behaviour", "validate"),
+    "circuitsearch.validation": ("Report", "behaviour", "generalisation", "validate"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -144,6 +145,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "greedy",
     "minimal",
     "validate",
+    "generalisation",
     "behaviour",
     "draw",
     "draw_comparison",

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar, Unpack
 
+from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.finding import Finding, Listener, Plan
@@ -23,7 +24,7 @@ from circuitsearch.run import RunFolder
 from circuitsearch.scores import Method, Rechecking
 from circuitsearch.search import check_target, minimal
 from circuitsearch.task import Task
-from circuitsearch.validation import behaviour_on, validate
+from circuitsearch.validation import Report, behaviour_on, generalisation, validate
 
 Result = TypeVar("Result")
 
@@ -100,12 +101,16 @@ def find(
             "circuit", lambda progress: minimal(plan.search, plan.search.task, scores, faithfulness, progress=progress)
         )
         circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
-        report = stages.take(
-            "report", lambda progress: validate(plan.held_out, circuit, plan.held_out.task, progress=progress)
-        )
+        report = stages.take("report", lambda progress: _evidence(plan, circuit, progress))
         finding = Finding(measured, scores, circuit, report, stages.folder)
         stages.end(plan, finding)
     return finding
+
+
+def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
+    """The report on held-out prompts, with what the circuit keeps on new names, new templates ..."""
+    report = validate(plan.held_out, circuit, plan.held_out.task, progress=progress)
+    return replace(report, by_factor=generalisation(circuit, plan.search, plan.held_out))
 
 
 def planned(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from math import nan
+from math import nan, sqrt
 
 import numpy as np
 from scipy import stats
@@ -13,10 +13,11 @@ from torch import Tensor
 from circuitsearch.validation.report import Interval
 
 Statistic = Callable[..., np.ndarray]
+METHOD = "t-widened BCa bootstraps"
 
 
 def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamples: int, seed: int) -> Interval:
-    """Bias-corrected and accelerated bootstrap interval (Efron 1987) of a statistic of paired columns.
+    """Bias-corrected and accelerated bootstrap interval (Efron 1987) of a statistic of paired columns, widened for few prompts.
 
     Parameters
     ----------
@@ -27,7 +28,9 @@ def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamp
 
     Notes
     -----
-    One prompt has no interval: its ends are NaN.
+    Resamples of N values vary less than the population, by sqrt((N - 1) / N), and their quantiles are normal ones. As in Hesterberg
+    (2015, section 3.3), the level is that of N - 1 degrees of freedom: see :func:`widened`. One prompt has no interval: its ends are
+    NaN.
     """
     data = tuple(column.double().numpy() for column in columns)
     value = float(statistic(*data, axis=-1))
@@ -40,6 +43,23 @@ def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamp
         warnings.simplefilter("ignore", RuntimeWarning)  # division by zero in a resample without any spread
         result = stats.bootstrap(
             data, statistic, paired=True, vectorized=True, method="BCa", axis=-1,
-            confidence_level=confidence, n_resamples=n_resamples, rng=np.random.default_rng(seed),
+            confidence_level=widened(confidence, len(data[0])), n_resamples=n_resamples, rng=np.random.default_rng(seed),
         )  # fmt: skip
     return Interval(value, float(result.confidence_interval.low), float(result.confidence_interval.high))
+
+
+def widened(confidence: float, n: int) -> float:
+    """The confidence of a percentile interval that is as wide for n values as one by Student's t.
+
+    Examples
+    --------
+    >>> [round(widened(0.95, n), 4) for n in (4, 8, 16, 32, 128)]
+    [0.9998, 0.9885, 0.9723, 0.9617, 0.953]
+    """
+    quantile = sqrt(n / (n - 1)) * stats.t.ppf((1 + confidence) / 2, n - 1)
+    return min(2 * float(stats.norm.cdf(quantile)) - 1, 1 - 1e-9)
+
+
+def ratio(circuit: np.ndarray, clean: np.ndarray, ablated: np.ndarray, axis: int) -> np.ndarray:
+    """The ratio of means of NumPy arrays, along an axis of resampled prompts."""
+    return (circuit - ablated).mean(axis) / (clean - ablated).mean(axis)

@@ -15,7 +15,7 @@ from circuitsearch.faithfulness import Faithfulness, bounded
 from circuitsearch.metrics import accuracy, neg_kl
 from circuitsearch.progress import Progress, silent
 from circuitsearch.task import Task
-from circuitsearch.validation.bootstrap import interval
+from circuitsearch.validation.bootstrap import METHOD, interval, ratio
 from circuitsearch.validation.controls import random_circuits
 from circuitsearch.validation.curve import size_curve
 from circuitsearch.validation.report import Interval, Report
@@ -47,7 +47,7 @@ def validate(
         Prompts that the search did not use; the report counts those that it did. Duplicate pairs are left out, since they
         add no information.
     n_resamples, confidence
-        Of the BCa bootstrap over prompts.
+        Of the intervals over prompts: BCa bootstraps, widened for few prompts.
     n_controls : int
         Random circuits of the same size to compare with.
     progress : callable
@@ -72,7 +72,7 @@ def validate(
     controls = _controls(faithfulness, len(circuit), n_controls, seed)
     progress(2, 3)
     ends = (faithfulness.clean, faithfulness.ablated)
-    curve = size_curve(circuit, faithfulness, interval_of=lambda values: over_prompts(_ratio, values, *ends))
+    curve = size_curve(circuit, faithfulness, interval_of=lambda values: over_prompts(ratio, values, *ends))
     progress(3, 3)
     return Report(
         setup=experiment.setup,
@@ -82,6 +82,7 @@ def validate(
         n_edges_total=circuit.graph.n_edges,
         confidence=confidence,
         n_resamples=n_resamples,
+        intervals=METHOD,
         controls=controls,
         curve=curve,
         **numbers,
@@ -94,7 +95,7 @@ def _numbers(circuit: Circuit, faithfulness: Faithfulness, over_prompts: Interva
     (model_right,) = faithfulness.experiment.evaluator.clean(accuracy)
     clean, ablated = faithfulness.clean, faithfulness.ablated
     return {
-        "faithfulness": over_prompts(_ratio, values[0], clean, ablated),
+        "faithfulness": over_prompts(ratio, values[0], clean, ablated),
         "per_prompt": over_prompts(np.mean, bounded(values[0], clean, ablated)),
         "kl": over_prompts(np.mean, -kl[0]),
         "accuracy_kept": over_prompts(_kept, right[0], model_right),
@@ -112,11 +113,6 @@ def _check_choices(n_resamples: int, confidence: float, n_controls: int) -> None
         raise InputError(f"the confidence must be between 0 and 1, not {confidence}")
     if n_resamples < 1 or n_controls < 0:
         raise InputError(f"there must be 1 resample or more and 0 controls or more, not {n_resamples} and {n_controls}")
-
-
-def _ratio(circuit: np.ndarray, clean: np.ndarray, ablated: np.ndarray, axis: int) -> np.ndarray:
-    """The ratio of means of NumPy arrays, along an axis of resampled prompts."""
-    return (circuit - ablated).mean(axis) / (clean - ablated).mean(axis)
 
 
 def _kept(circuit: np.ndarray, model: np.ndarray, axis: int) -> np.ndarray:

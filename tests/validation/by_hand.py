@@ -1,7 +1,7 @@
 """Everything in a report, worked out from plain runs one prompt at a time, in Python's own arithmetic.
 
 It shares no code with metrics, faithfulness, curve or bootstrap: metrics are written out anew, a circuit is pruned by
-NetworkX, and the BCa interval is Efron's formula (1987) on the resamples that the report's seed draws.
+NetworkX, and the BCa interval is Efron's formula (1987) with t quantiles on the resamples that the report's seed draws.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
 from circuitsearch.graph import Graph
@@ -122,7 +123,10 @@ def bounded(circuit: float, clean: float, ablated: float) -> float:
 
 
 def bca(statistic: Statistic, *columns: Sequence[float], confidence: float, n_resamples: int, seed: int):
-    """The value and its bias-corrected and accelerated bootstrap interval (Efron 1987): (value, low, high)."""
+    """The value and its bias-corrected and accelerated bootstrap interval (Efron 1987): (value, low, high).
+
+    Its normal quantiles are replaced by Student's t with n - 1 degrees of freedom, times sqrt(n / (n - 1)) (Hesterberg 2015).
+    """
     n, normal = len(columns[0]), NormalDist()
     value = statistic(*columns)
 
@@ -141,7 +145,7 @@ def bca(statistic: Statistic, *columns: Sequence[float], confidence: float, n_re
     acceleration = sum(u**3 for u in from_mean) / (6 * sum(u**2 for u in from_mean) ** 1.5)
 
     def end(share: float) -> float:
-        shifted = bias + normal.inv_cdf(share)
+        shifted = bias + math.sqrt(n / (n - 1)) * float(stats.t.ppf(share, n - 1))
         place = normal.cdf(bias + shifted / (1 - acceleration * shifted)) * (n_resamples - 1)
         low = math.floor(place)
         high = min(low + 1, n_resamples - 1)

@@ -190,7 +190,7 @@ def test_the_text_says_every_number(judged):
         f"KL to the model {report.kl.value:.3f} [",
         f"accuracy kept {report.accuracy_kept.value:.3f} [",
         f"3 of the same size: faithfulness {sum(controls) / 3:.3f} on average, {sorted(controls)[-1]:.3f} at best",
-        f"{100 * CONFIDENCE:.0f}% BCa bootstraps over prompts, {RESAMPLES} resamples",
+        f"{100 * CONFIDENCE:.0f}% t-widened BCa bootstraps over prompts, {RESAMPLES} resamples",
     ):
         assert line in said
     assert str(report.faithfulness) in report._repr_html_()
