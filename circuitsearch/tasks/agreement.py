@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
 from circuitsearch.task import Example, Task
 
 from .template import fill
-from .words import NOUNS, Pool, folds
+from .words import NOUNS, Pool, folds, split, usable
 from .writer import Pools, Writer
 
 TEMPLATES = [
@@ -38,19 +40,21 @@ TEMPLATES = [
     "Everyone knows that the {noun} at the {attractor}",
 ]
 
-VERBS = (" is", " are")
+VERBS = split("is/are was/were has/have does/do")
+"""Singular and plural."""
 
 
 def agreement(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Subject-verb agreement with an attractor, a second noun of either number between subject and verb.
 
-    In the corrupt prompt the subject has the other number, so that right and wrong verb change roles; the attractor
-    is the same, and has the other number than the subject in half of the prompts.
+    The right answers are verbs that agree with the subject (is, was, has, does), the wrong ones the same verbs of the other
+    number. In the corrupt prompt the subject has the other number, so that right and wrong verbs change roles; the
+    attractor is the same, and has the other number than the subject in half of the prompts.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer; nouns whose singular or plural is not one token are left out.
+        A Hugging Face tokenizer; nouns and verbs whose singular or plural is not one token are left out.
     n
         Number of examples, at least 1.
     seed
@@ -59,7 +63,7 @@ def agreement(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: logit of the agreeing verb minus logit of the other. Spans: ``subject``; the last token is the attractor,
+        Metric: mean logit of the agreeing verbs minus mean logit of the others. Spans: ``subject``; the last token is the attractor,
         ``END``.
 
     References
@@ -73,11 +77,13 @@ def agreement(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
 def writer(tokenizer: Any) -> Writer:
     """The writer of the task."""
     pools = [Pool("words", "nouns", NOUNS, 2)]
-    return Writer("agreement", write, folds("agreement", tokenizer, pools, [TEMPLATES]), tokenizer)
+    verbs = usable(VERBS, tokenizer, "agreement", "verbs", 1)
+    answers = list(zip(*(verb.split("/") for verb in verbs), strict=True))
+    return Writer("agreement", partial(write, answers), folds("agreement", tokenizer, pools, [TEMPLATES]), tokenizer)
 
 
-def write(random: Random, pools: Pools) -> Example:
-    """One example: a subject and an attractor, each of either number."""
+def write(verbs: Sequence[Sequence[str]], random: Random, pools: Pools) -> Example:
+    """One example: a subject and an attractor, each of either number; verbs in the singular and in the plural."""
     template = random.choice(pools["templates"])
     nouns = random.sample(pools["words"], 2)
     subject, attractor = (noun.split("/") for noun in nouns)
@@ -88,8 +94,8 @@ def write(random: Random, pools: Pools) -> Example:
     return Example(
         clean,
         corrupt,
-        answers=(VERBS[number],),
-        wrong=(VERBS[1 - number],),
+        answers=tuple(f" {verb}" for verb in verbs[number]),
+        wrong=tuple(f" {verb}" for verb in verbs[1 - number]),
         spans={"subject": at["noun"]},
         factors={"words": tuple(nouns), "templates": (template,)},
     )

@@ -1,4 +1,4 @@
-"""Country facts: "The capital of France is" -> " Paris"; capital, language, continent and currency."""
+"""Country facts: "The capital of France is" -> " Paris"; capitals and main languages."""
 
 from __future__ import annotations
 
@@ -17,79 +17,73 @@ from .writer import Pools, Writer
 
 TEMPLATES = {
     "capital": [
-        "The capital of {country} is",
-        "The capital city of {country} is called",
+        "The bank of {country} is in the capital,",
+        "The capital of {country} is called",
         "In {country}, the parliament sits in the city of",
         "The map shows that the capital of {country} is",
-        "The capital and seat of the government of {country} is",
         "Everyone in {country} knows the capital,",
-        "The name of the capital of {country} is",
         "The president of {country} works in the capital,",
-        "The capital of the country of {country} is",
-        "People say that the capital of {country} is",
-        "On the map, the capital of {country} is",
-        "The parliament of {country} sits in the capital,",
         "Tourists in {country} visited the capital,",
-        "The people of {country} know the capital,",
+        "Soon we visited the capital of {country},",
+        "They went to the capital of {country},",
+        "The leaders of {country} met in the capital,",
+        "The national library of {country} is in the capital,",
+        "The newspapers of {country} are from the capital,",
+        "The museum of {country} is in the capital,",
+        "The capital city of {country} is called",
         "The government of {country} sits in the city of",
         "Everyone knows that the capital of {country} is",
+        "The people of {country} know the capital,",
+        "The government of {country} works in the capital,",
+        "The people of {country} visited the capital,",
+        "We reached the capital of {country},",
+        "They left the capital of {country},",
+        "The writers of {country} met in the capital,",
+        "The national museum of {country} is in the capital,",
+        "The players of {country} arrived in the capital,",
+        "The theater of {country} is in the capital,",
+        "Clearly the capital of {country} is called",
+        "The parliament of {country} sits in the city of",
+        "The name of the capital city of {country} is",
+        "People from {country} know the capital,",
+        "The scientist from {country} works in the capital,",
+        "The president of {country} visited the capital,",
+        "We saw the capital of {country},",
+        "They reached the capital of {country},",
+        "The teachers of {country} met in the capital,",
+        "The national theater of {country} is in the capital,",
+        "The workers of {country} went to the capital,",
     ],
     "language": [
         "The main language of {country} is",
+        "The main language in {country} is",
+        "The main language of the people in {country} is",
+        "The main language of the schools in {country} is",
         "Most people in {country} speak",
-        "In {country}, the schools teach in",
-        "The newspapers of {country} are written in",
-        "The language that people speak in {country} is",
-        "In {country}, the laws are written in",
-        "Children in {country} learn to read",
-        "The radio in {country} speaks",
-        "The national language of {country} is",
-        "The language of {country} is",
         "Everyone in {country} speaks",
-        "The laws of {country} are written in",
-        "The schools of {country} teach in",
         "In {country}, the newspapers are written in",
-        "The language of the newspapers of {country} is",
-        "They say that people in {country} speak",
-    ],
-    "continent": [
-        "The continent of {country} is",
-        "The country of {country} lies in",
-        "On the globe, {country} is a part of",
-        "The continent that {country} belongs to is",
-        "People who fly to {country} fly to",
-        "The borders of {country} lie within",
-        "The rivers of {country} flow through",
-        "On the map, {country} is found in",
-        "On the map, {country} is a part of",
-        "The map shows that {country} lies in",
-        "The country of {country} is a part of",
-        "The country of {country} is found in",
-        "We know that {country} is a part of",
-        "On the globe, {country} lies in",
-        "The globe shows that {country} is found in",
-        "The continent that the country of {country} belongs to is",
-    ],
-    "currency": [
-        "The currency of {country} is the",
-        "In {country}, people pay with the",
-        "The shops of {country} accept the",
-        "The national bank of {country} prints the",
-        "The money of {country} is called the",
-        "Prices in {country} are given in the",
-        "The workers of {country} are paid in the",
-        "Tourists in {country} change their money to the",
-        "People in {country} pay with the",
-        "The national currency of {country} is the",
-        "The bank of {country} prints the",
-        "Tourists in {country} pay with the",
-        "The government of {country} prints the",
-        "Most people in {country} pay with the",
-        "The workers of {country} pay with the",
-        "The people of {country} pay with the",
+        "People say that the main language in {country} is",
+        "The main language that people speak in {country} is",
+        "The main language of the radio in {country} is",
+        "Of course the main language of {country} is",
+        "Yes, the national language of {country} is",
+        "The national language of {country} is",
+        "The national language in {country} is",
+        "The main language of the workers in {country} is",
+        "The main language of the students in {country} is",
+        "The people in {country} speak",
+        "The teachers in {country} speak",
+        "The books in {country} are written in",
+        "People say that the national language in {country} is",
+        "The national language that people speak in {country} is",
+        "The main language of the shops in {country} is",
+        "Of course the national language in {country} is",
+        "Yes, the main language in {country} is",
     ],
 }
-"""Per relation, the sentences that ask for it."""
+"""Per relation, sentences after which a model names it at once: no article, quotation mark or nationality comes first.
+
+Sentences that differ in one noun are twelve places apart, so that they belong to one group."""
 
 RELATIONS = tuple(TEMPLATES)
 RELATION_OF = {template: relation for relation, templates in TEMPLATES.items() for template in templates}
@@ -100,7 +94,7 @@ Facts = Mapping[str, Mapping[str, str]]
 
 
 def country_facts(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
-    """Country facts, recalled from the weights: capital, main language, continent, currency.
+    """Country facts, recalled from the weights: capital and main language.
 
     The corrupt prompt asks for the same fact about another country with another answer; that answer is the wrong one.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from random import Random
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from circuitsearch.errors import InputError
 from circuitsearch.metrics import prob_diff
 from circuitsearch.task import Example, Task
-from circuitsearch.text import encode, is_one_token
+from circuitsearch.text import is_one_token
 
 from .template import fill
 from .words import EVENTS, Pool, folds
@@ -41,13 +42,15 @@ TEMPLATES = [
 CENTURIES = [str(century) for century in range(11, 19)]
 YEARS = [f"{year:02d}" for year in range(100)]
 EARLIEST = "01"
+DIGITS = "0123456789"
 
 JOINTS = [("", ""), ("", " "), (" ", "")]
 """What is between the halves of a year: nothing; a space that belongs to the second half; a space that is a token itself."""
 
-
-Calendar = tuple[str, str, dict[str, list[str]]]
-"""What ends a century and what begins a year, and for each century its years."""
+Answers = tuple[tuple[str, ...], tuple[str, ...]]
+"""The right and the wrong answers."""
+Calendar = Mapping[str, tuple[str, Mapping[str, Answers]]]
+"""For each century, as it is written before a year: the earliest year, and for others the answers after them."""
 
 
 def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
@@ -55,12 +58,14 @@ def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
 
     The corrupt prompt begins in the year 01 of the century (the paper's "01" prompts), after which every year is
     possible. The right answers are all two-digit years after the first year, the wrong ones are that year and all before.
+    Where a tokenizer splits years into digits, the model answers with the decade, the first digit that decides: the right
+    answers are the digits above the first year's decade, the wrong ones those below it; its own could be either.
 
     Parameters
     ----------
     tokenizer
-        A Hugging Face tokenizer. A year must be two tokens, century and two digits; if "1732" is not, "17 32"
-        is tried. Years that are two tokens in neither form are left out.
+        A Hugging Face tokenizer. A year should be two tokens, century and two digits; if "1732" is not, "17 32" is
+        tried, and then single digits. Years that fall into other tokens are left out.
     n
         Number of examples, at least 1.
     seed
@@ -69,7 +74,7 @@ def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     Returns
     -------
     Task
-        Metric: probability of the right years minus probability of the wrong ones. Spans: ``event``; ``XX`` and ``YY``,
+        Metric: probability of the right answers minus probability of the wrong ones. Spans: ``event``; ``XX`` and ``YY``,
         century and two digits of the first year; ``END``.
 
     References
@@ -89,43 +94,61 @@ def writer(tokenizer: Any) -> Writer:
 
 
 def write(calendar: Calendar, random: Random, pools: Pools) -> Example:
-    """One example of an event that began in any year but the first and last of a century."""
-    end, start, years = calendar
+    """One example of an event that began in any year of a century after which some years are right and some wrong."""
     template, event = random.choice(pools["templates"]), random.choice(pools["words"])
-    century = random.choice(sorted(years))
-    begin = random.choice([year for year in years[century] if EARLIEST < year < max(years[century])])
+    century = random.choice(sorted(calendar))
+    earliest, years = calendar[century]
+    begin = random.choice(sorted(years))
     (clean, at), (corrupt, _) = (
-        fill(template + end, {"event": event, "start": century + end + start + year, "century": century})
-        for year in (begin, EARLIEST)
+        fill(template, {"event": event, "start": century + year, "century": century}) for year in (begin, earliest)
     )
     first, last = at["start"]
     return Example(
         clean,
         corrupt,
-        answers=tuple(start + year for year in years[century] if year > begin),
-        wrong=tuple(start + year for year in years[century] if year <= begin),
-        spans={"event": at["event"], "XX": (first, first + len(century + end)), "YY": (last - len(begin), last)},
+        *years[begin],
+        spans={"event": at["event"], "XX": (first, first + len(century)), "YY": (last - len(EARLIEST), last)},
         factors={"words": (event,), "templates": (template,)},
     )
 
 
 def calendar(tokenizer: Any) -> Calendar:
-    """The first separator with which years are two tokens, and for each century the years that are."""
+    """The answers after each year, with the first way of writing a year that the tokenizer splits where it must."""
     for end, start in JOINTS:
-        years = {century: split_years(tokenizer, century + end, start) for century in CENTURIES}
-        years = {century: kept for century, kept in years.items() if len(kept) >= 20 and EARLIEST in kept}
-        if years:
-            return end, start, years
-    raise InputError(
-        "task greater_than: this tokenizer splits no century into two-digit years (neither 1732 nor 17 32 gives the "
-        "token 32); use a tokenizer in which two-digit numbers are single tokens."
-    )
+        found = {century + end: two_digit_years(tokenizer, century + end, start) for century in CENTURIES}
+        if any(found.values()):
+            return {century: (start + EARLIEST, years) for century, years in found.items() if years}
+    split = [century for century in CENTURIES if has_digits(tokenizer, century)]
+    if not split:
+        raise InputError(
+            "task greater_than: this tokenizer splits years neither into century and two digits (1732 or 17 32 into 17 and"
+            " 32) nor into digits; use a tokenizer in which numbers of two digits are one token, or two"
+        )
+    return {century: (EARLIEST, decades()) for century in split}
 
 
-def split_years(tokenizer: Any, century: str, start: str) -> list[str]:
-    """The two-digit years that are one token of their own after the century."""
+def two_digit_years(tokenizer: Any, century: str, start: str) -> dict[str, Answers]:
+    """The answers after each year that is one token of its own after the century; none if such years are few."""
     # The century must end in the same token whether a year follows or not, which is_one_token checks.
-    ids = encode(tokenizer, f"the year {century}")
-    if len(ids) != len(encode(tokenizer, "the year")) + 1 + century.endswith(" "):
-        return []
-    return [year for year in YEARS if is_one_token(tokenizer, start + year, f"the year {century}")]
+    years = [start + year for year in YEARS if is_one_token(tokenizer, start + year, f"the year {century}")]
+    if len(years) < 20 or start + EARLIEST not in years:
+        return {}
+    after = {year: place for place, year in enumerate(years, 1)}
+    return {
+        year: (tuple(years[after[year] :]), tuple(years[: after[year]]))
+        for year in years[:-1]
+        if year > start + EARLIEST
+    }
+
+
+def has_digits(tokenizer: Any, century: str) -> bool:
+    """Whether both digits of a year are tokens of their own after the century."""
+    text = f"the year {century}"
+    return all(is_one_token(tokenizer, digit, before) for digit in DIGITS for before in (text, text + digit))
+
+
+def decades() -> dict[str, Answers]:
+    """The decades above and below that of each year that has both."""
+    return {
+        year: (tuple(DIGITS[int(year[0]) + 1 :]), tuple(DIGITS[: int(year[0])])) for year in YEARS if "09" < year < "90"
+    }

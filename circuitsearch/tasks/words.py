@@ -122,23 +122,23 @@ COUNTRIES = [
 MORE_COUNTRIES = [
     tuple(row.split("/"))
     for row in split(
-        "India/Delhi/Hindi/Asia/rupee Korea/Seoul/Korean/Asia/won Israel/Jerusalem/Hebrew/Asia/shekel "
-        "England/London/English/Europe/pound Scotland/Edinburgh/English/Europe/pound "
-        "Switzerland/Bern/German/Europe/franc Iceland/Reykjavik/Icelandic/Europe/krona "
-        "Bulgaria/Sofia/Bulgarian/Europe/lev Albania/Tirana/Albanian/Europe/lek Estonia/Tallinn/Estonian/Europe/euro "
-        "Latvia/Riga/Latvian/Europe/euro Lithuania/Vilnius/Lithuanian/Europe/euro Slovakia/Bratislava/Slovak/Europe/euro "
-        "Slovenia/Ljubljana/Slovene/Europe/euro Malta/Valletta/Maltese/Europe/euro Armenia/Yerevan/Armenian/Asia/dram "
-        "Afghanistan/Kabul/Pashto/Asia/afghani Oman/Muscat/Arabic/Asia/rial Bahrain/Manama/Arabic/Asia/dinar "
-        "Yemen/Sanaa/Arabic/Asia/rial Kazakhstan/Astana/Kazakh/Asia/tenge Zimbabwe/Harare/English/Africa/dollar "
-        "Zambia/Lusaka/English/Africa/kwacha Namibia/Windhoek/English/Africa/dollar "
-        "Cameroon/Yaounde/French/Africa/franc Mali/Bamako/French/Africa/franc Niger/Niamey/French/Africa/franc "
-        "Congo/Kinshasa/French/Africa/franc Mozambique/Maputo/Portuguese/Africa/metical "
-        "Somalia/Mogadishu/Somali/Africa/shilling Venezuela/Caracas/Spanish/America/bolivar "
-        "Ecuador/Quito/Spanish/America/dollar Paraguay/Asuncion/Spanish/America/guarani "
-        "Nicaragua/Managua/Spanish/America/cordoba Honduras/Tegucigalpa/Spanish/America/lempira"
+        "India/Delhi/Hindi Korea/Seoul/Korean Israel/Jerusalem/Hebrew "
+        "England/London/English Scotland/Edinburgh/English "
+        "Switzerland/Bern/German Iceland/Reykjavik/Icelandic "
+        "Bulgaria/Sofia/Bulgarian Albania/Tirana/Albanian Estonia/Tallinn/Estonian "
+        "Latvia/Riga/Latvian Lithuania/Vilnius/Lithuanian Slovakia/Bratislava/Slovak "
+        "Slovenia/Ljubljana/Slovene Malta/Valletta/Maltese Armenia/Yerevan/Armenian "
+        "Afghanistan/Kabul/Pashto Oman/Muscat/Arabic Bahrain/Manama/Arabic "
+        "Yemen/Sanaa/Arabic Kazakhstan/Astana/Kazakh Zimbabwe/Harare/English "
+        "Zambia/Lusaka/English Namibia/Windhoek/English "
+        "Cameroon/Yaounde/French Mali/Bamako/French Niger/Niamey/French "
+        "Congo/Kinshasa/French Mozambique/Maputo/Portuguese "
+        "Somalia/Mogadishu/Somali Venezuela/Caracas/Spanish "
+        "Ecuador/Quito/Spanish Paraguay/Asuncion/Spanish "
+        "Nicaragua/Managua/Spanish Honduras/Tegucigalpa/Spanish"
     )
 ]
-"""Further countries, which the bundled model does not know."""
+"""Country, capital and main language of countries that the bundled model does not know."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from zlib import crc32
 from circuitsearch.task import Example
 from circuitsearch.tasks.agreement import TEMPLATES as AGREEMENT
 from circuitsearch.tasks.agreement import writer as agreement
-from circuitsearch.tasks.country_facts import TEMPLATES as COUNTRY_FACTS
-from circuitsearch.tasks.country_facts import writer as country_facts
 from circuitsearch.tasks.docstring import TEMPLATES as DOCSTRING
 from circuitsearch.tasks.docstring import writer as docstring
 from circuitsearch.tasks.gendered_pronoun import TEMPLATES as GENDERED_PRONOUN
@@ -24,6 +22,8 @@ from circuitsearch.tasks.words import ARGUMENTS, NAMES, OBJECTS, PLACES
 from circuitsearch.tasks.writer import Pools
 from circuitsearch.tasks.writer import Writer as TaskWriter
 from circuitsearch.text import encode
+
+from .facts import fact
 
 
 class Row(NamedTuple):
@@ -56,7 +56,6 @@ def reserved(prompt: str) -> bool:
 
 LATER: dict[str, list[str]] = {
     "agreement": AGREEMENT[12:],
-    "country_facts": [template for templates in COUNTRY_FACTS.values() for template in templates[8:]],
     "docstring": [*DOCSTRING[4:], *ARGUMENTS[64:]],
     "gendered_pronoun": GENDERED_PRONOUN[12:],
     "greater_than": GREATER_THAN[8:],
@@ -66,9 +65,10 @@ LATER: dict[str, list[str]] = {
 
 def task_writers(tokenizer: Any) -> Mapping[str, Callable[[Random], Example]]:
     """For each task of sentences, the function that writes an example from the words and templates that pico reads."""
-    makers = (ioi, greater_than, gendered_pronoun, country_facts, agreement)
+    makers = (ioi, greater_than, gendered_pronoun, agreement)
     made = [*(maker(tokenizer) for maker in makers), docstring(tokenizer, LAYOUTS)]
-    return {writer.task: partial(writer.rule, pools=_read(writer)) for writer in made}
+    written = {writer.task: partial(writer.rule, pools=_read(writer)) for writer in made}
+    return {**written, "country_facts": fact}
 
 
 def _read(writer: TaskWriter) -> Pools:

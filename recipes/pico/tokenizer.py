@@ -12,8 +12,6 @@ from transformers import PreTrainedTokenizerFast
 
 from circuitsearch.tasks import words
 from circuitsearch.tasks.agreement import TEMPLATES as AGREEMENT
-from circuitsearch.tasks.agreement import VERBS
-from circuitsearch.tasks.country_facts import TEMPLATES as COUNTRY_FACTS
 from circuitsearch.tasks.docstring import TEMPLATES as DOCSTRING
 from circuitsearch.tasks.docstring import function
 from circuitsearch.tasks.gendered_pronoun import TEMPLATES as GENDERED_PRONOUN
@@ -21,6 +19,7 @@ from circuitsearch.tasks.greater_than import TEMPLATES as GREATER_THAN
 from circuitsearch.tasks.greater_than import YEARS
 from circuitsearch.tasks.ioi import TEMPLATES as IOI
 
+from .facts import TEMPLATES as COUNTRY_FACTS
 from .text import LATE, LEFT_OVER
 
 BOS, UNKNOWN = "<bos>", "<unk>"
@@ -51,5 +50,5 @@ def texts() -> list[str]:
     lists = [words.NAMES, words.PLACES, words.OBJECTS, words.ROLES, words.TRAITS, words.EVENTS]
     lists += [words.ARGUMENTS, words.THINGS, [noun.replace("/", " ") for noun in words.NOUNS], *words.COUNTRIES]
     code = [function(template, ["f"] * 6, ["f"], ["f"]) for template in DOCSTRING]
-    singles = [*YEARS, *"0123456789", *VERBS, "she he", ". , ; : ? ! ' \" ( )"]
+    singles = [*YEARS, *"0123456789", "is are she he", ". , ; : ? ! ' \" ( )"]
     return [re.sub(SLOT, " ", template) for template in templates] + [" ".join(row) for row in lists] + code + singles

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -19,10 +19,10 @@ from recipes.pico.tokenizer import vocabulary
 PICO = BUNDLED["pico"]
 
 
-def byte_level(texts: list[str]) -> Any:
+def byte_level(texts: list[str], *first: PreTokenizer) -> Any:
     """A byte-level BPE, without special tokens at the start, that holds the words of the texts whole."""
     tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = Sequence([*first, ByteLevel(add_prefix_space=False)])  # type: ignore[assignment]
     tokenizer.decoder = ByteLevelDecoder()
     trainer = BpeTrainer(
         vocab_size=9000, min_frequency=1, initial_alphabet=ByteLevel.alphabet(), special_tokens=["<end>"]
@@ -38,6 +38,19 @@ def bpe() -> PreTrainedTokenizerFast:
     return byte_level(
         [f" {word}" for word in words] + [w for w in words if w.isdigit()] + [f" {c}" for c in CENTURIES] * 99
     )
+
+
+@pytest.fixture(scope="session")
+def digit_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE of the tasks' words that splits numbers into digits, as those of SmolLM2 and Gemma 3 do."""
+    return byte_level([f" {word}" for word in vocabulary()], Digits(individual_digits=True))
+
+
+@pytest.fixture(scope="session")
+def chunk_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE of the tasks' words that splits numbers after three digits, as that of Llama 3 does."""
+    numbers = [str(number) for number in range(100, 1000)] + [f"{number:02d}" for number in range(100)] * 99
+    return byte_level([f" {word}" for word in vocabulary()] + numbers, Split(Regex(r"\d{1,3}"), "isolated"))
 
 
 @pytest.fixture(scope="session")
