@@ -180,6 +180,16 @@ def test_the_likeliest_tokens_are_shown_where_they_are_not_the_answers(gpt2, tas
 
 
 @pytest.mark.rounded
+def test_the_likeliest_tokens_are_shown_where_a_third_of_the_answers_are_wrong():
+    """Although the likeliest token is right on the other two thirds."""
+    model, tokenizer = cs.load("pico")
+    task = cs.tasks.induction(tokenizer, n=6)
+    swapped = replace(task, answers=(*task.answers[:4], *task.wrong[4:]), wrong=(*task.wrong[:4], *task.answers[4:]))
+    found = cs.behaviour(model, swapped)
+    assert found.top1 == found.accuracy == pytest.approx(2 / 3) and "the likeliest tokens are" in found.note
+
+
+@pytest.mark.rounded
 def test_no_tokens_are_shown_where_the_answers_are_the_likeliest():
     """The model that does its task says nothing of other tokens."""
     model, tokenizer = cs.load("pico")

@@ -21,7 +21,8 @@ from circuitsearch.task import Task
 from circuitsearch.text import answers_beside
 from circuitsearch.validation.significance import LEVEL, TaskTest, chance
 
-MOSTLY = 0.5  # below this share of prompts whose likeliest token is right, the likeliest tokens are reported
+MOSTLY = 0.5  # below this share of prompts whose likeliest token is right, the likeliest tokens are reported,
+CLEARLY = 0.75  # and below this share of prompts with a right answer above every wrong one
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Behaviour(MadeWith):
     setup : Setup, optional
         What was measured.
     note : str
-        If the most likely token is mostly not a right answer: the likeliest tokens after the first prompt.
+        If the most likely token is mostly not a right answer, or wrong answers are often above the right ones: the likeliest
+        tokens after the first prompt.
     test : TaskTest, optional
         Whether the model does the task, on the different prompts; files of earlier versions have none.
     """
@@ -104,7 +106,8 @@ def behaviour_on(experiments: Sequence[Experiment], setup: Setup, tokenizer: Any
     """The behaviour on the prompts of several experiments with one model, which together are those of ``setup``."""
     columns = [torch.cat(column) for column in zip(*map(_measured, experiments), strict=True)]
     means = [float(values.mean()) for values in columns]
-    note = _note(experiments[0], tokenizer) if means[-1] < MOSTLY else ""
+    _, _, share_right, share_first = means
+    note = _note(experiments[0], tokenizer) if share_first < MOSTLY or share_right < CLEARLY else ""
     return Behaviour(*means, setup=setup, note=note, test=_tested([each.task for each in experiments], *columns[:3]))
 
 
