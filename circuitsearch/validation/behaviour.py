@@ -68,9 +68,9 @@ class Behaviour(MadeWith):
             )
         if not (self.test.significant and self.clean > self.ablated):
             raise InputError(
-                f"the model does not do the task {shortened(self.task, 40)!r} at the level {LEVEL:g}: its mean {self.metric} is {self.clean:.3g}"
-                f" and {self.ablated:.3g} with every edge ablated, its accuracy {self.accuracy:.1%} ({self.test}, {self.test.n} prompts);"
-                " try another model or task"
+                f"the model does not do the task {shortened(self.task, 40)!r} (level {LEVEL:g}, {self.test.n} prompts): mean"
+                f" {shortened(self.metric, 30)} {self.clean:.3g}, with every edge ablated {self.ablated:.3g}, accuracy {self.accuracy:.1%}"
+                f" ({self.test}); try another model or task"
             )
 
     def save(self, path: str | Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import show
+from circuitsearch.errors import shortened
+from circuitsearch.escape import plain_text
 from circuitsearch.files import STRICT, Number, parse_json, read_json, to_json, write_json
 from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.validation.significance import TaskTest
@@ -72,8 +74,8 @@ class Generalisation:
 
     @property
     def label(self) -> str:
-        """What is new, in words."""
-        return f"new {', '.join(self.new) or 'prompts'}"
+        """What is new, in words; names of factors come from files, so they are shortened and without control characters."""
+        return f"new {shortened(plain_text(', '.join(self.new)), 60) or 'prompts'}"
 
 
 @dataclass(frozen=True)

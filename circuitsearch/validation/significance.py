@@ -81,10 +81,8 @@ class TaskTest:
         return f"without exception, but {self.n} prompts show no more than p = {level:.2g}: give {enough} or more for the level {LEVEL:g}"
 
     def __str__(self) -> str:
-        return (
-            f"metric above all ablated p {_p(self.metric_p)} (Wilcoxon), accuracy above chance ({self.chance:.1%}) p"
-            f" {_p(self.accuracy_p)} (binomial)"
-        )
+        against = f"binomial p {_p(self.accuracy_p)} against chance {self.chance:.1%}"
+        return f"Wilcoxon p {_p(self.metric_p)} against all ablated, {against}"
 
 
 def _p(value: float) -> str:

@@ -94,8 +94,13 @@ def test_a_behaviour_that_is_chance_is_refused_in_one_sentence(gpt2):
     with pytest.raises(cs.InputError) as refused:
         found.check()
     sentence = str(refused.value)
-    assert len(sentence) <= 300 and "does not do the task 'doable' at the level 0.01" in sentence
-    assert "accuracy 56.2%" in sentence and "p = 0.19 (binomial)" in sentence and "(Wilcoxon)" in sentence
+    assert "does not do the task 'doable' (level 0.01, 64 prompts)" in sentence
+    assert len(sentence) + len(40 * "x") + len(30 * "x") - len("doable" + "logit_diff") <= 300  # with the longest names
+    assert (
+        "accuracy 56.2%" in sentence
+        and "binomial p = 0.19 against chance 50.0%" in sentence
+        and "Wilcoxon p < 1e-06" in sentence
+    )
 
 
 def test_a_behaviour_without_a_test_is_measured_again(gpt2):

@@ -191,7 +191,7 @@ def test_a_report_says_where_the_model_does_not_do_the_task(planted):
     assert report.test is not None and report.test.significant and ", chance 50.0%" in str(report)
     weak = replace(report, test=replace(report.test, accuracy_p=0.2))
     assert "not shown at the level 0.01 that the model does the task on these prompts" in str(weak)
-    assert "p = 0.2 (binomial)" in str(weak)
+    assert "binomial p = 0.2 against chance" in str(weak)
 
 
 def test_new_names_have_a_line_of_their_own(planted, tmp_path):
@@ -205,6 +205,8 @@ def test_new_names_have_a_line_of_their_own(planted, tmp_path):
     assert "new names, words not defined, per prompt" in str(Report.load(tmp_path / "report.json"))
     about = page_data(circuit, report)["about"]
     assert about["by_factor"] == [["new prompts", 64, [0.8, 0.7, 0.9], [0.8, 0.7, 0.9]]]
+    assert Generalisation(("a\x1b[31m\n`\u202e" + "b" * 900,), 8, value, value).label.startswith("new a\ufffd[31m `bb")
+    assert len(Generalisation(("b" * 900,), 8, value, value).label) == 64
 
 
 def test_a_report_of_an_earlier_version_is_read(planted):

@@ -35,7 +35,7 @@ export function fillAbout(page) {
   /** @param {Ends | undefined} ends */
   const interval = (ends) => ends && `${share(ends[0])}, ${Math.round(100 * (about.confidence ?? 0))}% interval ${share(ends[1])} to ${share(ends[2])}`;
   /** @type {[string, string][]} */
-  const generalises = (about.by_factor ?? []).map(([label, n, ratio, each]) => [capital(label), `${interval(ratio)} (per prompt ${share(each[0])}, ${counted(n, "prompt")})`]);
+  const generalises = (about.by_factor ?? []).map(([label, n, ratio, each]) => [capital(shortened(label, 80)), `${interval(ratio)} (per prompt ${share(each[0])}, ${counted(n, "prompt")})`]);
   const controls = about.controls?.length ? `${counted(about.controls.length, "circuit")} of its size: ${share(mean(about.controls))} on average` : null;
   const accuracy = about.accuracy && about.accuracy.map((value) => `${(100 * value).toFixed(1)}%`);
   byId("evidence").replaceChildren(
