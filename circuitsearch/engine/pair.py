@@ -34,6 +34,7 @@ class Pair:
     metric: Metric
     fitted: Fitted
     memory: int = DEFAULT_MEMORY
+    shares_prefix: bool = False  # whether nothing differs before a prompt's own first difference
 
     @cached_property
     def _corrupt(self) -> tuple[Activations, Prefix | None]:
@@ -109,8 +110,9 @@ class Pair:
 def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_MEMORY) -> Iterator[Pair]:
     """Ready the task's batches one after another, each small enough for ``memory`` bytes of working memory."""
     fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, memory), task)
-    for batch in _batches(described, task, memory, ablation.shares_prefix and described.shares_prefix):
-        yield Pair(described, batch, task.metric, fitted, memory)
+    shares_prefix = ablation.shares_prefix and described.shares_prefix
+    for batch in _batches(described, task, memory, shares_prefix):
+        yield Pair(described, batch, task.metric, fitted, memory, shares_prefix)
 
 
 def _record_corrupt(described: Described, task: Task, memory: int) -> Iterator[Activations]:

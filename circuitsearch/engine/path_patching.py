@@ -7,8 +7,8 @@ sender's change on to the later one in the first run, and the earlier receiver's
 
 Attention is never computed in the first run, because every head's output is known there.
 
-Legend of shapes: C sets of senders, C' the sets that change a given part, B prompts, T positions, D stream width, U
-writers, V readers.
+Legend of shapes: C sets of senders, C' the sets that change a given part, B prompts, N live
+positions of all prompts, D stream width, K head width, U writers, V readers.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ class _PathPatching(Replay):
 
     def run(self) -> tuple[Tensor, Tensor]:
         """The sets of senders (C',) that change the second run's logits, and these logits (C', B, vocabulary)."""
-        embed = self.context.pair.clean[0].embed
-        self.first_change = embed.new_zeros(self.count, *embed.shape)  # first run's stream minus clean: (C, B, T, D)
-        self._send(0, self.ablated.embed - embed)
+        embed = self.context.pack(self.context.pair.clean[0].embed)
+        self.first_change = embed.new_zeros(self.count, *embed.shape)  # first run's stream minus clean: (C, N, D)
+        self._send(0, self.context.pack(self.ablated.embed) - embed)
         return super().run()
 
     def trim_positions(self) -> None:
         super().trim_positions()
-        self.first_change = self.context.trim(self.first_change, prompts=1)
+        self.first_change = self.first_change[:, self.context.last_rows]
 
     def run_part(self, index: int, part: Whole) -> None:
         super().run_part(index, part)
@@ -86,34 +86,30 @@ class _PathPatching(Replay):
         self.first_affected = (input_changes & is_computed).nonzero().flatten()  # (C',)
         if len(self.first_affected):
             change = self.first_change[self.first_affected]
-            stream = (change + self.reference.full_stream[index]).flatten(0, 1)  # (C' * B, T, D)
-            output = part.run(part.norm(stream))
-            self.first_output = output.unflatten(0, (len(self.first_affected), -1))
+            self.first_output = part.run(part.norm(change + self.reference.full_stream[index]))
 
     def write(self, index: int, part: AnyPart) -> None:
         super().write(index, part)
         first, clean = self.graph.parts[index].rows.start, self.reference.part_outputs[index]
-        change = self.context.trim_output(index, self.ablated.parts[index]) - clean
+        change = self.context.pack(self.context.trim_output(index, self.ablated.parts[index])) - clean
         if isinstance(part, Whole):
             if len(self.first_affected):
                 self.first_change[self.first_affected] += self.first_output - clean
             self._send(first, change)
             return
-        for head, weight in enumerate(part.output_weight):  # change (B, T, H, K)
+        for head, weight in enumerate(part.output_weight):  # change (N, H, K)
             self._send(first + head, change[..., head, :], weight)
 
     def _send(self, writer: int, change: Tensor, weight: Tensor | None = None) -> None:
-        """Add a sender's change (B, T, D), or a head's (B, T, K) times its ``weight`` (K, D), to the first runs it is in."""
+        """Add a sender's change (N, D), or a head's (N, K) times its ``weight`` (K, D), to the first runs it is in."""
         sets = self.senders[:, writer].nonzero().flatten()
         if len(sets):
             self.first_change[sets] += change if weight is None else change @ weight
 
-    def _streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
-        """Streams (P, C', B, T, D) that readers of one part see: receivers see those of the first run."""
+    def _streams(self, index: int, columns: list[int], some: Tensor) -> list[Tensor]:
+        """The stream (C', N, D) that each reader of one part sees; receivers see that of the first run."""
         streams = super()._streams(index, columns, some)
         if not self.receivers[columns].any():
             return streams
         first = self.first_change[some] + self.reference.full_stream[index]
-        return torch.stack(
-            [first if self.receivers[column] else own for own, column in zip(streams, columns, strict=True)]
-        )
+        return [first if self.receivers[column] else own for own, column in zip(streams, columns, strict=True)]

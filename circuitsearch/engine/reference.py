@@ -1,8 +1,8 @@
 """The reference run: the run that interventions start from, with every activation that they reuse.
 
-Legend of shapes: B prompts, T positions, D stream width, U writers, V readers, S spans, H heads, K head width. A stream is
-stored for every part index, as the part reads it, and once more for the end. After the last part that mixes positions only
-the positions that the metric reads are computed, so there T is 1.
+Legend of shapes: B prompts, T positions, N live positions of all prompts, D stream width, U writers, V readers, S spans, H
+heads, K head width. A stream is stored for every part index, as the part reads it, and once more for the end. After the last
+part that mixes positions only the positions that the metric reads are computed, so there T is 1, and N is B.
 """
 
 from __future__ import annotations
@@ -48,6 +48,39 @@ class ReplayContext:
         shape[prompts + 1] = 1
         return tensor.gather(prompts + 1, index.expand(shape))
 
+    @cached_property
+    def live(self) -> Tensor:
+        """(B, T) the positions that interventions change and the metric depends on, if it is known which these are.
+
+        They are from a prompt's first difference to the position that the metric reads. A mixer reads every position.
+        """
+        batch = self.pair.batch
+        places = torch.arange(batch.clean.shape[1] - batch.start, device=self.position.device)
+        live = torch.ones(len(batch), len(places), dtype=torch.bool, device=places.device)
+        if self.described.shares_prefix and self.described.causal:
+            live &= places <= self.position[:, None]
+        if self.pair.shares_prefix:
+            live &= (batch.clean != batch.corrupt)[:, batch.start :].cumsum(1) > 0
+        return live.scatter(1, self.position[:, None], True)
+
+    @cached_property
+    def live_rows(self) -> Tensor:
+        """(N,) the same as places among all B * T positions."""
+        return self.live.flatten().nonzero().flatten()
+
+    @cached_property
+    def last_rows(self) -> Tensor:
+        """(B,) the places among the N live positions that the metric reads."""
+        before = self.live.flatten().cumsum(0).view_as(self.live)
+        return before.gather(1, self.position[:, None])[:, 0] - 1
+
+    def pack(self, tensor: Tensor, prompts: int = 0) -> Tensor:
+        """Keep the live positions: (..., B, T, ...) -> (..., N, ...), where ``prompts`` is B's dimension; B of B trimmed ones."""
+        flat = tensor.flatten(prompts, prompts + 1)
+        if tensor.shape[prompts + 1] < self.live.shape[1] or len(self.live_rows) == self.live.numel():
+            return flat
+        return flat.index_select(prompts, self.live_rows)
+
     def trim_output(self, index: int, output: Tensor) -> Tensor:
         """A part's output (B, T, ...), trimmed to the metric's positions if no later part mixes positions."""
         return self.trim(output) if index >= self.first_trimmed else output
@@ -56,6 +89,13 @@ class ReplayContext:
         """The span of each position (B, T), or of those that the metric reads (B, 1); None if there is one span."""
         spans = self.pair.spans
         return spans if spans is None or spans.shape[1] == length else self.trim(spans)
+
+    def packed_spans(self, length: int) -> Tensor | None:
+        """The span of each live position (N,), or of those that the metric reads (B,); None if there is one span."""
+        spans = self.pair.spans
+        if spans is None:
+            return None
+        return self.pack(spans if length == len(self.live_rows) else self.trim(spans))
 
     @cached_property
     @torch.no_grad()
@@ -84,15 +124,16 @@ class ReferenceRun:
     projections : dict
         Of each attention, by part index, its projection modules' outputs (B, T, features).
     expert_inputs : dict
-        Of each mixture whose experts are nodes, the normalised stream at its ports: (P, B, T, D).
+        Of each mixture whose experts are nodes, the normalised stream at its ports: (P, N, D).
     part_outputs : list
-        Output of each part: heads' scaled values (B, T, H, K), or what it adds to the stream (B, T, D).
+        Output of each part: heads' scaled values (N, H, K), or what it adds to the stream (N, D).
     deltas : Tensor
-        (U', B, T, D): each write minus its ablated value, for the writers that the last mixing part sees.
+        (U', N, D): each write minus its ablated value, for the writers that the last mixing part sees.
     trimmed_deltas : Tensor
-        (U, B, 1, D): the same for all writers, at the metric's positions.
-    full_stream : list
-        The stream (B, T, D) at each part index as if no edge into it were ablated: the ablated stream plus all deltas.
+        (U, B, D): the same for all writers, at the metric's positions.
+    ablated_stream, full_stream : list
+        The stream (N, D) at each part index when every edge into it is ablated, and as if none were: the ablated stream plus
+        all deltas.
     logits : Tensor
         (B, vocabulary) at the metric's positions.
     """
@@ -104,6 +145,7 @@ class ReferenceRun:
     part_outputs: list[Tensor]
     deltas: Tensor
     trimmed_deltas: Tensor
+    ablated_stream: list[Tensor]
     full_stream: list[Tensor]
     logits: Tensor
 
@@ -195,15 +237,17 @@ class _ReferencePass(BlockPass):
         self.run_blocks()
         self._start_part(len(self.parts))
         logits = self.context.components.unembed(self._stream(len(self.graph.readers) - 1)[:, 0])
+        pack = self.context.pack
         return ReferenceRun(
             self.context,
             self.kept,
             self.projections,
-            self.expert_inputs,
-            self.part_outputs,
-            self.all_positions,
-            self.trimmed,
-            self.full_stream,
+            {index: pack(inputs, prompts=1) for index, inputs in self.expert_inputs.items()},
+            list(map(pack, self.part_outputs)),
+            pack(self.all_positions, prompts=1),
+            pack(self.trimmed, prompts=1),
+            list(map(pack, self.context.ablated_stream)),
+            list(map(pack, self.full_stream)),
             logits,
         )
 

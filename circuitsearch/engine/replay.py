@@ -4,7 +4,8 @@ An intervention changes for some edges what their readers see (interventions.py)
 ablated value (*ablated*), or the writer's output in the reference run (*frozen*). Every activation that an intervention does
 not change is taken from the reference run. The shared prefix of clean and corrupt prompts is therefore never run again;
 components below the first changed reader, and components whose input does not change, are not run; in an attention only the
-changed ports are projected; and after the last attention only the positions that the metric reads are computed.
+changed ports are projected; of each prompt only the *live* positions are computed, from its first difference to the position that the
+metric reads, except in attention itself; and after the last attention only the latter.
 
 A reader's stream is built in the cheaper of two ways: the ablated stream plus the deltas of the kept edges, or the full stream minus
 the deltas of the ablated edges. If one edge of the full model is ablated, no edge above its reader is, so the second way costs
@@ -12,9 +13,9 @@ nothing there: it is the residual stream itself.
 
 A *delta* is a write minus its ablated value. A *change* is an activation minus its value in the reference run.
 
-Legend of shapes: C interventions, C' the interventions that change a given part, B prompts, T positions, D stream width, U
-writers, V readers, S spans, U' writers that a reader can see, L writers whose deltas are stored one by one, P readers of
-one part, H heads, K head width, E changed edges.
+Legend of shapes: C interventions, C' the interventions that change a given part, B prompts, T positions, N live positions
+of all prompts (B after the last attention), D stream width, U writers, V readers, S spans, U' writers that a reader can see,
+L writers whose deltas are stored one by one, P readers of one part, H heads, K head width.
 """
 
 from __future__ import annotations
@@ -167,21 +168,21 @@ class Replay(BlockPass):
 
     def run(self) -> tuple[Tensor, Tensor]:
         """The interventions (C',) whose logits change, and their logits (C', B, vocabulary)."""
-        _, b, t, d = self.reference.deltas.shape
+        _, n, d = self.reference.deltas.shape
         early = bisect.bisect_left(self.stored, len(self.reference.deltas))
-        self.reference_deltas = self.reference.deltas  # (U', B, T, D)
-        self.deltas = self.reference_deltas.new_empty(self.count, early, b, t, d)  # stored ones: (C, L, B, T, D)
+        self.reference_deltas = self.reference.deltas  # (U', N, D)
+        self.deltas = self.reference_deltas.new_empty(self.count, early, n, d)  # stored ones: (C, L, N, D)
         self.affected: dict[int, Tensor] = {}  # by part index, the interventions (C',) that change the part
         self.part_outputs: dict[int, Tensor] = {}  # by part index, its output in these
         self.needs_stream_change = bool(self.from_full[self.changed_readers.any(0)].any())
-        self.stream_change: Tensor | None = None  # the full stream minus the reference run's: (C, B, T, D)
+        self.stream_change: Tensor | None = None  # the full stream minus the reference run's: (C, N, D)
         self.run_blocks()
         column = len(self.graph.readers) - 1
         affected = self._affecting([column])
         if not len(affected):
             return affected, self.reference.logits.new_empty(0, *self.reference.logits.shape)
-        stream = self._streams(len(self.parts), [column], affected)[0]  # (C', B, 1, D)
-        return affected, self.context.components.unembed(stream.flatten(0, 2)).unflatten(0, (len(affected), -1))
+        stream = self._streams(len(self.parts), [column], affected)[0]  # (C', B, D)
+        return affected, self.context.components.unembed(stream.flatten(0, 1)).unflatten(0, (len(affected), -1))
 
     def _affecting(self, columns: Sequence[int]) -> Tensor:
         """The interventions (C',) that change the input of any of these readers."""
@@ -198,15 +199,26 @@ class Replay(BlockPass):
         if not columns:
             return
         outputs = self._projections(index, part, columns)
-        joint = {module: output.flatten(0, 1) for module, output in outputs.items()}
+        joint = {
+            module: self._unpacked(output, self.reference.projections[index][module])
+            for module, output in outputs.items()
+        }
         values = self.context.components.attend(index, joint).unflatten(0, (len(self.affected[index]), -1))
         trims = index >= self.context.first_trimmed
-        self.part_outputs[index] = part.scaled(self.context.trim(values, prompts=1) if trims else values)
+        values = self.context.trim(values, prompts=1) if trims else values
+        self.part_outputs[index] = part.scaled(self.context.pack(values, prompts=1))
+
+    def _unpacked(self, output: Tensor, reference: Tensor) -> Tensor:
+        """All positions (C' * B, T, features) of a projection from the live ones (C', N, features) and the reference run's."""
+        rows, positions = self.context.live_rows, reference.flatten(0, 1)  # (B * T, features)
+        if len(rows) < len(positions):
+            output = positions.expand(len(output), -1, -1).index_copy(1, rows, output)
+        return output.unflatten(1, reference.shape[:2]).flatten(0, 1)
 
     def _expert_inputs(self, index: int, part: Experts, columns: list[int]) -> Tensor:
-        """The normalised stream at the ports of a mixture, for the interventions that change it: (P, C', B, T, D)."""
+        """The normalised stream at the ports of a mixture, for the interventions that change it: (P, C', N, D)."""
         affected, first = self.affected[index], self.graph.parts[index].columns.start
-        inputs = self.reference.expert_inputs[index][:, None].repeat(1, len(affected), 1, 1, 1)
+        inputs = self.reference.expert_inputs[index][:, None].repeat(1, len(affected), 1, 1)
         for some, groups in self._by_affected(index, columns):
             at = torch.searchsorted(affected, some)
             for group in groups:
@@ -216,13 +228,16 @@ class Replay(BlockPass):
         return inputs
 
     def _projections(self, index: int, part: Heads, columns: list[int]) -> dict[nn.Module, Tensor]:
-        """An attention's projections for the interventions that change it: by module (C', B, T, features)."""
-        affected, reference = self.affected[index], self.reference.projections[index]
+        """An attention's projections for the interventions that change it: by module (C', N, features)."""
+        affected = self.affected[index]
         by_affected, nodes = self._by_affected(index, columns), self.graph.parts[index].columns
         all_new = len(by_affected) == 1 and len(columns) == nodes.stop - nodes.start
+        shape = len(affected), len(self.context.live_rows)
         outputs = {
-            module: output.new_empty(len(affected), *output.shape) if all_new else output.repeat(len(affected), 1, 1, 1)
-            for module, output in reference.items()
+            module: each.new_empty(*shape, each.shape[-1])
+            if all_new
+            else self.context.pack(each).repeat(shape[0], 1, 1)
+            for module, each in self.reference.projections[index].items()
         }
         for some, groups in by_affected:
             at = None if len(some) == len(affected) else torch.searchsorted(affected, some)
@@ -244,7 +259,7 @@ class Replay(BlockPass):
         own = torch.zeros(self.count, dtype=torch.bool)
         own[changes.which] = True
         alike = {column: self._alike(column) for column in columns}
-        keys = {column: (alike[column], *self._key(column)) for column in columns}
+        keys = {column: (alike[column], *self._key(column)) for column in columns if len(changes)}
         found: list[tuple[Tensor, list[list[int]]]] = []
         for some, key in ((affected[~own[affected]], alike), (affected[own[affected]], keys)):
             for same in grouped(columns, self.changed_readers[some][:, columns].T):
@@ -263,12 +278,13 @@ class Replay(BlockPass):
         return tuple(each.numpy().tobytes() for each in (here.which, here.rows, here.spans, here.states))
 
     def trim_positions(self) -> None:
-        early, shape = self.context.trim(self.deltas, prompts=2), list(self.deltas.shape)
-        late = early.new_empty(self.count, len(self.stored) - shape[1], *early.shape[2:])
+        last, n_early = self.context.last_rows, self.deltas.shape[1]
+        early = self.deltas[:, :, last]  # (C, L, B, D)
+        late = early.new_empty(self.count, len(self.stored) - n_early, *early.shape[2:])
         self.deltas = torch.cat([early, late], 1)
         self.reference_deltas = self.reference.trimmed_deltas
         if self.stream_change is not None:
-            self.stream_change = self.context.trim(self.stream_change, prompts=1)
+            self.stream_change = self.stream_change[:, last]
 
     def run_part(self, index: int, part: Whole) -> None:
         columns = self._changed_columns(index)
@@ -276,13 +292,18 @@ class Replay(BlockPass):
         if not len(affected):
             return
         if isinstance(part, Experts):
-            output = part.run_ports(list(self._expert_inputs(index, part, columns).flatten(1, 2)))
+            output = part.run_ports(list(self._expert_inputs(index, part, columns)))
         else:
-            stream = self._streams(index, columns, affected)[0].flatten(0, 1)
-            output = self.context.components.run(index, part.norm(stream))
-        output = output.unflatten(0, (len(affected), -1))
+            output = self._run_whole(index, part, part.norm(self._streams(index, columns, affected)[0]))
         trims = self.context.first_trimmed <= index <= self.context.last_mixing
-        self.part_outputs[index] = self.context.trim(output, prompts=1) if trims else output
+        self.part_outputs[index] = output[:, self.context.last_rows] if trims else output
+
+    def _run_whole(self, index: int, part: Whole, normed: Tensor) -> Tensor:
+        """The output of a part (C', N, ...) for what it reads (C', N, D); a mixer reads whole prompts."""
+        if part.kind != "mixer":
+            return part.run(normed)
+        prompts = normed.unflatten(1, self.context.live.shape).flatten(0, 1)  # (C' * B, T, D)
+        return self.context.components.run(index, prompts).reshape(normed.shape)
 
     def write(self, index: int, part: AnyPart) -> None:
         affected = self.affected[index]
@@ -290,7 +311,7 @@ class Replay(BlockPass):
             return
         output = self.part_outputs.pop(index)
         change = output - self.reference.part_outputs[index] if self.needs_stream_change else None
-        ablated = self.context.trim_output(index, self.ablated.parts[index])
+        ablated = self.context.pack(self.context.trim_output(index, self.ablated.parts[index]))
         if isinstance(part, Experts):
             self._write_experts(index, part, change, output, ablated)
         elif part.output_weight is None:
@@ -303,7 +324,7 @@ class Replay(BlockPass):
             self._write_heads(index, part.output_weight, change, output, ablated)
 
     def _write_experts(self, index: int, part: Experts, change: Tensor | None, output: Tensor, ablated: Tensor) -> None:
-        """Write the experts' outputs (C', B, T, E, D)."""
+        """Write the experts' outputs (C', N, E, D)."""
         affected, first = self.affected[index], self.graph.parts[index].rows.start
         if change is not None:
             self._add_change(affected, change.sum(-2))
@@ -312,7 +333,7 @@ class Replay(BlockPass):
                 self._store(first + expert, affected, output[..., expert, :] - ablated[..., expert, :])
 
     def _write_heads(self, index: int, weight: Tensor, change: Tensor | None, output: Tensor, ablated: Tensor) -> None:
-        """Write heads' (or neurons') outputs (C', B, T, H, K) through their ``weight`` (H, K, D)."""
+        """Write heads' (or neurons') outputs (C', N, H, K) through their ``weight`` (H, K, D)."""
         affected, first = self.affected[index], self.graph.parts[index].rows.start
         heads = [head for head in range(len(weight)) if self.changed_writers[:, first + head].any()]
         if change is not None:
@@ -327,7 +348,7 @@ class Replay(BlockPass):
                 self._store(first + head, affected, delta @ weight[head])
 
     def _add_change(self, affected: Tensor, change: Tensor) -> None:
-        """Add a part's change (C', B, T, D) to the change of the full stream."""
+        """Add a part's change (C', N, D) to the change of the full stream."""
         if self.stream_change is None and len(affected) == self.count:
             self.stream_change = change
             return
@@ -336,7 +357,7 @@ class Replay(BlockPass):
         self.stream_change.index_add_(0, affected.to(change.device), change)
 
     def _store(self, writer: int, affected: Tensor, delta: Tensor) -> None:
-        """Store a writer's delta (C', B, T, D); in the other interventions it is that of the reference run."""
+        """Store a writer's delta (C', N, D); in the other interventions it is that of the reference run."""
         index = self.stored_index[writer]
         if len(affected) == self.count:
             self.deltas[:, index] = delta
@@ -346,8 +367,12 @@ class Replay(BlockPass):
 
     # ---- what readers see
 
-    def _streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
-        """Streams (P, C', B, T, D) that readers of one part see, in ``some`` interventions (C',); not to be changed."""
+    def _streams(self, index: int, columns: list[int], some: Tensor) -> list[Tensor]:
+        """The stream (C', N, D) that each reader of one part sees in ``some`` interventions (C',); not to be changed."""
+        return [stream.contiguous() for stream in self._joint_streams(index, columns, some)]
+
+    def _joint_streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
+        """The same in one tensor (P, C', N, D)."""
         carried, frozen = self._weights(columns, some)
         streams = self._start_streams(index, columns, some)
         if not (carried.any() or frozen.any()):
@@ -356,7 +381,7 @@ class Replay(BlockPass):
         shared = carried + frozen  # a writer that is not stored has the reference run's delta
         shared[:, stored] = frozen[:, stored]
         own = carried[:, stored]
-        spans = self.context.spans(streams.shape[3])
+        spans = self.context.packed_spans(streams.shape[2])
         if shared.any():
             streams = streams + _shared_deltas(shared, self.reference_deltas[: len(carried[0])], spans)
         if own.any():
@@ -385,18 +410,18 @@ class Replay(BlockPass):
         return carried, frozen
 
     def _start_streams(self, index: int, columns: list[int], some: Tensor) -> Tensor:
-        """What each reader's stream is built from, the ablated or the full stream: (P, C', B, T, D), not to be changed."""
-        shape = (len(some), *self.context.ablated_stream[index].shape)
+        """What each reader's stream is built from, the ablated or the full stream: (P, C', N, D), not to be changed."""
+        shape = (len(some), *self.reference.ablated_stream[index].shape)
         from_full = self.from_full[columns].tolist()
         starts = {True: self._full_stream(index, some) if any(from_full) else None}
         if not all(from_full):
-            starts[False] = self.context.ablated_stream[index].expand(shape)
+            starts[False] = self.reference.ablated_stream[index].expand(shape)
         if len(set(from_full)) == 1:
             return cast(Tensor, starts[from_full[0]]).expand(len(columns), *shape)
         return torch.stack([cast(Tensor, starts[each]) for each in from_full])
 
     def _full_stream(self, index: int, some: Tensor) -> Tensor:
-        """The stream as if no edge into a part were ablated: (C', B, T, D), not to be changed."""
+        """The stream as if no edge into a part were ablated: (C', N, D), not to be changed."""
         full, change = self.reference.full_stream[index], self.stream_change
         if change is None:
             return full.expand(len(some), *full.shape)
@@ -404,18 +429,18 @@ class Replay(BlockPass):
 
 
 def _with_stored(streams: Tensor, weights: Tensor, deltas: Tensor, spans: Tensor | None) -> Tensor:
-    """Streams (P, C', B, T, D) plus each intervention's own deltas (C', L, B, T, D), by weights (C', L, P, S)."""
+    """Streams (P, C', N, D) plus each intervention's own deltas (C', L, N, D), by weights (C', L, P, S)."""
     if spans is not None:
-        return streams + torch.einsum("clpbt,clbtd->pcbtd", weights[..., spans], deltas)
+        return streams + torch.einsum("clpn,clnd->pcnd", weights[..., spans], deltas)
     added = torch.baddbmm(streams.flatten(2).transpose(0, 1), weights[..., 0].transpose(1, 2), deltas.flatten(2))
     return added.transpose(0, 1).view(streams.shape)
 
 
 def _shared_deltas(weights: Tensor, deltas: Tensor, spans: Tensor | None) -> Tensor:
-    """Sums (P, C', B, T, D) of the deltas (U', B, T, D) that all interventions share, by weights (C', U', P, S)."""
+    """Sums (P, C', N, D) of the deltas (U', N, D) that all interventions share, by weights (C', U', P, S)."""
     used = weights.any(3).any(2).any(0).nonzero().flatten()
     weights, deltas = weights[:, used].to(deltas), deltas if len(used) == len(deltas) else deltas[used]
     if spans is not None:
-        return torch.einsum("cupbt,ubtd->pcbtd", weights[..., spans], deltas)
+        return torch.einsum("cupn,und->pcnd", weights[..., spans], deltas)
     flat = weights[..., 0].permute(2, 0, 1).flatten(0, 1)  # (P * C', U')
     return (flat @ deltas.flatten(1)).view(weights.shape[2], len(weights), *deltas.shape[1:])

@@ -103,6 +103,34 @@ def test_the_metric_may_read_any_position(gpt2):
     assert (fast - slow[:, rows]).abs().max() < 1e-10
 
 
+@pytest.mark.parametrize("ablation", [Resample(), Mean()], ids=repr)
+def test_only_live_positions_are_computed(gpt2, ablation):
+    """Each prompt's MLPs run from its first difference to the position that the metric reads, and give what plain runs give."""
+    base = random_task(n=3, length=8, differs_at=1)
+    corrupt = [base.corrupt[0], torch.cat([base.clean[1][:4], base.corrupt[0][4:]]), base.corrupt[2]]
+    task = Task.from_ids(base.clean, corrupt, base.answers, base.wrong, position=[7, 6, 3])
+    (context,) = contexts(gpt2, task, ablation)
+    masks, shapes = without_one(context.graph, 3), []
+    first_mlp = next(part.chain[0] for part in context.described.parts if isinstance(part, Whole))
+    mean = torch.stack([plain_writes(gpt2, ids) for ids in task.corrupt]).mean(0)
+    ablated_of = None if isinstance(ablation, Resample) else lambda _: mean
+    slow = torch.stack([plain_circuit(gpt2, task, mask, ablated_of) for mask in masks])
+    reference = run_reference(context, context.graph.mask)
+
+    def counted(hidden, own=first_mlp.forward):
+        shapes.append(tuple(hidden.shape))
+        return own(hidden)
+
+    with replaced_forward(first_mlp, counted):
+        circuits(reference, context.graph.mask[None] & ~context.graph.edge_mask([("embed", "m0<in>")]))
+    differs = [int((clean != other).nonzero()[0]) for clean, other in zip(task.clean, task.corrupt, strict=True)]
+    live = [7 - differs[0] + 1, 6 - differs[1] + 1, 3 - differs[2] + 1]
+    assert differs == [1, 4, 1]
+    assert shapes == [(1, sum(live) if isinstance(ablation, Resample) else 8 + 7 + 4, 32)]
+    fast, rows = circuits(reference, masks), context.pair.batch.rows
+    assert (fast - slow[:, rows]).abs().max() < 1e-10
+
+
 def test_frozen_edges_carry_the_reference_runs_output(any_model):
     """With all edges but those of one path frozen, the path's receiver alone sees the change: a plain two-step patch."""
     task = random_task(n=1, length=6, differs_at=2)
