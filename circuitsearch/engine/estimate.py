@@ -34,7 +34,9 @@ class Estimate:
     free_bytes : int, optional
         Free on the device now; None if unknown.
     seconds_a_prompt : float
-        About.
+        About, for EAP.
+    seconds_a_forward : float
+        About, for one plain forward pass of one prompt.
     """
 
     parameters: int
@@ -46,6 +48,7 @@ class Estimate:
     working_bytes: int
     free_bytes: int | None
     seconds_a_prompt: float
+    seconds_a_forward: float
 
     @property
     def fits(self) -> bool:
@@ -53,11 +56,20 @@ class Estimate:
         return self.free_bytes is None or self.weight_bytes + self.working_bytes <= self.free_bytes
 
     def __str__(self) -> str:
+        return f"{self._sizes}; EAP about {self.seconds_a_prompt:.2g} s a prompt"
+
+    def of_run(self, n_prompts: int, forwards: float) -> str:
+        """The sizes in words, and the time of a run whose cost is so many plain forward passes of its prompts."""
+        seconds = forwards * n_prompts * self.seconds_a_forward
+        return f"{self._sizes}; about {_duration(seconds)} ({forwards:g} forward passes of {n_prompts} prompts)"
+
+    @property
+    def _sizes(self) -> str:
         free = "" if self.free_bytes is None else f" of {_gib(self.free_bytes)} free"
         return (
             f"{self.parameters:,} parameters, {self.edges:,} edges; weights {_gib(self.weight_bytes)}, working memory about"
             f" {_gib(self.working_bytes)} for {self.prompts_at_once} prompts of {self.length} tokens at once:"
-            f" {'fits' if self.fits else 'DOES NOT FIT'}{free}; EAP about {self.seconds_a_prompt:.2g} s a prompt"
+            f" {'fits' if self.fits else 'DOES NOT FIT'}{free}"
         )
 
 
@@ -77,7 +89,7 @@ def estimate(
     each = bytes_needed(graph, length, d_model, model.dtype.itemsize)
     at_once = max(1, memory // each)
     # two forwards and a backward to the activations, 2 a parameter and token each, and the contraction
-    operations = 6 * parameters + 2 * graph.n_edges * d_model
+    operations, rate = 6 * parameters + 2 * graph.n_edges * d_model, _rate(device, model.dtype)
     return Estimate(
         parameters=parameters,
         weight_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
@@ -87,7 +99,8 @@ def estimate(
         prompts_at_once=at_once,
         working_bytes=at_once * each,
         free_bytes=free_memory(device),
-        seconds_a_prompt=operations * length / _rate(device, model.dtype),
+        seconds_a_prompt=operations * length / rate,
+        seconds_a_forward=2 * parameters * length / rate,
     )
 
 
@@ -121,3 +134,16 @@ def _rate(device: str, dtype: torch.dtype) -> float:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    """A time in a unit of which there are few.
+
+    Examples
+    --------
+    >>> _duration(0.3), _duration(75), _duration(5000), _duration(40000)
+    ('1 s', '75 s', '83 min', '11 h')
+    """
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 7200 else f"{round(seconds / 3600)} h"

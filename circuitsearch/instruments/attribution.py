@@ -161,6 +161,10 @@ class LogitMap:
         factor, capped = _factor(described, raw, made)
         return cls(described, norm.normalise(end)[1], factor, raw * factor, capped)
 
+    def logits(self, stream: Tensor) -> Tensor:
+        """The logits (R, vocabulary) of another stream (R, D), before a soft cap; the logit lens."""
+        return self._unembedding.forward(self.described.final_norm(stream)) * self.factor
+
     def direction(self, weights: Tensor) -> Tensor:
         """Direction of the normed stream that gives a sum of the logits with weights (R, vocabulary): (R, D)."""
         weight = read_weight(self._unembedding)
@@ -177,11 +181,13 @@ class LogitMap:
 
     def effect(self, written: Tensor, direction: Tensor) -> Tensor:
         """What ``written`` (W, R, D) adds to the logits along a ``direction`` (R, D): (R, W)."""
+        return torch.einsum("wrd,rd->rw", widened(written), self.into_stream(direction))
+
+    def into_stream(self, direction: Tensor) -> Tensor:
+        """A direction (R, D) of the normed stream as one of the stream."""
         norm = self.described.final_norm
-        pulled = direction * norm.gain * self.inverse_scale  # (R, D)
-        if norm.centred:
-            pulled = pulled - pulled.mean(-1, keepdim=True)  # centring the write is the same as centring the direction
-        return torch.einsum("wrd,rd->rw", widened(written), pulled)
+        pulled = direction * norm.gain * self.inverse_scale
+        return pulled - pulled.mean(-1, keepdim=True) if norm.centred else pulled  # as if the write were centred
 
 
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")  # its names in different families

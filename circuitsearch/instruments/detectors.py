@@ -14,16 +14,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from circuitsearch.batch import Batch
-from circuitsearch.instruments.attribution import LogitMap, answer_weights, at_position
-from circuitsearch.instruments.passes import Recording, batches, heads_of, patterns_of, record
+from circuitsearch.experiment import Experiment
+from circuitsearch.instruments.on_task import SPANS, OnTask, on_task
+from circuitsearch.instruments.passes import batches, heads_of, patterns_of, record
 from circuitsearch.methods.paths import direct_effect, direct_sweep
 from circuitsearch.models.describe import Described
+from circuitsearch.models.norm import NoNorm, Norm
+from circuitsearch.models.parts import Heads
+from circuitsearch.models.precision import widened
 from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
-INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END = "IO", "S1", "S2", "END"
 LEAST_ATTENTION = 0.1  # least attention of a head that attends to a position
+N_PATCHED = 16  # prompts on which heads are patched, one after another
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,8 @@ class Inputs:
 
     Attributes
     ----------
-    model
-        A Hugging Face causal language model, or an experiment.
     described : Described
-        The same with its parts named.
+        The model with its parts named.
     twice : Task
         Prompts of ``half`` random tokens, repeated once, after ``start`` others.
     positions : tuple of Tensor
@@ -44,11 +45,8 @@ class Inputs:
         Movers and inhibition need one with the spans of indirect object identification.
     difference : float, optional
         The model's mean logit difference, of which movers' scores are shares; by default that on the task's prompts.
-    seed : int, optional
-        Of the shuffle; None if nothing is shuffled.
     """
 
-    model: Any
     described: Described
     twice: Task
     start: int
@@ -56,7 +54,6 @@ class Inputs:
     positions: tuple[Tensor, ...]
     task: Task | None
     difference: float | None = None
-    seed: int | None = None
 
     @cached_property
     def patterns(self) -> list[Tensor]:
@@ -70,34 +67,26 @@ class Inputs:
         return kept
 
     @cached_property
+    def on_task(self) -> OnTask:
+        """What heads do on the task's prompts, or without a task on the repeated random tokens: of one pass."""
+        return on_task(self.described, self.prompts, usable(self.task, [NameMover()]) != [])
+
+    @property
+    def prompts(self) -> Task:
+        """The task's prompts, or without a task the repeated random tokens."""
+        return self.task or self.twice
+
+    @property
     def moved(self) -> tuple[Tensor, Tensor]:
         """What each head writes at END from the IO token, and from both subjects: (A, H), shares of the logit difference."""
-        assert self.task is not None
-        total, logit = torch.zeros(2, *self.shape, dtype=torch.float64), 0.0
-        for batch in batches(self.described, self.task):
-            run = record(self.described, batch.clean, batch.position, patterns=True)
-            logit_map = LogitMap.out_of(self.described, at_position(run.streams[-1], batch), batch.clean)
-            weights = answer_weights(logit_map.raw, batch)
-            direction = logit_map.direction(weights)
-            logit += float((logit_map.raw * weights).sum())
-            for side, spans in enumerate(((INDIRECT,), (FIRST_SUBJECT, SECOND_SUBJECT))):
-                for place, (index, _) in enumerate(self.described.heads):
-                    for span in spans:
-                        there = last_of(batch, span)
-                        written = _written(run, index, batch, batch.position, there, direction, logit_map)
-                        total[side, place] += written.double().sum(0).cpu()
-        scale = abs(logit) if self.difference is None else self.difference * len(self.task)
-        return total[0] / scale, total[1] / scale
+        scale = self.on_task.difference if self.difference is None else self.difference
+        indirect, subject = self.on_task.moved / scale
+        return indirect, subject
 
     @property
     def shape(self) -> tuple[int, int]:
         """Attentions, and heads in each."""
         return len(list(self.described.heads)), self.described.graph.n_heads
-
-
-def last_of(batch: Batch, span: str) -> Tensor:
-    """The last position of each prompt's span: (B,)."""
-    return torch.tensor([spans[span][-1] for spans in batch.spans], device=batch.clean.device)
 
 
 class Detector:
@@ -124,6 +113,10 @@ class Detector:
     def score(self, inputs: Inputs) -> Tensor:
         """Score of each head: (A, H), float64."""
         raise NotImplementedError
+
+    def chance(self, mixed: Inputs) -> Tensor:
+        """Score of each head in the null, here on shuffled copies of the prompts: (A, H), float64."""
+        return self.score(mixed)
 
 
 # ---- attention on repeated random tokens
@@ -192,77 +185,87 @@ class Copying(Detector):
 
     name = "copying"
     definition = (
-        "sum of the eigenvalues of the path token -> value -> output -> logits, over the sum of their magnitudes:"
-        " 1 if the token that is read is raised, -1 if it is lowered"
+        "how far the path token -> value -> output -> logits raises the token that is read above all others, averaged over the"
+        " vocabulary: in standard deviations of the logits that the path writes"
     )
-    null = "the same, with the unembedding's tokens shuffled"
+    null = (
+        "the largest of as many logits as there are tokens, drawn at random: what another token than the one that is read"
+        " reaches by chance"
+    )
     paper = "Elhage et al. 2021"
-    unit = "share, -1 ... 1"
-    least = 0.5
+    unit = "standard deviations"
+    least = 0.25
 
     def score(self, inputs: Inputs) -> Tensor:
-        described = inputs.described
-        return torch.stack([_positive(described, index, inputs.seed) for index, _ in described.heads])
+        vocabulary = Vocabulary.of(inputs.described)
+        return torch.stack(
+            [vocabulary.raised(heads_of(inputs.described, index)) for index, _ in inputs.described.heads]
+        )
+
+    def chance(self, mixed: Inputs) -> Tensor:
+        share = torch.tensor(1 - 1 / mixed.described.vocabulary_size, dtype=torch.float64)
+        return torch.special.ndtri(share).expand(mixed.shape)
 
 
-@torch.no_grad()
-def _positive(described: Described, index: int, seed: int | None) -> Tensor:
-    """Sum of the eigenvalues over the sum of magnitudes, of each head: (H,).
+@dataclass(frozen=True)
+class Vocabulary:
+    """Second moments over the vocabulary: of what is read of a token and what is written to its logit.
 
-    The eigenvalues of the path's matrix (vocabulary, vocabulary) are zero and those of a (K, K) matrix.
+    Means over the vocabulary are subtracted: what all tokens share copies none of them.
+
+    Attributes
+    ----------
+    read, written : Tensor
+        (D, D), of the embeddings, and of the unembeddings with the final norm's gain.
+    both : Tensor
+        (D, D), of a token's embedding with its own unembedding.
     """
-    part = heads_of(described, index)
-    through = _through_vocabulary(described, part.norm.gain, part.norm.centred, seed)  # (D, D)
-    shared = part.n_heads // len(part.v.features)
-    values = part.v.weight.double().repeat_interleave(shared, 0)  # (H, K, D)
-    small = torch.einsum("hkd,de,hje->hkj", values, through, part.output_weight.double())
-    eigenvalues = torch.linalg.eigvals(small)
-    return (eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1).clamp(min=1e-12)).cpu()
+
+    read: Tensor
+    written: Tensor
+    both: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, described: Described) -> Vocabulary:
+        """Of a model."""
+        norm = described.final_norm
+        embedding, unembedding = (
+            widened(read_weight(module).detach())
+            for module in (described.model.get_input_embeddings(), described.model.get_output_embeddings())
+        )
+        size = min(len(embedding), len(unembedding))
+        read, written = embedding[:size], unembedding[:size]
+        return cls(
+            _moments(read, read),
+            _into(norm, _into(norm, _moments(written, written)).T),
+            _into(norm, _moments(read, written)),
+        )
+
+    @torch.no_grad()
+    def raised(self, part: Heads) -> Tensor:
+        """Mean logit of the token that is read, over the root mean square of all logits: (H,)."""
+        values = part.v.weight.double().repeat_interleave(part.n_heads // len(part.v.features), 0)  # (H, K, D)
+        values = _into(part.norm, values)
+        output = part.output_weight.double()  # (H, K, D)
+        own = torch.einsum("hkd,de,hke->h", values, self.both, output)
+        read = torch.einsum("hkd,de,hje->hkj", values, self.read, values)
+        written = torch.einsum("hkd,de,hje->hkj", output, self.written, output)
+        return (own / (read * written).sum((1, 2)).clamp(min=1e-30).sqrt()).cpu()
 
 
-def _through_vocabulary(described: Described, gain: Tensor | float, centred: bool, seed: int | None) -> Tensor:
-    """Embedding times unembedding, summed over the vocabulary, with the gains of the norms: (D, D).
+def _moments(one: Tensor, other: Tensor) -> Tensor:
+    """Covariance of the rows of two matrices (V, D), without a copy of either: (D, D)."""
+    return (one.T @ other).double() / len(one) - torch.outer(one.mean(0).double(), other.mean(0).double())
 
-    Means over the vocabulary are subtracted: what all tokens share does not copy any of them.
-    """
-    embedding = read_weight(described.model.get_input_embeddings()).double()
-    unembedding = read_weight(described.model.get_output_embeddings()).double()
-    embedding = embedding[: len(unembedding)] - embedding[: len(unembedding)].mean(0)
-    unembedding = unembedding[: len(embedding)] - unembedding[: len(embedding)].mean(0)
-    if centred:
-        embedding = embedding - embedding.mean(-1, keepdim=True)
-    if described.final_norm.centred:
-        unembedding = unembedding * described.final_norm.gain
-        unembedding = unembedding - unembedding.mean(-1, keepdim=True)
-    else:
-        unembedding = unembedding * described.final_norm.gain
-    if seed is not None:
-        order = torch.randperm(len(unembedding), generator=torch.Generator().manual_seed(seed))
-        unembedding = unembedding[order.to(unembedding.device)]
-    return (embedding * gain).T @ unembedding
+
+def _into(norm: Norm | NoNorm, rows: Tensor) -> Tensor:
+    """Directions (..., D) of a norm's output as directions of its input, its scale left out."""
+    rows = rows * norm.gain
+    return rows - rows.mean(-1, keepdim=True) if norm.centred else rows
 
 
 # ---- what a head writes from the tokens that it attends to
-
-
-def _written(
-    run: Recording, index: int, batch: Batch, here: Tensor, there: Tensor, direction: Tensor, logit_map: LogitMap
-) -> Tensor:
-    """What each head writes at ``here`` (B,) from the token ``there`` (B,) alone, along a direction of logits (B, D): (B, H)."""
-    part, each = heads_of(run.described, index), torch.arange(len(batch), device=here.device)
-    attention = patterns_of(run, index)[each, :, here, there]  # (B, H)
-    values = run.read_values(index)[each, there].repeat_interleave(part.n_heads // len(part.v.features), 1)  # (B, H, K)
-    scale = _post_scale(run, index)[each, here]  # (B, 1)
-    written = torch.einsum("bh,bhk,hkd->hbd", attention.to(values) * scale.to(values), values, part.output_weight)
-    return logit_map.effect(written, direction)
-
-
-def _post_scale(run: Recording, index: int) -> Tensor:
-    """The inverse scale of a norm after the attention, at each token (B, T, 1); 1 if there is none."""
-    part, values = heads_of(run.described, index), run.values[index]
-    if part.post is None:
-        return torch.ones_like(values[..., 0, :1])
-    return part.post.normalise(part.o.forward(values.flatten(-2)))[1]
 
 
 class CopySuppression(Detector):
@@ -278,37 +281,7 @@ class CopySuppression(Detector):
     least = 0.1
 
     def score(self, inputs: Inputs) -> Tensor:
-        task = inputs.task or inputs.twice
-        found = torch.zeros(inputs.shape, dtype=torch.float64)
-        count = torch.zeros(len(found), 1, dtype=torch.float64)
-        for batch in batches(inputs.described, task):
-            run = record(inputs.described, batch.clean, batch.position, patterns=True)
-            logit_map = LogitMap.out_of(inputs.described, at_position(run.streams[-1], batch), batch.clean)
-            for place, (index, _) in enumerate(inputs.described.heads):
-                lowered, predicted = _suppressed(run, index, batch, logit_map)
-                found[place] += lowered.double().cpu()
-                count[place] += predicted
-        return found / count.clamp(min=1)
-
-
-def _suppressed(run: Recording, index: int, batch: Batch, logit_map: LogitMap) -> tuple[Tensor, int]:
-    """Sum of what each head subtracts from predicted tokens of the prompt (H,), and the number of prompts with one."""
-    layer = run.described.graph.base.parts[index].layer
-    before = LogitMap.out_of(run.described, at_position(run.streams[layer], batch), batch.clean).raw
-    first, second = before.topk(2).values.T
-    predicted = before.argmax(-1)  # (B,)
-    earlier = torch.arange(batch.clean.shape[1], device=predicted.device) < batch.position[:, None]
-    occurs = (batch.clean == predicted[:, None]) & earlier  # (B, T)
-    occurs &= (first > second + 1e-6 * first.abs())[:, None]  # if all logits are equal, no token is predicted
-    weights = (
-        torch.zeros_like(before).scatter_(1, predicted[:, None], 1.0) - 1 / before.shape[1]
-    )  # minus the mean logit
-    direction = logit_map.direction(weights)
-    lowered = before.new_zeros(len(predicted), heads_of(run.described, index).n_heads)
-    for place in occurs.any(0).nonzero().flatten().tolist():
-        there = torch.full_like(batch.position, place)
-        lowered -= _written(run, index, batch, batch.position, there, direction, logit_map) * occurs[:, place, None]
-    return lowered.sum(0), int(occurs.any(1).sum())
+        return inputs.on_task.suppressed
 
 
 class NameMover(Detector):
@@ -323,7 +296,7 @@ class NameMover(Detector):
     paper = "Wang et al. 2211.00593"
     unit = "share of the logit difference"
     least = 0.05
-    spans = (INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END)
+    spans = SPANS
     sign: ClassVar[float] = 1.0
 
     def score(self, inputs: Inputs) -> Tensor:
@@ -349,15 +322,21 @@ class SInhibition(Detector):
         The name movers.
     together : float
         How much the metric falls if their queries read the corrupt outputs of all writers, of which scores are shares.
+    experiment : Experiment
+        The model, on the first of the task's prompts.
+    looking : Tensor
+        Boolean (A, H), the heads that attend from END to S2: no other can have the role, so the null is theirs alone.
     """
 
-    movers: tuple[str, ...] = ()
-    together: float = 1.0
+    movers: tuple[str, ...]
+    together: float
+    experiment: Experiment
+    looking: Tensor
 
     name = "S-inhibition"
     definition = (
         "how much the metric falls when only the name movers' queries read the head's corrupt output, as a share of the fall when"
-        " they read that of all writers; zero for heads whose attention from END to S2 is less than a tenth"
+        " they read that of all writers; zero for heads whose attention from END to S2 is less than a tenth; on the first 16 prompts"
     )
     null = "the same, in prompts whose tokens but the last are shuffled"
     paper = "Wang et al. 2211.00593"
@@ -366,36 +345,46 @@ class SInhibition(Detector):
     spans = NameMover.spans
 
     def score(self, inputs: Inputs) -> Tensor:
-        assert inputs.task is not None
-        described = inputs.described
-        effects = direct_sweep(inputs.model, inputs.task, [f"{mover}<q>" for mover in self.movers]).values
-        graph = described.graph.base
-        of_heads = torch.stack([effects[graph.parts[index].rows] for index, _ in described.heads]) / self.together
-        return torch.where(
-            attention_between(described, inputs.task, END, SECOND_SUBJECT) >= LEAST_ATTENTION, of_heads, 0.0
+        return self._effects(inputs, inputs.on_task.to_subject >= LEAST_ATTENTION)
+
+    def chance(self, mixed: Inputs) -> Tensor:
+        return self._effects(mixed, self.looking & (mixed.on_task.to_subject >= LEAST_ATTENTION))
+
+    def _effects(self, inputs: Inputs, looking: Tensor) -> Tensor:
+        """Effect on the movers' queries of the heads that look (A, H), as shares; zero for the others."""
+        graph = self.experiment.graph
+        rows = torch.stack(
+            [torch.arange(len(graph.writers))[graph.parts[index].rows] for index, _ in inputs.described.heads]
         )
+        senders = [graph.writers[row] for row in rows[looking].tolist()]
+        effects = _into_queries(self.experiment.on(_some(inputs.prompts)), self.movers, senders)
+        return torch.where(looking, effects[rows] / self.together, 0.0)
 
 
-def inhibition(model: Any, described: Described, task: Task, movers: Sequence[str]) -> SInhibition | None:
+def inhibition(model: Any, inputs: Inputs, movers: Sequence[str]) -> SInhibition | None:
     """The detector of heads that change the queries of these name movers; None if nothing does."""
-    graph = described.graph.base
+    experiment = Experiment.of(model, _some(inputs.prompts))
+    graph = experiment.graph
     ports = [f"{mover}<q>" for mover in movers]
     first = min(graph.visible_writers(graph.reader_index[port]) for port in ports)
-    together = direct_effect(model, task, graph.writers[:first], ports)
-    return SInhibition(tuple(movers), together) if together > 0 else None
+    together = direct_effect(experiment, experiment.task, graph.writers[:first], ports)
+    looking = inputs.on_task.to_subject >= LEAST_ATTENTION
+    return SInhibition(tuple(movers), together, experiment, looking) if together > 0 else None
 
 
-def attention_between(described: Described, task: Task, source: str, target: str) -> Tensor:
-    """Mean attention from one span's last token to another's: (A, H)."""
-    total: list[Tensor] = []
-    for batch in batches(described, task):
-        run = record(described, batch.clean, batch.position, patterns=True)
-        here, there = last_of(batch, source), last_of(batch, target)
-        each = torch.arange(len(batch), device=here.device)
-        total.append(
-            torch.stack([patterns_of(run, i)[each, :, here, there].double().sum(0).cpu() for i, _ in described.heads])
-        )
-    return torch.stack(total).sum(0) / len(task)
+def _some(task: Task) -> Task:
+    return task.subset(range(min(N_PATCHED, len(task))))
+
+
+def _into_queries(experiment: Experiment, movers: Sequence[str], senders: Sequence[str]) -> Tensor:
+    """Effect of each sender on the movers' queries; zero for writers that are none of them, or come after: (U,)."""
+    graph = experiment.graph
+    ports = [f"{mover}<q>" for mover in movers]
+    last = max(graph.visible_writers(graph.reader_index[port]) for port in ports)
+    before = [sender for sender in senders if graph.find_writer(sender) < last]
+    if not before:
+        return torch.zeros(len(graph.writers), dtype=torch.float64)
+    return direct_sweep(experiment, experiment.task, ports, senders=before).values
 
 
 DETECTORS: tuple[Detector, ...] = (

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError, unknown
-from circuitsearch.instruments.attribution import answer_weights
 from circuitsearch.instruments.detectors import DETECTORS, Detector, Inputs, NameMover, inhibition, usable
-from circuitsearch.instruments.passes import Progress, batches, record, silent, subject
+from circuitsearch.instruments.passes import Progress, silent, subject
 from circuitsearch.instruments.prompts import drawn_twice, shuffled
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
-SAID_TWICE = 32  # prompts of random tokens
+SAID_TWICE = 16  # prompts of random tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +143,12 @@ def head_roles(
     described = subject(model, task or _any_prompt())
     if not list(described.heads):
         raise InputError(f"a {described.model.config.model_type!r} model has no heads that can be separated")
-    inputs, nulls = _prompts(model, described, task, tokenizer, shuffles, seed)
+    inputs, nulls = _prompts(described, task, tokenizer, shuffles, seed)
     found = _Found(inputs, nulls, shuffles, progress)
     for detector in usable(task):
         found.measure(detector)
     if task is not None and (movers := found.heads_given(NameMover.name)):
-        detector = inhibition(model, described, task, movers)
+        detector = inhibition(model, inputs, movers)
         if detector is not None:
             found.measure(detector)
     return found.result(task)
@@ -160,27 +159,19 @@ def _any_prompt() -> Task:
 
 
 def _prompts(
-    model: Any, described: Described, task: Task | None, tokenizer: Any, shuffles: int, seed: int
+    described: Described, task: Task | None, tokenizer: Any, shuffles: int, seed: int
 ) -> tuple[Inputs, list[Inputs]]:
     """The inputs of the detectors, and shuffled copies of them."""
     twice, start, half = drawn_twice(described, SAID_TWICE, tokenizer, seed)
     in_place = tuple(torch.arange(len(ids)) for ids in twice.clean)
-    difference = None if task is None else _difference(described, task)
+    inputs = Inputs(described, twice, start, half, in_place, task)
+    difference = None if task is None else inputs.on_task.difference
     nulls = []
     for each in range(1, shuffles + 1):
         mixed, positions = shuffled(twice, seed + each, keep=start)
         other = None if task is None else shuffled(task, seed + each, keep=start, last=True)[0]
-        nulls.append(Inputs(model, described, mixed, start, half, positions, other, difference, seed + each))
-    return Inputs(model, described, twice, start, half, in_place, task, difference), nulls
-
-
-def _difference(described: Described, task: Task) -> float:
-    """Magnitude of the mean logit difference on the task."""
-    total = 0.0
-    for batch in batches(described, task):
-        logits = record(described, batch.clean, batch.position).logits
-        total += float((logits * answer_weights(logits, batch)).sum())
-    return max(abs(total) / len(task), 1e-12)
+        nulls.append(Inputs(described, mixed, start, half, positions, other, difference))
+    return inputs, nulls
 
 
 class _Found:
@@ -197,7 +188,7 @@ class _Found:
         """Score every head, and again on each shuffled copy."""
         self.detectors.append(detector)
         self.scores.append(detector.score(self.inputs))
-        self.null.append(torch.stack([detector.score(null) for null in self.nulls]))
+        self.null.append(torch.stack([detector.chance(null) for null in self.nulls]))
         self.progress(len(self.detectors) * (len(self.nulls) + 1), self.total)
 
     @property

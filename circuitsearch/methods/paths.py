@@ -201,6 +201,7 @@ def direct_sweep(
     task: Task,
     receivers: Names,
     *,
+    senders: Names | None = None,
     progress: Progress = silent,
     **settings: Unpack[Settings],
 ) -> PathEffects:
@@ -212,6 +213,8 @@ def direct_sweep(
         As in :func:`path_effect`.
     receivers : str or iterable of str
         Readers.
+    senders : str or iterable of str, optional
+        Only these writers; the values of the others are zero.
     progress : callable
         Called with (runs of one prompt done, such runs in all).
 
@@ -226,7 +229,7 @@ def direct_sweep(
         If a name is unknown, there is no receiver, or model and task do not fit.
     """
     meter = _Meter(_experiment(model, task, settings), progress)
-    return meter.sweep(receivers, _ablated_edges, "direct edges")
+    return meter.sweep(receivers, _ablated_edges, "direct edges", senders)
 
 
 def sender_effect(
@@ -380,11 +383,12 @@ class _Meter:
             raise InputError(f"{name} comes before none of the receivers, so there is no path from it to them")
         return float(self.falls(1, lambda reference, _: patch(reference, chosen[None], read)))
 
-    def sweep(self, receivers: Names, patch: Patch, paths: str) -> PathEffects:
-        """Effect of every writer that comes before a receiver."""
+    def sweep(self, receivers: Names, patch: Patch, paths: str, only: Names | None = None) -> PathEffects:
+        """Effect of every writer that comes before a receiver, or only of some of them."""
         graph, setup = self.graph, self.experiment.setup
         read = readers_named(graph, receivers)
-        rows = (graph.mask & read).any(1).nonzero().flatten()
+        before = (graph.mask & read).any(1)
+        rows = (before if only is None else before & writers_named(graph, only)).nonzero().flatten()
         senders = torch.eye(len(graph.writers), dtype=torch.bool)[rows]  # (C, U)
         values = torch.zeros(len(graph.writers), dtype=torch.float64)
         values[rows] = self.falls(len(rows), lambda reference, some: patch(reference, senders[some], read))

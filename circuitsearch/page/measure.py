@@ -23,7 +23,6 @@ N_PROMPTS = 32  # prompts shown
 N_LOOKED_AT = 32  # prompts of the instruments
 N_PATTERNS = 4  # prompts whose attention is shown
 MOST_CELLS = 400_000  # of all patterns together: about a megabyte
-LARGEST_SEARCHED = 200_000_000  # parameters up to which roles of heads are detected: above it takes minutes
 N_MEASURED = 64  # prompts on which the circuit is run without each node
 MOST_NODES = 256  # of a circuit whose nodes are removed one by one; more take too long for a page
 
@@ -118,8 +117,6 @@ def _direct(experiment: Experiment, task: Task) -> dict[str, float]:
 
 
 def _roles(experiment: Experiment, task: Task, tokenizer: Any) -> dict[str, tuple[str, ...]]:
-    if sum(each.numel() for each in experiment.described.model.parameters()) > LARGEST_SEARCHED:
-        return {}
     try:
         return head_roles(experiment, task, tokenizer=tokenizer, shuffles=2).by_head
     except InputError:  # the heads cannot be separated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -46,6 +47,15 @@ def test_more_prompts_at_once_need_a_larger_budget():
     small, large = (estimate("pico", "cpu", memory=memory) for memory in (1, 1 << 26))
     assert small.prompts_at_once == 1 < large.prompts_at_once
     assert large.working_bytes <= 1 << 26 and large.bytes_a_prompt == small.bytes_a_prompt
+
+
+def test_the_time_of_a_run_is_its_forwards():
+    """In words, from the number of prompts and their plain forward passes; EAP takes more than three of them."""
+    found = replace(estimate("pico", "cpu"), seconds_a_forward=0.05)
+    assert found.of_run(100, 60).endswith("; about 5 min (60 forward passes of 100 prompts)")
+    assert "921,088 parameters" in found.of_run(1, 1) and "EAP" not in found.of_run(1, 1)
+    measured = estimate("pico", "cpu")
+    assert measured.seconds_a_prompt > 3 * measured.seconds_a_forward > 0
 
 
 def test_an_unknown_family_is_named_before_anything_is_read(tmp_path):

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 import circuitsearch as cs
+from circuitsearch.instruments.detectors import Copying, Inputs, Vocabulary
+from circuitsearch.instruments.prompts import drawn_twice
+from circuitsearch.models.describe import describe
 from circuitsearch.models.planted import induction_model
 from tests.conftest import tiny_model
 from tests.instruments import by_hand
@@ -49,7 +53,7 @@ def pico_roles(pico: Any):
         ("previous token", {"a0.h0"}),
         ("induction", {"a1.h2", "a1.h3", "a1.h6"}),
         ("name mover", {"a2.h0"}),
-        ("S-inhibition", {"a1.h0", "a1.h4", "a1.h5", "a1.h7"}),
+        ("S-inhibition", {"a1.h0", "a1.h1", "a1.h4", "a1.h5", "a1.h7"}),
     ],
 )
 def test_pico_heads_rank_first(pico_roles: Any, role: str, heads: set[str]):
@@ -92,3 +96,32 @@ def test_no_heads_are_refused():
         HEADS(tiny_model("mamba"))
     with pytest.raises(cs.InputError, match="shuffle"):
         HEADS(induction_model(), shuffles=0)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama-grouped", "gemma2"])
+def test_copying_is_what_the_whole_path_does_to_every_token(name: str):
+    """From the matrix of all tokens' logits on all tokens: the mean of its diagonal, over the root mean square of its entries."""
+    described = describe(tiny_model(name))
+    norm, model = described.final_norm, described.model
+    read, written = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    _, part = next(described.heads)
+    found = Vocabulary.of(described).raised(part)
+    for head in range(part.n_heads):
+        weights = part.v.weight[head // (part.n_heads // len(part.v.features))]  # (K, D)
+        normed = (read - read.mean(-1, keepdim=True) if part.norm.centred else read) * part.norm.gain
+        stream = normed @ weights.T @ part.output_weight[head]
+        stream = (stream - stream.mean(-1, keepdim=True) if norm.centred else stream) * norm.gain
+        logits = stream @ written.T  # (vocabulary, vocabulary)
+        logits = logits - logits.mean(0) - logits.mean(1, keepdim=True) + logits.mean()
+        expected = logits.diagonal().mean() / logits.square().mean().sqrt()
+        torch.testing.assert_close(found[head], expected.detach())
+
+
+def test_the_null_of_copying_is_the_largest_of_many_random_logits():
+    """Of 40 normal numbers the largest is above it in two samples of three, as its chance is 1 - (1 - 1/40)^40."""
+    described = describe(tiny_model("gpt2"))
+    twice, start, half = drawn_twice(described, 1)
+    chance = Copying().chance(Inputs(described, twice, start, half, (), None))
+    samples = torch.randn(20_000, 40, generator=torch.Generator().manual_seed(0)).amax(1)
+    assert chance.shape == (2, 4) and len(chance.unique()) == 1
+    assert float((samples > chance[0, 0]).double().mean()) == pytest.approx(1 - (1 - 1 / 40) ** 40, abs=0.01)

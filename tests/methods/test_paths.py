@@ -156,6 +156,15 @@ def test_a_sweep_is_its_senders_one_by_one(any_model, sweep, single):
     assert effects.heads[0, 2] == effects["a0.h2"] and effects.mlps[0] == effects["m0"]
 
 
+def test_a_sweep_of_some_senders(gpt2):
+    """They have the effects of the whole sweep, and all other writers none."""
+    task, some = mixed_task(), ["a0.h2", "m0"]
+    whole, part = (direct_sweep(gpt2, task, "a1.h2<k>", senders=senders).values for senders in (None, some))
+    chosen = [verified(gpt2).graph.find_writer(name) for name in some]
+    assert part[chosen].tolist() == pytest.approx(whole[chosen].tolist(), abs=1e-12)
+    assert part.count_nonzero() == 2 < whole.count_nonzero()
+
+
 @pytest.mark.parametrize("sweep", [direct_sweep, sender_sweep])
 def test_memory_and_order_change_nothing(sweep, gpt2, monkeypatch):
     """Any memory, any number of senders at once and any order of prompts give the same effects."""
