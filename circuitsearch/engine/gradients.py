@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +23,7 @@ from circuitsearch.models.precision import widened
 # (part index or EMBED, output) -> replacement of the output, or None
 Override = Callable[[int, Tensor], Tensor | None]
 EMBED = -1
+COLUMNS_AT_ONCE = 96  # products of few columns are slow: three times as slow with the ports of one block of SmolLM2
 ALL = -1  # all ports of a part, where they read the same input
 
 
@@ -82,6 +83,7 @@ class PortGradients:
     parts: tuple[HeadGradients | Tensor, ...]  # of attention, or (P, B, T, D) at the ports of any other part
     heads: dict[int, Tensor]  # (B, T, H, K) at the values of an attention's heads, as they enter the output projection
     final: Tensor  # (B, T, D) at the final norm's input
+    positions: Tensor  # (N,) of the B * T positions those that can have a gradient
     spans: Tensor | None = None  # (B, T), where spans have nodes of their own
     memory: int = sys.maxsize  # bytes of working memory
     runs: int = 1
@@ -95,6 +97,21 @@ class PortGradients:
             runs=self.runs + other.runs,
         )
 
+    def folded(self, copies: int) -> PortGradients:
+        """Of a run of whole copies of a batch the sum over copies, as of so many runs of the batch."""
+
+        def fold(grad: Tensor, prompts: int = 0) -> Tensor:
+            return grad.unflatten(prompts, (copies, -1)).sum(prompts)
+
+        return replace(
+            self,
+            parts=tuple(fold(each, 1) if isinstance(each, Tensor) else each.folded(copies) for each in self.parts),
+            heads={index: fold(grad) for index, grad in self.heads.items()},
+            final=fold(self.final),
+            positions=self.positions[: len(self.positions) // copies],
+            runs=copies,
+        )
+
     def scores(self, differences: Activations) -> Tensor:
         """Inner product of each write with the gradient at each port, over positions and prompts: (U, V), the mean over runs.
 
@@ -106,7 +123,7 @@ class PortGradients:
     def atom_scores(self, differences: Activations) -> Tensor:
         """The same between nodes of the base graph, in each span: (U', V', S).
 
-        Tensors as wide as the stream (writes, port gradients) are computed for some positions at a time.
+        Tensors as wide as the stream (writes, port gradients) are computed for some positions and parts at a time.
         """
         graph = self.described.graph.base
         n_spans = max(1, len(self.described.graph.spans))
@@ -115,20 +132,48 @@ class PortGradients:
             spans = None if self.spans is None else self.spans.flatten()[some], n_spans
             some_differences = differences.map(lambda value, some=some: widened(value.flatten(0, 1)[None, some]))
             writes_UND = writes(self.described, some_differences).flatten(1, 2)
-            scores[:, -1:] += inner_products(writes_UND, self.final.flatten(0, 1)[None, some], *spans)
-            for nodes, part, grads in zip(graph.parts, self.described.parts, self.parts, strict=True):
-                wide_grads = grads.flatten(1, 2)[:, some] if isinstance(grads, Tensor) else grads.at_ports(part, some)  # pyright: ignore[reportArgumentType]
-                scores[: nodes.seen, nodes.columns] += inner_products(writes_UND[: nodes.seen], wide_grads, *spans)
-        return scores / self.runs
+            for columns, grads_PND in self._at_ports(some):
+                seen = graph.visible_writers(columns.stop - 1)
+                scores[:seen, columns] += inner_products(writes_UND[:seen], grads_PND, *spans)
+        return scores.masked_fill_(~graph.mask[..., None].to(scores.device), 0) / self.runs
 
-    def _positions(self) -> Iterator[slice]:
-        """Chunks of all prompts' positions, each as large as a quarter of the memory holds."""
+    def _at_ports(self, some: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """The gradients (P, N, D) at the ports of several parts together, with their columns; the last are the logits."""
+        graph = self.described.graph.base
+        readers = [*(part.columns for part in graph.parts), slice(len(graph.readers) - 1, len(graph.readers))]
+        for together in _several(readers):
+            columns = slice(readers[together[0]].start, readers[together[-1]].stop)
+            grads_PND = self.final.new_empty(columns.stop - columns.start, len(some), self.final.shape[-1])
+            sizes = [readers[index].stop - readers[index].start for index in together]
+            for index, out_PND in zip(together, grads_PND.split(sizes), strict=True):
+                self._write_at_ports(index, some, out_PND)
+            yield columns, grads_PND
+
+    def _write_at_ports(self, index: int, some: Tensor, out_PND: Tensor) -> None:
+        """Write the gradients at the ports of one part, or at the logits after the last."""
+        grads = (*self.parts, self.final[None])[index]
+        if isinstance(grads, Tensor):
+            out_PND.copy_(grads.flatten(1, 2)[:, some])
+        else:
+            grads.at_ports(self.described.parts[index], some, out_PND)  # pyright: ignore[reportArgumentType]
+
+    def _positions(self) -> Iterator[Tensor]:
+        """Chunks of all prompts' positions that can have a gradient, each as large as a quarter of the memory holds."""
         graph = self.described.graph.base
         ports = max((part.columns.stop - part.columns.start for part in graph.parts), default=0)
         width = self.final.shape[-1] * self.final.element_size()
-        at_once = max(1, self.memory // (4 * (len(graph.writers) + 2 * ports) * width))
-        n = self.final[..., 0].numel()
-        yield from (slice(first, min(first + at_once, n)) for first in range(0, n, at_once))
+        at_once = max(1, self.memory // (4 * (len(graph.writers) + 2 * max(ports, COLUMNS_AT_ONCE)) * width))
+        yield from self.positions.split(at_once)
+
+
+def _several(readers: Sequence[slice]) -> list[list[int]]:
+    """Consecutive readers, by index, that together have at most :data:`COLUMNS_AT_ONCE` columns, or one that has more."""
+    groups: list[list[int]] = []
+    for index, columns in enumerate(readers):
+        if not groups or columns.stop - readers[groups[-1][0]].start > COLUMNS_AT_ONCE:
+            groups.append([])
+        groups[-1].append(index)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -183,8 +228,15 @@ def port_gradients(
             else _at_ports(part, index, input_grads, taps.streams[index], rules.fixed_scales)
             for index, part in enumerate(described.parts)
         )
-        ports = PortGradients(described, parts, value_grads, next(found), spans, memory)
+        positions = _positions_read(described, batch, ids)
+        ports = PortGradients(described, parts, value_grads, next(found), positions, spans, memory)
     return GradientRun(logits.detach(), taps.activations, ports)
+
+
+def _positions_read(described: Described, batch: Batch, ids: Tensor) -> Tensor:
+    """Of the B * T positions those that the metric can depend on: (N,), in a causal model up to the one that is read."""
+    last = (batch.position - batch.start).to(ids.device)[:, None] if described.causal else ids.shape[1]
+    return (torch.arange(ids.shape[1], device=ids.device) <= last).expand(ids.shape).flatten().nonzero().flatten()
 
 
 def _at_ports(

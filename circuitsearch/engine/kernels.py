@@ -90,15 +90,21 @@ class HeadGradients:
             self.scaled_PNK + other.scaled_PNK, self.along_PN + other.along_PN, self.normal_ND + other.normal_ND
         )
 
-    def at_ports(self, part: Heads, some: slice = slice(None)) -> Tensor:
-        """The gradient at each port, of ``some`` positions, summed over runs: (P, N, D)."""
+    def folded(self, copies: int) -> HeadGradients:
+        """Of a run of whole copies of a batch the sum over copies, as of so many runs of the batch."""
+        return HeadGradients(
+            self.scaled_PNK.unflatten(1, (copies, -1)).sum(1),
+            tuple(each for along in self.along_PN for each in along.chunk(copies, 1)),
+            tuple(each for normal in self.normal_ND for each in normal.chunk(copies)),
+        )
+
+    def at_ports(self, part: Heads, some: Tensor, out_PND: Tensor) -> None:
+        """Write the gradient at each port, of ``some`` positions (N,), summed over runs, to ``out_PND``."""
         weight_PKD = part.port_weight()
         if part.norm.centred:
             weight_PKD -= weight_PKD.mean(-1, keepdim=True)
-        grad_PND = torch.bmm(self.scaled_PNK[:, some], weight_PKD)
-        if not self.along_PN:
-            return grad_PND
-        along_NPR = torch.stack([along[:, some] for along in self.along_PN], -1).transpose(0, 1)
-        normal_NRD = torch.stack([normal[some] for normal in self.normal_ND], 1)
-        grad_PND.transpose(0, 1).baddbmm_(along_NPR, normal_NRD, alpha=-1 / weight_PKD.shape[-1])
-        return grad_PND
+        torch.bmm(self.scaled_PNK[:, some], weight_PKD, out=out_PND)
+        if self.along_PN:
+            along_NPR = torch.stack([along[:, some] for along in self.along_PN], -1).transpose(0, 1)
+            normal_NRD = torch.stack([normal[some] for normal in self.normal_ND], 1)
+            out_PND.transpose(0, 1).baddbmm_(along_NPR, normal_NRD, alpha=-1 / weight_PKD.shape[-1])

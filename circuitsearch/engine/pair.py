@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from transformers import Cache
 
 from circuitsearch.ablation import Ablation, Fitted
 from circuitsearch.batch import Batch
-from circuitsearch.engine.gradients import GradientRun, Override, as_it_is, port_gradients
+from circuitsearch.engine.gradients import GradientRun, PortGradients, port_gradients
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
@@ -92,15 +93,42 @@ class Pair:
         """The batch with its clean logits."""
         return replace(self.batch, clean_logits=self.clean[1])
 
-    def gradients(self, override: Override = as_it_is, rules: Rules = PLAIN) -> GradientRun:
-        """The metric's gradient at every port on the clean run, or on the run that ``override`` makes of it.
-
-        ``rules`` may propagate something else than the derivative.
-        """
-        batch = self.known if override is not as_it_is else self.batch
+    def gradients(self, rules: Rules = PLAIN) -> GradientRun:
+        """The metric's gradient at every port on the clean run; ``rules`` may propagate something else than the derivative."""
         return port_gradients(
-            self.described, batch, self.clean_ids, self.metric, self.cache(), override, rules, self.spans, self.memory
+            self.described,
+            self.batch,
+            self.clean_ids,
+            self.metric,
+            self.cache(),
+            rules=rules,
+            spans=self.spans,
+            memory=self.memory,
         )
+
+    def gradients_along(self, index: int, values: Sequence[Tensor]) -> PortGradients:
+        """The gradients summed over runs, in each of which a part (or EMBED) has one of these outputs (B, ...).
+
+        As many runs go through the model together as the memory holds.
+        """
+        each = bytes_per_prompt(self.described, self.clean_ids.shape[1]) * len(self.batch)
+        at_once = max(1, self.memory // each)
+        together = [values[first : first + at_once] for first in range(0, len(values), at_once)]
+        return reduce(operator.add, (self._gradients_at(index, some) for some in together))
+
+    def _gradients_at(self, index: int, values: Sequence[Tensor]) -> PortGradients:
+        copies, joint = len(values), torch.cat(list(values))
+        run = port_gradients(
+            self.described,
+            self.known.repeat(copies),
+            self.clean_ids.repeat(copies, 1),
+            self.metric,
+            None if self.prefix is None else self.prefix.repeat(copies).cache(),
+            lambda part, _: joint if part == index else None,
+            spans=self.spans,
+            memory=self.memory,
+        )
+        return run.ports.folded(copies)
 
     def differences(self, clean: Activations) -> Activations:
         """Clean minus ablated output of every part: what cutting all its edges removes."""

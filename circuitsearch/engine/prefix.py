@@ -23,6 +23,12 @@ class Prefix:
         """A new cache for one pass over the batch."""
         return DynamicCache(list(self.keys_values))
 
+    def repeat(self, copies: int) -> Prefix:
+        """The prefix of so many copies of the batch."""
+        return Prefix(
+            tuple((keys.repeat(copies, 1, 1, 1), values.repeat(copies, 1, 1, 1)) for keys, values in self.keys_values)
+        )
+
     def first_row(self) -> Prefix:
         """The prefix of the first prompt alone."""
         return Prefix(tuple((keys[:1], values[:1]) for keys, values in self.keys_values))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -71,12 +71,9 @@ class EAPIG(ByGradient):
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
         """The summed gradients along the path, and the writers' outputs in the clean run."""
-        return sum_of(pair.gradients(override).ports for override in self._runs(pair)), pair.clean[0]
-
-    def _runs(self, pair: Pair) -> Iterator[Fixed]:
         clean, ablated = pair.clean[0].embed, pair.ablated.embed
-        for k in range(self.steps):
-            yield Fixed(EMBED, ablated + (clean - ablated) * (k / self.steps))
+        path = [ablated + (clean - ablated) * (k / self.steps) for k in range(self.steps)]
+        return pair.gradients_along(EMBED, path), pair.clean[0]
 
 
 @dataclass(frozen=True)
@@ -99,17 +96,16 @@ class EAPIGActivations(Knobs):
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
-        clean, _ = pair.clean
-        differences = pair.differences(clean)
+        differences = pair.differences(pair.clean[0])
         paths = list(self._paths(pair))
-        along_each = (sum_of(pair.gradients(override).ports for override in path) for path in paths)
-        return sum_of(ports.scores(differences) for ports in along_each) / len(paths)
+        return reduce(operator.add, (pair.gradients_along(*path).scores(differences) for path in paths)) / len(paths)
 
-    def _paths(self, pair: Pair) -> Iterator[list[Fixed]]:
+    def _paths(self, pair: Pair) -> Iterator[tuple[int, list[Tensor]]]:
+        """For each group of writers the outputs that it is set to."""
         clean, ablated = pair.clean[0], pair.ablated
         groups = [(EMBED, clean.embed, ablated.embed), *zip(count(), clean.parts, ablated.parts, strict=False)]
         for index, full, empty in groups:
-            yield [Fixed(index, empty + (full - empty) * (k / self.steps)) for k in range(1, self.steps + 1)]
+            yield index, [empty + (full - empty) * (k / self.steps) for k in range(1, self.steps + 1)]
 
 
 @dataclass(frozen=True)
@@ -124,22 +120,6 @@ class CleanCorrupt(Knobs):
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         return (EAP().effects(pair, work) + EAPIG(steps=1).effects(pair, work)) / 2
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """Override one group of writers with a value."""
-
-    index: int  # a part's index, or EMBED
-    value: Tensor
-
-    def __call__(self, index: int, value: Tensor) -> Tensor | None:
-        return self.value if index == self.index else None
-
-
-def sum_of(terms: Iterator[Any]) -> Any:
-    """Sum terms without keeping all of them in memory."""
-    return reduce(operator.add, terms)
 
 
 def _check_steps(steps: int) -> None:

@@ -194,7 +194,12 @@ class Heads:
 
         They are in at least float32.
         """
-        return torch.cat([widened(projection.weight) * self.norm.gain for _, projection in self.ports])
+        sizes = [len(projection.features) for _, projection in self.ports]
+        like = widened(self.q.weight)
+        out = like.new_empty(sum(sizes), *like.shape[1:])
+        for (_, projection), some in zip(self.ports, out.split(sizes), strict=True):
+            torch.mul(widened(projection.weight), self.norm.gain, out=some)
+        return out
 
     @cached_property
     def port_constant(self) -> Tensor:
