@@ -57,8 +57,10 @@ if TYPE_CHECKING:
     from circuitsearch.run import RunFolder as RunFolder
     from circuitsearch.run import open_run as open_run
     from circuitsearch.scores import Scores as Scores
+    from circuitsearch.search import Refine as Refine
     from circuitsearch.search import greedy as greedy
     from circuitsearch.search import minimal as minimal
+    from circuitsearch.search import refine as refine
     from circuitsearch.search import threshold as threshold
     from circuitsearch.search import top as top
     from circuitsearch.setup import Setup as Setup
@@ -111,7 +113,7 @@ _HOMES = {
     "circuitsearch.run": ("RunFolder", "open_run"),
     "circuitsearch.scores": ("Scores",),
     "circuitsearch.setup": ("Setup",),
-    "circuitsearch.search": ("greedy", "minimal", "threshold", "top"),
+    "circuitsearch.search": ("Refine", "greedy", "minimal", "refine", "threshold", "top"),
     "circuitsearch.task": ("Example", "Task"),
     "circuitsearch.validation": ("Report", "behaviour", "generalisation", "validate"),
 }
@@ -144,6 +146,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "top",
     "greedy",
     "minimal",
+    "refine",
+    "Refine",
     "validate",
     "generalisation",
     "behaviour",

@@ -15,6 +15,7 @@ from circuitsearch import show
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_json, to_json, write_json
 from circuitsearch.graph import Graph
+from circuitsearch.history import History
 from circuitsearch.reachability import digraph, prune, touched
 from circuitsearch.setup import MadeWith, Setup
 
@@ -43,6 +44,20 @@ class Certificate:
     faithfulness: float
     without: dict[str, float]
 
+    def describe(self, n_edges: int) -> str:
+        """In words; ``n_edges`` is the circuit's size."""
+        tried = (
+            "each of its edges was"
+            if len(self.without) == n_edges
+            else f"the {len(self.without)} edges of least effect were"
+        )
+        if not self.without:
+            return "no edge of it is left that was tried by exact runs"
+        return (
+            f"{tried} removed by exact runs on the selection prompts, where its faithfulness is {self.faithfulness:.3f};"
+            f" without any one of them it is not within {1 - self.target:.3g} of 1"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Circuit(MadeWith):
@@ -57,7 +72,9 @@ class Circuit(MadeWith):
     scores : Tensor, optional
         (U, V) scores by which the circuit was chosen, used for its figure and its size curve.
     certificate : Certificate, optional
-        Made by the minimal search.
+        Made by searches that remove edges by exact runs.
+    history : History, optional
+        The passes of the search.
     setup : Setup, optional
         What the circuit was found with, including the prompts of the search; a circuit from another tool has none.
     """
@@ -67,6 +84,7 @@ class Circuit(MadeWith):
     scores: Tensor | None = None
     certificate: Certificate | None = None
     setup: Setup | None = None
+    history: History | None = None
 
     @classmethod
     def from_edges(cls, graph: Graph, edges: Iterable[tuple[str, str]], scores: Tensor | None = None) -> Circuit:
@@ -130,7 +148,7 @@ class Circuit(MadeWith):
 
     def _with(self, mask: Tensor) -> Circuit:
         """The same with other edges, for which there is no certificate."""
-        return replace(self, mask=mask, certificate=None)
+        return replace(self, mask=mask, certificate=None, history=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types; ``edges`` and ``scores`` are in the same order."""
@@ -142,6 +160,7 @@ class Circuit(MadeWith):
             "scores": None if self.scores is None else self.scores.T[self.mask.T].tolist(),
             "certificate": None if self.certificate is None else asdict(self.certificate),
             "setup": None if self.setup is None else self.setup.model_dump(mode="json"),
+            "history": None if self.history is None else asdict(self.history),
         }
 
     @classmethod
@@ -192,6 +211,7 @@ class _Content:
     scores: list[Number] | None = None
     certificate: Certificate | None = None
     setup: Setup | None = None
+    history: History | None = None
 
     def circuit(self) -> Circuit:
         """The circuit; raises an InputError if the fields contradict each other."""
@@ -205,7 +225,7 @@ class _Content:
         if self.scores is not None:
             scores = torch.full(mask.shape, torch.nan, dtype=torch.float64)
             scores[places[:, 0], places[:, 1]] = torch.tensor(self.scores, dtype=torch.float64)
-        return Circuit(self.graph, mask, scores, self.certificate, self.setup)
+        return Circuit(self.graph, mask, scores, self.certificate, self.setup, self.history)
 
     def _check_numbers(self) -> None:
         """Check the counts before a mask of the graph's size is made."""

@@ -66,6 +66,17 @@ class Average(ABC):
     def influence(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
         """How much each prompt moves the estimate, N times over: (..., N), of mean 0 (Hampel 1974)."""
 
+    @abstractmethod
+    def slope(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """Derivative (N,) of the estimate in the circuit's metric (N,)."""
+
+    @abstractmethod
+    def pull(self, circuit: Tensor, clean: Tensor, ablated: Tensor, aim: float) -> Tensor:
+        """How much a rise of the circuit's metric is wanted on each prompt, if the faithfulness is to be ``aim``: (N,).
+
+        It is in the unit of :meth:`slope`, and negative where the circuit overshoots.
+        """
+
     def standard_error(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
         """Standard error (...) of the estimate over prompts, by the delta method; not defined (NaN) for one prompt."""
         influence, n = self.influence(circuit, clean, ablated), circuit.shape[-1]
@@ -85,6 +96,15 @@ class RatioOfMeans(Average):
         kept, fall = circuit - ablated, clean - ablated
         return (kept - self.estimate(circuit, clean, ablated)[..., None] * fall) / fall.mean(-1, keepdim=True)
 
+    def slope(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """The same for every prompt."""
+        return torch.ones_like(circuit) / (clean - ablated).sum()
+
+    def pull(self, circuit: Tensor, clean: Tensor, ablated: Tensor, aim: float) -> Tensor:
+        """Half of it is for every prompt alike, half for what each prompt lacks: the mean alone would let errors cancel."""
+        lacking = ablated + aim * (clean - ablated) - circuit
+        return self.slope(circuit, clean, ablated) * (1 + _scaled(lacking)) / 2
+
 
 @dataclass(frozen=True)
 class MeanPerPrompt(Average):
@@ -98,6 +118,21 @@ class MeanPerPrompt(Average):
         """Of each prompt on the mean: (..., N)."""
         values = bounded(circuit, clean, ablated)
         return values - values.mean(-1, keepdim=True)
+
+    def slope(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
+        """Zero where the circuit's error on a prompt is larger than the fall, so that a small change makes no difference."""
+        error, fall = clean - circuit, (clean - ablated).abs()
+        slope = error.sign() / fall.clamp(min=torch.finfo(fall.dtype).tiny) / len(fall)
+        return torch.where(error.abs() < fall, slope, torch.zeros_like(slope))
+
+    def pull(self, circuit: Tensor, clean: Tensor, ablated: Tensor, aim: float) -> Tensor:
+        """What each prompt lacks of the model's metric."""
+        return _scaled(clean - circuit) / (clean - ablated).abs().sum()
+
+
+def _scaled(values: Tensor) -> Tensor:
+    """Values (N,) over their mean magnitude; zeros stay zeros."""
+    return values / values.abs().mean().clamp(min=torch.finfo(values.dtype).tiny)
 
 
 RATIO, PROMPT = RatioOfMeans(), MeanPerPrompt()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from circuitsearch import show
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment
+from circuitsearch.faithfulness import RATIO, Average
 from circuitsearch.models.gguf import Origin, origin_of
 from circuitsearch.scores import Method, Rechecking, Scores
+from circuitsearch.search import Refine
 from circuitsearch.setup import Setup, Spec
 from circuitsearch.validation import Behaviour, Report
 
@@ -23,38 +25,53 @@ class Plan:
 
     Attributes
     ----------
-    whole, search, held_out : Experiment
-        On all prompts, on the prompts of the search, and on the held-out prompts. If all prompts are in one group, the three are the
-        same and no prompts are held out.
+    selection, stopping, held_out : Experiment
+        On the prompts that choose edges, on those that decide which circuit is returned, and on those that test it. If all prompts
+        are in one group, the three are the same and no prompts are held out.
     method : Method
         How edges are scored.
     faithfulness : float
         The share of the behaviour that the circuit must keep.
+    average : Average
+        Whether that is a ratio of means or a mean over prompts.
+    refine : Refine
+        How the circuit is searched for.
+    minutes : float, optional
+        Time after which the search ends.
     tokenizer : optional
         Shows prompts as text.
     """
 
-    whole: Experiment
-    search: Experiment
+    selection: Experiment
+    stopping: Experiment
     held_out: Experiment
     method: Method | Rechecking
     faithfulness: float
+    average: Average = RATIO
+    refine: Refine = field(default_factory=Refine)
+    minutes: float | None = None
     tokenizer: Any = None
 
     @property
-    def halves(self) -> list[Experiment]:
-        """The experiments whose prompts are together all prompts."""
-        return [self.search] if self.held_out is self.search else [self.search, self.held_out]
+    def parts(self) -> list[Experiment]:
+        """The different experiments."""
+        return list(dict.fromkeys((self.selection, self.stopping, self.held_out)))
+
+    @property
+    def whole(self) -> Experiment:
+        """On all prompts."""
+        first, *others = (each.task for each in self.parts)
+        return self.selection.on(first.joined(*others)) if others else self.selection
 
     @property
     def origin(self) -> Origin | None:
         """Where the model comes from, if it was read from a GGUF file."""
-        return origin_of(self.whole.model)
+        return origin_of(self.selection.model)
 
     @property
     def setup(self) -> Setup:
-        """Setup of the search."""
-        return self.search.setup.model_copy(update={"method": Spec.of(self.method)})
+        """Setup of the selection."""
+        return self.selection.setup.model_copy(update={"method": Spec.of(self.method)})
 
 
 @dataclass(frozen=True)
@@ -95,6 +112,7 @@ class Listener:
     """
 
     journal: Path | None = None  # the file of exact effects, until the scores are finished
+    checkpoint: Path | None = None  # the file of the search's state, until the circuit is found
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[None]:
@@ -109,6 +127,9 @@ class Listener:
 
     def progressed(self, stage: str, done: int, total: int) -> None:
         """``done`` of ``total`` steps of a stage are done."""
+
+    def passed(self, circuit: Circuit) -> None:
+        """A pass of the search is done; ``circuit`` is the best so far, and its history has every pass."""
 
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:
         """A stage has its result; ``seconds`` is None where it was recalled."""

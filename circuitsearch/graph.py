@@ -268,7 +268,7 @@ class Graph:
     def expand_edges(self, edges: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The edges of the base graph that these edges (E, 2) stand for: which of them, row, column and span, (E',) each."""
         if self.base is self:
-            return torch.arange(len(edges)), *edges.T, torch.zeros(len(edges), dtype=torch.long)
+            return torch.arange(len(edges)), edges[:, 0], edges[:, 1], torch.zeros(len(edges), dtype=torch.long)
         found: list[Tensor] = []
         for span, (row, column) in enumerate(zip(*self._atoms, strict=True)):
             of_row, rows = _members(row, edges[:, 0])

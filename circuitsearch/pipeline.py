@@ -9,24 +9,32 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar, Unpack
 
+from circuitsearch import search
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.faithfulness import RATIO, Average
 from circuitsearch.finding import Finding, Listener, Plan
 from circuitsearch.loading import load
-from circuitsearch.methods import Exact, Recheck
-from circuitsearch.methods.recheck import affordable_edges
+from circuitsearch.methods import Recheck
 from circuitsearch.progress import Progress
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import N_PROMPTS
-from circuitsearch.registry import METHODS, TASKS
+from circuitsearch.registry import FAITHFULNESS, METHODS, TASKS
 from circuitsearch.run import RunFolder
-from circuitsearch.scores import Method, Rechecking
-from circuitsearch.search import check_target, minimal
+from circuitsearch.scores import Method, Rechecking, Scores
+from circuitsearch.search import Refine, check_target
 from circuitsearch.task import Task
 from circuitsearch.validation import Report, behaviour_on, generalisation, validate
 
 Result = TypeVar("Result")
+
+PARTS = (0.5, 0.25, 0.25)  # of the prompts: to choose edges, to decide which circuit is returned, to test it
+EXTENDED = (
+    (2, 128),
+    (4, 256),
+)  # times all prompts, and at most, that a task which writes prompts gives to the last two
+METHOD = "relp"
 
 
 def find(
@@ -34,8 +42,11 @@ def find(
     task: Task | str,
     faithfulness: float = 0.9,
     *,
-    method: Method | Rechecking | str = "eap-ig",
-    recheck: int | None = None,
+    method: Method | Rechecking | str = METHOD,
+    recheck: int = 0,
+    faithfulness_of: Average | str = RATIO,
+    refine: Refine | None = None,
+    minutes: float | None = None,
     out: str | Path | None = None,
     tokenizer: Any = None,
     listeners: Sequence[Listener] | None = None,
@@ -43,19 +54,27 @@ def find(
 ) -> Finding:
     """Find the circuit of a task: score every edge, search the smallest circuit, and test it on held-out prompts.
 
+    Half of the prompts choose edges, a quarter decide which circuit is returned, and a quarter test it; each part has groups of its
+    own. A task that writes its prompts gives every pass of the search new ones, and more prompts to decide and to test.
+
     Parameters
     ----------
     model
         A Hugging Face causal language model, an :class:`Experiment`, or a name or folder as for :func:`circuitsearch.load`.
     task : Task or str
-        Prompts, or the name of a task. Half of the prompts are for the search, the other half is held out; if all are in one
-        group, no prompts are held out, and the report says so.
+        Prompts, or the name of a task. If all prompts are in one group, none are held out, and the report says so.
     faithfulness : float
-        The share of the behaviour that the circuit must keep, in (0, 1].
+        The target, in (0, 1]: the circuit's faithfulness must be within 1 - target of 1, on either side.
     method : Method or str
-        How edges are scored.
-    recheck : int, optional
-        Number of the strongest edges that are then measured exactly, 0 for none; by default from a cost model.
+        How edges are scored, for the start of the search.
+    recheck : int
+        Number of the strongest edges that are then measured exactly.
+    faithfulness_of : Average or str
+        ``"ratio"``, the ratio of means over prompts, or ``"prompt"``, the mean of the bounded faithfulness of each prompt.
+    refine : Refine, optional
+        How the circuit is searched for.
+    minutes : float, optional
+        The search ends after about this time with the best circuit so far; the same call with ``out`` goes on from there.
     out : path, optional
         A folder for figures, report, page and all that reproduces them. Finished results in it are reused.
     tokenizer : optional
@@ -83,23 +102,24 @@ def find(
     >>> len(finding.circuit) < 40
     True
     """
-    plan = planned(model, task, faithfulness, method, recheck, tokenizer, settings)
+    plan = replace(
+        planned(model, task, faithfulness, method, recheck, tokenizer, settings),
+        average=FAITHFULNESS.read(faithfulness_of),
+        refine=refine or Refine(),
+        minutes=minutes,
+    )
     told = [ProgressBar()] if listeners is None else list(listeners)
     stages = _Stages(
         [*([] if out is None else [RunFolder(Path(out))]), *told]
     )  # a result is written before other listeners get it
     with stages.running(plan):
-        measured = stages.take(
-            "behaviour", lambda progress: behaviour_on(plan.halves, plan.whole.setup, plan.tokenizer)
-        )
+        measured = stages.take("behaviour", lambda progress: behaviour_on(plan.parts, plan.whole.setup, plan.tokenizer))
         measured.check()
         scores = stages.take(
             "scores",
-            lambda progress: plan.search.score(plan.method, journal=stages.journal, progress=progress),
+            lambda progress: plan.selection.score(plan.method, journal=stages.journal, progress=progress),
         )
-        circuit = stages.take(
-            "circuit", lambda progress: minimal(plan.search, plan.search.task, scores, faithfulness, progress=progress)
-        )
+        circuit = stages.take("circuit", lambda progress: stages.search(plan, scores, progress))
         circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
         report = stages.take("report", lambda progress: _evidence(plan, circuit, progress))
         finding = Finding(measured, scores, circuit, report, stages.folder)
@@ -110,7 +130,7 @@ def find(
 def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
     """The report on held-out prompts, with what the circuit keeps on new names, new templates ..."""
     report = validate(plan.held_out, circuit, plan.held_out.task, progress=progress)
-    return replace(report, by_factor=generalisation(circuit, plan.search, plan.held_out))
+    return replace(report, by_factor=generalisation(circuit, plan.selection, plan.held_out))
 
 
 def planned(
@@ -118,7 +138,7 @@ def planned(
     task: Task | str,
     faithfulness: float,
     method: Method | Rechecking | str,
-    recheck: int | None,
+    recheck: int,
     tokenizer: Any,
     settings: Settings,
 ) -> Plan:
@@ -128,8 +148,31 @@ def planned(
     if isinstance(model, str | Path):
         model, tokenizer = load(model)
     whole = Experiment.of(model, _task(task, tokenizer, settings.get("seed", 0)), **settings)
-    search, held_out = (whole, whole) if len(set(whole.task.split_groups)) == 1 else whole.split()
-    return Plan(whole, search, held_out, _rechecked(chosen, recheck, search), faithfulness, tokenizer)
+    selection, stopping, held_out = (whole.on(part) for part in _parts(whole.task, whole.seed))
+    method: Any = Recheck(chosen, recheck) if recheck else chosen
+    return Plan(selection, stopping, held_out, method, faithfulness, tokenizer=tokenizer)
+
+
+def _parts(task: Task, seed: int) -> tuple[Task, Task, Task]:
+    """The prompts that choose edges, that decide which circuit is returned, and that test it."""
+    if len(set(task.split_groups)) == 1:
+        return task, task, task
+    if task.n_distinct < len(PARTS):
+        selection, held_out = task.split(0.5, seed)
+        return selection, selection, held_out
+    selection, *others = task.parts(PARTS, seed)
+    stopping, held_out = (
+        _at_least(part, min(times * len(task), most), seed)
+        for part, (times, most) in zip(others, EXTENDED, strict=True)
+    )
+    return selection, stopping, held_out
+
+
+def _at_least(task: Task, n: int, seed: int) -> Task:
+    """The task with so many prompts, if it can write more."""
+    if task.writer is None or len(task) >= n:
+        return task
+    return task.writer.draw(n, seed, at_most=True)
 
 
 def _task(task: Task | str, tokenizer: Any, seed: int) -> Task:
@@ -138,13 +181,6 @@ def _task(task: Task | str, tokenizer: Any, seed: int) -> Task:
     if tokenizer is None:
         raise InputError(f"the task {task!r} needs the model's tokenizer: give tokenizer=...")
     return TASKS.read(task)(tokenizer, n=N_PROMPTS, seed=seed)
-
-
-def _rechecked(method: Method | Rechecking, recheck: int | None, search: Experiment) -> Method | Rechecking:
-    """The method, with exact effects of the strongest edges if asked for."""
-    if recheck == 0 or isinstance(method, Rechecking | Exact):
-        return method
-    return Recheck(method, affordable_edges(search) if recheck is None else recheck)
 
 
 @dataclass(frozen=True)
@@ -181,6 +217,26 @@ class _Stages:
         for listener in self.listeners:
             listener.finished(stage, result, seconds)
         return result
+
+    def search(self, plan: Plan, scores: Scores, progress: Progress) -> Circuit:
+        """The circuit, searched from where an earlier run was interrupted."""
+        return search.refine(
+            plan.selection,
+            plan.selection.task,
+            scores,
+            plan.stopping.task,
+            plan.faithfulness,
+            how=plan.refine,
+            of=plan.average,
+            minutes=plan.minutes,
+            checkpoint=next((each.checkpoint for each in self.listeners if each.checkpoint is not None), None),
+            passed=self._passed,
+            progress=progress,
+        )
+
+    def _passed(self, circuit: Circuit) -> None:
+        for listener in self.listeners:
+            listener.passed(circuit)
 
     def end(self, plan: Plan, finding: Finding) -> None:
         for listener in self.listeners:

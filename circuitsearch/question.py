@@ -17,8 +17,9 @@ from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
 from circuitsearch.models.load import Source, dtype_named, locate
-from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS, METRICS, TASKS
+from circuitsearch.registry import ABLATIONS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
 from circuitsearch.scores import Method, Rechecking
+from circuitsearch.search import Refine
 from circuitsearch.setup import Spec
 from circuitsearch.task import Task
 
@@ -35,11 +36,13 @@ class Question(BaseModel):
     model: str = "pico"
     n: int | None = None
     seed: int = 0
-    method: str = "eap-ig"
+    method: str = "relp"
     ablation: str = "resample"
     metric: str | None = None
     faithfulness: float = 0.9
-    recheck: int | None = Field(default=None, description="edges; None: from a cost model")
+    faithfulness_of: str = "ratio"
+    recheck: int = Field(default=0, description="edges that are measured exactly")
+    passes: int | None = Field(default=None, description="of the search, at most; None: the default of Refine")
     granularity: str = "heads-and-mlps"
     device: str = "auto"
     dtype: str | None = None
@@ -50,13 +53,16 @@ class Question(BaseModel):
             raise InputError(f"the number of prompts must be 1 to {MOST_PROMPTS:,}, not {self.n}: change --n")
         if not 0 < self.faithfulness <= 1:
             raise InputError(f"the faithfulness must be in (0, 1], not {self.faithfulness:g}: change --faithfulness")
-        if self.recheck is not None and self.recheck < 0:
+        if self.recheck < 0:
             raise InputError(f"the number of edges to measure must be 0 or more, not {self.recheck}: change --recheck")
         if self.seed < 0:
             raise InputError(f"the seed must be 0 or more, not {self.seed}: change --seed")
         locate(self.model)
         dtype_named(self.dtype)
         device_named(self.device)
+        FAITHFULNESS.read(self.faithfulness_of)
+        if self.passes is not None and self.passes < 1:
+            raise InputError(f"the search needs 1 pass or more, not {self.passes}: change --passes")
         for word in ("method_asked", "ablation_asked", "granularity_asked", "metric_asked", "task_file"):
             getattr(self, word)
 
@@ -118,7 +124,9 @@ class Question(BaseModel):
                 ("", str(Spec.of(self.ablation_asked)), str(Spec.of(default.ablation_asked))),
                 ("", self.metric, None),
                 ("f", f"{self.faithfulness:g}", f"{default.faithfulness:g}"),
-                ("recheck", self.recheck, None),
+                ("of", self.faithfulness_of, "ratio"),
+                ("recheck", self.recheck, 0),
+                ("passes", self.passes, None),
                 ("", str(Spec.of(self.granularity_asked)), str(Spec.of(default.granularity_asked))),
                 ("", self.dtype, None),
             )
@@ -137,6 +145,11 @@ class Question(BaseModel):
         task = task if self.metric is None else replace(task, metric=self.metric_asked)
         positions = self.granularity_asked.positions
         return task.of_length(positions) if positions else task
+
+    @property
+    def refine(self) -> Refine:
+        """How the circuit is searched for."""
+        return Refine() if self.passes is None else Refine(passes=self.passes)
 
     @property
     def settings(self) -> Settings:

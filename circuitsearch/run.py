@@ -27,6 +27,7 @@ from circuitsearch.setup import Setup
 from circuitsearch.validation import Behaviour, Report
 
 MANIFEST = "manifest.json"
+SO_FAR = "circuit-so-far.json"  # the best circuit of a search that goes on
 FILES: dict[str, tuple[str, Any]] = {
     "behaviour": ("behaviour.json", Behaviour),
     "scores": ("scores.safetensors", Scores),
@@ -47,6 +48,9 @@ class Manifest(BaseModel):
     setup: Setup = Field(description="of the search")
     held_out_sha256: str = Field(description="over the held-out prompts")
     faithfulness: float
+    faithfulness_of: str = Field(default="RatioOfMeans()", description="how it is averaged over prompts")
+    stopping_sha256: str = Field(default="", description="over the stopping prompts")
+    refine: str = Field(default="", description="how the circuit is searched for")
     outputs: dict[FileName, str] = Field(default_factory=dict, description="SHA-256 of each finished file")
 
     @classmethod
@@ -58,6 +62,9 @@ class Manifest(BaseModel):
             setup=plan.setup,
             held_out_sha256=plan.held_out.setup.prompts_sha256,
             faithfulness=plan.faithfulness,
+            faithfulness_of=repr(plan.average),
+            stopping_sha256=plan.stopping.setup.prompts_sha256,
+            refine=repr(plan.refine),
         )
 
     @classmethod
@@ -67,9 +74,18 @@ class Manifest(BaseModel):
 
     def differences(self, other: Manifest) -> list[str]:
         """The settings in which two runs differ, each in a few words."""
-        held_out = ["other held-out prompts"] if self.held_out_sha256 != other.held_out_sha256 else []
-        target = f"faithfulness {other.faithfulness:g}, not {self.faithfulness:g}"
-        return self.setup.differences(other.setup) + ([target] if self.faithfulness != other.faithfulness else held_out)
+        prompts = (
+            ("stopping", self.stopping_sha256, other.stopping_sha256),
+            ("held-out", self.held_out_sha256, other.held_out_sha256),
+        )
+        held_out = [f"other {name} prompts" for name, mine, theirs in prompts if mine != theirs]
+        named = {"faithfulness": "faithfulness", "faithfulness_of": "faithfulness of", "refine": "search"}
+        others = [
+            f"{name} {getattr(other, field)}, not {getattr(self, field)}"
+            for field, name in named.items()
+            if getattr(self, field) != getattr(other, field)
+        ]
+        return self.setup.differences(other.setup) + (others or held_out)
 
 
 class RunFolder(Listener):
@@ -102,6 +118,11 @@ class RunFolder(Listener):
         """The exact effects measured so far, until the scores are finished."""
         return self.path / "scores.journal"
 
+    @property
+    def checkpoint(self) -> Path:
+        """The state of the search after its last pass, until the circuit is found."""
+        return self.path / "search.checkpoint"
+
     # ---- as a listener
 
     @contextmanager
@@ -125,15 +146,21 @@ class RunFolder(Listener):
         name, kind = FILES[stage]
         return kind.load(self.path / name) if self.has(stage) else None
 
+    def passed(self, circuit: Circuit) -> None:
+        """Write the best circuit so far."""
+        write_whole(self.path / SO_FAR, circuit.save)
+
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:
         """Write a result."""
         self.write(FILES[stage][0], result.save)
         if stage == "scores":
             self.journal.unlink(missing_ok=True)
+        if stage == "circuit":
+            (self.path / SO_FAR).unlink(missing_ok=True)
 
     def ended(self, plan: Plan, finding: Finding) -> None:
         """Write figures, page and report."""
-        model = plan.whole.model
+        model = plan.selection.model
         name = getattr(model.config, "name_or_path", "") if self.question is None else self.question.model_name
         write_files(self.write, plan, finding, Path(name).name or type(model).__name__)
 
@@ -179,17 +206,26 @@ class RunFolder(Listener):
             return manifest
         different = manifest.differences(self.earlier)
         if not different:
-            return self.earlier
+            return self._to_go_on_from(self.earlier)
         if not self.overwrite:
             raise _other_run(self.path, different)
         self.manifest = self.earlier
         self._remove()
         return manifest
 
+    def _to_go_on_from(self, manifest: Manifest) -> Manifest:
+        """The manifest without a circuit whose search was ended by time, and without all that was made of it."""
+        if FILES["circuit"][0] in manifest.outputs and self.checkpoint.exists():
+            early = {FILES[stage][0] for stage in ("behaviour", "scores")}
+            return manifest.model_copy(
+                update={"outputs": {name: digest for name, digest in manifest.outputs.items() if name in early}}
+            )
+        return manifest
+
     def _remove(self) -> None:
         """Remove the files of a run."""
         parts = [file.name for file in self.path.iterdir() if _is_part(file)]
-        for name in (*self.manifest.outputs, self.journal.name, MANIFEST, *parts):
+        for name in (*self.manifest.outputs, self.journal.name, self.checkpoint.name, SO_FAR, MANIFEST, *parts):
             (self.path / name).unlink(missing_ok=True)
 
 

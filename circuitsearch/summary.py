@@ -36,8 +36,11 @@ def _settings(plan: Plan) -> list[tuple[str, object]]:
     setup = plan.setup
     return [
         ("faithfulness asked for", f"{plan.faithfulness:g}"),
-        ("prompts of the search", setup.n),
-        ("held-out prompts", 0 if plan.held_out is plan.search else len(plan.held_out.task)),
+        ("faithfulness is", f"{plan.average}"),
+        ("search", f"{plan.refine}"),
+        ("selection prompts", setup.n),
+        ("stopping prompts", 0 if plan.stopping is plan.selection else len(plan.stopping.task)),
+        ("held-out prompts", 0 if plan.held_out is plan.selection else len(plan.held_out.task)),
         *((name, getattr(setup, name)) for name in ("metric", "ablation", "granularity", "method", "seed", "dtype")),
         *((f"{name}, SHA-256", getattr(setup, name)[:16]) for name in ("weights", "config")),
         ("prompts, SHA-256", setup.prompts_sha256[:16]),
@@ -65,12 +68,9 @@ def meaning(score: float) -> str:
 
 
 def _certificate_line(circuit: Circuit) -> str:
-    certificate = circuit.certificate
-    assert certificate is not None
-    return (
-        f"On the prompts of the search the circuit's faithfulness is {certificate.faithfulness:.3f} (asked for: {certificate.target:g},"
-        f" which is within {1 - certificate.target:.3g} of 1), and without any one of its edges it is not within that."
-    )
+    assert circuit.certificate is not None
+    text = circuit.certificate.describe(len(circuit))
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _edges(circuit: Circuit) -> str:

@@ -62,11 +62,14 @@ def find(
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
-    method: options.Method = "eap-ig",
+    method: options.Method = "relp",
     ablation: options.Ablation = "resample",
     metric: options.Metric = None,
     faithfulness: options.Faithfulness = 0.9,
-    recheck: options.Recheck = None,
+    faithfulness_of: options.FaithfulnessOf = "ratio",
+    recheck: options.Recheck = 0,
+    passes: options.Passes = None,
+    minutes: options.Minutes = None,
     spans: options.Spans = None,
     positions: options.Positions = 0,
     merge_heads: options.MergeHeads = False,
@@ -82,8 +85,9 @@ def find(
 ) -> None:
     """Find the circuit of a task, test it and draw it.
 
-    Every edge is scored; the smallest circuit is searched on half of the prompts and tested on the other half. Figure, report and
-    all that reproduces them are written to one folder. Finished results in the folder are reused.
+    Every edge is scored. Half of the prompts choose the circuit's edges, a quarter decide which circuit is returned, and a quarter
+    test it. Figure, report and all that reproduces them are written to one folder. Finished results in the folder are reused, and a
+    search that was interrupted goes on from its last pass.
     """
     from circuitsearch.cli.find import find, find_again
     from circuitsearch.cli.nodes import granularity_asked
@@ -102,9 +106,10 @@ def find(
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
         question = Question(
             task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
-            faithfulness=faithfulness, recheck=recheck, granularity=nodes, device=device, dtype=dtype,
+            faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
+            granularity=nodes, device=device, dtype=dtype,
         )  # fmt: skip
-        find(question, out, overwrite, Terminal(json))
+        find(question, out, overwrite, minutes, Terminal(json))
 
 
 @app.command()

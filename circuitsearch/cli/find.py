@@ -18,11 +18,11 @@ from circuitsearch.question import Question
 from circuitsearch.run import Manifest, RunFolder
 
 
-def find(question: Question, out: Path | None, overwrite: bool, terminal: Terminal) -> None:
+def find(question: Question, out: Path | None, overwrite: bool, minutes: float | None, terminal: Terminal) -> None:
     """Find the circuit of a question, and write its run folder."""
     question.check()
     folder = RunFolder(out or Path("runs") / question.name, question, overwrite)
-    terminal.result(finding_as_json(question, _found(question, folder, terminal)))
+    terminal.result(finding_as_json(question, _found(question, folder, terminal, minutes)))
 
 
 def find_again(
@@ -48,7 +48,7 @@ def find_again(
     question.check()
     new = path.resolve().parent.with_name(f"{path.resolve().parent.name}-again")
     folder = RunFolder(out or new, asked, overwrite)
-    finding = _found(question, folder, terminal, _SameRun(earlier, path))
+    finding = _found(question, folder, terminal, None, _SameRun(earlier, path))
     _compare(path.with_name("circuit.json"), finding.circuit, terminal)
     terminal.result(finding_as_json(question, finding))
 
@@ -69,7 +69,9 @@ class _SameRun(Listener):
         return nullcontext()
 
 
-def _found(question: Question, folder: RunFolder, terminal: Terminal, *listeners: Listener) -> Finding:
+def _found(
+    question: Question, folder: RunFolder, terminal: Terminal, minutes: float | None, *listeners: Listener
+) -> Finding:
     terminal.say("size", str(estimate(question.model, device_named(question.device), question.dtype)))
     model, tokenizer, task = question.load()
     narrator = Narrator(terminal, question)
@@ -79,6 +81,9 @@ def _found(question: Question, folder: RunFolder, terminal: Terminal, *listeners
         question.faithfulness,
         method=question.method_asked,
         recheck=question.recheck,
+        faithfulness_of=question.faithfulness_of,
+        refine=question.refine,
+        minutes=minutes,
         tokenizer=tokenizer,
         listeners=[*listeners, folder, narrator],
         **question.settings,

@@ -28,12 +28,15 @@ Ablation = Annotated[
 ]
 Metric = Annotated[str | None, typer.Option(help="A metric other than the task's own.", show_default=False)]
 Faithfulness = Annotated[float, typer.Option(help="The share of the behaviour that the circuit must keep, in (0, 1].")]
-Recheck = Annotated[
-    int | None,
+FaithfulnessOf = Annotated[
+    str, typer.Option(help="ratio: the ratio of means over prompts; prompt: the mean of each prompt's, bounded.")
+]
+Recheck = Annotated[int, typer.Option(min=0, help="Number of the strongest edges that are measured exactly.")]
+Passes = Annotated[int | None, typer.Option(min=1, help="Passes of the search at most: 16.", show_default=False)]
+Minutes = Annotated[
+    float | None,
     typer.Option(
-        min=0,
-        help="Number of the strongest edges that are measured exactly, 0 for none; by default from a cost model.",
-        show_default=False,
+        min=0, help="End the search after this time; the same command goes on from there.", show_default=False
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove another run from the folder first.")]

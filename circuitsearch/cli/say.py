@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -26,10 +27,33 @@ class Narrator(ProgressBar):
         self.terminal, self.question = terminal, question
 
     def running(self, plan: Plan):
-        describe_model(self.terminal, plan.whole.model, self.question)
+        describe_model(self.terminal, plan.selection.model, self.question)
         if isinstance(plan.method, Recheck):
             self.recheck = f"the {plan.method.k} strongest edges are measured exactly after {plan.method.first}"
         return super().running(plan)
+
+    def started(self, stage: str) -> None:
+        super().started(stage)
+        self.first: int | None = None  # pass that this process did
+
+    def passed(self, circuit: Circuit) -> None:
+        """Print a pass of the search."""
+        history = circuit.history
+        assert history is not None
+        last = history.passes[-1]
+        if self.first is None:
+            self.first = last.number
+        stopping = "" if last.stopping is None else f", {last.stopping} on the stopping prompts"
+        self.terminal.say(
+            f"pass {last.number}",
+            f"{last.n_edges:,} edges, faithfulness {last.selection}{stopping}; best {len(circuit):,} edges{self._left(last.number)}",
+        )
+
+    def _left(self, number: int) -> str:
+        """The time that the remaining passes take at most, from the time of those so far."""
+        each = (time.monotonic() - self.began) / (number - (self.first or number) + 1)
+        seconds = each * (self.question.refine.passes - number)
+        return f"; at most {seconds / 60:.0f} min left" if seconds > 60 else ""
 
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:
         super().finished(stage, result, seconds)
@@ -82,9 +106,18 @@ def circuit(terminal: Terminal, circuit: Circuit, took: str) -> None:
     """The circuit's size, and its faithfulness in the search."""
     share = len(circuit) / circuit.graph.n_edges
     text = f"{len(circuit)} of {circuit.graph.n_edges} edges ({share:.1%}), {len(circuit.nodes)} nodes"
-    if circuit.certificate is not None:
-        text += f"; faithfulness {circuit.certificate.faithfulness:.3f} on the prompts of the search, no edge can be removed"
+    if circuit.history is not None:
+        text += f"; faithfulness {circuit.history.stopping} on {circuit.history.n_stopping} stopping prompts"
     terminal.say("circuit", f"{text} ({took})")
+    if circuit.history is not None:
+        terminal.say(
+            "",
+            f"the search ended because {circuit.history.ended}; cost: {circuit.history.forwards:.0f} forwards of the selection prompts",
+        )
+        if circuit.history.note:
+            terminal.say("caution", circuit.history.note)
+    if circuit.certificate is not None:
+        terminal.say("", circuit.certificate.describe(len(circuit)))
 
 
 def report(terminal: Terminal, report: Report, took: str) -> None:

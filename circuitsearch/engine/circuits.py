@@ -11,7 +11,7 @@ from torch import Tensor
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.circuit_gradient import CircuitRun, run_circuit
 from circuitsearch.engine.interventions import Asked, Circuits
-from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, bytes_per_prompt, pairs
+from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
 from circuitsearch.errors import memory_named
@@ -20,6 +20,9 @@ from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
 CACHE_MEMORIES = 4  # activations cached between calls may take so many times the working memory
+RECORDED_STREAMS = (
+    4  # what is cached of each part, in tensors as wide as the stream: clean, ablated, and the ablated stream
+)
 
 
 class Evaluator:
@@ -45,14 +48,24 @@ class Evaluator:
         self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = None  # the last ``near`` and its runs
 
     @cached_property
-    def _fits_cache(self) -> bool:
-        """Whether the shared activations of all batches fit in memory; if not, every call computes them again."""
-        each = bytes_per_prompt(self.described, self.task.max_length)
-        return len(self.task) * each <= CACHE_MEMORIES * self.memory
+    def _keeps_activations(self) -> bool:
+        """Whether clean and ablated activations of all batches fit in memory; if not, every call computes them again."""
+        return self._fits(RECORDED_STREAMS * len(self.described.parts))
+
+    @cached_property
+    def _keeps_references(self) -> bool:
+        """Whether a reference run of all batches fits too, with what every writer adds."""
+        streams = RECORDED_STREAMS * len(self.described.parts) + 2 * len(self.described.graph.base.writers)
+        return self._fits(streams)
+
+    def _fits(self, streams: int) -> bool:
+        """Whether so many tensors as wide as the stream, of all prompts, take at most some working memories."""
+        width = self.task.max_length * self.described.d_model * self.described.dtype.itemsize
+        return len(self.task) * streams * width <= CACHE_MEMORIES * self.memory
 
     def pairs(self) -> Iterable[Pair]:
         """The task's batches with their clean and ablated activations, which are recorded once if they fit the memory."""
-        return self._kept_pairs if self._fits_cache else self._new_pairs()
+        return self._kept_pairs if self._keeps_activations else self._new_pairs()
 
     def _new_pairs(self) -> Iterator[Pair]:
         return pairs(self.described, self.task, self.ablation, self.memory)
@@ -66,7 +79,7 @@ class Evaluator:
         return [ReplayContext(pair) for pair in self._kept_pairs]
 
     def _contexts(self) -> Iterable[ReplayContext]:
-        return self._cached_contexts if self._fits_cache else map(ReplayContext, self._new_pairs())
+        return self._cached_contexts if self._keeps_activations else map(ReplayContext, self._new_pairs())
 
     @cached_property
     def _empty_references(self) -> list[ReferenceRun]:
@@ -75,7 +88,7 @@ class Evaluator:
 
     def references(self, near: Tensor | None) -> Iterable[ReferenceRun]:
         """Each batch's run of the circuit ``near`` (U, V), or with every edge ablated."""
-        if not self._fits_cache:
+        if not self._keeps_references:
             start = torch.zeros_like(self.described.graph.mask) if near is None else near
             return (run_reference(context, start) for context in self._contexts())
         if near is None:

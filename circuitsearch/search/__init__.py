@@ -3,6 +3,8 @@
 from circuitsearch.search.minimal import check_target as check_target
 from circuitsearch.search.minimal import minimal as minimal
 from circuitsearch.search.minimal import smallest_prefix as smallest_prefix
+from circuitsearch.search.passes import Refine as Refine
 from circuitsearch.search.ranked import greedy as greedy
 from circuitsearch.search.ranked import threshold as threshold
 from circuitsearch.search.ranked import top as top
+from circuitsearch.search.refine import refine as refine

@@ -22,6 +22,8 @@ from circuitsearch.setup import Setup
 from circuitsearch.task import Task
 
 Edge = tuple[int, int]  # row and column
+MOST_SIZES = 64  # sizes of a ranking that are all tried
+TRIED_AT_ONCE = 8  # of more sizes
 
 
 def smallest_prefix(
@@ -33,7 +35,8 @@ def smallest_prefix(
 ) -> Circuit:
     """Find the smallest prefix of the ranking, pruned, that reaches the target, among the sizes that are tried.
 
-    Sizes grow by a quarter until one reaches the target, then every size above the last one that did not is tried.
+    Sizes grow by a quarter until one reaches the target. Then every size above the last one that did not is tried, or, if these
+    are many, some evenly spaced ones, again and again.
     Parameters and errors are those of :func:`minimal`.
     """
     search = _search(model, task, scores, faithfulness, settings)
@@ -96,13 +99,23 @@ def check_target(faithfulness: float) -> None:
         raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {faithfulness!r}")
 
 
-def _search(model: Any, task: Task, scores: Scores, target: float, settings: Settings) -> _Search:
+def _search(model: Any, task: Task, scores: Scores, target: float, settings: Settings) -> Elimination:
     check_target(target)
-    return _Search(Faithfulness(Experiment.of(model, task, scores, **settings)), target)
+    return Elimination(Faithfulness(Experiment.of(model, task, scores, **settings)), target)
 
 
 @dataclass(frozen=True)
-class _Search:
+class Elimination:
+    """Removes edges by runs of the model, as long as the target is reached.
+
+    Parameters
+    ----------
+    measure : Faithfulness
+        On the prompts of the search.
+    target : float
+        The faithfulness to reach.
+    """
+
     measure: Faithfulness
     target: float
 
@@ -129,7 +142,14 @@ class _Search:
         )
 
     def _refined(self, places: Tensor, lower: int, upper: int) -> int:
-        """Smallest size in (lower, upper] that reaches the target; ``upper`` does."""
+        """Smallest size in (lower, upper] that reaches the target; ``upper`` does.
+
+        Of many sizes some evenly spaced ones are tried, then those before the first one that reaches the target, and so on.
+        """
+        while upper - lower > MOST_SIZES:
+            sizes = [lower + (upper - lower) * i // TRIED_AT_ONCE for i in range(1, TRIED_AT_ONCE)]
+            found = self._first_to_reach(places, sizes) or upper
+            lower, upper = max([lower, *(size for size in sizes if size < found)]), found
         found = self._first_to_reach(places, range(lower + 1, upper))
         return upper if found is None else found
 
@@ -141,11 +161,19 @@ class _Search:
         values = self.measure(torch.stack([mask for _, mask in worth])).tolist()
         return next((size for (size, _), value in zip(worth, values, strict=True) if reaches(value, self.target)), None)
 
-    def shrunk(self, mask: Tensor, progress: Progress) -> tuple[Tensor, dict[Edge, float]]:
-        """Remove edges until none can be; return the mask and its faithfulness without each of its edges."""
+    def shrunk(
+        self, mask: Tensor, progress: Progress = silent, among: Tensor | None = None
+    ) -> tuple[Tensor, dict[Edge, float]]:
+        """Remove edges, only those of the mask ``among`` if it is given, until none of them can be removed.
+
+        Returns
+        -------
+        Tensor, dict
+            The smaller mask, and its faithfulness without each edge that could not be removed.
+        """
         total = int(mask.sum())
         while True:
-            without = self.without_each(mask)
+            without = self.without_each(mask, among)
             removable = [edge for edge, value in without.items() if reaches(value, self.target)]
             if not removable:
                 progress(total, total)
@@ -156,9 +184,12 @@ class _Search:
                 progress(total - int(smaller.sum()), total)
                 mask = smaller
 
-    def without_each(self, mask: Tensor) -> dict[Edge, float]:
-        """Faithfulness of the circuit without each of its edges."""
-        edges = [(row, column) for row, column in mask.nonzero().tolist()]
+    def without_each(self, mask: Tensor, among: Tensor | None = None) -> dict[Edge, float]:
+        """Faithfulness of the circuit without each of its edges, or of those in ``among``."""
+        tested = mask if among is None else mask & among
+        edges = [(row, column) for row, column in tested.nonzero().tolist()]
+        if not edges:
+            return {}
         values = self.measure(torch.stack([self._without(mask, [edge]) for edge in edges]), near=mask)
         return dict(zip(edges, values.tolist(), strict=True))
 

@@ -21,6 +21,7 @@ from circuitsearch.validation.curve import size_curve
 from circuitsearch.validation.report import Interval, Report
 from circuitsearch.validation.significance import TaskTest, chance
 
+CURVE_PROMPTS = 64  # at most, for the curve: large circuits cost as much as the model
 Intervals = Callable[..., Interval]  # from a statistic and columns (N,) to its interval over prompts
 
 
@@ -71,8 +72,11 @@ def validate(
     progress(1, 3)
     controls = _controls(faithfulness, len(circuit), n_controls, seed)
     progress(2, 3)
-    ends = (faithfulness.clean, faithfulness.ablated)
-    curve = size_curve(circuit, faithfulness, interval_of=lambda values: over_prompts(ratio, values, *ends))
+    some = (
+        faithfulness if len(task) <= CURVE_PROMPTS else Faithfulness(experiment.on(task.subset(range(CURVE_PROMPTS))))
+    )
+    ends = (some.clean, some.ablated)
+    curve = size_curve(circuit, some, interval_of=lambda values: over_prompts(ratio, values, *ends))
     progress(3, 3)
     return Report(
         setup=experiment.setup,

@@ -74,4 +74,4 @@ def test_circuits_do_not_depend_on_what_is_kept(grouped):
     assert (kept.circuits(masks)[0] - anew.circuits(masks)[0]).abs().max() < 1e-12
     assert (kept.circuits(masks, near=mask)[0] - anew.circuits(masks, near=mask)[0]).abs().max() < 1e-12
     assert (kept.clean()[0] - anew.clean()[0]).abs().max() < 1e-12
-    assert kept._fits_cache and not anew._fits_cache
+    assert kept._keeps_references and not anew._keeps_activations

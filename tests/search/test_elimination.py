@@ -16,7 +16,7 @@ import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.search import smallest_prefix
-from circuitsearch.search.minimal import _Search
+from circuitsearch.search.minimal import Elimination
 from tests.conftest import LLAMA_LIKE, VOCABULARY, random_task
 from tests.search.test_search import doable_task, made_up
 from tests.validation.by_hand import Plain, corrupt_writes, logit_diff, pruned, ratio, strongest
@@ -94,7 +94,7 @@ def test_batches_remove_the_edges_that_one_by_one_removes(seed, largest):
     measure = MadeUp(graph, seed, largest)
     for target in (0.1, 0.5, 0.8, 1.0):
         gone: list[tuple[int, int]] = []
-        mask, without = _Search(measure, target).shrunk(graph.mask, lambda *step, gone=gone: gone.append(step))  # pyright: ignore[reportArgumentType]
+        mask, without = Elimination(measure, target).shrunk(graph.mask, lambda *step, gone=gone: gone.append(step))  # pyright: ignore[reportArgumentType]
         expected = one_by_one(graph, edges_of(graph.mask), measure.worth, target)
         assert edges_of(mask) == expected
         assert without == {edge: measure.worth(fewer(graph, expected, edge)) for edge in expected}
@@ -106,7 +106,7 @@ def test_sizes_grow_by_a_quarter():
     """Where only all edges reach the target, these prefixes are measured, and then those between the last two."""
     graph = Graph(2, 2, 2)
     measure, scores = MadeUp(graph, 0, 1), made_up(graph, 0)
-    _Search(measure, 1.0).smallest_prefix(scores.ranking())  # pyright: ignore[reportArgumentType]
+    Elimination(measure, 1.0).smallest_prefix(scores.ranking())  # pyright: ignore[reportArgumentType]
     sizes = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 33, 41, 46, 42, 43, 44, 45]
     expected = [mask for mask in (strongest(graph, scores.values, size) for size in sizes) if mask.any()]
     assert [edges_of(mask) for masks in measure.calls for mask in masks] == list(map(edges_of, expected))
@@ -118,7 +118,7 @@ def test_many_edges_are_removed_in_few_batches():
     measure = MadeUp(graph, 0, 1)
     measure.weights = torch.zeros_like(measure.weights)
     measure.weights[0, -1] = 1
-    mask, _ = _Search(measure, 1.0).shrunk(graph.mask, lambda done, total: None)  # pyright: ignore[reportArgumentType]
+    mask, _ = Elimination(measure, 1.0).shrunk(graph.mask, lambda done, total: None)  # pyright: ignore[reportArgumentType]
     assert graph.n_edges > 3000 and edges_of(mask) == {(0, len(graph.readers) - 1)}
     assert len(measure.calls) < 60 and max(len(masks) for masks in measure.calls[2:]) <= 256
 
@@ -130,7 +130,7 @@ def test_the_prefix_is_the_first_to_reach_the_target(seed):
     measure, values = MadeUp(graph, seed, 9), made_up(graph, seed).values
     ranking = replace(made_up(graph, seed), values=values).ranking()
     for target in (0.05, 0.3, 0.6, 0.9, 1.0):
-        found = _Search(measure, target).smallest_prefix(ranking)  # pyright: ignore[reportArgumentType]
+        found = Elimination(measure, target).smallest_prefix(ranking)  # pyright: ignore[reportArgumentType]
         assert edges_of(found) == first_prefix(graph, values, measure.worth, target)
 
 

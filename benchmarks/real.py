@@ -1,0 +1,142 @@
+"""Circuits of real language models: `find` with its defaults on six tasks and two models, beside rankings of equal size.
+
+Run `python -m benchmarks.real --out FOLDER`; it resumes. Models come from `circuitsearch models get NAME`, or from folders given as
+`--model NAME=FOLDER`. For each cell it writes a run folder, a line to `real.jsonl`, and at the end the table as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import circuitsearch as cs
+from circuitsearch.faithfulness import RATIO, Faithfulness
+from circuitsearch.history import Measured
+from circuitsearch.pipeline import planned
+from circuitsearch.search.passes import measured
+
+MODELS = {"smollm2": "smollm2", "gemma3-270m": "gemma3-270m"}
+TASKS = ("ioi", "induction", "docstring", "gendered_pronoun", "greater_than", "agreement")
+N, FRESH = 256, 256
+
+
+class Lines(cs.Listener):
+    """Prints a line a pass, and keeps the time of each stage."""
+
+    def __init__(self, cell: str) -> None:
+        self.cell, self.began, self.seconds = cell, time.process_time(), {}
+
+    def passed(self, circuit: cs.Circuit) -> None:
+        assert circuit.history is not None
+        last = circuit.history.passes[-1]
+        took = time.process_time() - self.began
+        print(self.cell, last.number, last.n_edges, last.selection, last.stopping, f"{took:.0f} s", flush=True)
+
+    def started(self, stage: str) -> None:
+        self.stage_began = time.process_time()
+
+    def finished(self, stage: str, result: Any, seconds: float | None) -> None:
+        self.seconds[stage] = time.process_time() - self.stage_began
+
+
+def forward_seconds(model: Any, task: cs.Task) -> float:
+    """Processor seconds of one plain Hugging Face forward of the prompts, the median of three."""
+    batches = [batch.clean for batch in task.batches(32, share_prefix=False)]
+
+    def run() -> float:
+        began = time.process_time()
+        with torch.no_grad():
+            for ids in batches:
+                model(input_ids=ids)
+        return time.process_time() - began
+
+    return sorted(run() for _ in range(3))[1]
+
+
+def on(experiment: cs.Experiment, circuits: list[cs.Circuit]) -> Iterator[Measured]:
+    """Faithfulness of circuits on an experiment's prompts."""
+    measure = Faithfulness(experiment)
+    for circuit in circuits:
+        (values,) = measure.metrics(circuit.mask[None])
+        yield measured(RATIO, values[0], measure.clean, measure.ablated)
+
+
+def of_size(make: Callable[[cs.Scores, int], cs.Circuit], scores: cs.Scores, size: int) -> cs.Circuit:
+    """The smallest circuit of a ranking, pruned, with at least so many edges, by bisection."""
+    low, high = size, scores.graph.n_edges
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(make(scores, middle)) >= size else (middle + 1, high)
+    return make(scores, low)
+
+
+def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict[str, Any]:
+    """One row of the table."""
+    prompts = getattr(cs.tasks, task)(tokenizer, n=N, seed=0)
+    plan = planned(model, prompts, 0.9, "relp", 0, tokenizer, {})
+    fwd = forward_seconds(model, plan.selection.task)
+    lines = Lines(f"{name} {task}")
+    finding = cs.find(model, prompts, tokenizer=tokenizer, out=folder / f"{name}-{task}", listeners=[lines])
+    circuit, report, history = finding.circuit, finding.report, finding.circuit.history
+    assert history is not None
+    assert plan.selection.task.writer is not None
+    selection = plan.selection.on(plan.selection.task.writer.draw(FRESH, 77, at_most=True))
+    scores = plan.selection.score("eap-ig")
+    rivals = [of_size(cs.top, scores, len(circuit)), of_size(cs.greedy, scores, len(circuit))]
+    held_out, top, greedy = on(plan.held_out, [circuit, *rivals])
+    return {
+        "model": name,
+        "task": task,
+        "n_edges": len(circuit),
+        "n_edges_total": circuit.graph.n_edges,
+        "selection": vars(next(on(selection, [circuit]))),
+        "stopping": vars(history.stopping),
+        "held_out": vars(report.faithfulness),
+        "held_out_error": held_out.error,
+        "per_prompt": vars(report.per_prompt),
+        "by_factor": [{"label": each.label, **vars(each.faithfulness)} for each in report.by_factor],
+        "accuracy": [report.model_accuracy, report.circuit_accuracy],
+        "passes": len(history.passes),
+        "sizes": [
+            [each.n_edges, each.selection.value, each.stopping and each.stopping.value] for each in history.passes
+        ],
+        "forwards_counted": history.forwards,
+        "forwards_by_stage": {stage: round(seconds / fwd, 1) for stage, seconds in lines.seconds.items()},
+        "eap_ig_top": vars(top),
+        "eap_ig_greedy": vars(greedy),
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "note": history.note,
+    }
+
+
+def main() -> None:
+    """Run the cells that are not done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("real"))
+    parser.add_argument("--model", action="append", default=[], help="NAME, or NAME=FOLDER")
+    parser.add_argument("--task", action="append", default=[])
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    done = asked.out / "real.jsonl"
+    known = [json.loads(line) for line in done.read_text().splitlines()] if done.exists() else []
+    for given in asked.model or MODELS:
+        name, _, place = given.partition("=")
+        model, tokenizer = cs.load(place or MODELS[name])
+        for task in asked.task or TASKS:
+            if not any((row["model"], row["task"]) == (name, task) for row in known):
+                row = cell(name, model, tokenizer, task, asked.out)
+                with done.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

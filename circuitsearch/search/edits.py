@@ -1,0 +1,127 @@
+"""What one pass changes of a circuit: edges are swapped, added and dropped by their gain at the circuit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LEAST_ADDED = 8  # edges that a pass may add below the target, however small the circuit
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What edges bring at a circuit, in units of faithfulness; E edges.
+
+    Attributes
+    ----------
+    mean : Tensor
+        (E,) averaged over passes: how much keeping the edge reduces what is missing.
+    error : Tensor
+        (E,) its standard error over prompts.
+    effect : Tensor
+        (E,) how much keeping the edge raises the faithfulness, on the prompts of this pass.
+    """
+
+    mean: Tensor
+    error: Tensor
+    effect: Tensor
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The largest changes of one pass, as shares of the circuit's edges."""
+
+    swapped: float
+    added: float
+    dropped: float
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A circuit (E,), and the change of faithfulness that the gains predict for it."""
+
+    inside: Tensor
+    predicted: float
+
+
+def edited(
+    inside: Tensor, gains: Gains, faithfulness: float, target: float, aim: float, steps: Steps, trust: float = 1.0
+) -> Edited:
+    """Edit a circuit so that the predicted faithfulness is ``aim``.
+
+    An edge outside is worth its gain less a standard error, an edge inside its gain plus one: a change must be sure to help.
+
+    Parameters
+    ----------
+    inside : Tensor
+        Boolean (E,), the circuit.
+    faithfulness, target, aim : float
+        Measured, to be reached, and aimed at.
+    trust : float
+        What share of the gain of added edges is expected: gains at one circuit do not add up.
+    """
+    edit = _Edit(inside, gains, faithfulness, target, aim, steps, trust)
+    edit.run()
+    return Edited(
+        edit.inside, float(gains.effect[edit.inside & ~inside].sum() - gains.effect[inside & ~edit.inside].sum())
+    )
+
+
+class _Edit:
+    def __init__(
+        self, inside: Tensor, gains: Gains, faithfulness: float, target: float, aim: float, steps: Steps, trust: float
+    ) -> None:
+        self.inside, self.gains, self.target, self.aim, self.trust = inside.clone(), gains, target, aim, trust
+        self.faithfulness = self.predicted = faithfulness
+        self.steps, self.size = steps, int(inside.sum())
+        worth = torch.where(inside, gains.mean + gains.error, gains.mean - gains.error)
+        self.worth = worth.tolist()
+        self.weakest = worth.masked_fill(~inside, torch.inf).argsort(stable=True)[: self.size].tolist()
+        self.strongest = worth.masked_fill(inside, -torch.inf).argsort(descending=True, stable=True).tolist()
+        self.dropped = 0  # of the weakest
+
+    def run(self) -> None:
+        """Swap and add where the faithfulness is not above 1 + (1 - aim), then drop."""
+        if self.faithfulness <= 2 - self.aim:
+            self._swap_and_add()
+        self._drop()
+
+    def _most(self, share: float) -> int:
+        return max(1, round(share * self.size))
+
+    def _swap_and_add(self) -> None:
+        """Add the strongest edges, each in place of a weak one or because faithfulness is missing."""
+        swaps = self._most(self.steps.swapped)
+        most = swaps if self.faithfulness >= self.aim else max(LEAST_ADDED, self._most(self.steps.added))
+        for edge in self.strongest[: min(most, len(self.worth) - self.size)]:
+            weaker = self._weaker_than(edge) if self.dropped < swaps else None
+            if self.worth[edge] <= 0 or (self.predicted >= self.aim and weaker is None):
+                break
+            self._set(edge, True)
+            if weaker is not None:
+                self._drop_weakest()
+
+    def _weaker_than(self, edge: int) -> int | None:
+        """The weakest edge inside, if the other is worth twice as much."""
+        weakest = self.weakest[self.dropped] if self.dropped < self.size else None
+        return weakest if weakest is not None and self.worth[weakest] < self.worth[edge] / 2 else None
+
+    def _drop(self) -> None:
+        """Drop the weakest edges: all that do harm, and others as long as enough faithfulness remains."""
+        share = self.steps.dropped if self.faithfulness >= self.target else self.steps.swapped
+        while self.dropped < min(self._most(share), self.size - 1):
+            edge = self.weakest[self.dropped]
+            enough = self.predicted - float(self.gains.effect[edge]) >= self.aim
+            if float(self.gains.mean[edge]) > 0 and not enough:
+                return
+            self._drop_weakest()
+
+    def _drop_weakest(self) -> None:
+        self._set(self.weakest[self.dropped], False)
+        self.dropped += 1
+
+    def _set(self, edge: int, kept: bool) -> None:
+        self.inside[edge] = kept
+        self.predicted += float(self.gains.effect[edge]) * (self.trust if kept else -1)

@@ -1,0 +1,345 @@
+"""Refine a circuit by the gradient at it: edges are swapped, added and dropped, on new prompts in every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment
+from circuitsearch.faithfulness import Average, Faithfulness, reaches
+from circuitsearch.graph import Graph
+from circuitsearch.history import History, Measured, Pass
+from circuitsearch.knobs import Knobs
+from circuitsearch.reachability import prune
+from circuitsearch.search.edits import Gains, Steps, edited
+from circuitsearch.search.prompts import PassPrompts
+
+# Costs of one run of one prompt, in plain forwards of it, as measured: docs/benchmarks.md.
+RECORD, VALUE, GRADIENT = 2.0, 1.0, 2.6
+HOPELESS = 2.0  # standard errors by which the target may be missed for the stopping prompts to be run all the same
+LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
+RETRIES = (
+    2  # passes in which a circuit that fell below the target may be mended, before the search returns to the best one
+)
+LEAST_DROPPED = 0.03  # share of edges
+FARTHEST = 5  # times the passes so far, to which faithfulness is extrapolated
+SMALLER = 0.98  # a circuit of at most this share of the best one's edges is progress
+
+
+@dataclass(frozen=True)
+class Refine(Knobs):
+    """How a circuit is refined.
+
+    Parameters
+    ----------
+    passes : int
+        At most.
+    prompts : int
+        Prompts of a pass.
+    swapped, added, dropped : float
+        Edges that one pass may change at most, as shares of the circuit.
+    momentum : float
+        Weight of earlier passes in the gain of an edge.
+    errors : float
+        Standard errors by which a change must be sure to help.
+    patience : int
+        Passes without progress after which the search ends.
+    """
+
+    passes: int = 16
+    prompts: int = 48
+    swapped: float = 0.08
+    added: float = 0.2
+    dropped: float = 0.25
+    momentum: float = 0.5
+    errors: float = 1.0
+    patience: int = 6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("passes", "prompts", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Refine's {name} must be at least 1, not {getattr(self, name)}")
+        for name in ("swapped", "added", "dropped", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"Refine's {name} must be in [0, 1), not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class State:
+    """A search between two passes; all that the next pass depends on. E edges of the graph.
+
+    Attributes
+    ----------
+    inside : Tensor
+        Boolean (E,), the circuit.
+    gain, variance : Tensor
+        (E,) averaged over passes.
+    best : Tensor
+        Boolean (E,), the smallest circuit that reached the target, or else the one that came nearest to it.
+    best_stopping : Measured, optional
+        Its faithfulness on the stopping prompts.
+    dropped, trust : float
+        The share of edges that may be dropped; the share of the predicted gain to expect.
+    predicted : float
+        Change of faithfulness that the last edit predicts.
+    passes : tuple of Pass
+        So far.
+    since, failed : int
+        Passes since the last progress; passes in a row below the target, once a circuit has reached it.
+    forwards : float
+        Cost so far.
+    """
+
+    inside: Tensor
+    gain: Tensor
+    variance: Tensor
+    best: Tensor
+    dropped: float
+    forwards: float
+    best_stopping: Measured | None = None
+    trust: float = 1.0
+    predicted: float = 0.0
+    passes: tuple[Pass, ...] = ()
+    since: int = 0
+    failed: int = 0
+
+
+Keep = Callable[[State], object]
+"""Called after every pass."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """A search by the gradient at a circuit.
+
+    Parameters
+    ----------
+    selection : Experiment
+        On the prompts that choose edges.
+    stopping : Faithfulness
+        Measures on the prompts that choose the circuit.
+    target : float
+        The faithfulness to reach, in (0, 1].
+    knobs : Refine
+        How.
+    """
+
+    selection: Experiment
+    stopping: Faithfulness
+    target: float
+    knobs: Refine = field(default_factory=Refine)
+
+    @property
+    def graph(self) -> Graph:
+        """Writers, readers and edges."""
+        return self.selection.graph
+
+    @property
+    def average(self) -> Average:
+        """How faithfulness is averaged over prompts."""
+        return self.stopping.of
+
+    @property
+    def aim(self) -> float:
+        """The faithfulness to aim at, a third of the way from the target to 1."""
+        return self.target + (1 - self.target) / 3
+
+    @cached_property
+    def prompts(self) -> PassPrompts:
+        """Of each pass."""
+        return PassPrompts(self.selection, self.knobs.prompts)
+
+    # ---- between edges and masks
+
+    @cached_property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Row and column of every edge: (E,) each."""
+        rows, columns = self.graph.mask.nonzero().unbind(1)
+        return rows, columns
+
+    def mask(self, inside: Tensor) -> Tensor:
+        """(E,) as a mask (U, V)."""
+        out = torch.zeros_like(self.graph.mask)
+        out[self.places] = inside
+        return out
+
+    def pruned(self, inside: Tensor) -> Tensor:
+        """The edges (E,) on a path from embed to logits."""
+        return prune(self.graph, self.mask(inside))[self.places]
+
+    # ---- the search
+
+    def start(self, mask: Tensor, forwards: float = 0.0) -> State:
+        """The state that begins with a circuit (U, V)."""
+        inside = mask[self.places]
+        zero = torch.zeros(len(inside), dtype=torch.float64)
+        return State(inside, zero, zero, inside, self.knobs.dropped, forwards)
+
+    def run(self, state: State, keep: Keep = lambda state: None, goes_on: Callable[[], bool] = lambda: True) -> State:
+        """Do passes until the search ends, or until ``goes_on`` says no."""
+        while self.ended(state) is None and goes_on():
+            state = self.step(state)
+            keep(state)
+        return state
+
+    def ended(self, state: State) -> str | None:
+        """Why the search is at its end, or None if it is not."""
+        if len(state.passes) >= self.knobs.passes:
+            return f"{self.knobs.passes} passes were done"
+        if state.since >= self.knobs.patience:
+            return f"{state.since} passes brought no smaller circuit"
+        if state.dropped < LEAST_DROPPED:
+            return "no more edges could be dropped"
+        return None
+
+    def step(self, state: State) -> State:
+        """One pass: measure the circuit and every edge's gain, keep the circuit if it is the best, and edit it."""
+        experiment = self.prompts.of_pass(len(state.passes))
+        clean, ablated = ends(experiment)
+        values, gradients = self._gradients(experiment, self.mask(state.inside))
+        faithfulness = measured(self.average, values, clean, ablated)
+        gains, variance = self._gains(state, values, clean, ablated, gradients)
+        state = self._judged(replace(state, forwards=state.forwards + self._cost(experiment)), faithfulness)
+        state = replace(state, gain=gains.mean, variance=variance, trust=self._trust(state))
+        if state.failed > RETRIES:
+            return replace(state, inside=state.best, dropped=state.dropped / 2, predicted=0.0, failed=0)
+        steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
+        edit = edited(state.inside, gains, faithfulness.value, self.target, self.aim, steps, state.trust)
+        return replace(state, inside=self.pruned(edit.inside), predicted=edit.predicted)
+
+    def _gradients(self, experiment: Experiment, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The metric (N,) of a circuit, and its gradient (N, E)."""
+        values = torch.empty(len(experiment.task), dtype=torch.float64)
+        gradients = torch.empty(len(values), len(self.places[0]))
+        for rows, run in experiment.evaluator.run(mask, gradient=True):
+            assert run.gradient is not None
+            values[rows] = run.values.double().cpu()
+            gradients[rows] = run.gradient.cpu()[:, *self.places].to(gradients)
+        return values, gradients
+
+    def _gains(
+        self, state: State, values: Tensor, clean: Tensor, ablated: Tensor, gradients: Tensor
+    ) -> tuple[Gains, Tensor]:
+        """Every edge's gain, and its variance (E,); both averaged with those of earlier passes."""
+        n = len(values)
+        weighted = gradients * self.average.pull(values, clean, ablated, self.aim).to(gradients)[:, None]  # (N, E)
+        gain, variance = weighted.sum(0).double(), n * weighted.var(0, unbiased=n > 1).double()
+        if state.passes:
+            kept = self.knobs.momentum
+            gain, variance = (
+                kept * state.gain + (1 - kept) * gain,
+                kept**2 * state.variance + (1 - kept) ** 2 * variance,
+            )
+        effect = self.average.slope(values, clean, ablated).to(gradients) @ gradients
+        return Gains(gain, self.knobs.errors * variance.sqrt(), effect.double()), variance
+
+    def _trust(self, state: State) -> float:
+        """How much of a predicted gain to expect, after the last edit was measured."""
+        if len(state.passes) < 2 or state.predicted < LEAST_PREDICTED:
+            return state.trust
+        before, now = (each.selection.value for each in state.passes[-2:])
+        seen = (now - before) / state.predicted
+        return (state.trust + min(1.0, max(0.05, seen))) / 2
+
+    def _cost(self, experiment: Experiment) -> float:
+        records = RECORD if experiment is not self.selection else 0.0
+        return (records + GRADIENT) * len(experiment.task) / len(self.selection.task)
+
+    def _judged(self, state: State, faithfulness: Measured) -> State:
+        """Measure the circuit on the stopping prompts, unless it is hopeless, and keep it if it is the best so far."""
+        n_edges, stopping, forwards = int(state.inside.sum()), None, state.forwards
+        far = abs(faithfulness.value - 1) - (1 - self.target)
+        if far <= HOPELESS * faithfulness.error or state.best_stopping is None or not self._reached(state):
+            stopping = self.on_stopping(state.inside)
+            forwards += VALUE * len(self.stopping.experiment.task) / len(self.selection.task)
+        passed = Pass(len(state.passes) + 1, n_edges, faithfulness, stopping, round(forwards, 2))
+        failed = state.failed + 1 if self._reached(state) and faithfulness.value < self.target else 0
+        state = replace(state, passes=(*state.passes, passed), forwards=forwards, since=state.since + 1, failed=failed)
+        if stopping is None or not self._is_better(state, n_edges, stopping):
+            return state
+        return replace(state, best=state.inside, best_stopping=stopping, since=0)
+
+    def on_stopping(self, inside: Tensor) -> Measured:
+        """Faithfulness of the circuit (E,) on the stopping prompts."""
+        values = torch.empty_like(self.stopping.clean)
+        for rows, run in self.stopping.experiment.evaluator.run(self.mask(inside)):
+            values[rows] = run.values.double().cpu()
+        return measured(self.average, values, self.stopping.clean, self.stopping.ablated)
+
+    def _reached(self, state: State) -> bool:
+        return state.best_stopping is not None and reaches(state.best_stopping.value, self.target)
+
+    def _is_better(self, state: State, n_edges: int, stopping: Measured) -> bool:
+        """Whether a circuit is better than the best so far: smaller at the target, or nearer to it."""
+        if state.best_stopping is None:
+            return True
+        if reaches(stopping.value, self.target):
+            return not self._reached(state) or n_edges <= SMALLER * int(state.best.sum())
+        return not self._reached(state) and abs(1 - stopping.value) < abs(1 - state.best_stopping.value)
+
+    def gains_at(self, experiment: Experiment, mask: Tensor) -> Tensor:
+        """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""
+        clean, ablated = ends(experiment)
+        values, gradients = self._gradients(experiment, mask)
+        weighted = gradients * self.average.slope(values, clean, ablated).to(gradients)[:, None]
+        n = len(values)
+        return weighted.sum(0).abs() + (n * weighted.var(0, unbiased=n > 1)).sqrt()
+
+    def history(self, state: State, stopping: Measured, ended: str, complete: bool) -> History:
+        """The record of the search for a circuit with this faithfulness on the stopping prompts."""
+        n_selection = len(state.passes) * self.knobs.prompts if self.prompts.are_new else len(self.selection.task)
+        return History(
+            target=self.target,
+            stopping=stopping,
+            n_selection=n_selection,
+            n_stopping=len(self.stopping.experiment.task),
+            forwards=round(state.forwards, 2),
+            passes=state.passes,
+            ended=ended,
+            complete=complete,
+            note="" if reaches(stopping.value, self.target) else self._note(state, stopping),
+        )
+
+    def _note(self, state: State, stopping: Measured) -> str:
+        """How far the best circuit is from the target, and what would help."""
+        share = f"faithfulness {stopping} on {len(self.stopping.experiment.task)} stopping prompts"
+        if stopping.value > 1:
+            return f"no circuit of faithfulness {self.target:g} was found: the best one overshoots, {share}"
+        lower = max(0.0, int(100 * (stopping.value - stopping.error)) / 100)
+        more = self._passes_needed(state)
+        remedy = f"about {more} passes in all may reach it, or " if more else ""
+        return f"no circuit of faithfulness {self.target:g} was found: the best one has {share}; {remedy}a target of {lower:g} is within reach"
+
+    def _passes_needed(self, state: State) -> int | None:
+        """By extrapolation of the last half of the passes, how many would reach the target."""
+        seen = [(each.number, each.stopping.value) for each in state.passes if each.stopping is not None]
+        late = seen[len(seen) // 2 :]
+        if len(late) < 3:
+            return None
+        number, value = (torch.tensor(column, dtype=torch.float64) for column in zip(*late, strict=True))
+        centred = number - number.mean()
+        slope = float((centred * value).sum() / centred.square().sum().clamp(min=1e-12))
+        needed = float(number.mean()) + (self.target - float(value.mean())) / slope if slope > 0 else torch.inf
+        return round(needed) if needed < FARTHEST * len(state.passes) else None
+
+
+def ends(experiment: Experiment) -> tuple[Tensor, Tensor]:
+    """The metric of the model, and with every edge ablated, on every prompt: (N,) each."""
+    (clean,) = experiment.evaluator.clean()
+    ablated = torch.empty_like(clean)
+    for rows, run in experiment.evaluator.run(torch.zeros_like(experiment.graph.mask)):
+        ablated[rows] = run.values.double().cpu()
+    return clean, ablated
+
+
+def measured(average: Average, values: Tensor, clean: Tensor, ablated: Tensor) -> Measured:
+    """Faithfulness of the metric (N,), with its standard error."""
+    columns = values, clean, ablated
+    error = average.standard_error(*columns) if len(values) > 1 else torch.zeros(())
+    return Measured(float(average.estimate(*columns)), float(error))

@@ -1,0 +1,248 @@
+"""``refine``: from a ranking of edges to the smallest circuit that is faithful on prompts that did not choose it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.faithfulness import RATIO, Average, Faithfulness, reaches
+from circuitsearch.methods.recheck import affordable_edges
+from circuitsearch.progress import Progress, silent
+from circuitsearch.scores import Scores
+from circuitsearch.search.checkpoint import Checkpoint
+from circuitsearch.search.minimal import Elimination, check_target
+from circuitsearch.search.passes import VALUE, Passes, Refine, State
+from circuitsearch.search.ranked import strongest
+from circuitsearch.task import Task
+
+ELIMINATION_PROMPTS = 128  # at least, where the task can write them
+START_AT = 1 / 3  # of the target: the faithfulness of the prefix that the passes start from
+ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
+TRIES = 4  # eliminations, each to a higher faithfulness on the selection prompts
+NEAR = 0.5  # cost of a circuit that differs from a reference run by an edge, in forwards
+
+Passed = Callable[[Circuit], object]
+"""Called after every pass with the best circuit so far and its history."""
+
+
+def refine(
+    model: Any,
+    task: Task,
+    scores: Scores,
+    stopping: Task,
+    faithfulness: float = 0.9,
+    *,
+    how: Refine | None = None,
+    of: Average = RATIO,
+    minutes: float | None = None,
+    checkpoint: str | Path | None = None,
+    passed: Passed = lambda circuit: None,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
+) -> Circuit:
+    """Find the smallest circuit that reaches a faithfulness on prompts that did not choose its edges.
+
+    It starts from a prefix of the ranking. Every pass runs the circuit and one backward pass, which gives the gain of every edge
+    at that circuit (:mod:`circuitsearch.engine.circuit_gradient`); edges that bring more take the place of weak ones, edges are
+    added below the target and dropped above it. If the task can write prompts, each pass has new ones. At the end edges are
+    removed by exact runs: all are tried in a circuit small enough, else only those of the least gain.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
+    task : Task
+        The prompts that choose edges.
+    scores : Scores
+        The ranking to start from.
+    stopping : Task
+        Other prompts, which decide which circuit is returned.
+    faithfulness : float
+        The target, in (0, 1]: the circuit's faithfulness must be within 1 - target of 1, on either side.
+    how : Refine, optional
+        Sizes of steps, and when to stop.
+    of : Average
+        Whether faithfulness is the ratio of means or the mean over prompts.
+    minutes : float, optional
+        End after about this time, with the best circuit so far. Nothing else depends on the time taken.
+    checkpoint : path, optional
+        A file that is written after every pass, from which a search that was interrupted goes on.
+    passed : callable
+        Called after every pass with the best circuit so far.
+    progress : callable
+        Called with (passes done, passes at most).
+    **settings
+        As of :class:`circuitsearch.Experiment`; what is not given is as the scores were computed with.
+
+    Returns
+    -------
+    Circuit
+        Its ``history`` has every pass, and a note if the target was not reached; its ``certificate`` the faithfulness without
+        each edge that was tried.
+
+    Raises
+    ------
+    InputError
+        As :func:`circuitsearch.minimal`; or if the checkpoint is of another search.
+    """
+    check_target(faithfulness)
+    selection = Experiment.of(model, task, scores, **settings)
+    search = _Search(selection, Faithfulness(selection.on(stopping), of), scores, faithfulness, how or Refine())
+    return search.run(Checkpoint(checkpoint, search.identity), minutes, passed, progress)
+
+
+@dataclass(frozen=True)
+class _Search:
+    selection: Experiment
+    stopping: Faithfulness
+    scores: Scores
+    target: float
+    how: Refine
+
+    @cached_property
+    def passes(self) -> Passes:
+        return Passes(self.selection, self.stopping, self.target, self.how)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the search depends on."""
+        return {
+            "setup": self.selection.setup.identity(),
+            "stopping": self.stopping.experiment.setup.prompts_sha256,
+            "target": self.target,
+            "of": repr(self.stopping.of),
+            "how": repr(self.how),
+            "scores": hashlib.sha256(self.scores.values.double().contiguous().numpy().tobytes()).hexdigest(),
+        }
+
+    def run(self, checkpoint: Checkpoint, minutes: float | None, passed: Passed, progress: Progress) -> Circuit:
+        began = time.monotonic()
+        state = checkpoint.load() or self._start()
+
+        def keep(state: State) -> None:
+            checkpoint.save(state)
+            progress(len(state.passes), self.how.passes)
+            passed(self._circuit(state, state.best, "the search goes on"))
+
+        def in_time() -> bool:
+            return minutes is None or time.monotonic() - began < 60 * minutes
+
+        state = self.passes.run(state, keep, in_time)
+        ended = self.passes.ended(state)
+        if ended is None:
+            return self._circuit(state, state.best, f"the {minutes:g} minutes were over", complete=False)
+        circuit = self._eliminated(state, ended)
+        checkpoint.remove()
+        return circuit
+
+    # ---- the start
+
+    def _start(self) -> State:
+        """The smallest prefix of the ranking, of sizes that double, with a third of the target; found by bisection.
+
+        It has at least as many edges as exact runs can try at the end.
+        """
+        places = self.scores.ranking()
+        sizes = list(_doubling(affordable_edges(self.selection, forwards=ELIMINATION_FORWARDS), len(places)))
+        experiment = self.passes.prompts.of_pass(0)
+        measure = Faithfulness(experiment, self.stopping.of)
+        lower, upper, runs = -1, len(sizes) - 1, 2
+        while upper - lower > 1:
+            middle, runs = (lower + upper) // 2, runs + 1
+            mask = strongest(self.selection.graph, places, sizes[middle])
+            enough = bool(mask.any()) and float(measure(mask[None])) >= START_AT * self.target
+            lower, upper = (lower, middle) if enough else (middle, upper)
+        cost = VALUE * runs * len(experiment.task) / len(self.selection.task)
+        return self.passes.start(strongest(self.selection.graph, places, sizes[upper]), cost)
+
+    # ---- the end
+
+    def _eliminated(self, state: State, ended: str) -> Circuit:
+        """The smallest circuit that elimination reaches from the best one, or from a prefix of the ranking if that is small."""
+        measure = Faithfulness(self._elimination_experiment(), self.stopping.of)
+        most = affordable_edges(measure.experiment, forwards=ELIMINATION_FORWARDS)
+        found = [self._circuit(state, state.best, ended)]
+        for start in self._starts(state, measure, most):
+            found += self._smaller(state, start, measure, most, ended)
+        return min(found, key=self._order)
+
+    def _order(self, circuit: Circuit) -> tuple[bool, int, bool]:
+        assert circuit.history is not None
+        return not reaches(circuit.history.stopping.value, self.target), len(circuit), circuit.certificate is None
+
+    def _elimination_experiment(self) -> Experiment:
+        """On new selection prompts, at least as many as the task has, or on the task's own if it cannot write others."""
+        task = self.selection.task
+        if task.writer is None:
+            return self.selection
+        seed = (self.selection.seed + 1) * self.passes.prompts.stride - 1
+        return self.selection.on(task.writer.draw(max(len(task), ELIMINATION_PROMPTS), seed, at_most=True))
+
+    def _starts(self, state: State, measure: Faithfulness, most: int) -> Iterator[Tensor]:
+        """The circuits (U, V) to remove edges from: the best one, and the smallest prefix if all its edges can be tried."""
+        yield self.passes.mask(state.best)
+        places = self.scores.ranking()[:most]
+        prefix = strongest(self.selection.graph, places, most)
+        if prefix.any() and reaches(float(measure(prefix[None])), self.target):
+            yield Elimination(measure, self.target).smallest_prefix(places)
+
+    def _smaller(self, state: State, start: Tensor, measure: Faithfulness, most: int, ended: str) -> Iterator[Circuit]:
+        """Circuits to which elimination shrinks ``start``, on the way to one that reaches the target on the stopping prompts."""
+        among = None if int(start.sum()) <= most else self._weakest(start, measure, most)
+        before = float(measure(start[None]))
+        level = min(self.target, before - 1e-6)
+        for _ in range(TRIES if among is None else 1):
+            elimination = Elimination(measure, level)
+            mask, without = elimination.shrunk(start, among=among)
+            circuit = self._circuit(state, mask[self.passes.places], ended, measure)
+            circuit = replace(circuit, certificate=elimination.certificate(mask, without))
+            yield circuit
+            assert circuit.history is not None
+            missing = self.target - circuit.history.stopping.value
+            level += missing + 0.002
+            if missing <= 0 or not level < before:
+                return
+
+    def _weakest(self, start: Tensor, measure: Faithfulness, count: int) -> Tensor:
+        """Mask of the edges of a circuit with the least gain at it."""
+        gains = self.passes.gains_at(measure.experiment, start)  # (E,)
+        inside = start[self.passes.places]
+        weakest = gains.masked_fill(~inside, torch.inf).argsort(stable=True)[:count]
+        return self.passes.mask(torch.zeros_like(inside).index_fill(0, weakest, True))
+
+    # ---- results
+
+    def _circuit(
+        self, state: State, inside: Tensor, ended: str, measure: Faithfulness | None = None, complete: bool = True
+    ) -> Circuit:
+        """A circuit with the history of the search; it is measured on the stopping prompts unless that is known."""
+        known = state.best_stopping if torch.equal(inside, state.best) else None
+        stopping = known or self.passes.on_stopping(inside)
+        setup = (measure or self.stopping).experiment.setup if measure else self.selection.setup
+        method = None if self.scores.setup is None else self.scores.setup.method
+        history = self.passes.history(state, stopping, ended, complete)
+        return Circuit(
+            self.selection.graph,
+            self.passes.mask(inside),
+            self.scores.values,
+            setup=setup.model_copy(update={"method": method}),
+            history=history,
+        )
+
+
+def _doubling(smallest: int, largest: int) -> Iterator[int]:
+    size = min(smallest, largest)
+    while size < largest:
+        yield size
+        size = 2 * size
+    yield largest
