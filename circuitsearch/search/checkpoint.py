@@ -77,6 +77,6 @@ def _state(text: str, tensors: dict[str, Tensor]) -> State:
     expected = {field.name for field in fields(State)} - set(TENSORS)
     if not isinstance(content, dict) or set(content) != expected:
         raise ValueError("the fields are not those of a state")
-    passes = TypeAdapter(tuple[Pass, ...]).validate_python(content.pop("passes"))
-    stopping = TypeAdapter(Measured | None).validate_python(content.pop("best_stopping"))
+    passes = TypeAdapter(tuple[Pass, ...]).validate_json(json.dumps(content.pop("passes")))
+    stopping = TypeAdapter(Measured | None).validate_json(json.dumps(content.pop("best_stopping")))
     return State(**tensors, **content, passes=passes, best_stopping=stopping)
