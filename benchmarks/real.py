@@ -104,9 +104,7 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
         "by_factor": [{"label": each.label, **vars(each.faithfulness)} for each in report.by_factor],
         "accuracy": [report.model_accuracy, report.circuit_accuracy],
         "passes": len(history.passes),
-        "sizes": [
-            [each.n_edges, each.selection.value, each.stopping and each.stopping.value] for each in history.passes
-        ],
+        "sizes": [[each.n_edges, each.selection.value, each.stopping.value] for each in history.passes],
         "forwards_counted": history.forwards,
         "forwards_by_stage": {stage: round(seconds / fwd, 1) for stage, seconds in lines.seconds.items()},
         "eap_ig_top": vars(top),

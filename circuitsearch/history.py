@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from circuitsearch.files import STRICT, Number
 
+LEAST_ERROR = 1e-3  # so that a few prompts that agree do not count for all
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -38,8 +40,8 @@ class Pass:
         The circuit's edges.
     selection : Measured
         Its faithfulness on the prompts of this pass, which then choose edges to add and to drop.
-    stopping : Measured, optional
-        On the prompts that only decide which circuit is returned; None if the circuit was too far from the target on the others.
+    stopping : Measured
+        On the prompts that decide how large the circuit is to be, and which one is returned.
     forwards : float
         Cost of the search so far, in forwards of the selection prompts.
     """
@@ -49,8 +51,14 @@ class Pass:
     number: int
     n_edges: int
     selection: Measured
-    stopping: Measured | None
+    stopping: Measured
     forwards: float
+
+    @property
+    def on_both(self) -> float:
+        """Faithfulness on all these prompts: the mean of the two, weighted by their precision."""
+        errors = [max(each.error, LEAST_ERROR) ** -2 for each in (self.selection, self.stopping)]
+        return (errors[0] * self.selection.value + errors[1] * self.stopping.value) / sum(errors)
 
 
 @dataclass(frozen=True)

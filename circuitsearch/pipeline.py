@@ -149,8 +149,8 @@ def planned(
         model, tokenizer = load(model)
     whole = Experiment.of(model, _task(task, tokenizer, settings.get("seed", 0)), **settings)
     selection, stopping, held_out = (whole.on(part) for part in _parts(whole.task, whole.seed))
-    method: Any = Recheck(chosen, recheck) if recheck else chosen
-    return Plan(selection, stopping, held_out, method, faithfulness, tokenizer=tokenizer)
+    scored_by: Any = Recheck(chosen, recheck) if recheck else chosen
+    return Plan(selection, stopping, held_out, scored_by, faithfulness, tokenizer=tokenizer)
 
 
 def _parts(task: Task, seed: int) -> tuple[Task, Task, Task]:

@@ -50,12 +50,15 @@ def task(gpt2) -> cs.Task:
 def test_it_is_the_steps_one_after_another(gpt2, task):
     """The same numbers as from the verbs, the search and the evidence on different prompts."""
     finding = cs.find(gpt2, task, 0.6, method="eap", recheck=0, ablation="mean", seed=1)
-    train, held_out = task.split(0.5, seed=1)
-    circuit = cs.minimal(gpt2, train, cs.score(gpt2, train, cs.EAP(), ablation=cs.Mean(), seed=1), 0.6, seed=1)
+    selection, stopping, held_out = task.parts((0.5, 0.25, 0.25), seed=1)
+    scores = cs.score(gpt2, selection, cs.EAP(), ablation=cs.Mean(), seed=1)
+    circuit = cs.refine(gpt2, selection, scores, stopping, 0.6, seed=1)
     assert finding.circuit.edges == circuit.edges
     assert plain(finding.report.to_dict()) == plain(cs.validate(gpt2, circuit, held_out, seed=1).to_dict())
     whole = cs.behaviour(gpt2, task, ablation=cs.Mean(), seed=1)
-    assert (finding.behaviour.setup, finding.behaviour.accuracy) == (whole.setup, whole.accuracy)
+    assert finding.behaviour.setup is not None and whole.setup is not None
+    assert sorted(finding.behaviour.setup.prompts) == sorted(whole.setup.prompts)
+    assert finding.behaviour.accuracy == pytest.approx(whole.accuracy)
     assert finding.behaviour.clean == pytest.approx(whole.clean) and finding.report.n_seen == 0
 
 
@@ -71,7 +74,7 @@ def test_listeners_are_told_of_every_stage(gpt2, task, tmp_path):
 
 def test_listeners_are_told_when_a_run_fails(gpt2, task, monkeypatch):
     """What they opened they can close."""
-    monkeypatch.setattr("circuitsearch.pipeline.minimal", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("circuitsearch.search.refine", lambda *a, **k: 1 / 0)
     diary = Diary()
     with pytest.raises(ZeroDivisionError):
         cs.find(gpt2, task, 0.6, method="eap", recheck=0, listeners=[diary])
@@ -119,6 +122,7 @@ def test_one_group_of_prompts_gives_a_circuit_without_held_out_evidence(gpt2, ta
         ({"method": "eapp"}, "unknown method 'eapp'"),
         ({"recheck": -1}, "k must be at least 1, not -1"),
         ({"recheck": 1.5}, "k must be an integer, not 1.5"),
+        ({"faithfulness_of": "mean"}, "unknown faithfulness 'mean'"),
         ({"ablation": "men"}, "unknown ablation 'men'"),
         ({"task": 3}, "the task must be a Task, not 3"),
     ],

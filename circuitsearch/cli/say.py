@@ -43,10 +43,9 @@ class Narrator(ProgressBar):
         last = history.passes[-1]
         if self.first is None:
             self.first = last.number
-        stopping = "" if last.stopping is None else f", {last.stopping} on the stopping prompts"
         self.terminal.say(
             f"pass {last.number}",
-            f"{last.n_edges:,} edges, faithfulness {last.selection}{stopping}; best {len(circuit):,} edges{self._left(last.number)}",
+            f"{last.n_edges:,} edges, faithfulness {last.selection}, {last.stopping} on the stopping prompts; best {len(circuit):,} edges{self._left(last.number)}",
         )
 
     def _left(self, number: int) -> str:

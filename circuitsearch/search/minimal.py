@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Unpack
 
 import torch
@@ -162,9 +163,16 @@ class Elimination:
         return next((size for (size, _), value in zip(worth, values, strict=True) if reaches(value, self.target)), None)
 
     def shrunk(
-        self, mask: Tensor, progress: Progress = silent, among: Tensor | None = None
+        self,
+        mask: Tensor,
+        progress: Progress = silent,
+        among: Tensor | None = None,
+        rounds: int | None = None,
+        passed: Callable[[Tensor], object] = lambda mask: None,
     ) -> tuple[Tensor, dict[Edge, float]]:
-        """Remove edges, only those of the mask ``among`` if it is given, until none of them can be removed.
+        """Remove edges, only those of ``among`` (U, V) if it is given, until none of them can be removed, or for some rounds.
+
+        ``passed`` is called with every smaller mask on the way.
 
         Returns
         -------
@@ -172,17 +180,19 @@ class Elimination:
             The smaller mask, and its faithfulness without each edge that could not be removed.
         """
         total = int(mask.sum())
-        while True:
+        for done in count():
             without = self.without_each(mask, among)
             removable = [edge for edge, value in without.items() if reaches(value, self.target)]
-            if not removable:
+            if not removable or done == rounds:
                 progress(total, total)
                 return mask, without
             current = float(self.measure(mask[None], near=mask))
             removable.sort(key=lambda edge, losses=without, current=current: abs(losses[edge] - current))
             for smaller in self.eliminate(mask, removable):
                 progress(total - int(smaller.sum()), total)
+                passed(smaller)
                 mask = smaller
+        raise AssertionError("the rounds are endless")
 
     def without_each(self, mask: Tensor, among: Tensor | None = None) -> dict[Edge, float]:
         """Faithfulness of the circuit without each of its edges, or of those in ``among``."""

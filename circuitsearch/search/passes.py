@@ -21,7 +21,6 @@ from circuitsearch.search.prompts import PassPrompts
 
 # Costs of one run of one prompt, in plain forwards of it, as measured: docs/benchmarks.md.
 RECORD, VALUE, GRADIENT = 2.0, 1.0, 2.6
-HOPELESS = 2.0  # standard errors by which the target may be missed for the stopping prompts to be run all the same
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
 RETRIES = (
     2  # passes in which a circuit that fell below the target may be mended, before the search returns to the best one
@@ -206,11 +205,12 @@ class Passes:
         faithfulness = measured(self.average, values, clean, ablated)
         gains, variance = self._gains(state, values, clean, ablated, gradients)
         state = self._judged(replace(state, forwards=state.forwards + self._cost(experiment)), faithfulness)
+        seen = state.passes[-1].on_both
         state = replace(state, gain=gains.mean, variance=variance, trust=self._trust(state))
         if state.failed > RETRIES:
             return replace(state, inside=state.best, dropped=state.dropped / 2, predicted=0.0, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
-        edit = edited(state.inside, gains, faithfulness.value, self.target, self.aim, steps, state.trust)
+        edit = edited(state.inside, gains, seen, self.target, self.aim, steps, state.trust)
         return replace(state, inside=self.pruned(edit.inside), predicted=edit.predicted)
 
     def _gradients(self, experiment: Experiment, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -243,7 +243,7 @@ class Passes:
         """How much of a predicted gain to expect, after the last edit was measured."""
         if len(state.passes) < 2 or state.predicted < LEAST_PREDICTED:
             return state.trust
-        before, now = (each.selection.value for each in state.passes[-2:])
+        before, now = (each.on_both for each in state.passes[-2:])
         seen = (now - before) / state.predicted
         return (state.trust + min(1.0, max(0.05, seen))) / 2
 
@@ -252,16 +252,15 @@ class Passes:
         return (records + GRADIENT) * len(experiment.task) / len(self.selection.task)
 
     def _judged(self, state: State, faithfulness: Measured) -> State:
-        """Measure the circuit on the stopping prompts, unless it is hopeless, and keep it if it is the best so far."""
-        n_edges, stopping, forwards = int(state.inside.sum()), None, state.forwards
-        far = abs(faithfulness.value - 1) - (1 - self.target)
-        if far <= HOPELESS * faithfulness.error or state.best_stopping is None or not self._reached(state):
-            stopping = self.on_stopping(state.inside)
-            forwards += VALUE * len(self.stopping.experiment.task) / len(self.selection.task)
+        """Measure the circuit on the stopping prompts, and keep it if it is the best so far."""
+        n_edges, stopping = int(state.inside.sum()), self.on_stopping(state.inside)
+        forwards = state.forwards + VALUE * len(self.stopping.experiment.task) / len(self.selection.task)
         passed = Pass(len(state.passes) + 1, n_edges, faithfulness, stopping, round(forwards, 2))
-        failed = state.failed + 1 if self._reached(state) and faithfulness.value < self.target else 0
-        state = replace(state, passes=(*state.passes, passed), forwards=forwards, since=state.since + 1, failed=failed)
-        if stopping is None or not self._is_better(state, n_edges, stopping):
+        shrank = n_edges <= SMALLER * min([self.graph.n_edges, *(each.n_edges for each in state.passes)])
+        failed = state.failed + 1 if self._reached(state) and passed.on_both < self.target else 0
+        since = 0 if shrank and not failed else state.since + 1
+        state = replace(state, passes=(*state.passes, passed), forwards=forwards, since=since, failed=failed)
+        if not self._is_better(state, n_edges, stopping):
             return state
         return replace(state, best=state.inside, best_stopping=stopping, since=0)
 
@@ -318,7 +317,7 @@ class Passes:
 
     def _passes_needed(self, state: State) -> int | None:
         """By extrapolation of the last half of the passes, how many would reach the target."""
-        seen = [(each.number, each.stopping.value) for each in state.passes if each.stopping is not None]
+        seen = [(each.number, each.stopping.value) for each in state.passes]
         late = seen[len(seen) // 2 :]
         if len(late) < 3:
             return None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment, Settings
-from circuitsearch.faithfulness import RATIO, Average, Faithfulness, reaches
+from circuitsearch.faithfulness import RATIO, ROUNDING, Average, Faithfulness, reaches
 from circuitsearch.methods.recheck import affordable_edges
 from circuitsearch.progress import Progress, silent
 from circuitsearch.scores import Scores
@@ -28,7 +28,7 @@ from circuitsearch.task import Task
 ELIMINATION_PROMPTS = 128  # at least, where the task can write them
 START_AT = 1 / 3  # of the target: the faithfulness of the prefix that the passes start from
 ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
-TRIES = 4  # eliminations, each to a higher faithfulness on the selection prompts
+CHAIN_AT_ONCE = 16  # circuits that are measured together
 NEAR = 0.5  # cost of a circuit that differs from a reference run by an edge, in forwards
 
 Passed = Callable[[Circuit], object]
@@ -169,49 +169,72 @@ class _Search:
 
     def _eliminated(self, state: State, ended: str) -> Circuit:
         """The smallest circuit that elimination reaches from the best one, or from a prefix of the ranking if that is small."""
-        measure = Faithfulness(self._elimination_experiment(), self.stopping.of)
-        most = affordable_edges(measure.experiment, forwards=ELIMINATION_FORWARDS)
-        found = [self._circuit(state, state.best, ended)]
-        for start in self._starts(state, measure, most):
-            found += self._smaller(state, start, measure, most, ended)
+        most = affordable_edges(self.selection, forwards=ELIMINATION_FORWARDS)
+        measure = Faithfulness(self._elimination_experiment(state, most), self.stopping.of)
+        start = self._smallest_start(state, measure, most)
+        found = [self._circuit(state, state.best, ended), *self._smaller(state, start, measure, most, ended)]
         return min(found, key=self._order)
 
     def _order(self, circuit: Circuit) -> tuple[bool, int, bool]:
         assert circuit.history is not None
         return not reaches(circuit.history.stopping.value, self.target), len(circuit), circuit.certificate is None
 
-    def _elimination_experiment(self) -> Experiment:
-        """On new selection prompts, at least as many as the task has, or on the task's own if it cannot write others."""
+    def _elimination_experiment(self, state: State, most: int) -> Experiment:
+        """On new selection prompts, at least as many as the task has, or on the task's own if it cannot write others.
+
+        Where only some edges can be tried, on those of one more pass.
+        """
         task = self.selection.task
+        if int(state.best.sum()) > most:
+            return self.passes.prompts.of_pass(len(state.passes))
         if task.writer is None:
             return self.selection
         seed = (self.selection.seed + 1) * self.passes.prompts.stride - 1
         return self.selection.on(task.writer.draw(max(len(task), ELIMINATION_PROMPTS), seed, at_most=True))
 
-    def _starts(self, state: State, measure: Faithfulness, most: int) -> Iterator[Tensor]:
-        """The circuits (U, V) to remove edges from: the best one, and the smallest prefix if all its edges can be tried."""
-        yield self.passes.mask(state.best)
-        places = self.scores.ranking()[:most]
+    def _smallest_start(self, state: State, measure: Faithfulness, most: int) -> Tensor:
+        """The circuit (U, V) to remove edges from: the best one, or the smallest prefix if all its edges can be tried."""
+        best, places = self.passes.mask(state.best), self.scores.ranking()[:most]
         prefix = strongest(self.selection.graph, places, most)
-        if prefix.any() and reaches(float(measure(prefix[None])), self.target):
-            yield Elimination(measure, self.target).smallest_prefix(places)
+        if not prefix.any() or not reaches(float(measure(prefix[None])), self.target):
+            return best
+        prefix = Elimination(measure, self.target).smallest_prefix(places)
+        return prefix if int(prefix.sum()) < int(best.sum()) else best
 
     def _smaller(self, state: State, start: Tensor, measure: Faithfulness, most: int, ended: str) -> Iterator[Circuit]:
-        """Circuits to which elimination shrinks ``start``, on the way to one that reaches the target on the stopping prompts."""
+        """Circuits to which elimination shrinks ``start``.
+
+        First to the target on the selection prompts; if that is too small for the stopping prompts, to the faithfulness that the
+        smallest circuit on the way had which reaches the target on them.
+        """
         among = None if int(start.sum()) <= most else self._weakest(start, measure, most)
-        before = float(measure(start[None]))
-        level = min(self.target, before - 1e-6)
-        for _ in range(TRIES if among is None else 1):
-            elimination = Elimination(measure, level)
-            mask, without = elimination.shrunk(start, among=among)
-            circuit = self._circuit(state, mask[self.passes.places], ended, measure)
-            circuit = replace(circuit, certificate=elimination.certificate(mask, without))
-            yield circuit
-            assert circuit.history is not None
-            missing = self.target - circuit.history.stopping.value
-            level += missing + 0.002
-            if missing <= 0 or not level < before:
-                return
+        chain = [start]
+        yield self._shrunk(state, start, self.target, measure, among, ended, chain)
+        reached = reaches(
+            torch.cat([self.stopping(some) for some in torch.stack(chain).split(CHAIN_AT_ONCE)]), self.target
+        )
+        if not reached[-1] and reached.any():
+            last = int(reached.nonzero().max())
+            level = float(measure(chain[last][None]))
+            level = level if last else (self.target + level) / 2  # even the first batch of edges was too much
+            yield self._shrunk(state, chain[last], level, measure, among, ended, [])
+
+    def _shrunk(
+        self,
+        state: State,
+        start: Tensor,
+        level: float,
+        measure: Faithfulness,
+        among: Tensor | None,
+        ended: str,
+        chain: list[Tensor],
+    ) -> Circuit:
+        """A circuit without the edges that can be removed at a faithfulness of at least ``level``; all circuits on the way to it."""
+        level = min(level, float(measure(start[None]))) - ROUNDING
+        elimination = Elimination(measure, level)
+        mask, without = elimination.shrunk(start, among=among, rounds=None if among is None else 1, passed=chain.append)
+        circuit = self._circuit(state, mask[self.passes.places], ended, measure)
+        return replace(circuit, certificate=elimination.certificate(mask, without))
 
     def _weakest(self, start: Tensor, measure: Faithfulness, count: int) -> Tensor:
         """Mask of the edges of a circuit with the least gain at it."""

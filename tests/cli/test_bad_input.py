@@ -337,7 +337,7 @@ def test_no_room_on_the_disk(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(saved, full)
-    assert "the disk is full" in refused(*find(task_file, tiny), "--recheck", 0)  # measurements would stay
+    assert "the disk is full" in refused(*find(task_file, tiny))
 
 
 def test_bugs_keep_their_traceback(
@@ -348,7 +348,7 @@ def test_bugs_keep_their_traceback(
     def bug(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("circuitsearch.pipeline.minimal", bug)
+    monkeypatch.setattr("circuitsearch.search.refine", bug)
     with pytest.raises(ZeroDivisionError):
         command(*find(task_file, tiny))
 

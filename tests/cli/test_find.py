@@ -67,7 +67,7 @@ def test_it_writes_the_whole_folder(found: Any):
     run = Path("runs/mine-tiny")
     assert {file.name for file in run.iterdir()} == FILES
     report, circuit = json.loads((run / "report.json").read_text()), json.loads((run / "circuit.json").read_text())
-    assert report["n_edges"] == len(circuit["edges"]) < report["n_edges_total"]
+    assert report["n_edges"] == len(circuit["edges"]) <= report["n_edges_total"]
     assert report["faithfulness"]["low"] <= report["faithfulness"]["value"] <= report["faithfulness"]["high"]
     scores = cs.Scores.load(run / "scores.safetensors")
     assert cs.Circuit.load(run / "circuit.json").edges == [tuple(edge.split("->")) for edge in circuit["edges"]]
@@ -83,7 +83,7 @@ def test_the_manifest_holds_question_and_setup(found: Any, task_file: Path, tiny
     setup = manifest["setup"]
     assert {"task": "mine", "seed": 0, "dtype": "float32", "metric": "logit_diff"}.items() <= setup.items()
     assert setup["ablation"] == {"name": "Resample", "knobs": {}} and manifest["faithfulness"] == 0.9
-    assert setup["method"]["name"] == "Recheck" and setup["method"]["knobs"]["first"]["knobs"] == {"steps": 5}
+    assert setup["method"] == {"name": "RelP", "knobs": {}} and manifest["refine"].startswith("Refine(passes=16")
     assert set(manifest["outputs"]) == FILES - {"manifest.json"}
     assert {"python", "torch", "transformers", "circuitsearch"} <= set(setup["versions"])
 
@@ -101,10 +101,10 @@ def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Pat
     """The command line is the public page's five lines, no more."""
     model, tokenizer = cs.load(tiny)
     task = cs.Task.from_file(task_file, tokenizer)
-    train, held_out = task.split(0.5, seed=0)
+    selection, stopping, held_out = task.parts((0.5, 0.25, 0.25), seed=0)
     method = METHODS.read(str(Manifest.load("runs/mine-tiny/manifest.json").setup.method))
-    scores = cs.score(model, train, method)
-    circuit = cs.minimal(model, train, scores, faithfulness=0.9)
+    scores = cs.score(model, selection, method)
+    circuit = cs.refine(model, selection, scores, stopping, faithfulness=0.9)
     report = cs.validate(model, circuit, held_out)
     assert cs.Circuit.load("runs/mine-tiny/circuit.json").edges == circuit.edges
     assert cs.Report.load("runs/mine-tiny/report.json") == report
@@ -113,14 +113,14 @@ def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Pat
 def test_a_finished_run_is_read_back(found: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
     """The same command again computes nothing, writes nothing, and says the same."""
     before = contents(Path("runs/mine-tiny"))
-    for step in ("pipeline.minimal", "pipeline.validate", "run_files.draw", "experiment.Experiment.score"):
+    for step in ("search.refine", "pipeline.validate", "run_files.draw", "experiment.Experiment.score"):
         monkeypatch.setattr(f"circuitsearch.{step}", None)
     said = again()
     assert said.code == 0 and said.out.count("(read back)") == 3, said.out
     assert contents(Path("runs/mine-tiny")) == before
 
 
-@pytest.mark.parametrize("step", ["pipeline.minimal", "pipeline.validate", "run_files.draw"])
+@pytest.mark.parametrize("step", ["search.refine", "pipeline.validate", "run_files.draw"])
 def test_it_goes_on_after_ctrl_c(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str):
     """What was finished stays and is read back; the result is that of a run without a stop."""
 
@@ -213,7 +213,11 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
         "--method",
         "eap",
         "--recheck",
-        0,
+        2,
+        "--passes",
+        3,
+        "--faithfulness-of",
+        "prompt",
         "--ablation",
         "zero",
         "--metric",
@@ -222,40 +226,48 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
         0.5,
     )
     assert said.code == 0, said.err
-    (manifest,) = map(Manifest.load, Path("runs").glob("mine-tiny-n10-EAP-Zero-prob_diff-f0.5-recheck0/manifest.json"))
+    (manifest,) = map(
+        Manifest.load,
+        Path("runs").glob("mine-tiny-n10-EAP-Zero-prob_diff-f0.5-ofprompt-recheck2-passes3/manifest.json"),
+    )
     setup = manifest.setup
-    assert [str(setup.method), str(setup.ablation), setup.metric] == ["EAP()", "Zero()", "prob_diff"]
+    assert [str(setup.method), str(setup.ablation), setup.metric] == [
+        "Recheck(first=EAP(), k=2)",
+        "Zero()",
+        "prob_diff",
+    ]
+    assert (manifest.faithfulness_of, "passes=3" in manifest.refine) == ("MeanPerPrompt()", True)
     assert manifest.faithfulness == 0.5 and manifest.question is not None and manifest.question.n == 10
 
 
 def test_the_strongest_edges_are_rechecked(found: Any, again: Callable[..., Any]):
-    """It says how well estimate and exact effects agree; with none measured the estimate is used."""
-    said = found.out
+    """If asked for, and then it says how well estimate and exact effects agree; by default the estimate is used."""
+    said = again("--recheck", 8).out
     assert re.search(r"the estimate has the right sign in \d+% \(rank correlation -?[\d.]+\)", said)
-    assert "the estimate has the right sign" in Path("runs/mine-tiny/report.md").read_text()
-    assert cs.Scores.load("runs/mine-tiny/scores.safetensors").agreement is not None
-    unchecked = again("--recheck", 0)
-    assert "the estimate has" not in unchecked.out
-    assert cs.Scores.load("runs/mine-tiny-recheck0/scores.safetensors").agreement is None
+    assert "the estimate has the right sign" in Path("runs/mine-tiny-recheck8/report.md").read_text()
+    assert cs.Scores.load("runs/mine-tiny-recheck8/scores.safetensors").agreement is not None
+    assert "the estimate has" not in found.out
+    assert cs.Scores.load("runs/mine-tiny/scores.safetensors").agreement is None
 
 
 def test_a_killed_recheck_continues(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
     """Nothing is measured twice, and the journal goes when the scores are written."""
-    run = Path("runs/mine-tiny")
+    run = Path("runs/mine-tiny-recheck8")
     with monkeypatch.context() as patch:
         patch.setattr("circuitsearch.scores.Agreement.between", _stop)  # when all edges are measured
-        assert again().code == 130
+        assert again("--recheck", 8).code == 130
     measured = (run / "scores.journal").read_bytes()
-    assert measured.count(b"\n") > 3 and (run / "manifest.json").exists()
-    monkeypatch.setattr("circuitsearch.methods.exact.measure", None)  # nothing is measured again
-    assert again().code == 0
+    assert measured.count(b"\n") > 1 and (run / "manifest.json").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("circuitsearch.methods.exact.Exact._measure", None, raising=False)  # nothing is measured again
+        assert again("--recheck", 8).code == 0
     assert not (run / "scores.journal").exists()
 
 
 def test_other_words_go_to_another_folder(found: Any, again: Callable[..., Any]):
     """The folder's name says what is asked otherwise than by default; spellings do not matter."""
     before = contents(Path("runs/mine-tiny"))
-    assert again("--n", 10, "--method", "EAP_IG").code == 0
+    assert again("--n", 10, "--method", "rel_p").code == 0
     assert Path("runs/mine-tiny-n10").is_dir() and contents(Path("runs/mine-tiny")) == before
 
 
@@ -306,7 +318,7 @@ def test_ctrl_c_in_a_process_of_its_own(task_file: Path, tiny: Path, tmp_path: P
     code = (
         "import signal, sys, time, circuitsearch.pipeline as pipeline\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
-        "pipeline.minimal = lambda *a, **k: time.sleep(60)\n"
+        "pipeline.search.refine = lambda *a, **k: time.sleep(60)\n"
         "from circuitsearch.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )

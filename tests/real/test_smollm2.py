@@ -80,6 +80,16 @@ def test_exact_effects_are_those_of_plain_runs(smollm2: tuple[Any, Any], task: T
         assert found[edge] == pytest.approx(expected, abs=2e-4) and abs(expected) > 5e-3
 
 
+def test_find_searches_it(smollm2: tuple[Any, Any]):
+    """With few prompts and passes: every stage is done, and the circuit is a small part of the model."""
+    model, tokenizer = smollm2
+    prompts = cs.tasks.ioi(tokenizer, n=8, seed=0)
+    finding = cs.find(model, prompts, tokenizer=tokenizer, refine=cs.Refine(passes=2, prompts=8), listeners=[])
+    assert finding.circuit.history is not None and len(finding.circuit.history.passes) == 2
+    assert 0 < len(finding.circuit) < finding.circuit.graph.n_edges / 5
+    assert finding.report.n_edges == len(finding.circuit) and finding.report.by_factor
+
+
 def test_the_gradient_at_a_circuit_is_the_derivative(smollm2: tuple[Any, Any], task: Task):
     """In float64, of edges in a circuit of EAP's strongest and outside it, against finite differences."""
     with Exact():

@@ -15,7 +15,7 @@ from circuitsearch.search.passes import State
 
 PASSES = (
     Pass(1, 3, Measured(0.7, 0.1), Measured(0.6, 0.05), 2.6),
-    Pass(2, 2, Measured(0.5, float("inf")), None, 5.2),
+    Pass(2, 2, Measured(0.5, float("inf")), Measured(0.4, 0.2), 5.2),
 )
 
 

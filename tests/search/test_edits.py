@@ -1,0 +1,60 @@
+"""What a pass changes of a circuit, by gains that are given."""
+
+from __future__ import annotations
+
+import torch
+
+from circuitsearch.search.edits import Gains, Steps, edited
+
+STEPS = Steps(swapped=0.1, added=0.2, dropped=0.25)
+TARGET, AIM = 0.9, 0.93
+
+
+def gains(values: list[float], error: float = 0.0) -> Gains:
+    """Gains that are also the effects."""
+    mean = torch.tensor(values, dtype=torch.float64)
+    return Gains(mean, torch.full_like(mean, error), mean)
+
+
+def circuit(kept: int, count: int) -> torch.Tensor:
+    return torch.arange(count) < kept
+
+
+def test_below_the_target_the_strongest_edges_are_added():
+    """Until the predicted faithfulness is what is aimed at; the weak ones stay outside."""
+    edit = edited(circuit(4, 8), gains([0.2] * 4 + [0.3, 0.2, 0.01, -0.5]), 0.5, TARGET, AIM, STEPS)
+    assert edit.inside.nonzero().flatten().tolist() == [0, 1, 2, 3, 4, 5]
+    assert abs(edit.predicted - 0.5) < 1e-12
+
+
+def test_little_trust_adds_more():
+    """If a tenth of the gain is expected, all edges that help are added."""
+    edit = edited(circuit(4, 8), gains([0.2] * 4 + [0.3, 0.2, 0.01, -0.5]), 0.5, TARGET, AIM, STEPS, trust=0.1)
+    assert edit.inside.nonzero().flatten().tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_an_edge_that_is_not_sure_to_help_is_not_added():
+    """Its gain must be above its error."""
+    edit = edited(circuit(4, 5), gains([0.4] * 4 + [0.1], error=0.2), 0.5, TARGET, AIM, STEPS)
+    assert not edit.inside[4]
+
+
+def test_above_the_target_the_weakest_edges_are_dropped():
+    """As many as the faithfulness allows, and a share of the circuit at most."""
+    values = [0.001, 0.002, 0.003, 0.2, 0.2, 0.2, 0.2, 0.2]
+    edit = edited(circuit(8, 8), gains(values), 1.0, TARGET, AIM, STEPS)
+    assert (~edit.inside).nonzero().flatten().tolist() == [0, 1]
+    edit = edited(circuit(8, 8), gains([0.08, *values[1:]]), 1.0, TARGET, AIM, STEPS)
+    assert (~edit.inside).nonzero().flatten().tolist() == [1, 2]
+
+
+def test_a_circuit_that_overshoots_only_drops():
+    """And an edge that does harm goes first."""
+    edit = edited(circuit(8, 9), gains([0.1] * 7 + [-0.3, 5.0]), 1.5, TARGET, AIM, STEPS)
+    assert not edit.inside[8] and not edit.inside[7] and int(edit.inside.sum()) == 6
+
+
+def test_at_the_target_a_weak_edge_is_swapped_for_one_twice_as_strong():
+    """The size stays the same."""
+    edit = edited(circuit(4, 6), gains([0.01, 0.2, 0.2, 0.2, 0.15, 0.0]), 0.93, TARGET, AIM, STEPS)
+    assert edit.inside.nonzero().flatten().tolist() == [1, 2, 3, 4]

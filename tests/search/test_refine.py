@@ -1,0 +1,118 @@
+"""The search by the gradient at the circuit, on pico."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import circuitsearch as cs
+from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import reaches
+from circuitsearch.search.prompts import PassPrompts
+
+pytestmark = pytest.mark.rounded
+FEW = cs.Refine(passes=6, prompts=24)
+
+
+@pytest.fixture(scope="module")
+def pico() -> Any:
+    """Experiment on selection prompts, the stopping prompts and the scores."""
+    model, tokenizer = cs.load("pico")
+    selection, stopping, _ = cs.tasks.induction(tokenizer, n=64, seed=0).parts((0.5, 0.25, 0.25), seed=0)
+    experiment = cs.Experiment(model, selection)
+    return experiment, stopping.fresh(32, seed=1), experiment.score("relp")
+
+
+def refined(pico: Any, **options: Any) -> cs.Circuit:
+    experiment, stopping, scores = pico
+    return cs.refine(experiment, experiment.task, scores, stopping, how=FEW, **options)
+
+
+def test_the_circuit_reaches_the_target_on_the_stopping_prompts(pico: Any):
+    """With few edges; the history and the certificate say how."""
+    circuit = refined(pico)
+    assert len(circuit) < 30 and circuit.history is not None and circuit.certificate is not None
+    assert reaches(circuit.history.stopping.value, 0.9) and circuit.history.note == ""
+    assert len(circuit.history.passes) <= FEW.passes and circuit.history.complete
+    measured = cs.validate(pico[0], circuit, pico[1], n_controls=0).faithfulness.value
+    assert abs(measured - circuit.history.stopping.value) < 1e-4
+
+
+def test_a_search_that_was_stopped_goes_on_to_the_same_circuit(pico: Any, tmp_path: Any):
+    """After any pass, with the same passes."""
+    whole, file = refined(pico), tmp_path / "search.checkpoint"
+
+    def stop(circuit: cs.Circuit) -> None:
+        assert circuit.history is not None
+        if len(circuit.history.passes) in (1, 3):
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            refined(pico, checkpoint=file, passed=stop)
+    again = refined(pico, checkpoint=file)
+    assert again.edges == whole.edges and again.history == whole.history and not file.exists()
+
+
+def test_time_ends_the_search_and_it_can_go_on(pico: Any, tmp_path: Any):
+    """With no time at all the start is returned, marked as not complete; the checkpoint stays."""
+    file = tmp_path / "search.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        refined(pico, checkpoint=file, passed=_interrupt)
+    early = refined(pico, checkpoint=file, minutes=0.0)
+    assert early.history is not None and not early.history.complete and file.exists()
+    assert refined(pico, checkpoint=file).edges == refined(pico).edges
+
+
+def _interrupt(circuit: cs.Circuit) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_checkpoint_of_another_search_is_refused(pico: Any, tmp_path: Any):
+    """With the reason."""
+    file = tmp_path / "search.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        refined(pico, checkpoint=file, passed=_interrupt)
+    with pytest.raises(InputError, match="other settings"):
+        refined(pico, checkpoint=file, faithfulness=0.8)
+
+
+def test_a_target_out_of_reach_is_said(pico: Any):
+    """The best circuit is returned, with how far it is and what would help."""
+    experiment, stopping, scores = pico
+    how = cs.Refine(passes=1, prompts=8)
+    circuit = cs.refine(
+        experiment, experiment.task, cs.Scores(scores.graph, -scores.values, scores.setup), stopping, 1.0, how=how
+    )
+    assert circuit.history is not None
+    assert (circuit.history.note != "") == (not reaches(circuit.history.stopping.value, 1.0))
+
+
+def test_every_pass_has_new_prompts(pico: Any):
+    """Of the selection's words alone; the same in every search with this seed."""
+    experiment, *_ = pico
+    prompts = PassPrompts(experiment, 16)
+    first, second, again = (prompts.of_pass(number).task.prompt_digests() for number in (0, 1, 0))
+    assert first == again and not set(first) & set(second) and len(set(first)) == 16
+
+
+def test_rows_take_turns_where_no_prompts_can_be_written(pico: Any):
+    """Every row once before any row again; all at once if they are few."""
+    experiment, *_ = pico
+    given = experiment.on(
+        cs.Task.from_ids(experiment.task.clean, experiment.task.corrupt, experiment.task.answers, experiment.task.wrong)
+    )
+    prompts = PassPrompts(given, len(given.task) // 2)
+    halves = [set(prompts.of_pass(number).task.prompt_digests()) for number in (0, 1)]
+    assert not halves[0] & halves[1] and len(halves[0] | halves[1]) == 2 * (len(given.task) // 2)
+    assert PassPrompts(given, 1000).of_pass(3) is given
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"passes": 0}, {"prompts": 0}, {"patience": 0}, {"dropped": 1.0}, {"momentum": -0.1}]
+)
+def test_wrong_knobs_are_refused(knobs: dict[str, Any]):
+    """By name."""
+    with pytest.raises(InputError, match=next(iter(knobs))):
+        cs.Refine(**knobs)
