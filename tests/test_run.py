@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from safetensors import SafetensorError
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import RATIO, Average
 from circuitsearch.files import write_whole
 from circuitsearch.graph import Graph
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.question import Question
 from circuitsearch.run import Manifest, RunFolder, open_run
 from circuitsearch.scores import Scores
+from circuitsearch.search import Refine
 from circuitsearch.setup import Setup
 from tests.setups import made_up
 
@@ -44,6 +46,12 @@ class MadeUpPlan:
     held_out: Side
     faithfulness: float = 0.9
     origin: None = None
+    average: Average = RATIO
+    refine: Refine = field(default_factory=Refine)
+
+    @property
+    def stopping(self) -> Side:
+        return self.held_out
 
 
 def plan(faithfulness: float = 0.9, **others: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError
 from circuitsearch.files import write_whole
-from circuitsearch.history import Measured, Pass
+from circuitsearch.history import Pass
 from circuitsearch.search.passes import State
 
 TENSORS = ("inside", "gain", "variance", "best")
@@ -78,5 +78,5 @@ def _state(text: str, tensors: dict[str, Tensor]) -> State:
     if not isinstance(content, dict) or set(content) != expected:
         raise ValueError("the fields are not those of a state")
     passes = TypeAdapter(tuple[Pass, ...]).validate_json(json.dumps(content.pop("passes")))
-    stopping = TypeAdapter(Measured | None).validate_json(json.dumps(content.pop("best_stopping")))
-    return State(**tensors, **content, passes=passes, best_stopping=stopping)
+    best = TypeAdapter(Pass | None).validate_json(json.dumps(content.pop("best_pass")))
+    return State(**tensors, **content, passes=passes, best_pass=best)

@@ -28,6 +28,7 @@ from circuitsearch.task import Task
 ELIMINATION_PROMPTS = 128  # at least, where the task can write them
 START_AT = 1 / 3  # of the target: the faithfulness of the prefix that the passes start from
 ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
+TRIES = 3  # eliminations, each to a higher faithfulness on the selection prompts
 CHAIN_AT_ONCE = 16  # circuits that are measured together
 NEAR = 0.5  # cost of a circuit that differs from a reference run by an edge, in forwards
 
@@ -208,16 +209,19 @@ class _Search:
         smallest circuit on the way had which reaches the target on them.
         """
         among = None if int(start.sum()) <= most else self._weakest(start, measure, most)
-        chain = [start]
-        yield self._shrunk(state, start, self.target, measure, among, ended, chain)
-        reached = reaches(
-            torch.cat([self.stopping(some) for some in torch.stack(chain).split(CHAIN_AT_ONCE)]), self.target
-        )
-        if not reached[-1] and reached.any():
+        level = self.target
+        for _ in range(TRIES):
+            chain = [start]
+            yield self._shrunk(state, start, level, measure, among, ended, chain)
+            values = torch.cat([self.stopping(some) for some in torch.stack(chain).split(CHAIN_AT_ONCE)])
+            reached = reaches(values, self.target)
+            if reached[-1] or not reached.any():
+                return
             last = int(reached.nonzero().max())
-            level = float(measure(chain[last][None]))
-            level = level if last else (self.target + level) / 2  # even the first batch of edges was too much
-            yield self._shrunk(state, chain[last], level, measure, among, ended, [])
+            start = chain[last]
+            yield self._circuit(state, start[self.passes.places], ended, measure)
+            kept = float(measure(start[None]))
+            level = kept if last else (level + kept) / 2  # even the first batch of edges was too much
 
     def _shrunk(
         self,
@@ -249,8 +253,8 @@ class _Search:
         self, state: State, inside: Tensor, ended: str, measure: Faithfulness | None = None, complete: bool = True
     ) -> Circuit:
         """A circuit with the history of the search; it is measured on the stopping prompts unless that is known."""
-        known = state.best_stopping if torch.equal(inside, state.best) else None
-        stopping = known or self.passes.on_stopping(inside)
+        known = state.best_pass if torch.equal(inside, state.best) else None
+        stopping = self.passes.on_stopping(inside) if known is None else known.stopping
         setup = (measure or self.stopping).experiment.setup if measure else self.selection.setup
         method = None if self.scores.setup is None else self.scores.setup.method
         history = self.passes.history(state, stopping, ended, complete)
