@@ -230,9 +230,9 @@ def test_windows_restore_neighbours(gpt2):
 def test_country_facts_say_where_they_are(pico):
     """The verdict agrees with the numbers: pico's MLPs do not recall at the subject's last token, and it says so."""
     model, tokenizer = pico
-    task = cs.tasks.country_facts(tokenizer, n=12, seed=0)
+    task = cs.tasks.country_facts(tokenizer, n=24, seed=0)
     found = LOOK.causal_trace(model, task, "country", site=LOOK.MLPOut(), seeds=2)
-    assert found.clean > 0.85 and found.corrupted < 0.5
+    assert found.clean > 0.9 and found.corrupted < 0.5
     assert found.at_subjects_last_token == (found.peak[1] == "subject, last")
     assert ("does not localise" in found.verdict) == (not found.at_subjects_last_token)
     stream = LOOK.causal_trace(model, task, "country", seeds=2)
