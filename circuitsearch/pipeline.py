@@ -194,6 +194,10 @@ class _Stages:
         return next((each.journal for each in self.listeners if each.journal is not None), None)
 
     @property
+    def checkpoint(self) -> Path | None:
+        return next((each.checkpoint for each in self.listeners if each.checkpoint is not None), None)
+
+    @property
     def folder(self) -> Path | None:
         return next((each.path for each in self.listeners if isinstance(each, RunFolder)), None)
 
@@ -229,7 +233,7 @@ class _Stages:
             how=plan.refine,
             of=plan.average,
             minutes=plan.minutes,
-            checkpoint=next((each.checkpoint for each in self.listeners if each.checkpoint is not None), None),
+            checkpoint=self.checkpoint,
             passed=self._passed,
             progress=progress,
         )

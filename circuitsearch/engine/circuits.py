@@ -113,6 +113,13 @@ class Evaluator:
             for context in self._contexts():
                 yield context.pair.batch.rows.cpu(), run_circuit(context, weights, gradient=gradient)
 
+    def metric_of(self, weights: Tensor) -> Tensor:
+        """The task's metric of one circuit, run by itself, on every prompt: (N,), on the CPU."""
+        values = torch.empty(len(self.task), dtype=torch.float64)
+        for rows, run in self.run(weights):
+            values[rows] = run.values.double().cpu()
+        return values
+
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
         """Measure each metric of every circuit on every prompt.
 

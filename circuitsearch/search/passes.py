@@ -22,9 +22,7 @@ from circuitsearch.search.prompts import PassPrompts
 # Costs of one run of one prompt, in plain forwards of it, as measured: docs/benchmarks.md.
 RECORD, VALUE, GRADIENT = 2.0, 1.0, 2.6
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
-RETRIES = (
-    2  # passes in which a circuit that fell below the target may be mended, before the search returns to the best one
-)
+RETRIES = 2  # passes in which a circuit that fell below the target may be mended, before the best one is taken again
 LEAST_DROPPED = 0.03  # share of edges
 FARTHEST = 5  # times the passes so far, to which faithfulness is extrapolated
 SMALLER = 0.98  # a circuit of at most this share of the best one's edges is progress
@@ -227,9 +225,8 @@ class Passes:
         self, state: State, values: Tensor, clean: Tensor, ablated: Tensor, gradients: Tensor
     ) -> tuple[Gains, Tensor]:
         """Every edge's gain, and its variance (E,); both averaged with those of earlier passes."""
-        n = len(values)
-        weighted = gradients * self.average.pull(values, clean, ablated, self.aim).to(gradients)[:, None]  # (N, E)
-        gain, variance = weighted.sum(0).double(), n * weighted.var(0, unbiased=n > 1).double()
+        pull = self.average.pull(values, clean, ablated, self.aim)
+        gain, variance = (each.double() for each in _summed(gradients, pull))
         if state.passes:
             kept = self.knobs.momentum
             gain, variance = (
@@ -266,9 +263,7 @@ class Passes:
 
     def on_stopping(self, inside: Tensor) -> Measured:
         """Faithfulness of the circuit (E,) on the stopping prompts."""
-        values = torch.empty_like(self.stopping.clean)
-        for rows, run in self.stopping.experiment.evaluator.run(self.mask(inside)):
-            values[rows] = run.values.double().cpu()
+        values = self.stopping.experiment.evaluator.metric_of(self.mask(inside))
         return measured(self.average, values, self.stopping.clean, self.stopping.ablated)
 
     def _reached(self, state: State) -> bool:
@@ -293,9 +288,8 @@ class Passes:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""
         clean, ablated = ends(experiment)
         values, gradients = self._gradients(experiment, mask)
-        weighted = gradients * self.average.slope(values, clean, ablated).to(gradients)[:, None]
-        n = len(values)
-        return weighted.sum(0).abs() + (n * weighted.var(0, unbiased=n > 1)).sqrt()
+        effect, variance = _summed(gradients, self.average.slope(values, clean, ablated))
+        return effect.abs() + variance.sqrt()
 
     def history(self, state: State, stopping: Measured, ended: str, complete: bool) -> History:
         """The record of the search for a circuit with this faithfulness on the stopping prompts."""
@@ -338,10 +332,13 @@ class Passes:
 def ends(experiment: Experiment) -> tuple[Tensor, Tensor]:
     """The metric of the model, and with every edge ablated, on every prompt: (N,) each."""
     (clean,) = experiment.evaluator.clean()
-    ablated = torch.empty_like(clean)
-    for rows, run in experiment.evaluator.run(torch.zeros_like(experiment.graph.mask)):
-        ablated[rows] = run.values.double().cpu()
-    return clean, ablated
+    return clean, experiment.evaluator.metric_of(torch.zeros_like(experiment.graph.mask))
+
+
+def _summed(gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum over prompts of weighted gradients (N, E), and its variance: (E,) each."""
+    weighted, n = gradients * weights.to(gradients)[:, None], len(weights)
+    return weighted.sum(0), n * weighted.var(0, unbiased=n > 1)
 
 
 def measured(average: Average, values: Tensor, clean: Tensor, ablated: Tensor) -> Measured:

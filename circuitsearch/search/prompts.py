@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from circuitsearch.experiment import Experiment
+
+STRIDE = 1_000_003  # a prime, so that passes of different seeds have different prompts
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,11 @@ class PassPrompts:
     experiment: Experiment
     size: int
 
-    stride = 1_000_003  # a prime, so that passes of different seeds have different prompts
-
     def of_pass(self, number: int) -> Experiment:
         """The experiment on the prompts of a pass, which depend only on its number and the experiment's seed."""
         experiment = self.experiment
-        if experiment.task.writer is not None:
-            seed = (experiment.seed + 1) * self.stride + number
-            return experiment.on(experiment.task.writer.draw(self.size, seed, at_most=True))
+        if self.are_new:
+            return self._written(self.size, number)
         if len(experiment.task) <= self.size:
             return experiment
         epoch, place = divmod(number, len(experiment.task) // self.size)
@@ -41,7 +39,16 @@ class PassPrompts:
             experiment.task.subset(sorted(order[place * self.size : (place + 1) * self.size].tolist()))
         )
 
-    @cached_property
+    def for_elimination(self, least: int) -> Experiment:
+        """The experiment on new prompts of no pass, at least ``least``; on its own if the task cannot write others."""
+        return self._written(max(len(self.experiment.task), least), -1) if self.are_new else self.experiment
+
+    def _written(self, count: int, number: int) -> Experiment:
+        writer = self.experiment.task.writer
+        assert writer is not None
+        return self.experiment.on(writer.draw(count, (self.experiment.seed + 1) * STRIDE + number, at_most=True))
+
+    @property
     def are_new(self) -> bool:
         """Whether every pass has new prompts."""
         return self.experiment.task.writer is not None

@@ -30,7 +30,6 @@ START_AT = 1 / 3  # of the target: the faithfulness of the prefix that the passe
 ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
 TRIES = 3  # eliminations, each to a higher faithfulness on the selection prompts
 CHAIN_AT_ONCE = 16  # circuits that are measured together
-NEAR = 0.5  # cost of a circuit that differs from a reference run by an edge, in forwards
 
 Passed = Callable[[Circuit], object]
 """Called after every pass with the best circuit so far and its history."""
@@ -185,13 +184,10 @@ class _Search:
 
         Where only some edges can be tried, on those of one more pass.
         """
-        task = self.selection.task
+        prompts = self.passes.prompts
         if int(state.best.sum()) > most:
-            return self.passes.prompts.of_pass(len(state.passes))
-        if task.writer is None:
-            return self.selection
-        seed = (self.selection.seed + 1) * self.passes.prompts.stride - 1
-        return self.selection.on(task.writer.draw(max(len(task), ELIMINATION_PROMPTS), seed, at_most=True))
+            return prompts.of_pass(len(state.passes))
+        return prompts.for_elimination(ELIMINATION_PROMPTS)
 
     def _smallest_start(self, state: State, measure: Faithfulness, most: int) -> Tensor:
         """The circuit (U, V) to remove edges from: the best one, or the smallest prefix if all its edges can be tried."""
@@ -255,7 +251,7 @@ class _Search:
         """A circuit with the history of the search; it is measured on the stopping prompts unless that is known."""
         known = state.best_pass if torch.equal(inside, state.best) else None
         stopping = self.passes.on_stopping(inside) if known is None else known.stopping
-        setup = (measure or self.stopping).experiment.setup if measure else self.selection.setup
+        setup = (self.selection if measure is None else measure.experiment).setup
         method = None if self.scores.setup is None else self.scores.setup.method
         history = self.passes.history(state, stopping, ended, complete)
         return Circuit(
