@@ -10,17 +10,15 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import circuitsearch as cs
-from circuitsearch.faithfulness import RATIO, Faithfulness
-from circuitsearch.history import Measured
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.pipeline import planned
-from circuitsearch.search.passes import measured
 
 MODELS = {"smollm2": "smollm2", "gemma3-270m": "gemma3-270m"}
 TASKS = ("ioi", "induction", "docstring", "gendered_pronoun", "greater_than", "agreement")
@@ -32,9 +30,11 @@ class Lines(cs.Listener):
 
     def __init__(self, cell: str) -> None:
         self.cell, self.began, self.seconds = cell, time.process_time(), {}
+        self.best: dict[int, cs.Circuit] = {}  # by size, the best circuits so far
 
     def passed(self, circuit: cs.Circuit) -> None:
         assert circuit.history is not None
+        self.best[len(circuit)] = circuit
         last = circuit.history.passes[-1]
         took = time.process_time() - self.began
         print(self.cell, last.number, last.n_edges, last.selection, last.stopping, f"{took:.0f} s", flush=True)
@@ -60,14 +60,6 @@ def forward_seconds(model: Any, task: cs.Task) -> float:
     return sorted(run() for _ in range(3))[1]
 
 
-def on(experiment: cs.Experiment, circuits: list[cs.Circuit]) -> Iterator[Measured]:
-    """Faithfulness of circuits on an experiment's prompts."""
-    measure = Faithfulness(experiment)
-    for circuit in circuits:
-        (values,) = measure.metrics(circuit.mask[None])
-        yield measured(RATIO, values[0], measure.clean, measure.ablated)
-
-
 def of_size(make: Callable[[cs.Scores, int], cs.Circuit], scores: cs.Scores, size: int) -> cs.Circuit:
     """The smallest circuit of a ranking, pruned, with at least so many edges, by bisection."""
     low, high = size, scores.graph.n_edges
@@ -90,13 +82,15 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
     selection = plan.selection.on(plan.selection.task.writer.draw(FRESH, 77, at_most=True))
     scores = plan.selection.score("eap-ig")
     rivals = [of_size(cs.top, scores, len(circuit)), of_size(cs.greedy, scores, len(circuit))]
-    held_out, top, greedy = on(plan.held_out, [circuit, *rivals])
+    best = [lines.best[size] for size in sorted(lines.best)]
+    masks = torch.stack([each.mask for each in [circuit, *rivals, *best]])
+    held_out, top, greedy, *curve = Faithfulness(plan.held_out).measured(masks)
     return {
         "model": name,
         "task": task,
         "n_edges": len(circuit),
         "n_edges_total": circuit.graph.n_edges,
-        "selection": vars(next(on(selection, [circuit]))),
+        "selection": vars(Faithfulness(selection).measured(circuit.mask[None])[0]),
         "stopping": vars(history.stopping),
         "held_out": vars(report.faithfulness),
         "held_out_error": held_out.error,
@@ -107,6 +101,7 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
         "sizes": [[each.n_edges, each.selection.value, each.stopping.value] for each in history.passes],
         "forwards_counted": history.forwards,
         "forwards_by_stage": {stage: round(seconds / fwd, 1) for stage, seconds in lines.seconds.items()},
+        "curve": [[len(each), found.value, found.error] for each, found in zip(best, curve, strict=True)],
         "eap_ig_top": vars(top),
         "eap_ig_greedy": vars(greedy),
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),

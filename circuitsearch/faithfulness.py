@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass
 from math import sqrt
 from typing import overload
@@ -13,26 +14,28 @@ from torch import Tensor
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
 from circuitsearch.graph import Graph
+from circuitsearch.history import Measured
 from circuitsearch.metrics import Metric, metric_name
 
 ROUNDING = 1e-6  # of a faithfulness measured in float32
 
 
 @overload
-def reaches(value: float, target: float) -> bool: ...
+def reaches(value: float, target: float, error: float = 0.0) -> bool: ...
 @overload
-def reaches(value: Tensor, target: float) -> Tensor: ...
-def reaches(value: float | Tensor, target: float) -> bool | Tensor:
+def reaches(value: Tensor, target: float, error: float = 0.0) -> Tensor: ...
+def reaches(value: float | Tensor, target: float, error: float = 0.0) -> bool | Tensor:
     """Whether a faithfulness is within 1 - ``target`` of 1, on either side: a circuit that overshoots is not faithful.
 
-    Differences below 1e-6 are taken for rounding, so that the model itself reaches a target of 1.
+    It may miss the target by ``error``. Differences below 1e-6 are taken for rounding, so that the model itself reaches a target
+    of 1.
 
     Examples
     --------
     >>> [reaches(value, 0.9) for value in (0.85, 0.95, 1.05, 3.0)]
     [False, True, True, False]
     """
-    return abs(value - 1) <= 1 - target + ROUNDING
+    return abs(value - 1) <= 1 - target + error + ROUNDING
 
 
 def ratio_of_means(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
@@ -81,6 +84,12 @@ class Average(ABC):
         """Standard error (...) of the estimate over prompts, by the delta method; not defined (NaN) for one prompt."""
         influence, n = self.influence(circuit, clean, ablated), circuit.shape[-1]
         return influence.square().sum(-1).div(n - 1).sqrt() / sqrt(n) if n > 1 else influence[..., 0] + torch.nan
+
+    def measured(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Measured:
+        """The estimate over the metric (N,) and its standard error, which counts as 0 for one prompt."""
+        columns = circuit, clean, ablated
+        error = self.standard_error(*columns) if len(circuit) > 1 else torch.zeros(())
+        return Measured(float(self.estimate(*columns)), float(error))
 
 
 @dataclass(frozen=True)
@@ -161,9 +170,7 @@ class Faithfulness:
 
     def __init__(self, experiment: Experiment, of: Average = RATIO) -> None:
         self.experiment, self.of = experiment, of
-        (self.clean,) = experiment.evaluator.clean()
-        (ablated,) = experiment.evaluator.circuits(torch.zeros_like(self.graph.mask)[None])
-        self.ablated = ablated[0]
+        ((self.clean, self.ablated),) = experiment.evaluator.ends()
         task, means = experiment.task, (float(self.clean.mean()), float(self.ablated.mean()))
         check_done(task.name, metric_name(task.metric), *means)
 
@@ -177,6 +184,15 @@ class Faithfulness:
         """The task's own."""
         return self.experiment.task.metric
 
+    def on_first(self, most: int) -> Faithfulness:
+        """On the first prompts, at most so many."""
+        if len(self.clean) <= most:
+            return self
+        few = copy(self)
+        few.experiment = self.experiment.on(self.experiment.task.subset(range(most)))
+        few.clean, few.ablated = self.clean[:most], self.ablated[:most]
+        return few
+
     def metrics(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
         """Each metric, the task's own by default, of the circuits ``masks`` (C, U, V) on every prompt: (C, N) each."""
         return self.experiment.evaluator.circuits(masks, *metrics, near=near)
@@ -188,6 +204,11 @@ class Faithfulness:
         """
         (values,) = self.metrics(masks, near=near)
         return self.of.estimate(values, self.clean, self.ablated)
+
+    def measured(self, masks: Tensor) -> list[Measured]:
+        """Faithfulness of each of the circuits ``masks``, boolean (C, U, V), with its standard error over prompts."""
+        (values,) = self.metrics(masks)
+        return [self.of.measured(row, self.clean, self.ablated) for row in values]
 
 
 def check_done(task: str, metric: str, clean: float, ablated: float) -> None:

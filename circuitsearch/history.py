@@ -55,10 +55,12 @@ class Pass:
     forwards: float
 
     @property
-    def on_both(self) -> float:
+    def on_both(self) -> Measured:
         """Faithfulness on all these prompts: the mean of the two, weighted by their precision."""
-        errors = [max(each.error, LEAST_ERROR) ** -2 for each in (self.selection, self.stopping)]
-        return (errors[0] * self.selection.value + errors[1] * self.stopping.value) / sum(errors)
+        both = self.selection, self.stopping
+        precision = [max(each.error, LEAST_ERROR) ** -2 for each in both]
+        value = sum(weight * each.value for weight, each in zip(precision, both, strict=True)) / sum(precision)
+        return Measured(value, sum(precision) ** -0.5)
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,16 @@ class History:
     target : float
         The faithfulness to reach.
     stopping : Measured
-        Of the circuit that was returned, on the stopping prompts.
+        Of the circuit that was returned, on the prompts that chose it: the stopping prompts, and at the end of a search new ones of
+        the selection's kind too.
     n_selection, n_stopping : int
         Numbers of different prompts that chose edges, and that chose the circuit.
     forwards : float
-        Cost in forwards of the selection prompts.
+        Cost of start, passes and judging, in forwards of the selection prompts.
     passes : tuple of Pass
         In order.
     ended : str
-        Why the search ended.
+        Why the passes ended; empty if they go on.
     complete : bool
         False if the time was over before the search ended.
     note : str

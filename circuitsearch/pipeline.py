@@ -115,10 +115,13 @@ def find(
     with stages.running(plan):
         measured = stages.take("behaviour", lambda progress: behaviour_on(plan.parts, plan.whole.setup, plan.tokenizer))
         measured.check()
+        for part in plan.parts:
+            part.evaluator.release()
         scores = stages.take(
             "scores",
             lambda progress: plan.selection.score(plan.method, journal=stages.journal, progress=progress),
         )
+        plan.selection.evaluator.release()
         circuit = stages.take("circuit", lambda progress: stages.search(plan, scores, progress))
         circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
         report = stages.take("report", lambda progress: _evidence(plan, circuit, progress))
@@ -228,7 +231,7 @@ class _Stages:
             plan.selection,
             plan.selection.task,
             scores,
-            plan.stopping.task,
+            plan.stopping,
             plan.faithfulness,
             how=plan.refine,
             of=plan.average,

@@ -32,7 +32,7 @@ FaithfulnessOf = Annotated[
     str, typer.Option(help="ratio: the ratio of means over prompts; prompt: the mean of each prompt's, bounded.")
 ]
 Recheck = Annotated[int, typer.Option(min=0, help="Number of the strongest edges that are measured exactly.")]
-Passes = Annotated[int | None, typer.Option(min=1, help="Passes of the search at most: 16.", show_default=False)]
+Passes = Annotated[int | None, typer.Option(min=1, help="Passes of the search at most: 12.", show_default=False)]
 Minutes = Annotated[
     float | None,
     typer.Option(

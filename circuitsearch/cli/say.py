@@ -47,6 +47,10 @@ class Narrator(ProgressBar):
             f"pass {last.number}",
             f"{last.n_edges:,} edges, faithfulness {last.selection}, {last.stopping} on the stopping prompts; best {len(circuit):,} edges{self._left(last.number)}",
         )
+        if history.ended:
+            self.terminal.say(
+                "", f"{history.ended}: circuits are judged on more prompts, and their edges tried by exact runs"
+            )
 
     def _left(self, number: int) -> str:
         """The time that the remaining passes take at most, from the time of those so far."""
@@ -106,7 +110,7 @@ def circuit(terminal: Terminal, circuit: Circuit, took: str) -> None:
     share = len(circuit) / circuit.graph.n_edges
     text = f"{len(circuit)} of {circuit.graph.n_edges} edges ({share:.1%}), {len(circuit.nodes)} nodes"
     if circuit.history is not None:
-        text += f"; faithfulness {circuit.history.stopping} on {circuit.history.n_stopping} stopping prompts"
+        text += f"; faithfulness {circuit.history.stopping} on the {circuit.history.n_stopping} prompts that chose it"
     terminal.say("circuit", f"{text} ({took})")
     if circuit.history is not None:
         terminal.say(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -46,6 +46,9 @@ class Evaluator:
         self.described, self.task, self.memory = described, task, memory
         self.ablation = ablation or Resample()
         self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = None  # the last ``near`` and its runs
+        self._ends: list[
+            tuple[Metric, tuple[Tensor, Tensor]]
+        ] = []  # what was measured of the model and with every edge ablated
 
     @cached_property
     def _keeps_activations(self) -> bool:
@@ -106,6 +109,33 @@ class Evaluator:
                 for metric, out in zip(metrics, values, strict=True):
                     out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
         return values
+
+    def ends(self, *metrics: Metric) -> list[tuple[Tensor, Tensor]]:
+        """Measure each metric (the task's if none is given) of the model, and with every edge ablated: (N,) each.
+
+        The values are kept. Both come from one sweep over the batches, which matters where activations do not fit the memory.
+        """
+        metrics = metrics or (self.task.metric,)
+        new = [metric for metric in metrics if not any(known is metric for known, _ in self._ends)]
+        if new:
+            self._ends += zip(new, self._measured_ends(new), strict=True)
+        return [next(ends for known, ends in self._ends if known is metric) for metric in metrics]
+
+    def _measured_ends(self, metrics: Sequence[Metric]) -> list[tuple[Tensor, Tensor]]:
+        values = torch.empty(len(metrics), 2, len(self.task), dtype=torch.float64)
+        with memory_named(self.memory):
+            for reference in self.references(None):
+                pair = reference.context.pair
+                for metric, outs in zip(metrics, values, strict=True):
+                    for out, logits in zip(outs, (pair.clean[1], reference.logits), strict=True):
+                        out[pair.batch.rows.cpu()] = metric(logits, pair.known).double().cpu()
+        return [(clean, ablated) for clean, ablated in values]
+
+    def release(self) -> None:
+        """Forget the activations that are kept between calls; the next call computes them again."""
+        self._last_reference = None
+        for name in ("_kept_pairs", "_cached_contexts", "_empty_references"):
+            self.__dict__.pop(name, None)
 
     def run(self, weights: Tensor, *, gradient: bool = False) -> Iterator[tuple[Tensor, CircuitRun]]:
         """Run one circuit batch by batch, as :func:`circuitsearch.engine.circuit_gradient.run_circuit`; yield rows too."""

@@ -18,7 +18,7 @@ from circuitsearch.files import write_whole
 from circuitsearch.history import Pass
 from circuitsearch.search.passes import State
 
-TENSORS = ("inside", "gain", "variance", "best")
+TENSORS = ("inside", "gain", "variance", "circuits")
 
 
 class Checkpoint:
@@ -78,5 +78,6 @@ def _state(text: str, tensors: dict[str, Tensor]) -> State:
     if not isinstance(content, dict) or set(content) != expected:
         raise ValueError("the fields are not those of a state")
     passes = TypeAdapter(tuple[Pass, ...]).validate_json(json.dumps(content.pop("passes")))
-    best = TypeAdapter(Pass | None).validate_json(json.dumps(content.pop("best_pass")))
-    return State(**tensors, **content, passes=passes, best_pass=best)
+    if len(tensors["circuits"]) != len(passes):
+        raise ValueError("there is not one circuit for each pass")
+    return State(**tensors, **content, passes=passes)

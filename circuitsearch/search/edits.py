@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,17 +40,32 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Edited:
-    """A circuit (E,), and the change of faithfulness that the gains predict for it."""
+class Edits:
+    """Edges to add and to drop, the surest first.
 
-    inside: Tensor
+    Attributes
+    ----------
+    changes : tuple
+        (edge, whether it is then in the circuit), in order.
+    predicted : float
+        The change of faithfulness that the gains predict for all of them.
+    """
+
+    changes: tuple[tuple[int, bool], ...]
     predicted: float
+
+    def first(self, share: float, inside: Tensor) -> Tensor:
+        """The circuit (E,) after the first of the changes."""
+        changed = inside.clone()
+        for edge, kept in self.changes[: round(share * len(self.changes))]:
+            changed[edge] = kept
+        return changed
 
 
 def edited(
     inside: Tensor, gains: Gains, faithfulness: float, target: float, aim: float, steps: Steps, trust: float = 1.0
-) -> Edited:
-    """Edit a circuit so that the predicted faithfulness is ``aim``.
+) -> Edits:
+    """Changes of a circuit after which the predicted faithfulness is ``aim``.
 
     An edge outside is worth its gain less a standard error, an edge inside its gain plus one: a change must be sure to help.
 
@@ -60,20 +76,39 @@ def edited(
     faithfulness, target, aim : float
         Measured, to be reached, and aimed at.
     trust : float
-        What share of the gain of added edges is expected: gains at one circuit do not add up.
+        What share of a rise is expected: gains at one circuit do not add up.
     """
     edit = _Edit(inside, gains, faithfulness, target, aim, steps, trust)
     edit.run()
-    return Edited(
-        edit.inside, float(gains.effect[edit.inside & ~inside].sum() - gains.effect[inside & ~edit.inside].sum())
-    )
+    predicted = sum((1 if kept else -1) * float(gains.effect[edge]) for edge, kept in edit.changes)
+    return Edits(tuple(edit.changes), predicted)
+
+
+def best_of(expected: Sequence[float], sizes: Sequence[int], target: float, aim: float) -> int:
+    """Which of some circuits to go on with, by the faithfulness that is expected of each; the first is the one of the last pass.
+
+    If that one reaches the target, it is the smallest of which at least ``aim`` is expected, however far it overshoots; it is the one
+    nearest to ``aim`` if none is as good, or if edges are to be added.
+
+    Examples
+    --------
+    >>> best_of([0.95, 0.5, 0.94], [30, 10, 20], target=0.9, aim=0.93)
+    2
+    >>> best_of([0.4, 0.7, 1.6], [30, 35, 50], target=0.9, aim=0.93)
+    1
+    """
+    enough = [number for number, value in enumerate(expected) if value >= aim]
+    if enough and expected[0] >= target:
+        return min(enough, key=sizes.__getitem__)
+    return min(range(len(expected)), key=lambda number: abs(expected[number] - aim))
 
 
 class _Edit:
     def __init__(
         self, inside: Tensor, gains: Gains, faithfulness: float, target: float, aim: float, steps: Steps, trust: float
     ) -> None:
-        self.inside, self.gains, self.target, self.aim, self.trust = inside.clone(), gains, target, aim, trust
+        self.changes: list[tuple[int, bool]] = []
+        self.gains, self.target, self.aim, self.trust = gains, target, aim, trust
         self.faithfulness = self.predicted = faithfulness
         self.steps, self.size = steps, int(inside.sum())
         worth = torch.where(inside, gains.mean + gains.error, gains.mean - gains.error)
@@ -123,5 +158,6 @@ class _Edit:
         self.dropped += 1
 
     def _set(self, edge: int, kept: bool) -> None:
-        self.inside[edge] = kept
-        self.predicted += float(self.gains.effect[edge]) * (self.trust if kept else -1)
+        self.changes.append((edge, kept))
+        change = float(self.gains.effect[edge]) * (1 if kept else -1)
+        self.predicted += self.trust * change if change > 0 else change

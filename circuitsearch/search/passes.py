@@ -11,16 +11,19 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
-from circuitsearch.faithfulness import Average, Faithfulness, reaches
+from circuitsearch.faithfulness import Average, Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.history import History, Measured, Pass
 from circuitsearch.knobs import Knobs
 from circuitsearch.reachability import prune
-from circuitsearch.search.edits import Gains, Steps, edited
+from circuitsearch.search.costs import GRADIENT, RECORD, VALUE
+from circuitsearch.search.edits import Edits, Gains, Steps, best_of, edited
+from circuitsearch.search.judging import Judged
 from circuitsearch.search.prompts import PassPrompts
 
-# Costs of one run of one prompt, in plain forwards of it, as measured: docs/benchmarks.md.
-RECORD, VALUE, GRADIENT = 2.0, 1.0, 2.6
+CHECKED = (1.0, 0.5, 0.2)  # shares of an edit that are run together, to see how much of it to make
+FIRST_TRUST = 0.1  # share of the gains of added edges that is expected, before any were measured together
+LEAST_TRUST = 0.05
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
 RETRIES = 2  # passes in which a circuit that fell below the target may be mended, before the best one is taken again
 LEAST_DROPPED = 0.03  # share of edges
@@ -48,11 +51,11 @@ class Refine(Knobs):
         Passes without progress after which the search ends.
     """
 
-    passes: int = 16
+    passes: int = 12
     prompts: int = 48
     swapped: float = 0.08
     added: float = 0.2
-    dropped: float = 0.25
+    dropped: float = 0.5
     momentum: float = 0.5
     errors: float = 1.0
     patience: int = 6
@@ -77,16 +80,14 @@ class State:
         Boolean (E,), the circuit.
     gain, variance : Tensor
         (E,) averaged over passes.
-    best : Tensor
-        Boolean (E,), the smallest circuit that reached the target, or else the one that came nearest to it.
-    best_pass : Pass, optional
-        The pass that measured it.
+    circuits : Tensor
+        Boolean (P, E), those that the P passes so far measured.
     dropped, trust : float
         The share of edges that may be dropped; the share of the predicted gain to expect.
-    predicted : float
-        Change of faithfulness that the last edit predicts.
     passes : tuple of Pass
         So far.
+    best_at : int, optional
+        The pass, counted from 0, of the smallest circuit that reached the target, or else of the one that came nearest to it.
     since, failed : int
         Passes since the last progress; passes in a row below the target, once a circuit has reached it.
     forwards : float
@@ -96,16 +97,28 @@ class State:
     inside: Tensor
     gain: Tensor
     variance: Tensor
-    best: Tensor
+    circuits: Tensor
     dropped: float
     forwards: float
-    best_pass: Pass | None = None
-    trust: float = 1.0
-    predicted: float = 0.0
+    trust: float = FIRST_TRUST
     passes: tuple[Pass, ...] = ()
+    best_at: int | None = None
     since: int = 0
     failed: int = 0
 
+    @property
+    def best(self) -> Tensor:
+        """Boolean (E,), the best circuit so far."""
+        return self.inside if self.best_at is None else self.circuits[self.best_at]
+
+    @property
+    def best_pass(self) -> Pass | None:
+        """The pass that measured it."""
+        return None if self.best_at is None else self.passes[self.best_at]
+
+
+Ends = tuple[Tensor, Tensor]
+"""The metric (N,) of the model, and with every edge ablated."""
 
 Keep = Callable[[State], object]
 """Called after every pass."""
@@ -148,6 +161,10 @@ class Passes:
         return self.target + (1 - self.target) / 3
 
     @cached_property
+    def _experiments(self) -> dict[int, Experiment]:
+        return {}
+
+    @cached_property
     def prompts(self) -> PassPrompts:
         """Of each pass."""
         return PassPrompts(self.selection, self.knobs.prompts)
@@ -176,7 +193,7 @@ class Passes:
         """The state that begins with a circuit (U, V)."""
         inside = mask[self.places]
         zero = torch.zeros(len(inside), dtype=torch.float64)
-        return State(inside, zero, zero, inside, self.knobs.dropped, forwards)
+        return State(inside, zero, zero, inside.new_empty(0, len(inside)), self.knobs.dropped, forwards)
 
     def run(self, state: State, keep: Keep = lambda state: None, goes_on: Callable[[], bool] = lambda: True) -> State:
         """Do passes until the search ends, or until ``goes_on`` says no."""
@@ -197,19 +214,51 @@ class Passes:
 
     def step(self, state: State) -> State:
         """One pass: measure the circuit and every edge's gain, keep the circuit if it is the best, and edit it."""
-        experiment = self.prompts.of_pass(len(state.passes))
+        experiment = self._experiment(len(state.passes))
         clean, ablated = ends(experiment)
         values, gradients = self._gradients(experiment, self.mask(state.inside))
-        faithfulness = measured(self.average, values, clean, ablated)
+        faithfulness = self.average.measured(values, clean, ablated)
         gains, variance = self._gains(state, values, clean, ablated, gradients)
         state = self._judged(replace(state, forwards=state.forwards + self._cost(experiment)), faithfulness)
-        seen = state.passes[-1].on_both
-        state = replace(state, gain=gains.mean, variance=variance, trust=self._trust(state))
+        state = replace(state, gain=gains.mean, variance=variance)
+        if self.ended(state) is not None:
+            return state
         if state.failed > RETRIES:
-            return replace(state, inside=state.best, dropped=state.dropped / 2, predicted=0.0, failed=0)
+            return replace(state, inside=state.best, dropped=state.dropped / 2, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
-        edit = edited(state.inside, gains, seen, self.target, self.aim, steps, state.trust)
-        return replace(state, inside=self.pruned(edit.inside), predicted=edit.predicted)
+        seen = state.passes[-1].on_both.value
+        edits = edited(state.inside, gains, seen, self.target, self.aim, steps, state.trust)
+        return self._checked(state, edits) if edits.changes else state
+
+    def _experiment(self, number: int) -> Experiment:
+        """On the prompts of a pass; those of the last two are kept."""
+        if number not in self._experiments:
+            for old in [each for each in self._experiments if each != number - 1]:
+                del self._experiments[old]
+            self._experiments[number] = self.prompts.of_pass(number)
+        return self._experiments[number]
+
+    def _checked(self, state: State, edits: Edits) -> State:
+        """Make all the changes, or the first of them: as many as do what they should when they are run together.
+
+        Gains at one circuit do not add up, and were chosen on the prompts of the pass. So circuits are compared on the prompts of
+        the next one, and what they differ by is added to the faithfulness on the pass's and the stopping prompts.
+        """
+        experiment = self._experiment(len(state.passes))
+        tried = [state.inside, *(self.pruned(edits.first(share, state.inside)) for share in CHECKED)]
+        columns = ends(experiment)
+        at, *after = (
+            float(self.average.estimate(experiment.evaluator.metric_of(self.mask(each)), *columns)) for each in tried
+        )
+        seen = state.passes[-1].on_both.value
+        expected = [seen, *(seen + each - at for each in after)]
+        chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self.aim)
+        return replace(
+            state,
+            inside=tried[chosen],
+            trust=self._trust(state, edits.predicted, after[0] - at),
+            forwards=state.forwards + VALUE * len(tried) * len(experiment.task) / len(self.selection.task),
+        )
 
     def _gradients(self, experiment: Experiment, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The metric (N,) of a circuit, and its gradient (N, E)."""
@@ -236,13 +285,11 @@ class Passes:
         effect = self.average.slope(values, clean, ablated).to(gradients) @ gradients
         return Gains(gain, self.knobs.errors * variance.sqrt(), effect.double()), variance
 
-    def _trust(self, state: State) -> float:
-        """How much of a predicted gain to expect, after the last edit was measured."""
-        if len(state.passes) < 2 or state.predicted < LEAST_PREDICTED:
+    def _trust(self, state: State, predicted: float, seen: float) -> float:
+        """How much of a predicted gain to expect, after an edit was measured."""
+        if predicted < LEAST_PREDICTED:
             return state.trust
-        before, now = (each.on_both for each in state.passes[-2:])
-        seen = (now - before) / state.predicted
-        return (state.trust + min(1.0, max(0.05, seen))) / 2
+        return min(1.0, max(LEAST_TRUST, seen / predicted))
 
     def _cost(self, experiment: Experiment) -> float:
         records = RECORD if experiment is not self.selection else 0.0
@@ -254,27 +301,26 @@ class Passes:
         forwards = state.forwards + VALUE * len(self.stopping.experiment.task) / len(self.selection.task)
         passed = Pass(len(state.passes) + 1, n_edges, faithfulness, stopping, round(forwards, 2))
         shrank = n_edges <= SMALLER * min([self.graph.n_edges, *(each.n_edges for each in state.passes)])
-        failed = state.failed + 1 if self._reached(state) and passed.on_both < self.target else 0
+        failed = state.failed + 1 if self._reached(state) and passed.on_both.value < self.target else 0
         since = 0 if shrank and not failed else state.since + 1
-        state = replace(state, passes=(*state.passes, passed), forwards=forwards, since=since, failed=failed)
-        if not self._is_better(state, passed):
-            return state
-        return replace(state, best=state.inside, best_pass=passed, since=0)
+        better = self._is_better(state, passed)
+        circuits = torch.cat([state.circuits, state.inside[None]])
+        state = replace(state, passes=(*state.passes, passed), circuits=circuits, forwards=forwards)
+        if better:
+            return replace(state, best_at=len(state.passes) - 1, since=0, failed=0)
+        return replace(state, since=since, failed=failed)
 
     def on_stopping(self, inside: Tensor) -> Measured:
         """Faithfulness of the circuit (E,) on the stopping prompts."""
         values = self.stopping.experiment.evaluator.metric_of(self.mask(inside))
-        return measured(self.average, values, self.stopping.clean, self.stopping.ablated)
+        return self.average.measured(values, self.stopping.clean, self.stopping.ablated)
 
     def _reached(self, state: State) -> bool:
         return state.best_pass is not None and self._is_good(state.best_pass)
 
     def _is_good(self, passed: Pass) -> bool:
-        """Whether a circuit reaches the target on the stopping prompts, and on them and those of its pass together.
-
-        One set alone is often too favourable: of many circuits the smallest to reach the target is one that was lucky.
-        """
-        return reaches(passed.stopping.value, self.target) and reaches(passed.on_both, self.target)
+        """Whether a circuit reaches the target on the prompts of its pass and the stopping prompts."""
+        return Judged(passed.selection, passed.stopping, passed.on_both).reaches(self.target)
 
     def _is_better(self, state: State, passed: Pass) -> bool:
         """Whether a circuit is better than the best so far: smaller at the target, or nearer to it."""
@@ -282,7 +328,7 @@ class Passes:
             return True
         if self._is_good(passed):
             return not self._reached(state) or passed.n_edges <= SMALLER * int(state.best.sum())
-        return not self._reached(state) and abs(1 - passed.on_both) < abs(1 - state.best_pass.on_both)
+        return not self._reached(state) and abs(1 - passed.on_both.value) < abs(1 - state.best_pass.on_both.value)
 
     def gains_at(self, experiment: Experiment, mask: Tensor) -> Tensor:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""
@@ -291,30 +337,31 @@ class Passes:
         effect, variance = _summed(gradients, self.average.slope(values, clean, ablated))
         return effect.abs() + variance.sqrt()
 
-    def history(self, state: State, stopping: Measured, ended: str, complete: bool) -> History:
-        """The record of the search for a circuit with this faithfulness on the stopping prompts."""
+    def history(
+        self, state: State, stopping: Measured, n_stopping: int, ended: str, complete: bool, missed: str = ""
+    ) -> History:
+        """The record of the search for a circuit with this faithfulness, and in words if it missed the target."""
         n_selection = len(state.passes) * self.knobs.prompts if self.prompts.are_new else len(self.selection.task)
         return History(
             target=self.target,
             stopping=stopping,
             n_selection=n_selection,
-            n_stopping=len(self.stopping.experiment.task),
+            n_stopping=n_stopping,
             forwards=round(state.forwards, 2),
             passes=state.passes,
             ended=ended,
             complete=complete,
-            note="" if reaches(stopping.value, self.target) else self._note(state, stopping),
+            note=missed and self._note(state, stopping, missed),
         )
 
-    def _note(self, state: State, stopping: Measured) -> str:
+    def _note(self, state: State, stopping: Measured, missed: str) -> str:
         """How far the best circuit is from the target, and what would help."""
-        share = f"faithfulness {stopping} on {len(self.stopping.experiment.task)} stopping prompts"
-        if stopping.value > 1:
-            return f"no circuit of faithfulness {self.target:g} was found: the best one overshoots, {share}"
+        if stopping.value > 2 - self.target:
+            return f"no circuit of faithfulness {self.target:g} was found: the best one overshoots, {missed}"
         lower = max(0.0, int(100 * (stopping.value - stopping.error)) / 100)
         more = self._passes_needed(state)
         remedy = f"about {more} passes in all may reach it, or " if more else ""
-        return f"no circuit of faithfulness {self.target:g} was found: the best one has {share}; {remedy}a target of {lower:g} is within reach"
+        return f"no circuit of faithfulness {self.target:g} was found: the best one has faithfulness {missed}; {remedy}a target of {lower:g} is within reach"
 
     def _passes_needed(self, state: State) -> int | None:
         """By extrapolation of the last half of the passes, how many would reach the target."""
@@ -329,20 +376,13 @@ class Passes:
         return round(needed) if needed < FARTHEST * len(state.passes) else None
 
 
-def ends(experiment: Experiment) -> tuple[Tensor, Tensor]:
-    """The metric of the model, and with every edge ablated, on every prompt: (N,) each."""
-    (clean,) = experiment.evaluator.clean()
-    return clean, experiment.evaluator.metric_of(torch.zeros_like(experiment.graph.mask))
+def ends(experiment: Experiment) -> Ends:
+    """The metric of the model, and with every edge ablated, on every prompt."""
+    (both,) = experiment.evaluator.ends()
+    return both
 
 
 def _summed(gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """The sum over prompts of weighted gradients (N, E), and its variance: (E,) each."""
     weighted, n = gradients * weights.to(gradients)[:, None], len(weights)
     return weighted.sum(0), n * weighted.var(0, unbiased=n > 1)
-
-
-def measured(average: Average, values: Tensor, clean: Tensor, ablated: Tensor) -> Measured:
-    """Faithfulness of the metric (N,), with its standard error."""
-    columns = values, clean, ablated
-    error = average.standard_error(*columns) if len(values) > 1 else torch.zeros(())
-    return Measured(float(average.estimate(*columns)), float(error))

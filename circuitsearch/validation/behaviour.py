@@ -120,9 +120,8 @@ def _tested(tasks: Sequence[Task], *columns: Tensor) -> TaskTest:
 
 def _measured(experiment: Experiment) -> list[Tensor]:
     """The metric, the metric with every edge ablated, and both accuracies, on each prompt: (N,) each."""
-    clean, *right = experiment.evaluator.clean(experiment.task.metric, accuracy, top1)
-    (ablated,) = experiment.evaluator.circuits(torch.zeros_like(experiment.graph.mask)[None])
-    return [clean, ablated[0], *right]
+    (clean, ablated), *right = experiment.evaluator.ends(experiment.task.metric, accuracy, top1)
+    return [clean, ablated, *(of_the_model for of_the_model, _ in right)]
 
 
 def _note(experiment: Experiment, tokenizer: Any) -> str:

@@ -67,9 +67,8 @@ def generalisation(
 
 def _measured(circuit: Circuit, experiment: Experiment) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The metric of the circuit, of the model and with every edge ablated: (N,) each."""
-    (clean,) = experiment.evaluator.clean()
-    (values,) = experiment.evaluator.circuits(torch.stack([circuit.mask, torch.zeros_like(circuit.mask)]))
-    return values[0], clean, values[1]
+    ((clean, ablated),) = experiment.evaluator.ends()
+    return experiment.evaluator.metric_of(circuit.mask), clean, ablated
 
 
 def _conditions(selection: Experiment, evaluation: Experiment, n: int) -> Conditions:

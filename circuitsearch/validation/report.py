@@ -99,6 +99,8 @@ class Report(MadeWith):
         Share of prompts whose best right answer has a higher logit than every wrong one.
     controls : tuple of float
         Faithfulness of random circuits of the same size, pruned by the same rule.
+    n_control_prompts : int, optional
+        How many of the prompts these were measured on; None in reports of earlier versions.
     curve : tuple of CurvePoint
         Faithfulness against size.
     setup : Setup, optional
@@ -138,6 +140,7 @@ class Report(MadeWith):
     intervals: str = "BCa bootstraps"
     test: TaskTest | None = None
     by_factor: tuple[Generalisation, ...] = ()
+    n_control_prompts: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types."""
@@ -225,4 +228,6 @@ class Report(MadeWith):
         if not self.controls:
             return "none run"
         mean = sum(self.controls) / len(self.controls)
-        return f"{len(self.controls)} of the same size: faithfulness {mean:.3f} on average, {max(self.controls):.3f} at best"
+        on = "" if self.n_control_prompts in (None, self.n) else f" on {self.n_control_prompts} prompts"
+        found = f"faithfulness {mean:.3f} on average, {max(self.controls):.3f} at best"
+        return f"{len(self.controls)} of the same size{on}: {found}"

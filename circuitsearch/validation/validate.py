@@ -22,6 +22,7 @@ from circuitsearch.validation.report import Interval, Report
 from circuitsearch.validation.significance import TaskTest, chance
 
 CURVE_PROMPTS = 64  # at most, for the curve: large circuits cost as much as the model
+CONTROL_PROMPTS = 32  # at most, for random circuits: they are many, and nearly always keep nothing
 Intervals = Callable[..., Interval]  # from a statistic and columns (N,) to its interval over prompts
 
 
@@ -70,11 +71,10 @@ def validate(
     over_prompts: Intervals = partial(interval, confidence=confidence, n_resamples=n_resamples, seed=seed)
     numbers = _numbers(circuit, faithfulness, over_prompts)
     progress(1, 3)
-    controls = _controls(faithfulness, len(circuit), n_controls, seed)
+    few = faithfulness.on_first(CONTROL_PROMPTS)
+    controls = _controls(few, len(circuit), n_controls, seed)
     progress(2, 3)
-    some = (
-        faithfulness if len(task) <= CURVE_PROMPTS else Faithfulness(experiment.on(task.subset(range(CURVE_PROMPTS))))
-    )
+    some = faithfulness.on_first(CURVE_PROMPTS)
     ends = (some.clean, some.ablated)
     curve = size_curve(circuit, some, interval_of=lambda values: over_prompts(ratio, values, *ends))
     progress(3, 3)
@@ -88,6 +88,7 @@ def validate(
         n_resamples=n_resamples,
         intervals=METHOD,
         controls=controls,
+        n_control_prompts=len(few.clean),
         curve=curve,
         **numbers,
     )
@@ -96,7 +97,7 @@ def validate(
 def _numbers(circuit: Circuit, faithfulness: Faithfulness, over_prompts: Intervals) -> dict[str, Any]:
     """Everything in a report that is measured on the circuit itself."""
     values, kl, right = faithfulness.metrics(circuit.mask[None], faithfulness.metric, neg_kl, accuracy)
-    (model_right,) = faithfulness.experiment.evaluator.clean(accuracy)
+    ((model_right, _),) = faithfulness.experiment.evaluator.ends(accuracy)
     clean, ablated = faithfulness.clean, faithfulness.ablated
     return {
         "faithfulness": over_prompts(ratio, values[0], clean, ablated),

@@ -23,8 +23,8 @@ PASSES = (
 def state() -> State:
     inside = torch.tensor([True, False, True, True])
     gain = torch.rand(4, dtype=torch.float64)
-    start = State(inside, gain, gain / 2, ~inside, dropped=0.25, forwards=5.2)
-    return replace(start, passes=PASSES, best_pass=PASSES[0], trust=0.3, since=1)
+    start = State(inside, gain, gain / 2, torch.stack([inside, ~inside]), dropped=0.25, forwards=5.2)
+    return replace(start, passes=PASSES, best_at=0, trust=0.3, since=1)
 
 
 def test_a_state_is_read_back_as_it_was(state: State, tmp_path: Path):
@@ -38,9 +38,17 @@ def test_a_state_is_read_back_as_it_was(state: State, tmp_path: Path):
 
 def test_a_state_before_any_pass_is_read_back(state: State, tmp_path: Path):
     """No pass is done and nothing is measured on the stopping prompts."""
-    Checkpoint(tmp_path / "search", {}).save(replace(state, passes=(), best_pass=None))
+    Checkpoint(tmp_path / "search", {}).save(replace(state, passes=(), circuits=state.circuits[:0], best_at=None))
     read = Checkpoint(tmp_path / "search", {}).load()
     assert read is not None and read.passes == () and read.best_pass is None
+    assert torch.equal(read.best, state.inside)
+
+
+def test_a_file_without_one_circuit_for_each_pass_is_an_error(state: State, tmp_path: Path):
+    """As one that another version wrote."""
+    Checkpoint(tmp_path / "search", {}).save(replace(state, circuits=state.circuits[:1]))
+    with pytest.raises(InputError, match="remove it to search anew"):
+        Checkpoint(tmp_path / "search", {}).load()
 
 
 def test_the_checkpoint_of_another_search_is_an_error(state: State, tmp_path: Path):

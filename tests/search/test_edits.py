@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 
-from circuitsearch.search.edits import Gains, Steps, edited
+from circuitsearch.search.edits import Edits, Gains, Steps
+from circuitsearch.search.edits import edited as proposed
 
 STEPS = Steps(swapped=0.1, added=0.2, dropped=0.25)
 TARGET, AIM = 0.9, 0.93
@@ -14,6 +18,18 @@ def gains(values: list[float], error: float = 0.0) -> Gains:
     """Gains that are also the effects."""
     mean = torch.tensor(values, dtype=torch.float64)
     return Gains(mean, torch.full_like(mean, error), mean)
+
+
+@dataclass
+class Edited:
+    inside: torch.Tensor
+    predicted: float
+
+
+def edited(inside: torch.Tensor, *given: Any, **options: Any) -> Edited:
+    """The circuit after all changes."""
+    edits = proposed(inside, *given, **options)
+    return Edited(edits.first(1.0, inside), edits.predicted)
 
 
 def circuit(kept: int, count: int) -> torch.Tensor:
@@ -58,3 +74,10 @@ def test_at_the_target_a_weak_edge_is_swapped_for_one_twice_as_strong():
     """The size stays the same."""
     edit = edited(circuit(4, 6), gains([0.01, 0.2, 0.2, 0.2, 0.15, 0.0]), 0.93, TARGET, AIM, STEPS)
     assert edit.inside.nonzero().flatten().tolist() == [1, 2, 3, 4]
+
+
+def test_the_first_changes_are_a_smaller_edit():
+    """A share of them, in order; the circuit itself stays as it was."""
+    inside, edits = circuit(2, 4), Edits(((2, True), (0, False), (3, True), (1, False)), 0.1)
+    assert edits.first(0.5, inside).tolist() == [False, True, True, False]
+    assert edits.first(0.0, inside).tolist() == inside.tolist() == [True, True, False, False]

@@ -8,7 +8,8 @@ import pytest
 
 import circuitsearch as cs
 from circuitsearch.errors import InputError
-from circuitsearch.faithfulness import reaches
+from circuitsearch.faithfulness import Faithfulness, reaches
+from circuitsearch.search.judging import Judges
 from circuitsearch.search.prompts import PassPrompts
 
 pytestmark = pytest.mark.rounded
@@ -35,8 +36,9 @@ def test_the_circuit_reaches_the_target_on_the_stopping_prompts(pico: Any):
     assert len(circuit) < 30 and circuit.history is not None and circuit.certificate is not None
     assert reaches(circuit.history.stopping.value, 0.9) and circuit.history.note == ""
     assert len(circuit.history.passes) <= FEW.passes and circuit.history.complete
-    measured = cs.validate(pico[0], circuit, pico[1], n_controls=0).faithfulness.value
-    assert abs(measured - circuit.history.stopping.value) < 1e-4
+    experiment, stopping, _ = pico
+    (judged,) = Judges(experiment, Faithfulness(experiment.on(stopping)))(circuit.mask[None])
+    assert judged.reaches(0.9) and abs(judged.together.value - circuit.history.stopping.value) < 1e-6
 
 
 def test_a_search_that_was_stopped_goes_on_to_the_same_circuit(pico: Any, tmp_path: Any):

@@ -1,0 +1,71 @@
+"""One pass of the search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+import circuitsearch as cs
+from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.search.edits import Edits
+from circuitsearch.search.passes import Passes
+
+pytestmark = pytest.mark.rounded
+
+
+@pytest.fixture(scope="module")
+def passes() -> Passes:
+    """On pico's induction."""
+    model, tokenizer = cs.load("pico")
+    selection, stopping, _ = cs.tasks.induction(tokenizer, n=32, seed=0).parts((0.5, 0.25, 0.25), seed=0)
+    experiment = cs.Experiment(model, selection)
+    return Passes(experiment, Faithfulness(experiment.on(stopping)), 0.9, cs.Refine(passes=3, prompts=16))
+
+
+@pytest.fixture(scope="module")
+def circuit(passes: Passes) -> torch.Tensor:
+    """A circuit (U, V) that reaches the target."""
+    return cs.minimal(passes.selection, passes.selection.task, passes.selection.score("relp"), 0.95).mask
+
+
+def test_changes_that_do_not_help_on_other_prompts_are_not_made(passes: Passes, circuit: torch.Tensor):
+    """However much their gains promise: all edges of a circuit that reaches the target are to be dropped, and none is."""
+    state = passes.step(passes.start(circuit))
+    state = replace(state, inside=circuit[passes.places])
+    every_edge = tuple((edge, False) for edge in state.inside.nonzero().flatten().tolist())
+    checked = passes._checked(state, Edits(every_edge, predicted=5.0))
+    assert torch.equal(checked.inside, state.inside)
+
+
+def test_a_useless_edge_is_dropped_when_the_check_agrees(passes: Passes, circuit: torch.Tensor):
+    """The circuit without it is smaller and as faithful."""
+    with_more = circuit | cs.top(passes.selection.score("relp"), 60).mask
+    state = replace(passes.step(passes.start(with_more)), inside=with_more[passes.places])
+    useless = (with_more & ~circuit)[passes.places].nonzero().flatten().tolist()
+    checked = passes._checked(state, Edits(tuple((edge, False) for edge in useless), predicted=0.0))
+    assert int(checked.inside.sum()) < int(with_more.sum())
+
+
+def test_a_pass_measures_the_circuit_that_it_is_given(passes: Passes, circuit: torch.Tensor):
+    """Its faithfulness is that of a plain run on the same prompts, and the state keeps the circuit."""
+    state = passes.step(passes.start(circuit))
+    (plain,) = Faithfulness(passes.prompts.of_pass(0)).measured(circuit[None])
+    assert abs(state.passes[0].selection.value - plain.value) < 1e-4
+    assert torch.equal(state.circuits[0], circuit[passes.places]) and state.best_at == 0
+
+
+def test_the_same_state_gives_the_same_next_state(passes: Passes, circuit: torch.Tensor):
+    """Whatever was run before, as after an interruption."""
+    first = passes.step(passes.start(circuit))
+    other = Passes(passes.selection, passes.stopping, passes.target, passes.knobs)
+    ours, theirs = passes.step(first), other.step(first)
+    assert torch.equal(ours.inside, theirs.inside) and ours.passes == theirs.passes
+
+
+def test_gradients_and_values_agree_with_the_mask(passes: Passes, circuit: torch.Tensor):
+    """Mask and list of edges are the same circuit, in both directions."""
+    inside: Any = circuit[passes.places]
+    assert torch.equal(passes.mask(inside), circuit) and torch.equal(passes.pruned(inside), inside)
