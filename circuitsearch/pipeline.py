@@ -35,6 +35,7 @@ EXTENDED = (
     (4, 256),
 )  # times all prompts, and at most, that a task which writes prompts gives to the last two
 METHOD = "relp"
+FORWARDS = 100  # of the selection prompts that a run with the defaults costs, about, on real models: docs/benchmarks.md
 
 
 def find(

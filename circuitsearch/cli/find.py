@@ -14,7 +14,7 @@ from circuitsearch.devices import device_named
 from circuitsearch.engine.estimate import estimate
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.finding import Finding, Listener, Plan
-from circuitsearch.question import Question
+from circuitsearch.question import N_PROMPTS, Question
 from circuitsearch.run import Manifest, RunFolder
 
 
@@ -72,7 +72,7 @@ class _SameRun(Listener):
 def _found(
     question: Question, folder: RunFolder, terminal: Terminal, minutes: float | None, *listeners: Listener
 ) -> Finding:
-    terminal.say("size", str(estimate(question.model, device_named(question.device), question.dtype)))
+    terminal.say("size", _size(question))
     model, tokenizer, task = question.load()
     narrator = Narrator(terminal, question)
     finding = pipeline.find(
@@ -90,6 +90,14 @@ def _found(
     )
     narrator.conclude(finding)
     return finding
+
+
+def _size(question: Question) -> str:
+    """The model's size, and what the run takes at least; of a file's rows the number is not known yet."""
+    found = estimate(question.model, device_named(question.device), question.dtype)
+    if question.task_file is not None and question.n is None:
+        return str(found)
+    return found.of_run((question.n or N_PROMPTS) // 2, pipeline.FORWARDS)
 
 
 def _compare(earlier: Path, circuit: Circuit, terminal: Terminal) -> None:

@@ -59,9 +59,9 @@ class Estimate:
         return f"{self._sizes}; EAP about {self.seconds_a_prompt:.2g} s a prompt"
 
     def of_run(self, n_prompts: int, forwards: float) -> str:
-        """The sizes in words, and the time of a run whose cost is so many plain forward passes of its prompts."""
+        """The sizes in words, and the time that a run of so many plain forward passes of its prompts takes at the device's full rate."""
         seconds = forwards * n_prompts * self.seconds_a_forward
-        return f"{self._sizes}; about {_duration(seconds)} ({forwards:g} forward passes of {n_prompts} prompts)"
+        return f"{self._sizes}; at least {_duration(seconds)} ({forwards:g} forward passes of {n_prompts} prompts)"
 
     @property
     def _sizes(self) -> str:

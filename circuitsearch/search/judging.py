@@ -28,15 +28,16 @@ class Judged:
     together: Measured
 
     def reaches(self, target: float) -> bool:
-        """Whether it reaches the target on both together, and nearly on each: within a standard error, or half of 1 - target.
+        """Whether it reaches the target on both together, and nearly on each.
 
         One kind is not enough: prompts of a few templates may be easier than most, and of many circuits the smallest to reach a
-        target is one that was lucky.
+        target is one that was lucky. On each a circuit may fall short by half of 1 - target more, and overshoot by as much again,
+        or by a standard error.
         """
-        each = all(
-            reaches(kind.value, target, max(kind.error, (1 - target) / 2)) for kind in (self.selection, self.stopping)
+        return reaches(self.together.value, target) and all(
+            target - max(kind.error, (1 - target) / 2) <= kind.value <= 2 - target + max(kind.error, 1 - target)
+            for kind in (self.selection, self.stopping)
         )
-        return each and reaches(self.together.value, target)
 
     def __str__(self) -> str:
         kinds = f"{self.selection} on new prompts of the search's kind, {self.stopping} on the stopping prompts"

@@ -92,6 +92,7 @@ def test_rows_of_a_file_are_judged_on_the_stopping_prompts_alone(pico: Any):
         (0.7, 1.05, 0.92, False),
         (0.86, 0.86, 0.86, False),
         (1.0, 1.3, 1.08, False),
+        (0.95, 1.18, 1.03, True),
     ],
 )
 def test_a_circuit_must_reach_the_target_on_both_kinds(
