@@ -14,7 +14,7 @@ from circuitsearch.faithfulness import Faithfulness, reaches
 from circuitsearch.history import Measured
 from circuitsearch.search.costs import RECORD, VALUE
 
-NEW = 256  # prompts of the selection's kind, at most
+NEW = 256  # prompts of the selection's kind, at most; twice as many as stopping prompts
 SEED = 500_009  # so that these prompts are not those of a pass
 AT_ONCE = 16  # circuits that are measured together
 
@@ -68,7 +68,8 @@ class Judges:
         writer = self.selection.task.writer
         if writer is None:
             return None
-        new = self.selection.on(writer.draw(NEW, self.selection.seed + SEED, at_most=True))
+        count = min(NEW, 2 * len(self.stopping.clean))
+        new = self.selection.on(writer.draw(count, self.selection.seed + SEED, at_most=True))
         self.forwards += RECORD * len(new.task) / len(self.selection.task)
         return Faithfulness(new, self.stopping.of)
 

@@ -57,8 +57,10 @@ def refine(
 
     It starts from a prefix of the ranking. Every pass runs the circuit and one backward pass, which gives the gain of every edge
     at that circuit (:mod:`circuitsearch.engine.circuit_gradient`); edges that bring more take the place of weak ones, edges are
-    added below the target and dropped above it. If the task can write prompts, each pass has new ones. At the end edges are
-    removed by exact runs: all are tried in a circuit small enough, else only those of the least gain.
+    added below the target and dropped above it, as many as help on the prompts of the next pass. If the task can write prompts, each
+    pass has new ones. At the end the smallest circuit is taken that is faithful on the stopping prompts and on new selection prompts
+    (:mod:`circuitsearch.search.judging`), and edges are removed by exact runs: all are tried in a circuit small enough, else only
+    those of the least gain.
 
     Parameters
     ----------
