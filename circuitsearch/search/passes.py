@@ -164,6 +164,11 @@ class Passes:
     def _experiments(self) -> dict[int, Experiment]:
         return {}
 
+    def release(self) -> None:
+        """Forget the activations that are kept between passes."""
+        self._experiments.clear()
+        self.stopping.experiment.evaluator.release()
+
     @cached_property
     def prompts(self) -> PassPrompts:
         """Of each pass."""

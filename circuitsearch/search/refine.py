@@ -151,6 +151,7 @@ class _Search:
         ended = self.passes.ended(state)
         if ended is None:
             return self._so_far(state, f"the {minutes:g} minutes were over")
+        self.passes.release()
         circuit = self._eliminated(replace(state, best_at=self._judged(state)), ended)
         checkpoint.remove()
         return circuit
