@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the README's figures anew, with the README's own commands, those of the guide, and that of the benchmarks from
-# their results.
+# their results. The first one needs a package index, and half an hour of two cores.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -10,6 +10,10 @@ for task in ioi induction; do
     circuitsearch draw "$work/$task" --out "$here/$task-pico.svg"
     circuitsearch draw "$work/$task" --theme dark --out "$here/$task-pico-dark.svg"
 done
+circuitsearch models get gemma3-270m
+circuitsearch find ioi --model gemma3-270m --out "$work/real"
+circuitsearch draw "$work/real" --out "$here/ioi-gemma3-270m.svg"
+circuitsearch draw "$work/real" --theme dark --out "$here/ioi-gemma3-270m-dark.svg"
 python "$here/gallery.py" "$here"
 python "$here/plots.py" "$here"
 python "$here/../../benchmarks/speed_figure.py" "$here/speed.svg"
