@@ -1,0 +1,191 @@
+"""The end of a search: its circuits are judged, and edges of the best one are removed by exact runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.experiment import Experiment
+from circuitsearch.faithfulness import ROUNDING, Faithfulness, reaches
+from circuitsearch.history import History
+from circuitsearch.methods.recheck import affordable_edges
+from circuitsearch.scores import Scores
+from circuitsearch.search.judging import Judges
+from circuitsearch.search.minimal import Edge, Elimination
+from circuitsearch.search.passes import Passes, State
+from circuitsearch.search.ranked import strongest
+
+ELIMINATION_PROMPTS = (128, 512)  # at least, where the task can write them: at first, and from a smaller circuit
+ELIMINATION_MARGINS = (0.0, 0.1)  # above the target, as shares of 1 - target
+ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
+
+
+def edges_to_try(selection: Experiment) -> int:
+    """How many edges of a circuit exact runs can try at the end of a search."""
+    return affordable_edges(selection, forwards=ELIMINATION_FORWARDS)
+
+
+def recorded(mask: Tensor, scores: Scores, experiment: Experiment, history: History) -> Circuit:
+    """The circuit ``mask`` (U, V) that a search has found, with how it was found."""
+    method = None if scores.setup is None else scores.setup.method
+    setup = experiment.setup.model_copy(update={"method": method})
+    return Circuit(experiment.graph, mask, scores.values, setup=setup, history=history)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """From the circuits of the passes to the one that is returned.
+
+    Parameters
+    ----------
+    passes : Passes
+        How the circuits were found, and on which prompts.
+    scores : Scores
+        The ranking that the search started from.
+    state : State
+        After the last pass.
+    ended : str
+        Why the passes ended.
+    """
+
+    passes: Passes
+    scores: Scores
+    state: State
+    ended: str
+
+    @property
+    def selection(self) -> Experiment:
+        """On the prompts that choose edges."""
+        return self.passes.selection
+
+    @property
+    def target(self) -> float:
+        """The faithfulness to reach."""
+        return self.passes.target
+
+    @cached_property
+    def judges(self) -> Judges:
+        """They decide which circuit is returned."""
+        return Judges(self.selection, self.passes.stopping)
+
+    @cached_property
+    def _most(self) -> int:
+        return edges_to_try(self.selection)
+
+    def circuit(self) -> Circuit:
+        """The smallest circuit that the judges accept, or the one nearest to the target."""
+        at = self._judged()
+        inside = self.state.best if at is None else self.state.circuits[at]
+        return self._eliminated(self.passes.mask(inside))
+
+    def _judged(self) -> int | None:
+        """The pass, counted from 0, of the smallest circuit that the judges accept, or of the one nearest to the target.
+
+        Those are judged that reached it, within a standard error, on the prompts of their pass and the stopping prompts.
+        """
+        passes = self.state.passes
+        on_both = [each.on_both for each in passes]
+        plausible = [at for at, each in enumerate(on_both) if reaches(each.value, self.target, each.error)]
+        if not plausible:
+            return self.state.best_at
+        masks = torch.stack([self.passes.mask(self.state.circuits[at]) for at in plausible])
+        judged = self.judges(masks, [passes[at].stopping for at in plausible])
+        accepted = [at for at, each in zip(plausible, judged, strict=True) if each.reaches(self.target)]
+        if accepted:
+            return min(accepted, key=lambda at: passes[at].n_edges)
+        return min(zip(plausible, judged, strict=True), key=lambda each: abs(1 - each[1].together.value))[0]
+
+    def _eliminated(self, best: Tensor) -> Circuit:
+        """The smallest circuit that elimination reaches from the best one.
+
+        In a circuit small enough all edges can be tried, on many prompts; else some are, on those of one more pass.
+        """
+        prompts = self.passes.prompts
+        if int(best.sum()) > self._most:
+            measure = Faithfulness(prompts.of_pass(len(self.state.passes)), self.passes.average)
+            found = self._without_some(best, measure)
+        else:
+            found = self._without_any(best)
+        return min([self._found(best), *found], key=self._order)
+
+    def _order(self, circuit: Circuit) -> tuple[bool, float, bool]:
+        """The smallest circuit that the judges accept comes first, or else the nearest to the model; of two equal ones that with a certificate."""
+        (judged,) = self.judges(circuit.mask[None])
+        accepted = judged.reaches(self.target)
+        return not accepted, len(circuit) if accepted else abs(1 - judged.together.value), circuit.certificate is None
+
+    def _without_some(self, start: Tensor, measure: Faithfulness) -> Iterator[Circuit]:
+        """The circuit with a certificate of its weakest edges, and one without those that can be removed."""
+        elimination = Elimination(measure, min(self.target, float(measure(start[None]))) - ROUNDING)
+        among = self._weakest(start, measure)
+        without = elimination.without_each(start, among)
+        yield self._certified(start, elimination, without)
+        removable = [edge for edge, value in without.items() if reaches(value, elimination.target)]
+        *_, smaller = [start, *elimination.eliminate(start, removable)]
+        if int(smaller.sum()) < int(start.sum()):
+            yield self._certified(smaller, elimination, elimination.without_each(smaller, among))
+
+    def _without_any(self, best: Tensor) -> Iterator[Circuit]:
+        """Circuits from which no edge can be removed, by runs on new selection prompts, or on the task's own.
+
+        Elimination makes use of what is particular to its prompts. If the judges do not accept its end, it is repeated on more
+        prompts, from the smallest circuit on the way that they accept.
+        """
+        start = None
+        for n_prompts, margin in zip(ELIMINATION_PROMPTS, ELIMINATION_MARGINS, strict=True):
+            measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
+            start = self._smallest_start(best, measure) if start is None else start
+            chain = [start]
+            elimination = Elimination(
+                measure, min(self.target + margin * (1 - self.target), float(measure(start[None]))) - ROUNDING
+            )
+            smaller, without = elimination.shrunk(start, passed=chain.append)
+            yield self._certified(smaller, elimination, without)
+            accepted = [at for at, each in enumerate(self.judges(torch.stack(chain))) if each.reaches(self.target)]
+            if not accepted or accepted[-1] == len(chain) - 1:
+                return
+            start = chain[accepted[-1]]
+            yield self._found(start, measure)
+
+    def _smallest_start(self, best: Tensor, measure: Faithfulness) -> Tensor:
+        """The circuit (U, V) to remove edges from: the best one, or a prefix of the ranking if the judges accept a smaller one.
+
+        The smallest prefix that reaches the target on the selection prompts, or the first of larger ones that the judges accept.
+        """
+        places = self.scores.ranking()[: self._most]
+        prefix = strongest(self.selection.graph, places, self._most)
+        if not prefix.any() or not reaches(float(measure(prefix[None])), self.target):
+            return best
+        size = int(Elimination(measure, self.target).smallest_prefix(places).sum())
+        while size < int(best.sum()):
+            prefix = strongest(self.selection.graph, places, size)
+            if self.judges(prefix[None])[0].reaches(self.target):
+                return prefix
+            size = max(size + 1, size * 5 // 4)
+        return best
+
+    def _weakest(self, start: Tensor, measure: Faithfulness) -> Tensor:
+        """Mask of the edges of a circuit with the least gain at it."""
+        gains = self.passes.gains_at(measure.experiment, start)  # (E,)
+        inside = start[self.passes.places]
+        weakest = gains.masked_fill(~inside, torch.inf).argsort(stable=True)[: self._most]
+        return self.passes.mask(torch.zeros_like(inside).index_fill(0, weakest, True))
+
+    def _found(self, mask: Tensor, measure: Faithfulness | None = None) -> Circuit:
+        """A circuit (U, V) at the end of the search, with its faithfulness on the judging prompts."""
+        (judged,) = self.judges(mask[None])
+        state = replace(self.state, forwards=self.state.forwards + self.judges.forwards)
+        missed = "" if judged.reaches(self.target) else f"{judged}"
+        n_prompts = self.judges.n_prompts
+        history = self.passes.history(state, judged.together, n_prompts, self.ended, complete=True, missed=missed)
+        experiment = self.selection if measure is None else measure.experiment
+        return recorded(mask, self.scores, experiment, history)
+
+    def _certified(self, mask: Tensor, elimination: Elimination, without: dict[Edge, float]) -> Circuit:
+        circuit = self._found(mask, elimination.measure)
+        return replace(circuit, certificate=elimination.certificate(mask, without))
