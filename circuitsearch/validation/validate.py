@@ -22,7 +22,7 @@ from circuitsearch.validation.report import Interval, Report
 from circuitsearch.validation.significance import TaskTest, chance
 
 CURVE_PROMPTS = 64  # at most, for the curve: large circuits cost as much as the model
-CONTROL_PROMPTS = 32  # at most, for random circuits: they are many, and nearly always keep nothing
+CONTROL_PROMPTS = 16  # at most, for random circuits: they are many, and nearly always keep nothing
 Intervals = Callable[..., Interval]  # from a statistic and columns (N,) to its interval over prompts
 
 
@@ -128,5 +128,7 @@ def _kept(circuit: np.ndarray, model: np.ndarray, axis: int) -> np.ndarray:
 def _controls(faithfulness: Faithfulness, n_edges: int, count: int, seed: int) -> tuple[float, ...]:
     if count == 0 or n_edges == 0:
         return ()
+    evaluator, ends = faithfulness.experiment.evaluator, (faithfulness.clean, faithfulness.ablated)
+    # one by one: random edges touch every component, so that joint runs share nothing
     masks = random_circuits(faithfulness.graph, n_edges, count, seed)
-    return tuple(faithfulness(masks).tolist())
+    return tuple(float(faithfulness.of.estimate(evaluator.metric_of(mask), *ends)) for mask in masks)
