@@ -125,8 +125,7 @@ class Ending:
         among = self._weakest(start, measure)
         without = elimination.without_each(start, among)
         yield self._certified(start, elimination, without)
-        removable = [edge for edge, value in without.items() if reaches(value, elimination.target)]
-        *_, smaller = [start, *elimination.eliminate(start, removable)]
+        *_, smaller = [start, *elimination.eliminate(start, elimination.removable(start, without))]
         if int(smaller.sum()) < int(start.sum()):
             yield self._certified(smaller, elimination, elimination.without_each(smaller, among))
 

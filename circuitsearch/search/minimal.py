@@ -165,11 +165,9 @@ class Elimination:
         self,
         mask: Tensor,
         progress: Progress = silent,
-        among: Tensor | None = None,
-        rounds: int | None = None,
         passed: Callable[[Tensor], object] = lambda mask: None,
     ) -> tuple[Tensor, dict[Edge, float]]:
-        """Remove edges, only those of ``among`` (U, V) if it is given, until none of them can be removed, or for some rounds.
+        """Remove edges until none of them can be removed.
 
         ``passed`` is called with every smaller mask on the way.
 
@@ -179,20 +177,24 @@ class Elimination:
             The smaller mask, and its faithfulness without each edge that could not be removed.
         """
         total = int(mask.sum())
-        done = 0
         while True:
-            without = self.without_each(mask, among)
-            removable = [edge for edge, value in without.items() if reaches(value, self.target)]
-            if not removable or done == rounds:
+            without = self.without_each(mask)
+            removable = self.removable(mask, without)
+            if not removable:
                 progress(total, total)
                 return mask, without
-            current = float(self.measure(mask[None], near=mask))
-            removable.sort(key=lambda edge, losses=without, current=current: abs(losses[edge] - current))
             for smaller in self.eliminate(mask, removable):
                 progress(total - int(smaller.sum()), total)
                 passed(smaller)
                 mask = smaller
-            done += 1
+
+    def removable(self, mask: Tensor, without: dict[Edge, float]) -> list[Edge]:
+        """The edges without any one of which the target is reached, first the one that changes the faithfulness least."""
+        found = [edge for edge, value in without.items() if reaches(value, self.target)]
+        if not found:
+            return found
+        current = float(self.measure(mask[None], near=mask))
+        return sorted(found, key=lambda edge: abs(without[edge] - current))
 
     def without_each(self, mask: Tensor, among: Tensor | None = None) -> dict[Edge, float]:
         """Faithfulness of the circuit without each of its edges, or of those in ``among``."""
