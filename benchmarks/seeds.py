@@ -25,7 +25,7 @@ def found(model: object, tokenizer: object, task: str, n: int, seed: int) -> cs.
     prompts = getattr(cs.tasks, task)(tokenizer, n=n, seed=seed)
     plan = planned(model, prompts, 0.9, METHOD, 0, tokenizer, {"seed": seed})
     scores = plan.selection.score(plan.method)
-    return cs.refine(plan.selection, plan.selection.task, scores, plan.stopping.task, plan.faithfulness)
+    return cs.refine(plan.selection, plan.selection.task, scores, plan.stopping, plan.faithfulness)
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ def find(
     with stages.running(plan):
         measured = stages.take("behaviour", lambda progress: behaviour_on(plan.parts, plan.whole.setup, plan.tokenizer))
         measured.check()
-        for part in plan.parts:
+        for part in (plan.stopping, plan.held_out):  # the selection's are needed for the scores
             part.evaluator.release()
         scores = stages.take(
             "scores",

@@ -24,6 +24,9 @@ RECORDED_STREAMS = (
     4  # what is cached of each part, in tensors as wide as the stream: clean, ablated, and the ablated stream
 )
 
+Ends = tuple[Tensor, Tensor]
+"""A metric (N,) of the model, and with every edge ablated."""
+
 
 class Evaluator:
     """Runs circuits of one model on one task; activations that all runs share are computed once.
@@ -46,9 +49,7 @@ class Evaluator:
         self.described, self.task, self.memory = described, task, memory
         self.ablation = ablation or Resample()
         self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = None  # the last ``near`` and its runs
-        self._ends: list[
-            tuple[Metric, tuple[Tensor, Tensor]]
-        ] = []  # what was measured of the model and with every edge ablated
+        self._ends: list[tuple[Metric, Ends]] = []  # those measured so far
 
     @cached_property
     def _keeps_activations(self) -> bool:
@@ -110,7 +111,7 @@ class Evaluator:
                     out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
         return values
 
-    def ends(self, *metrics: Metric) -> list[tuple[Tensor, Tensor]]:
+    def ends(self, *metrics: Metric) -> list[Ends]:
         """Measure each metric (the task's if none is given) of the model, and with every edge ablated: (N,) each.
 
         The values are kept. Both come from one sweep over the batches, which matters where activations do not fit the memory.
@@ -121,7 +122,7 @@ class Evaluator:
             self._ends += zip(new, self._measured_ends(new), strict=True)
         return [next(ends for known, ends in self._ends if known is metric) for metric in metrics]
 
-    def _measured_ends(self, metrics: Sequence[Metric]) -> list[tuple[Tensor, Tensor]]:
+    def _measured_ends(self, metrics: Sequence[Metric]) -> list[Ends]:
         values = torch.empty(len(metrics), 2, len(self.task), dtype=torch.float64)
         with memory_named(self.memory):
             for reference in self.references(None):

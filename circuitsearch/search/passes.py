@@ -117,9 +117,6 @@ class State:
         return None if self.best_at is None else self.passes[self.best_at]
 
 
-Ends = tuple[Tensor, Tensor]
-"""The metric (N,) of the model, and with every edge ablated."""
-
 Keep = Callable[[State], object]
 """Called after every pass."""
 
@@ -220,7 +217,7 @@ class Passes:
     def step(self, state: State) -> State:
         """One pass: measure the circuit and every edge's gain, keep the circuit if it is the best, and edit it."""
         experiment = self._experiment(len(state.passes))
-        clean, ablated = ends(experiment)
+        ((clean, ablated),) = experiment.evaluator.ends()
         values, gradients = self._gradients(experiment, self.mask(state.inside))
         faithfulness = self.average.measured(values, clean, ablated)
         gains, variance = self._gains(state, values, clean, ablated, gradients)
@@ -251,10 +248,7 @@ class Passes:
         """
         experiment = self._experiment(len(state.passes))
         tried = [state.inside, *(self.pruned(edits.first(share, state.inside)) for share in CHECKED)]
-        columns = ends(experiment)
-        at, *after = (
-            float(self.average.estimate(experiment.evaluator.metric_of(self.mask(each)), *columns)) for each in tried
-        )
+        at, *after = (self.faithfulness_on(experiment, self.mask(each)) for each in tried)
         seen = state.passes[-1].on_both.value
         expected = [seen, *(seen + each - at for each in after)]
         chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self.aim)
@@ -315,10 +309,14 @@ class Passes:
             return replace(state, best_at=len(state.passes) - 1, since=0, failed=0)
         return replace(state, since=since, failed=failed)
 
+    def faithfulness_on(self, experiment: Experiment, mask: Tensor) -> float:
+        """Faithfulness of the circuit (U, V) on the prompts of a pass; on so few the model need not do the task."""
+        (both_ends,) = experiment.evaluator.ends()
+        return float(self.average.estimate(experiment.evaluator.metric_of(mask), *both_ends))
+
     def on_stopping(self, inside: Tensor) -> Measured:
         """Faithfulness of the circuit (E,) on the stopping prompts."""
-        values = self.stopping.experiment.evaluator.metric_of(self.mask(inside))
-        return self.average.measured(values, self.stopping.clean, self.stopping.ablated)
+        return self.stopping.measured_alone(self.mask(inside))
 
     def _reached(self, state: State) -> bool:
         return state.best_pass is not None and self._is_good(state.best_pass)
@@ -337,7 +335,7 @@ class Passes:
 
     def gains_at(self, experiment: Experiment, mask: Tensor) -> Tensor:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""
-        clean, ablated = ends(experiment)
+        ((clean, ablated),) = experiment.evaluator.ends()
         values, gradients = self._gradients(experiment, mask)
         effect, variance = _summed(gradients, self.average.slope(values, clean, ablated))
         return effect.abs() + variance.sqrt()
@@ -379,12 +377,6 @@ class Passes:
         slope = float((centred * value).sum() / centred.square().sum().clamp(min=1e-12))
         needed = float(number.mean()) + (self.target - float(value.mean())) / slope if slope > 0 else torch.inf
         return round(needed) if needed < FARTHEST * len(state.passes) else None
-
-
-def ends(experiment: Experiment) -> Ends:
-    """The metric of the model, and with every edge ablated, on every prompt."""
-    (both,) = experiment.evaluator.ends()
-    return both
 
 
 def _summed(gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

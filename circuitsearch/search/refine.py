@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -19,7 +18,7 @@ from circuitsearch.search.checkpoint import Checkpoint
 from circuitsearch.search.costs import VALUE
 from circuitsearch.search.ending import Ending, edges_to_try, recorded
 from circuitsearch.search.minimal import check_target
-from circuitsearch.search.passes import Passes, Refine, State, ends
+from circuitsearch.search.passes import Passes, Refine, State
 from circuitsearch.search.ranked import strongest
 from circuitsearch.task import Task
 
@@ -95,31 +94,25 @@ def refine(
     check_target(faithfulness)
     selection = Experiment.of(model, task, scores, **settings)
     others = stopping if isinstance(stopping, Experiment) else selection.on(stopping)
-    search = _Search(selection, Faithfulness(others, of), scores, faithfulness, how or Refine())
+    search = _Search(Passes(selection, Faithfulness(others, of), faithfulness, how or Refine()), scores)
     return search.run(Checkpoint(checkpoint, search.identity), minutes, passed, progress)
 
 
 @dataclass(frozen=True)
 class _Search:
-    selection: Experiment
-    stopping: Faithfulness
+    passes: Passes
     scores: Scores
-    target: float
-    how: Refine
-
-    @cached_property
-    def passes(self) -> Passes:
-        return Passes(self.selection, self.stopping, self.target, self.how)
 
     @property
     def identity(self) -> dict[str, Any]:
         """All that the search depends on."""
+        passes = self.passes
         return {
-            "setup": self.selection.setup.identity(),
-            "stopping": self.stopping.experiment.setup.prompts_sha256,
-            "target": self.target,
-            "of": repr(self.stopping.of),
-            "how": repr(self.how),
+            "setup": passes.selection.setup.identity(),
+            "stopping": passes.stopping.experiment.setup.prompts_sha256,
+            "target": passes.target,
+            "of": repr(passes.average),
+            "how": repr(passes.knobs),
             "scores": hashlib.sha256(self.scores.values.double().contiguous().numpy().tobytes()).hexdigest(),
         }
 
@@ -129,7 +122,7 @@ class _Search:
 
         def keep(state: State) -> None:
             checkpoint.save(state)
-            progress(len(state.passes), self.how.passes)
+            progress(len(state.passes), self.passes.knobs.passes)
             passed(self._so_far(state, self.passes.ended(state) or ""))
 
         def in_time() -> bool:
@@ -149,28 +142,27 @@ class _Search:
 
         It has at least one edge in a hundred, and as many as exact runs can try at the end.
         """
-        places = self.scores.ranking()
-        smallest = max(edges_to_try(self.selection), round(START_SHARE * len(places)))
+        passes, places = self.passes, self.scores.ranking()
+        smallest = max(edges_to_try(passes.selection), round(START_SHARE * len(places)))
         sizes = list(_doubling(smallest, len(places)))
-        experiment = self.passes.prompts.of_pass(0)
-        clean, ablated = ends(experiment)
+        experiment = passes.prompts.of_pass(0)
         lower, upper, runs = -1, len(sizes) - 1, 2
         while upper - lower > 1:
             middle, runs = (lower + upper) // 2, runs + 1
-            values = experiment.evaluator.metric_of(strongest(self.selection.graph, places, sizes[middle]))
-            enough = float(self.stopping.of.estimate(values, clean, ablated)) >= START_AT * self.target
+            kept = passes.faithfulness_on(experiment, strongest(passes.graph, places, sizes[middle]))
+            enough = kept >= START_AT * passes.target
             lower, upper = (lower, middle) if enough else (middle, upper)
-        cost = VALUE * runs * len(experiment.task) / len(self.selection.task)
-        return self.passes.start(strongest(self.selection.graph, places, sizes[upper]), cost)
+        cost = VALUE * runs * len(experiment.task) / len(passes.selection.task)
+        return passes.start(strongest(passes.graph, places, sizes[upper]), cost)
 
     def _so_far(self, state: State, ended: str) -> Circuit:
         """The best circuit of a search that goes on, or of one whose time is over."""
-        known = state.best_pass
-        stopping = self.passes.on_stopping(state.best) if known is None else known.stopping
-        n_prompts = len(self.stopping.experiment.task)
-        missed = "" if reaches(stopping.value, self.target) else f"{stopping} on {n_prompts} stopping prompts"
-        history = self.passes.history(state, stopping, n_prompts, ended, complete=False, missed=missed)
-        return recorded(self.passes.mask(state.best), self.scores, self.selection, history)
+        passes, known = self.passes, state.best_pass
+        stopping = passes.on_stopping(state.best) if known is None else known.stopping
+        n_prompts = len(passes.stopping.experiment.task)
+        missed = "" if reaches(stopping.value, passes.target) else f"{stopping} on {n_prompts} stopping prompts"
+        history = passes.history(state, stopping, n_prompts, ended, complete=False, missed=missed)
+        return recorded(passes.mask(state.best), self.scores, passes.selection, history)
 
 
 def _doubling(smallest: int, largest: int) -> Iterator[int]:

@@ -128,7 +128,5 @@ def _kept(circuit: np.ndarray, model: np.ndarray, axis: int) -> np.ndarray:
 def _controls(faithfulness: Faithfulness, n_edges: int, count: int, seed: int) -> tuple[float, ...]:
     if count == 0 or n_edges == 0:
         return ()
-    evaluator, ends = faithfulness.experiment.evaluator, (faithfulness.clean, faithfulness.ablated)
-    # one by one: random edges touch every component, so that joint runs share nothing
     masks = random_circuits(faithfulness.graph, n_edges, count, seed)
-    return tuple(float(faithfulness.of.estimate(evaluator.metric_of(mask), *ends)) for mask in masks)
+    return tuple(faithfulness.measured_alone(mask).value for mask in masks)
