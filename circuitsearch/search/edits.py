@@ -41,24 +41,25 @@ class Steps:
 
 @dataclass(frozen=True)
 class Edits:
-    """Edges to add and to drop, the surest first.
+    """What to change of a circuit.
 
     Attributes
     ----------
-    changes : tuple
-        (edge, whether it is then in the circuit), in order.
+    added, dropped : tuple of int
+        Edges, the surest first.
     predicted : float
         The change of faithfulness that the gains predict for all of them.
     """
 
-    changes: tuple[tuple[int, bool], ...]
+    added: tuple[int, ...]
+    dropped: tuple[int, ...]
     predicted: float
 
     def first(self, share: float, inside: Tensor) -> Tensor:
-        """The circuit (E,) after the first of the changes."""
+        """The circuit (E,) after this share of what is added and of what is dropped."""
         changed = inside.clone()
-        for edge, kept in self.changes[: round(share * len(self.changes))]:
-            changed[edge] = kept
+        for edges, kept in ((self.added, True), (self.dropped, False)):
+            changed[list(edges[: round(share * len(edges))])] = kept
         return changed
 
 
@@ -80,8 +81,10 @@ def edited(
     """
     edit = _Edit(inside, gains, faithfulness, target, aim, steps, trust)
     edit.run()
-    predicted = sum((1 if kept else -1) * float(gains.effect[edge]) for edge, kept in edit.changes)
-    return Edits(tuple(edit.changes), predicted)
+    # A large gain is where the gradient says least about a drop: an edge into a saturated MLP may seem to do harm.
+    dropped = sorted(edit.weakest[: edit.dropped], key=lambda edge: abs(edit.worth[edge]))
+    predicted = float(gains.effect[edit.added].sum() - gains.effect[dropped].sum())
+    return Edits(tuple(edit.added), tuple(dropped), predicted)
 
 
 def best_of(expected: Sequence[float], sizes: Sequence[int], target: float, aim: float) -> int:
@@ -107,7 +110,7 @@ class _Edit:
     def __init__(
         self, inside: Tensor, gains: Gains, faithfulness: float, target: float, aim: float, steps: Steps, trust: float
     ) -> None:
-        self.changes: list[tuple[int, bool]] = []
+        self.added: list[int] = []
         self.gains, self.target, self.aim, self.trust = gains, target, aim, trust
         self.faithfulness = self.predicted = faithfulness
         self.steps, self.size = steps, int(inside.sum())
@@ -134,7 +137,8 @@ class _Edit:
             weaker = self._weaker_than(edge) if self.dropped < swaps else None
             if self.worth[edge] <= 0 or (self.predicted >= self.aim and weaker is None):
                 break
-            self._set(edge, True)
+            self.added.append(edge)
+            self._expect(float(self.gains.effect[edge]))
             if weaker is not None:
                 self._drop_weakest()
 
@@ -154,10 +158,8 @@ class _Edit:
             self._drop_weakest()
 
     def _drop_weakest(self) -> None:
-        self._set(self.weakest[self.dropped], False)
+        self._expect(-float(self.gains.effect[self.weakest[self.dropped]]))
         self.dropped += 1
 
-    def _set(self, edge: int, kept: bool) -> None:
-        self.changes.append((edge, kept))
-        change = float(self.gains.effect[edge]) * (1 if kept else -1)
+    def _expect(self, change: float) -> None:
         self.predicted += self.trust * change if change > 0 else change

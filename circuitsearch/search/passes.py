@@ -21,7 +21,7 @@ from circuitsearch.search.edits import Edits, Gains, Steps, best_of, edited
 from circuitsearch.search.judging import Judged
 from circuitsearch.search.prompts import PassPrompts
 
-CHECKED = (1.0, 0.5, 0.2)  # shares of an edit that are run together, to see how much of it to make
+CHECKED = (1.0, 0.5, 0.2, 0.05)  # shares of an edit that are run together, to see how much of it to make
 FIRST_TRUST = 0.1  # share of the gains of added edges that is expected, before any were measured together
 LEAST_TRUST = 0.05
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
@@ -230,7 +230,7 @@ class Passes:
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
         seen = state.passes[-1].on_both.value
         edits = edited(state.inside, gains, seen, self.target, self.aim, steps, state.trust)
-        return self._checked(state, edits) if edits.changes else state
+        return self._checked(state, edits) if edits.added or edits.dropped else state
 
     def _experiment(self, number: int) -> Experiment:
         """On the prompts of a pass; those of the last two are kept."""

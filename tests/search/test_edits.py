@@ -77,7 +77,13 @@ def test_at_the_target_a_weak_edge_is_swapped_for_one_twice_as_strong():
 
 
 def test_the_first_changes_are_a_smaller_edit():
-    """A share of them, in order; the circuit itself stays as it was."""
-    inside, edits = circuit(2, 4), Edits(((2, True), (0, False), (3, True), (1, False)), 0.1)
-    assert edits.first(0.5, inside).tolist() == [False, True, True, False]
-    assert edits.first(0.0, inside).tolist() == inside.tolist() == [True, True, False, False]
+    """The same share of what is added and of what is dropped; the circuit itself stays as it was."""
+    inside, edits = circuit(3, 6), Edits(added=(3, 5), dropped=(0, 1), predicted=0.1)
+    assert edits.first(0.5, inside).nonzero().flatten().tolist() == [1, 2, 3]
+    assert edits.first(0.0, inside).tolist() == inside.tolist() == [True] * 3 + [False] * 3
+
+
+def test_drops_of_little_consequence_come_first():
+    """An edge of a large gain is the last, also if it seems to do harm: the gradient may have its sign wrong."""
+    edits = proposed(circuit(8, 8), gains([-0.5, 0.001, -0.002, *[0.3] * 5]), 1.5, TARGET, AIM, Steps(0.1, 0.2, 0.4))
+    assert edits.dropped == (1, 2, 0)

@@ -35,8 +35,8 @@ def test_changes_that_do_not_help_on_other_prompts_are_not_made(passes: Passes, 
     """However much their gains promise: all edges of a circuit that reaches the target are to be dropped, and none is."""
     state = passes.step(passes.start(circuit))
     state = replace(state, inside=circuit[passes.places])
-    every_edge = tuple((edge, False) for edge in state.inside.nonzero().flatten().tolist())
-    checked = passes._checked(state, Edits(every_edge, predicted=5.0))
+    every_edge = tuple(state.inside.nonzero().flatten().tolist())
+    checked = passes._checked(state, Edits((), every_edge, predicted=5.0))
     assert torch.equal(checked.inside, state.inside)
 
 
@@ -45,7 +45,7 @@ def test_a_useless_edge_is_dropped_when_the_check_agrees(passes: Passes, circuit
     with_more = circuit | cs.top(passes.selection.score("relp"), 60).mask
     state = replace(passes.step(passes.start(with_more)), inside=with_more[passes.places])
     useless = (with_more & ~circuit)[passes.places].nonzero().flatten().tolist()
-    checked = passes._checked(state, Edits(tuple((edge, False) for edge in useless), predicted=0.0))
+    checked = passes._checked(state, Edits((), tuple(useless), predicted=0.0))
     assert int(checked.inside.sum()) < int(with_more.sum())
 
 
