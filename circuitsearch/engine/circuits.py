@@ -124,11 +124,12 @@ class Evaluator:
 
     def _measured_ends(self, metrics: Sequence[Metric]) -> list[Ends]:
         values = torch.empty(len(metrics), 2, len(self.task), dtype=torch.float64)
+        empty = torch.zeros_like(self.described.graph.mask)
         with memory_named(self.memory):
-            for reference in self.references(None):
-                pair = reference.context.pair
+            for context in self._contexts():
+                pair, ablated = context.pair, run_circuit(context, empty).logits
                 for metric, outs in zip(metrics, values, strict=True):
-                    for out, logits in zip(outs, (pair.clean[1], reference.logits), strict=True):
+                    for out, logits in zip(outs, (pair.clean[1], ablated), strict=True):
                         out[pair.batch.rows.cpu()] = metric(logits, pair.known).double().cpu()
         return [(clean, ablated) for clean, ablated in values]
 

@@ -35,7 +35,7 @@ def test_they_are_measured_once(evaluator: Evaluator, monkeypatch: pytest.Monkey
     """A second call runs nothing, also after the activations were released; another metric does."""
     first = evaluator.ends()
     evaluator.release()
-    monkeypatch.setattr(evaluator, "references", lambda near: pytest.fail("the prompts were run again"))
+    monkeypatch.setattr(evaluator, "_contexts", lambda: pytest.fail("the prompts were run again"))
     assert all(torch.equal(a, b) for a, b in zip(first[0], evaluator.ends()[0], strict=True))
     with pytest.raises(pytest.fail.Exception):
         evaluator.ends(accuracy)
