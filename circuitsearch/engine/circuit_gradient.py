@@ -81,11 +81,12 @@ class _WeightedPass(BlockPass):
         b, t, d = embed.shape
         self.differentiate = gradient
         expanded = context.described.graph.expand(weights)
-        self.weights = expanded.to(embed)  # (U, V, S)
+        self.weights = expanded.to(embed.dtype)  # (U, V, S), on the CPU
         self.edges = expanded != 0
         self.active = torch.zeros(len(self.graph.writers), dtype=torch.bool)  # writers whose delta may not be zero
-        self.all_positions = embed.new_zeros(self.graph.parts[context.last_mixing].seen, b, t, d)
-        self.trimmed = embed.new_zeros(len(self.graph.writers), b, 1, d)
+        made = embed.new_zeros if gradient else embed.new_empty  # inactive writers' are read by the backward pass alone
+        self.all_positions = made(self.graph.parts[context.last_mixing].seen, b, t, d)
+        self.trimmed = made(len(self.graph.writers), b, 1, d)
         self.deltas = self.all_positions  # those that are read at present
         self.ran: dict[int, _Ran] = {}  # by part index
         with torch.no_grad():
@@ -121,8 +122,7 @@ class _WeightedPass(BlockPass):
         seen = self.graph.visible_writers(column)
         stream = stream.clone()
         for row in (self.edges[:seen, column].any(-1) & self.active[:seen]).nonzero().flatten().tolist():
-            weight = self.weights[row, column]  # (S,)
-            stream += deltas[row] * (weight if spans is None else weight[spans][..., None])
+            _add(stream, deltas[row], self.weights[row, column], spans)
         return stream
 
     def is_active(self, index: int) -> bool:
@@ -180,6 +180,14 @@ class _WeightedPass(BlockPass):
             return
         delta = self.ran[index].output - self.context.trim_output(index, self.ablated.parts[index])
         self._add_deltas(self.graph.parts[index].rows, written(part, delta))
+
+
+def _add(total: Tensor, values: Tensor, weights: Tensor, spans: Tensor | None) -> None:
+    """Add values (B, T, D) to a total in place, by the weight (S,) of each position's span (B, T)."""
+    if spans is None:
+        total.add_(values, alpha=float(weights))
+    else:
+        total.addcmul_(values, weights.to(values)[spans][..., None])
 
 
 def written(part: AnyPart, output: Tensor) -> Tensor:
@@ -273,9 +281,9 @@ class _Backward:
         edges = forward.edges[:seen, columns].any(-1) & forward.active[:seen, None]  # (U, P)
         spans = self.context.spans(grads.shape[2])
         for row, port in edges.nonzero().tolist():
-            weight = forward.weights[row, columns[port]].to(grads)  # (S,)
-            grad = grads[port] * (weight if spans is None else weight[spans][..., None])
-            self.grads[row] = self.grads[row].add_(grad) if row in self.grads else grad
+            if row not in self.grads:
+                self.grads[row] = torch.zeros_like(grads[port])
+            _add(self.grads[row], grads[port], forward.weights[row, columns[port]], spans)
 
     def _products(self, rows: slice, grads: Tensor) -> Tensor:
         """Inner products over positions of some writers' deltas with gradients (P, B, T, D): (B, U', P, S)."""
