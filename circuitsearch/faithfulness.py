@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from copy import copy
 from dataclasses import dataclass
 from math import sqrt
-from typing import overload
 
 import torch
 from torch import Tensor
@@ -16,26 +15,6 @@ from circuitsearch.experiment import Experiment
 from circuitsearch.graph import Graph
 from circuitsearch.history import Measured
 from circuitsearch.metrics import Metric, metric_name
-
-ROUNDING = 1e-6  # of a faithfulness measured in float32
-
-
-@overload
-def reaches(value: float, target: float, error: float = 0.0) -> bool: ...
-@overload
-def reaches(value: Tensor, target: float, error: float = 0.0) -> Tensor: ...
-def reaches(value: float | Tensor, target: float, error: float = 0.0) -> bool | Tensor:
-    """Whether a faithfulness is within 1 - ``target`` of 1, on either side: a circuit that overshoots is not faithful.
-
-    It may miss the target by ``error``. Differences below 1e-6 are taken for rounding, so that the model itself reaches a target
-    of 1.
-
-    Examples
-    --------
-    >>> [reaches(value, 0.9) for value in (0.85, 0.95, 1.05, 3.0)]
-    [False, True, True, False]
-    """
-    return abs(value - 1) <= 1 - target + error + ROUNDING
 
 
 def ratio_of_means(circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
@@ -207,6 +186,8 @@ class Faithfulness:
 
     def measured(self, masks: Tensor) -> list[Measured]:
         """Faithfulness of each of the circuits ``masks``, boolean (C, U, V), with its standard error over prompts."""
+        if len(masks) == 1:
+            return [self.measured_alone(masks[0])]
         (values,) = self.metrics(masks)
         return [self.of.measured(row, self.clean, self.ablated) for row in values]
 

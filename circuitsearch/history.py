@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from circuitsearch.files import STRICT, Number
+from circuitsearch.target import reaches
 
 LEAST_ERROR = 1e-3  # so that a few prompts that agree do not count for all
 
@@ -29,6 +30,33 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """Faithfulness of a circuit on new prompts of the selection's kind, on the stopping prompts, and on both together."""
+
+    __pydantic_config__ = STRICT
+
+    selection: Measured
+    stopping: Measured
+    together: Measured
+
+    def reaches(self, target: float) -> bool:
+        """Whether it reaches the target on both together, and nearly on each.
+
+        One kind is not enough: prompts of a few templates may be easier than most, and of many circuits the smallest to reach a
+        target is one that was lucky. On each a circuit may fall short by half of 1 - target more, and overshoot by as much again,
+        or by a standard error.
+        """
+        return reaches(self.together.value, target) and all(
+            target - max(kind.error, (1 - target) / 2) <= kind.value <= 2 - target + max(kind.error, 1 - target)
+            for kind in (self.selection, self.stopping)
+        )
+
+    def __str__(self) -> str:
+        kinds = f"{self.selection} on new prompts of the search's kind, {self.stopping} on the stopping prompts"
+        return f"{self.together} ({kinds})"
+
+
+@dataclass(frozen=True)
 class Pass:
     """One pass of a search.
 
@@ -44,6 +72,8 @@ class Pass:
         On the prompts that decide how large the circuit is to be, and which one is returned.
     forwards : float
         Cost of the search so far, in forwards of the selection prompts.
+    judged : Judged, optional
+        On the stopping prompts and on new prompts of the selection's kind, if it is near the target on those above.
     """
 
     __pydantic_config__ = STRICT
@@ -53,10 +83,13 @@ class Pass:
     selection: Measured
     stopping: Measured
     forwards: float
+    judged: Judged | None = None
 
     @property
-    def on_both(self) -> Measured:
-        """Faithfulness on all these prompts: the mean of the two, weighted by their precision."""
+    def best_estimate(self) -> Measured:
+        """As judged, or else the mean on the prompts of the pass and the stopping prompts, weighted by their precision."""
+        if self.judged is not None:
+            return self.judged.together
         both = self.selection, self.stopping
         precision = [max(each.error, LEAST_ERROR) ** -2 for each in both]
         value = sum(weight * each.value for weight, each in zip(precision, both, strict=True)) / sum(precision)

@@ -23,7 +23,8 @@ from circuitsearch.question import N_PROMPTS
 from circuitsearch.registry import FAITHFULNESS, METHODS, TASKS
 from circuitsearch.run import RunFolder
 from circuitsearch.scores import Method, Rechecking, Scores
-from circuitsearch.search import Refine, check_target
+from circuitsearch.search import Refine
+from circuitsearch.target import check_target
 from circuitsearch.task import Task
 from circuitsearch.validation import Report, behaviour_on, generalisation, validate
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from circuitsearch.faithfulness import PROMPT, RATIO, Average, reaches
+from circuitsearch.faithfulness import PROMPT, RATIO, Average
+from circuitsearch.target import reaches
 
 
 def made_up(n: int, seed: int = 0) -> tuple[torch.Tensor, ...]:

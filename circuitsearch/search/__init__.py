@@ -1,6 +1,5 @@
 """Searches: from scores to a circuit."""
 
-from circuitsearch.search.minimal import check_target as check_target
 from circuitsearch.search.minimal import minimal as minimal
 from circuitsearch.search.minimal import smallest_prefix as smallest_prefix
 from circuitsearch.search.passes import Refine as Refine

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment
-from circuitsearch.faithfulness import ROUNDING, Faithfulness, reaches
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.history import History
 from circuitsearch.methods.recheck import affordable_edges
 from circuitsearch.scores import Scores
@@ -19,6 +19,7 @@ from circuitsearch.search.judging import Judges
 from circuitsearch.search.minimal import Edge, Elimination
 from circuitsearch.search.passes import Passes, State
 from circuitsearch.search.ranked import strongest
+from circuitsearch.target import ROUNDING, reaches
 
 ELIMINATION_PROMPTS = (128, 512)  # at least, where the task can write them: at first, and from a smaller circuit
 ELIMINATION_MARGINS = (0.0, 0.1)  # above the target, as shares of 1 - target
@@ -70,35 +71,18 @@ class Ending:
 
     @cached_property
     def judges(self) -> Judges:
-        """They decide which circuit is returned."""
-        return Judges(self.selection, self.passes.stopping)
+        """They decide which circuit is returned; those of the passes are known."""
+        passes = zip(self.state.circuits, self.state.passes, strict=True)
+        known = [(self.passes.mask(circuit), each.judged) for circuit, each in passes if each.judged is not None]
+        return Judges(self.selection, self.passes.stopping, known)
 
     @cached_property
     def _most(self) -> int:
         return edges_to_try(self.selection)
 
     def circuit(self) -> Circuit:
-        """The smallest circuit that the judges accept, or the one nearest to the target."""
-        at = self._judged()
-        inside = self.state.best if at is None else self.state.circuits[at]
-        return self._eliminated(self.passes.mask(inside))
-
-    def _judged(self) -> int | None:
-        """The pass, counted from 0, of the smallest circuit that the judges accept, or of the one nearest to the target.
-
-        Those are judged that reached it, within a standard error, on the prompts of their pass and the stopping prompts.
-        """
-        passes = self.state.passes
-        on_both = [each.on_both for each in passes]
-        plausible = [at for at, each in enumerate(on_both) if reaches(each.value, self.target, each.error)]
-        if not plausible:
-            return self.state.best_at
-        masks = torch.stack([self.passes.mask(self.state.circuits[at]) for at in plausible])
-        judged = self.judges(masks, [passes[at].stopping for at in plausible])
-        accepted = [at for at, each in zip(plausible, judged, strict=True) if each.reaches(self.target)]
-        if accepted:
-            return min(accepted, key=lambda at: passes[at].n_edges)
-        return min(zip(plausible, judged, strict=True), key=lambda each: abs(1 - each[1].together.value))[0]
+        """The best circuit of the passes without the edges that exact runs can remove."""
+        return self._eliminated(self.passes.mask(self.state.best))
 
     def _eliminated(self, best: Tensor) -> Circuit:
         """The smallest circuit that elimination reaches from the best one.

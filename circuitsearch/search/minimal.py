@@ -12,13 +12,14 @@ from torch import Tensor
 from circuitsearch.circuit import Certificate, Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
-from circuitsearch.faithfulness import Faithfulness, reaches
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.progress import Progress, silent
 from circuitsearch.reachability import prune
 from circuitsearch.scores import Scores
 from circuitsearch.search.ranked import strongest
 from circuitsearch.setup import Setup
+from circuitsearch.target import check_target, reaches
 from circuitsearch.task import Task
 
 Edge = tuple[int, int]  # row and column
@@ -91,12 +92,6 @@ def minimal(
     found = [search.shrunk(start, progress) for start in starts]
     mask, without = min(found, key=lambda mask_and_losses: int(mask_and_losses[0].sum()))
     return Circuit(scores.graph, mask, scores.values, search.certificate(mask, without), search.setup(scores))
-
-
-def check_target(faithfulness: float) -> None:
-    """Raise an InputError unless a faithfulness to reach is a number in (0, 1]."""
-    if not isinstance(faithfulness, int | float) or not 0 < faithfulness <= 1:
-        raise InputError(f"the faithfulness to reach must be a number in (0, 1], not {faithfulness!r}")
 
 
 def _search(model: Any, task: Task, scores: Scores, target: float, settings: Settings) -> Elimination:

@@ -18,8 +18,9 @@ from circuitsearch.knobs import Knobs
 from circuitsearch.reachability import prune
 from circuitsearch.search.costs import GRADIENT, RECORD, VALUE
 from circuitsearch.search.edits import Edits, Gains, Steps, best_of, edited
-from circuitsearch.search.judging import Judged
+from circuitsearch.search.judging import Judges
 from circuitsearch.search.prompts import PassPrompts
+from circuitsearch.target import reaches
 
 CHECKED = (1.0, 0.5, 0.2, 0.05)  # shares of an edit that are run together, to see how much of it to make
 FIRST_TRUST = 0.1  # share of the gains of added edges that is expected, before any were measured together
@@ -165,6 +166,12 @@ class Passes:
         """Forget the activations that are kept between passes."""
         self._experiments.clear()
         self.stopping.experiment.evaluator.release()
+        self.judges.release()
+
+    @cached_property
+    def judges(self) -> Judges:
+        """They decide which circuit is the best."""
+        return Judges(self.selection, self.stopping)
 
     @cached_property
     def prompts(self) -> PassPrompts:
@@ -228,7 +235,7 @@ class Passes:
         if state.failed > RETRIES:
             return replace(state, inside=state.best, dropped=state.dropped / 2, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
-        seen = state.passes[-1].on_both.value
+        seen = state.passes[-1].best_estimate.value
         edits = edited(state.inside, gains, seen, self.target, self.aim, steps, state.trust)
         return self._checked(state, edits) if edits.added or edits.dropped else state
 
@@ -249,7 +256,7 @@ class Passes:
         experiment = self._experiment(len(state.passes))
         tried = [state.inside, *(self.pruned(edits.first(share, state.inside)) for share in CHECKED)]
         at, *after = (self.faithfulness_on(experiment, self.mask(each)) for each in tried)
-        seen = state.passes[-1].on_both.value
+        seen = state.passes[-1].best_estimate.value
         expected = [seen, *(seen + each - at for each in after)]
         chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self.aim)
         return replace(
@@ -295,12 +302,18 @@ class Passes:
         return (records + GRADIENT) * len(experiment.task) / len(self.selection.task)
 
     def _judged(self, state: State, faithfulness: Measured) -> State:
-        """Measure the circuit on the stopping prompts, and keep it if it is the best so far."""
+        """Measure the circuit on the stopping prompts, judge it if it is near the target, and keep it if it is the best so far."""
         n_edges, stopping = int(state.inside.sum()), self.on_stopping(state.inside)
         forwards = state.forwards + VALUE * len(self.stopping.experiment.task) / len(self.selection.task)
-        passed = Pass(len(state.passes) + 1, n_edges, faithfulness, stopping, round(forwards, 2))
+        passed = Pass(len(state.passes) + 1, n_edges, faithfulness, stopping, forwards)
+        near = passed.best_estimate
+        if reaches(near.value, self.target, near.error):
+            (judged,) = self.judges(self.mask(state.inside)[None], [stopping])
+            forwards += self._cost_of_judging(first=not any(each.judged for each in state.passes))
+            passed = replace(passed, judged=judged)
+        passed = replace(passed, forwards=round(forwards, 2))
         shrank = n_edges <= SMALLER * min([self.graph.n_edges, *(each.n_edges for each in state.passes)])
-        failed = state.failed + 1 if self._reached(state) and passed.on_both.value < self.target else 0
+        failed = state.failed + 1 if self._reached(state) and passed.best_estimate.value < self.target else 0
         since = 0 if shrank and not failed else state.since + 1
         better = self._is_better(state, passed)
         circuits = torch.cat([state.circuits, state.inside[None]])
@@ -308,6 +321,11 @@ class Passes:
         if better:
             return replace(state, best_at=len(state.passes) - 1, since=0, failed=0)
         return replace(state, since=since, failed=failed)
+
+    def _cost_of_judging(self, first: bool) -> float:
+        if self.judges.new is None:
+            return 0.0
+        return ((RECORD if first else 0.0) + VALUE) * len(self.judges.new.clean) / len(self.selection.task)
 
     def faithfulness_on(self, experiment: Experiment, mask: Tensor) -> float:
         """Faithfulness of the circuit (U, V) on the prompts of a pass; on so few the model need not do the task."""
@@ -322,8 +340,8 @@ class Passes:
         return state.best_pass is not None and self._is_good(state.best_pass)
 
     def _is_good(self, passed: Pass) -> bool:
-        """Whether a circuit reaches the target on the prompts of its pass and the stopping prompts."""
-        return Judged(passed.selection, passed.stopping, passed.on_both).reaches(self.target)
+        """Whether a circuit was judged to reach the target."""
+        return passed.judged is not None and passed.judged.reaches(self.target)
 
     def _is_better(self, state: State, passed: Pass) -> bool:
         """Whether a circuit is better than the best so far: smaller at the target, or nearer to it."""
@@ -331,7 +349,9 @@ class Passes:
             return True
         if self._is_good(passed):
             return not self._reached(state) or passed.n_edges <= SMALLER * int(state.best.sum())
-        return not self._reached(state) and abs(1 - passed.on_both.value) < abs(1 - state.best_pass.on_both.value)
+        return not self._reached(state) and abs(1 - passed.best_estimate.value) < abs(
+            1 - state.best_pass.best_estimate.value
+        )
 
     def gains_at(self, experiment: Experiment, mask: Tensor) -> Tensor:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""

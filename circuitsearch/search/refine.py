@@ -11,15 +11,15 @@ from typing import Any, Unpack
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment, Settings
-from circuitsearch.faithfulness import RATIO, Average, Faithfulness, reaches
+from circuitsearch.faithfulness import RATIO, Average, Faithfulness
 from circuitsearch.progress import Progress, silent
 from circuitsearch.scores import Scores
 from circuitsearch.search.checkpoint import Checkpoint
 from circuitsearch.search.costs import VALUE
 from circuitsearch.search.ending import Ending, edges_to_try, recorded
-from circuitsearch.search.minimal import check_target
 from circuitsearch.search.passes import Passes, Refine, State
 from circuitsearch.search.ranked import strongest
+from circuitsearch.target import check_target, reaches
 from circuitsearch.task import Task
 
 START_AT = 0.05  # of the target: the faithfulness of the prefix that the passes start from
@@ -158,10 +158,14 @@ class _Search:
     def _so_far(self, state: State, ended: str) -> Circuit:
         """The best circuit of a search that goes on, or of one whose time is over."""
         passes, known = self.passes, state.best_pass
-        stopping = passes.on_stopping(state.best) if known is None else known.stopping
-        n_prompts = len(passes.stopping.experiment.task)
-        missed = "" if reaches(stopping.value, passes.target) else f"{stopping} on {n_prompts} stopping prompts"
-        history = passes.history(state, stopping, n_prompts, ended, complete=False, missed=missed)
+        if known is not None and known.judged is not None:
+            found, n_prompts = known.judged.together, passes.judges.n_prompts
+            missed = "" if known.judged.reaches(passes.target) else f"{known.judged}"
+        else:
+            found = passes.on_stopping(state.best) if known is None else known.stopping
+            n_prompts = len(passes.stopping.experiment.task)
+            missed = "" if reaches(found.value, passes.target) else f"{found} on {n_prompts} stopping prompts"
+        history = passes.history(state, found, n_prompts, ended, complete=False, missed=missed)
         return recorded(passes.mask(state.best), self.scores, passes.selection, history)
 
 

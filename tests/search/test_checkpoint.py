@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from circuitsearch.errors import InputError
-from circuitsearch.history import Measured, Pass
+from circuitsearch.history import Judged, Measured, Pass
 from circuitsearch.search.checkpoint import TENSORS, Checkpoint
 from circuitsearch.search.passes import State
 
 PASSES = (
     Pass(1, 3, Measured(0.7, 0.1), Measured(0.6, 0.05), 2.6),
-    Pass(2, 2, Measured(0.5, float("inf")), Measured(0.4, 0.2), 5.2),
+    Pass(2, 2, Measured(0.5, float("inf")), Measured(0.4, 0.2), 5.2, Judged(*[Measured(0.9, 0.1)] * 3)),
 )
 
 

@@ -9,8 +9,8 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness, ratio_of_means
-from circuitsearch.history import Measured
-from circuitsearch.search.judging import Judged, Judges
+from circuitsearch.history import Judged, Measured
+from circuitsearch.search.judging import Judges
 
 pytestmark = pytest.mark.rounded
 
@@ -63,6 +63,15 @@ def test_no_circuit_is_run_twice(pico: Any, monkeypatch: pytest.MonkeyPatch):
     run = judges._run
     monkeypatch.setattr(judges, "_run", lambda kind, some: runs.append(len(some)) or run(kind, some))
     assert judges(torch.cat([masks, masks[:1]]))[::2] == first * 2 and runs == [1, 1]
+
+
+def test_circuits_that_are_known_are_not_run(pico: Any, monkeypatch: pytest.MonkeyPatch):
+    """Those of the passes, at the end of a search."""
+    experiment, stopping, masks = pico
+    first = Judges(experiment, stopping)(masks)
+    again = Judges(experiment, stopping, zip(masks, first, strict=True))
+    monkeypatch.setattr(again, "_run", lambda kind, some: pytest.fail("a circuit was run again"))
+    assert again(masks) == first
 
 
 def test_what_is_known_of_the_stopping_prompts_is_taken(pico: Any):

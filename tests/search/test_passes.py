@@ -57,6 +57,15 @@ def test_a_pass_measures_the_circuit_that_it_is_given(passes: Passes, circuit: t
     assert torch.equal(state.circuits[0], circuit[passes.places]) and state.best_at == 0
 
 
+def test_a_circuit_near_the_target_is_judged(passes: Passes, circuit: torch.Tensor):
+    """On the stopping prompts and on new ones; what the judges find then counts. One far from it costs no such run."""
+    near = passes.step(passes.start(circuit)).passes[0]
+    assert near.judged is not None and near.judged == passes.judges(circuit[None])[0]
+    assert near.judged.stopping == near.stopping and near.best_estimate == near.judged.together
+    far = passes.step(passes.start(cs.top(passes.selection.score("relp"), 6).mask)).passes[0]
+    assert far.judged is None and far.forwards < near.forwards
+
+
 def test_the_same_state_gives_the_same_next_state(passes: Passes, circuit: torch.Tensor):
     """Whatever was run before, as after an interruption."""
     first = passes.step(passes.start(circuit))

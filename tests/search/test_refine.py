@@ -8,9 +8,10 @@ import pytest
 
 import circuitsearch as cs
 from circuitsearch.errors import InputError
-from circuitsearch.faithfulness import Faithfulness, reaches
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.search.judging import Judges
 from circuitsearch.search.prompts import PassPrompts
+from circuitsearch.target import reaches
 
 pytestmark = pytest.mark.rounded
 FEW = cs.Refine(passes=6, prompts=24)
