@@ -21,6 +21,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.question import Question
 from circuitsearch.run import Manifest, RunFolder, open_run
+from circuitsearch.run_files import _figure
 from circuitsearch.scores import Scores
 from circuitsearch.search import Refine
 from circuitsearch.setup import Setup
@@ -266,3 +267,12 @@ def test_weights_are_told_apart():
     others = [same, torch.nn.Sequential(layer), layer.double()]
     assert len({digest, *map(weights_sha256, others)}) == 4
     assert weights_sha256(layer.to(torch.bfloat16)) != digest
+
+
+def test_a_circuit_too_large_for_a_page_is_drawn_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A search that took an hour must not end without a figure; the caption says so, and the DOT file has all edges."""
+    monkeypatch.setattr("circuitsearch.figures.plan.MOST", 1)
+    monkeypatch.setattr("circuitsearch.run_files.DRAWN", 1)
+    for suffix, text in (("svg", "strongest of its edges"), ("dot", "logits")):
+        _figure(CIRCUIT, tmp_path / f"circuit.{suffix}", None, "A circuit.")
+        assert text in (tmp_path / f"circuit.{suffix}").read_text()

@@ -43,14 +43,14 @@ class Narrator(ProgressBar):
         last = history.passes[-1]
         if self.first is None:
             self.first = last.number
+        others = "" if last.judged is None else f", {last.judged.together} on these and as many new ones"
         self.terminal.say(
             f"pass {last.number}",
-            f"{last.n_edges:,} edges, faithfulness {last.selection}, {last.stopping} on the stopping prompts; best {len(circuit):,} edges{self._left(last.number)}",
+            f"{last.n_edges:,} edges, faithfulness {last.selection}, {last.stopping} on the stopping prompts{others};"
+            f" best {len(circuit):,} edges{self._left(last.number)}",
         )
         if history.ended:
-            self.terminal.say(
-                "", f"{history.ended}: circuits are judged on more prompts, and their edges tried by exact runs"
-            )
+            self.terminal.say("", f"{history.ended}: edges of the best circuit are tried by exact runs")
 
     def _left(self, number: int) -> str:
         """The time that the remaining passes take at most, from the time of those so far."""

@@ -142,9 +142,14 @@ def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
     return assemble(circuit.graph, strands, roles or {})
 
 
+def fits(circuit: Circuit, suffix: str) -> bool:
+    """Whether a circuit is not too large for a page; DOT files have no limit."""
+    return len(circuit) <= MOST or suffix == "dot"
+
+
 def check_size(circuit: Circuit, suffix: str) -> None:
-    """Raise an InputError if a circuit is too large for a page; DOT files have no limit."""
-    if len(circuit) > MOST and suffix != "dot":
+    """Raise an InputError if a circuit is too large for a page."""
+    if not fits(circuit, suffix):
         raise InputError(
             f"{len(circuit):,} edges are too many for a page, where {MOST:,} fit: draw the strongest, as in"
             " circuit.strongest(300) or --top 300, or write .dot, .graphml or .html for a program that zooms"

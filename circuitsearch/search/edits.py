@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LEAST_ADDED = 8  # edges that a pass may add below the target, however small the circuit
+LEAST_ADDED = 20  # edges that a pass may add below the target, however small the circuit
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from circuitsearch.search.passes import Passes, State
 from circuitsearch.search.ranked import strongest
 from circuitsearch.target import ROUNDING, reaches
 
-ELIMINATION_PROMPTS = (128, 512)  # at least, where the task can write them: at first, and from a smaller circuit
-ELIMINATION_MARGINS = (0.0, 0.1)  # above the target, as shares of 1 - target
+ELIMINATION_PROMPTS = (128, 512, 512)  # at least, where the task can write them: at first, and from a smaller circuit
+ELIMINATION_MARGINS = (0.0, 0.1, 0.4)  # above the target, as shares of 1 - target
 ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
 
 

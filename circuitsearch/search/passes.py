@@ -52,14 +52,14 @@ class Refine(Knobs):
         Passes without progress after which the search ends.
     """
 
-    passes: int = 12
+    passes: int = 20
     prompts: int = 48
     swapped: float = 0.08
-    added: float = 0.2
+    added: float = 0.5
     dropped: float = 0.5
     momentum: float = 0.5
     errors: float = 1.0
-    patience: int = 6
+    patience: int = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -312,15 +312,13 @@ class Passes:
             forwards += self._cost_of_judging(first=not any(each.judged for each in state.passes))
             passed = replace(passed, judged=judged)
         passed = replace(passed, forwards=round(forwards, 2))
-        shrank = n_edges <= SMALLER * min([self.graph.n_edges, *(each.n_edges for each in state.passes)])
         failed = state.failed + 1 if self._reached(state) and passed.best_estimate.value < self.target else 0
-        since = 0 if shrank and not failed else state.since + 1
         better = self._is_better(state, passed)
         circuits = torch.cat([state.circuits, state.inside[None]])
         state = replace(state, passes=(*state.passes, passed), circuits=circuits, forwards=forwards)
         if better:
             return replace(state, best_at=len(state.passes) - 1, since=0, failed=0)
-        return replace(state, since=since, failed=failed)
+        return replace(state, since=state.since + 1, failed=failed)
 
     def _cost_of_judging(self, first: bool) -> float:
         if self.judges.new is None:
@@ -388,7 +386,7 @@ class Passes:
 
     def _passes_needed(self, state: State) -> int | None:
         """By extrapolation of the last half of the passes, how many would reach the target."""
-        seen = [(each.number, each.stopping.value) for each in state.passes]
+        seen = [(each.number, each.best_estimate.value) for each in state.passes]
         late = seen[len(seen) // 2 :]
         if len(late) < 3:
             return None
@@ -396,7 +394,8 @@ class Passes:
         centred = number - number.mean()
         slope = float((centred * value).sum() / centred.square().sum().clamp(min=1e-12))
         needed = float(number.mean()) + (self.target - float(value.mean())) / slope if slope > 0 else torch.inf
-        return round(needed) if needed < FARTHEST * len(state.passes) else None
+        done = len(state.passes)
+        return round(needed) if done < needed < FARTHEST * done else None
 
 
 def _summed(gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.history import Measured, Pass
 from circuitsearch.search.edits import Edits
 from circuitsearch.search.passes import Passes
 
@@ -64,6 +65,18 @@ def test_a_circuit_near_the_target_is_judged(passes: Passes, circuit: torch.Tens
     assert near.judged.stopping == near.stopping and near.best_estimate == near.judged.together
     far = passes.step(passes.start(cs.top(passes.selection.score("relp"), 6).mask)).passes[0]
     assert far.judged is None and far.forwards < near.forwards
+
+
+@pytest.mark.parametrize(
+    ("late", "needed"), [((0.5, 0.6, 0.7), 8), ((0.7, 0.6, 0.5), None), ((0.95, 0.97, 0.99), None)]
+)
+def test_passes_needed_are_extrapolated(
+    passes: Passes, circuit: torch.Tensor, late: tuple[float, ...], needed: int | None
+):
+    """From the last half of them; none are named where faithfulness falls, or is there already on these prompts."""
+    values = [Measured(value, 0.1) for value in (0.1, 0.1, 0.1, *late)]
+    found = tuple(Pass(number, 9, value, value, 1.0) for number, value in enumerate(values, 1))
+    assert passes._passes_needed(replace(passes.start(circuit), passes=found)) == needed
 
 
 def test_the_same_state_gives_the_same_next_state(passes: Passes, circuit: torch.Tensor):
