@@ -44,10 +44,10 @@ class Judged:
 
         One kind is not enough: prompts of a few templates may be easier than most, and of many circuits the smallest to reach a
         target is one that was lucky. On each a circuit may fall short by half of 1 - target more, and overshoot by as much again,
-        or by a standard error.
+        or by two standard errors.
         """
         return reaches(self.together.value, target) and all(
-            target - max(kind.error, (1 - target) / 2) <= kind.value <= 2 - target + max(kind.error, 1 - target)
+            target - max(2 * kind.error, (1 - target) / 2) <= kind.value <= 2 - target + max(2 * kind.error, 1 - target)
             for kind in (self.selection, self.stopping)
         )
 

@@ -379,6 +379,8 @@ class Passes:
         """How far the best circuit is from the target, and what would help."""
         if stopping.value > 2 - self.target:
             return f"no circuit of faithfulness {self.target:g} was found: the best one overshoots, {missed}"
+        if reaches(stopping.value, self.target):
+            return f"no circuit was found that is faithful on both kinds of prompts: the best one has faithfulness {missed}; more prompts tell whether the difference is chance"
         lower = max(0.0, int(100 * (stopping.value - stopping.error)) / 100)
         more = self._passes_needed(state)
         remedy = f"about {more} passes in all may reach it, or " if more else ""

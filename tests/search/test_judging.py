@@ -98,6 +98,8 @@ def test_rows_of_a_file_are_judged_on_the_stopping_prompts_alone(pico: Any):
     [
         (0.95, 0.95, 0.95, True),
         (0.86, 0.97, 0.91, True),
+        (0.81, 1.03, 0.92, True),
+        (0.79, 1.05, 0.92, False),
         (0.7, 1.05, 0.92, False),
         (0.86, 0.86, 0.86, False),
         (1.0, 1.3, 1.08, False),
@@ -107,6 +109,6 @@ def test_rows_of_a_file_are_judged_on_the_stopping_prompts_alone(pico: Any):
 def test_a_circuit_must_reach_the_target_on_both_kinds(
     selection: float, stopping: float, together: float, accepted: bool
 ):
-    """Within a standard error on each, and on both together; on either side of 1."""
+    """Within two standard errors on each, and on both together; on either side of 1."""
     kinds = (Measured(value, 0.05) for value in (selection, stopping, together))
     assert Judged(*kinds).reaches(0.9) is accepted

@@ -79,6 +79,13 @@ def test_passes_needed_are_extrapolated(
     assert passes._passes_needed(replace(passes.start(circuit), passes=found)) == needed
 
 
+@pytest.mark.parametrize(("value", "said"), [(0.7, "a target of 0.6 is"), (0.94, "both kinds"), (1.3, "overshoots")])
+def test_a_missed_target_is_told_with_a_remedy(passes: Passes, circuit: torch.Tensor, value: float, said: str):
+    """A lower target; or more prompts, where faithfulness reaches it on all prompts but not on each kind."""
+    history = passes.history(passes.start(circuit), Measured(value, 0.1), 9, "", complete=True, missed="as judged")
+    assert said in history.note and "as judged" in history.note
+
+
 def test_the_same_state_gives_the_same_next_state(passes: Passes, circuit: torch.Tensor):
     """Whatever was run before, as after an interruption."""
     first = passes.step(passes.start(circuit))
