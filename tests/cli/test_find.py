@@ -83,7 +83,7 @@ def test_the_manifest_holds_question_and_setup(found: Any, task_file: Path, tiny
     setup = manifest["setup"]
     assert {"task": "mine", "seed": 0, "dtype": "float32", "metric": "logit_diff"}.items() <= setup.items()
     assert setup["ablation"] == {"name": "Resample", "knobs": {}} and manifest["faithfulness"] == 0.9
-    assert setup["method"] == {"name": "RelP", "knobs": {}} and manifest["refine"].startswith("Refine(passes=12")
+    assert setup["method"] == {"name": "RelP", "knobs": {}} and manifest["refine"].startswith("Refine(passes=20")
     assert set(manifest["outputs"]) == FILES - {"manifest.json"}
     assert {"python", "torch", "transformers", "circuitsearch"} <= set(setup["versions"])
 
