@@ -21,8 +21,10 @@ from circuitsearch.search.passes import Passes, State
 from circuitsearch.search.ranked import strongest
 from circuitsearch.target import ROUNDING, reaches
 
-ELIMINATION_PROMPTS = (128, 512, 512)  # at least, where the task can write them: at first, and from a smaller circuit
-ELIMINATION_MARGINS = (0.0, 0.1, 0.4)  # above the target, as shares of 1 - target
+ELIMINATIONS = (
+    (128, (0.0,)),
+    (512, (0.1, 0.4)),
+)  # prompts, at least, where the task can write them, and margins above the target, as shares of 1 - target; one after another
 ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
 
 
@@ -120,20 +122,20 @@ class Ending:
         prompts, from the smallest circuit on the way that they accept.
         """
         start = None
-        for n_prompts, margin in zip(ELIMINATION_PROMPTS, ELIMINATION_MARGINS, strict=True):
+        for n_prompts, margins in ELIMINATIONS:
             measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
             start = self._smallest_start(best, measure) if start is None else start
-            chain = [start]
-            elimination = Elimination(
-                measure, min(self.target + margin * (1 - self.target), float(measure(start[None]))) - ROUNDING
-            )
-            smaller, without = elimination.shrunk(start, passed=chain.append)
-            yield self._certified(smaller, elimination, without)
-            accepted = [at for at, each in enumerate(self.judges(torch.stack(chain))) if each.reaches(self.target)]
-            if not accepted or accepted[-1] == len(chain) - 1:
-                return
-            start = chain[accepted[-1]]
-            yield self._found(start, measure)
+            for margin in margins:
+                chain = [start]
+                target = self.target + margin * (1 - self.target)
+                elimination = Elimination(measure, min(target, float(measure(start[None]))) - ROUNDING)
+                smaller, without = elimination.shrunk(start, passed=chain.append)
+                yield self._certified(smaller, elimination, without)
+                accepted = [at for at, each in enumerate(self.judges(torch.stack(chain))) if each.reaches(self.target)]
+                if not accepted or accepted[-1] == len(chain) - 1:
+                    return
+                start = chain[accepted[-1]]
+                yield self._found(start, measure)
 
     def _smallest_start(self, best: Tensor, measure: Faithfulness) -> Tensor:
         """The circuit (U, V) to remove edges from: the best one, or a prefix of the ranking if the judges accept a smaller one.
