@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 
 from circuitsearch.files import STRICT, Number
 from circuitsearch.target import reaches
-
-LEAST_ERROR = 1e-3  # so that a few prompts that agree do not count for all
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,11 @@ class Pass:
 
     @property
     def best_estimate(self) -> Measured:
-        """As judged, or else the mean on the prompts of the pass and the stopping prompts, weighted by their precision."""
+        """As judged, or else the mean on the prompts of the pass and the stopping prompts, which count alike, as when judged."""
         if self.judged is not None:
             return self.judged.together
         both = self.selection, self.stopping
-        precision = [max(each.error, LEAST_ERROR) ** -2 for each in both]
-        value = sum(weight * each.value for weight, each in zip(precision, both, strict=True)) / sum(precision)
-        return Measured(value, sum(precision) ** -0.5)
+        return Measured(sum(each.value for each in both) / 2, hypot(*(each.error for each in both)) / 2)
 
 
 @dataclass(frozen=True)

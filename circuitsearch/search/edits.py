@@ -90,8 +90,9 @@ def edited(
 def best_of(expected: Sequence[float], sizes: Sequence[int], target: float, aim: float) -> int:
     """Which of some circuits to go on with, by the faithfulness that is expected of each; the first is the one of the last pass.
 
-    If that one reaches the target, it is the smallest of which at least ``aim`` is expected, however far it overshoots; it is the one
-    nearest to ``aim`` if none is as good, or if edges are to be added.
+    If that one reaches the target, it is the smallest of which at least ``aim`` is expected, however far it overshoots, or the one
+    nearest to ``aim`` if none is as good. Below the target it is the one nearest to 1: from a circuit that overshoots edges can be
+    dropped, while one that stays below the target is of no use.
 
     Examples
     --------
@@ -99,11 +100,14 @@ def best_of(expected: Sequence[float], sizes: Sequence[int], target: float, aim:
     2
     >>> best_of([0.4, 0.7, 1.6], [30, 35, 50], target=0.9, aim=0.93)
     1
+    >>> best_of([0.86, 1.32, 1.01], [30, 35, 31], target=0.9, aim=0.93)
+    2
     """
     enough = [number for number, value in enumerate(expected) if value >= aim]
     if enough and expected[0] >= target:
         return min(enough, key=sizes.__getitem__)
-    return min(range(len(expected)), key=lambda number: abs(expected[number] - aim))
+    wanted = aim if expected[0] >= target else 1.0
+    return min(range(len(expected)), key=lambda number: abs(expected[number] - wanted))
 
 
 class _Edit:

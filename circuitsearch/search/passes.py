@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -28,8 +28,9 @@ LEAST_TRUST = 0.05
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
 RETRIES = 2  # passes in which a circuit that fell below the target may be mended, before the best one is taken again
 LEAST_DROPPED = 0.03  # share of edges
+LEAST_RISE = 0.1  # of what is missing, that an edit below the target must bring
 FARTHEST = 5  # times the passes so far, to which faithfulness is extrapolated
-SMALLER = 0.98  # a circuit of at most this share of the best one's edges is progress
+SMALLER = 0.95  # a circuit of at most this share of the edges of those before is progress
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ class Refine(Knobs):
         Passes without progress after which the search ends.
     """
 
-    passes: int = 20
-    prompts: int = 48
+    passes: int = 12
+    prompts: int = 32
     swapped: float = 0.08
     added: float = 0.5
     dropped: float = 0.5
     momentum: float = 0.5
     errors: float = 1.0
-    patience: int = 5
+    patience: int = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,12 +137,15 @@ class Passes:
         The faithfulness to reach, in (0, 1].
     knobs : Refine
         How.
+    ranking : Tensor
+        (R, 2) row and column of the edges of a ranking, the strongest first: added where gains at the circuit lead no further.
     """
 
     selection: Experiment
     stopping: Faithfulness
     target: float
-    knobs: Refine = field(default_factory=Refine)
+    knobs: Refine
+    ranking: Tensor
 
     @property
     def graph(self) -> Graph:
@@ -235,9 +239,12 @@ class Passes:
         if state.failed > RETRIES:
             return replace(state, inside=state.best, dropped=state.dropped / 2, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
-        seen = state.passes[-1].best_estimate.value
-        edits = edited(state.inside, gains, seen, self.target, self.aim, steps, state.trust)
-        return self._checked(state, edits) if edits.added or edits.dropped else state
+        seen = state.passes[-1].best_estimate
+        edits = edited(state.inside, gains, seen.value, self.target, self.aim, steps, state.trust)
+        changed, rise = self._checked(state, edits) if edits.added or edits.dropped else (state, 0.0)
+        if seen.value + seen.error < self.target and rise < LEAST_RISE * (self.aim - seen.value):
+            return replace(changed, inside=self._widened(state.inside))
+        return changed
 
     def _experiment(self, number: int) -> Experiment:
         """On the prompts of a pass; those of the last two are kept."""
@@ -247,8 +254,10 @@ class Passes:
             self._experiments[number] = self.prompts.of_pass(number)
         return self._experiments[number]
 
-    def _checked(self, state: State, edits: Edits) -> State:
+    def _checked(self, state: State, edits: Edits) -> tuple[State, float]:
         """Make all the changes, or the first of them: as many as do what they should when they are run together.
+
+        The second result is the rise of faithfulness that is expected of them.
 
         Gains at one circuit do not add up, and were chosen on the prompts of the pass. So circuits are compared on the prompts of
         the next one, and what they differ by is added to the faithfulness on the pass's and the stopping prompts.
@@ -259,12 +268,23 @@ class Passes:
         seen = state.passes[-1].best_estimate.value
         expected = [seen, *(seen + each - at for each in after)]
         chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self.aim)
-        return replace(
+        changed = replace(
             state,
             inside=tried[chosen],
             trust=self._trust(state, edits.predicted, after[0] - at),
             forwards=state.forwards + VALUE * len(tried) * len(experiment.task) / len(self.selection.task),
         )
+        return changed, expected[chosen] - seen
+
+    def _widened(self, inside: Tensor) -> Tensor:
+        """The circuit (E,) with as many edges again, the strongest of the ranking that are outside it.
+
+        Gradients do not see a path of which two edges are missing: neither edge alone does anything.
+        """
+        mask = self.mask(inside)
+        outside = self.ranking[~mask[self.ranking[:, 0], self.ranking[:, 1]]][: int(inside.sum())]
+        mask[outside[:, 0], outside[:, 1]] = True
+        return self.pruned(mask[self.places])
 
     def _gradients(self, experiment: Experiment, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The metric (N,) of a circuit, and its gradient (N, E)."""
@@ -303,8 +323,12 @@ class Passes:
 
     def _judged(self, state: State, faithfulness: Measured) -> State:
         """Measure the circuit on the stopping prompts, judge it if it is near the target, and keep it if it is the best so far."""
-        n_edges, stopping = int(state.inside.sum()), self.on_stopping(state.inside)
-        forwards = state.forwards + VALUE * len(self.stopping.experiment.task) / len(self.selection.task)
+        n_edges, forwards = int(state.inside.sum()), state.forwards
+        if state.passes and torch.equal(state.inside, state.circuits[-1]):
+            stopping = state.passes[-1].stopping
+        else:
+            stopping = self.on_stopping(state.inside)
+            forwards += VALUE * len(self.stopping.experiment.task) / len(self.selection.task)
         passed = Pass(len(state.passes) + 1, n_edges, faithfulness, stopping, forwards)
         near = passed.best_estimate
         if reaches(near.value, self.target, near.error):
@@ -313,12 +337,12 @@ class Passes:
             passed = replace(passed, judged=judged)
         passed = replace(passed, forwards=round(forwards, 2))
         failed = state.failed + 1 if self._reached(state) and passed.best_estimate.value < self.target else 0
-        better = self._is_better(state, passed)
+        better, shrinks = self._is_better(state, passed), self._shrinks(state, passed)
         circuits = torch.cat([state.circuits, state.inside[None]])
         state = replace(state, passes=(*state.passes, passed), circuits=circuits, forwards=forwards)
         if better:
             return replace(state, best_at=len(state.passes) - 1, since=0, failed=0)
-        return replace(state, since=state.since + 1, failed=failed)
+        return replace(state, since=0 if shrinks else state.since + 1, failed=failed)
 
     def _cost_of_judging(self, first: bool) -> float:
         if self.judges.new is None:
@@ -350,6 +374,11 @@ class Passes:
         return not self._reached(state) and abs(1 - passed.best_estimate.value) < abs(
             1 - state.best_pass.best_estimate.value
         )
+
+    def _shrinks(self, state: State, passed: Pass) -> bool:
+        """Whether a circuit is smaller than all before and not below the target; if it overshoots, it is not yet a good one."""
+        smallest = min((each.n_edges for each in state.passes), default=self.graph.n_edges)
+        return passed.best_estimate.value >= self.target and passed.n_edges <= SMALLER * smallest
 
     def gains_at(self, experiment: Experiment, mask: Tensor) -> Tensor:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""

@@ -94,7 +94,9 @@ def refine(
     check_target(faithfulness)
     selection = Experiment.of(model, task, scores, **settings)
     others = stopping if isinstance(stopping, Experiment) else selection.on(stopping)
-    search = _Search(Passes(selection, Faithfulness(others, of), faithfulness, how or Refine()), scores)
+    search = _Search(
+        Passes(selection, Faithfulness(others, of), faithfulness, how or Refine(), scores.ranking()), scores
+    )
     return search.run(Checkpoint(checkpoint, search.identity), minutes, passed, progress)
 
 

@@ -23,7 +23,8 @@ def passes() -> Passes:
     model, tokenizer = cs.load("pico")
     selection, stopping, _ = cs.tasks.induction(tokenizer, n=32, seed=0).parts((0.5, 0.25, 0.25), seed=0)
     experiment = cs.Experiment(model, selection)
-    return Passes(experiment, Faithfulness(experiment.on(stopping)), 0.9, cs.Refine(passes=3, prompts=16))
+    ranking = experiment.score("relp").ranking()
+    return Passes(experiment, Faithfulness(experiment.on(stopping)), 0.9, cs.Refine(passes=3, prompts=16), ranking)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def test_changes_that_do_not_help_on_other_prompts_are_not_made(passes: Passes, 
     state = passes.step(passes.start(circuit))
     state = replace(state, inside=circuit[passes.places])
     every_edge = tuple(state.inside.nonzero().flatten().tolist())
-    checked = passes._checked(state, Edits((), every_edge, predicted=5.0))
-    assert torch.equal(checked.inside, state.inside)
+    checked, rise = passes._checked(state, Edits((), every_edge, predicted=5.0))
+    assert torch.equal(checked.inside, state.inside) and rise == 0
 
 
 def test_a_useless_edge_is_dropped_when_the_check_agrees(passes: Passes, circuit: torch.Tensor):
@@ -46,8 +47,26 @@ def test_a_useless_edge_is_dropped_when_the_check_agrees(passes: Passes, circuit
     with_more = circuit | cs.top(passes.selection.score("relp"), 60).mask
     state = replace(passes.step(passes.start(with_more)), inside=with_more[passes.places])
     useless = (with_more & ~circuit)[passes.places].nonzero().flatten().tolist()
-    checked = passes._checked(state, Edits((), tuple(useless), predicted=0.0))
+    checked, _ = passes._checked(state, Edits((), tuple(useless), predicted=0.0))
     assert int(checked.inside.sum()) < int(with_more.sum())
+
+
+def test_where_no_edge_is_sure_to_help_the_ranking_adds_some(passes: Passes):
+    """A path of which two edges are missing has no gradient; as many edges are added as the circuit has, in the ranking's order."""
+    few = cs.top(passes.selection.score("relp"), 6).mask
+    unsure = replace(passes, knobs=cs.Refine(passes=3, prompts=16, errors=1e6))
+    wider = unsure.mask(unsure.step(unsure.start(few)).inside)
+    strongest = passes.ranking[: 4 * int(few.sum())]
+    among = torch.zeros_like(few)
+    among[strongest[:, 0], strongest[:, 1]] = True
+    assert int(few.sum()) < int(wider.sum()) <= 2 * int(few.sum())
+    assert (wider & few).sum() == few.sum() and not (wider & ~among).any()
+
+
+def test_a_circuit_at_the_target_is_not_widened(passes: Passes, circuit: torch.Tensor):
+    """Even where no edge is sure to help."""
+    unsure = replace(passes, knobs=cs.Refine(passes=3, prompts=16, errors=1e6))
+    assert int(unsure.step(unsure.start(circuit)).inside.sum()) <= int(circuit.sum())
 
 
 def test_a_pass_measures_the_circuit_that_it_is_given(passes: Passes, circuit: torch.Tensor):
@@ -65,6 +84,30 @@ def test_a_circuit_near_the_target_is_judged(passes: Passes, circuit: torch.Tens
     assert near.judged.stopping == near.stopping and near.best_estimate == near.judged.together
     far = passes.step(passes.start(cs.top(passes.selection.score("relp"), 6).mask)).passes[0]
     assert far.judged is None and far.forwards < near.forwards
+
+
+def _passed(number: int, n_edges: int, value: float) -> Pass:
+    return Pass(number, n_edges, Measured(value, 0.01), Measured(value, 0.01), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("n_edges", "value", "shrinks"), [(50, 1.3, True), (50, 0.95, True), (50, 0.85, False), (99, 1.3, False)]
+)
+def test_a_smaller_circuit_that_overshoots_is_progress(
+    passes: Passes, circuit: torch.Tensor, n_edges: int, value: float, shrinks: bool
+):
+    """More edges can be dropped from it; one that falls below the target, or is hardly smaller, is none."""
+    state = replace(passes.start(circuit), passes=(_passed(1, 100, 1.2),))
+    assert passes._shrinks(state, _passed(2, n_edges, value)) is shrinks
+
+
+def test_a_circuit_that_stays_is_not_measured_again(passes: Passes, circuit: torch.Tensor, monkeypatch: Any):
+    """Its faithfulness on the stopping prompts is that of the pass before, at no cost."""
+    before = passes.step(passes.start(circuit))
+    before = replace(before, inside=before.circuits[-1])
+    monkeypatch.setattr(Passes, "on_stopping", None)
+    after = passes.step(before)
+    assert after.passes[1].stopping == before.passes[0].stopping
 
 
 @pytest.mark.parametrize(
@@ -89,7 +132,7 @@ def test_a_missed_target_is_told_with_a_remedy(passes: Passes, circuit: torch.Te
 def test_the_same_state_gives_the_same_next_state(passes: Passes, circuit: torch.Tensor):
     """Whatever was run before, as after an interruption."""
     first = passes.step(passes.start(circuit))
-    other = Passes(passes.selection, passes.stopping, passes.target, passes.knobs)
+    other = replace(passes)
     ours, theirs = passes.step(first), other.step(first)
     assert torch.equal(ours.inside, theirs.inside) and ours.passes == theirs.passes
 
