@@ -25,6 +25,8 @@ class Plan:
 
     Attributes
     ----------
+    whole : Experiment
+        On all prompts that were asked for.
     selection, stopping, held_out : Experiment
         On the prompts that choose edges, on those that decide which circuit is returned, and on those that test it. If all prompts
         are in one group, the three are the same and no prompts are held out.
@@ -42,6 +44,7 @@ class Plan:
         Shows prompts as text.
     """
 
+    whole: Experiment
     selection: Experiment
     stopping: Experiment
     held_out: Experiment
@@ -51,17 +54,6 @@ class Plan:
     refine: Refine = field(default_factory=Refine)
     minutes: float | None = None
     tokenizer: Any = None
-
-    @property
-    def parts(self) -> list[Experiment]:
-        """The different experiments."""
-        return list(dict.fromkeys((self.selection, self.stopping, self.held_out)))
-
-    @property
-    def whole(self) -> Experiment:
-        """On all prompts."""
-        first, *others = (each.task for each in self.parts)
-        return self.selection.on(first.joined(*others)) if others else self.selection
 
     @property
     def origin(self) -> Origin | None:
@@ -81,7 +73,7 @@ class Finding:
     Attributes
     ----------
     behaviour : Behaviour
-        What the model itself does, on all prompts.
+        What the model itself does, on all prompts that were asked for.
     scores : Scores
         Every edge's score, on the prompts of the search.
     circuit : Circuit

@@ -26,7 +26,7 @@ from circuitsearch.scores import Method, Rechecking, Scores
 from circuitsearch.search import Refine
 from circuitsearch.target import check_target
 from circuitsearch.task import Task
-from circuitsearch.validation import Report, behaviour_on, generalisation, validate
+from circuitsearch.validation import Report, behaviour, generalisation, validate
 
 Result = TypeVar("Result")
 
@@ -35,7 +35,8 @@ EXTENDED = (
     (2, 128),
     (4, 256),
 )  # times all prompts, and at most, that a task which writes prompts gives to the last two
-METHOD = "relp"
+METHOD = "eap-ig"
+SCORED = 48  # prompts, at most, on which edges are scored: scores only choose where the search starts
 FORWARDS = 100  # of the selection prompts that a run with the defaults costs, about, on real models: docs/benchmarks.md
 
 
@@ -115,15 +116,15 @@ def find(
         [*([] if out is None else [RunFolder(Path(out))]), *told]
     )  # a result is written before other listeners get it
     with stages.running(plan):
-        measured = stages.take("behaviour", lambda progress: behaviour_on(plan.parts, plan.whole.setup, plan.tokenizer))
+        measured = stages.take(
+            "behaviour", lambda progress: behaviour(plan.whole, plan.whole.task, tokenizer=plan.tokenizer)
+        )
         measured.check()
-        for part in (plan.stopping, plan.held_out):  # the selection's are needed for the scores
-            part.evaluator.release()
+        plan.whole.evaluator.release()
         scores = stages.take(
             "scores",
-            lambda progress: plan.selection.score(plan.method, journal=stages.journal, progress=progress),
+            lambda progress: scored_on(plan.selection).score(plan.method, journal=stages.journal, progress=progress),
         )
-        plan.selection.evaluator.release()
         circuit = stages.take("circuit", lambda progress: stages.search(plan, scores, progress))
         circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
         report = stages.take("report", lambda progress: _evidence(plan, circuit, progress))
@@ -155,7 +156,14 @@ def planned(
     whole = Experiment.of(model, _task(task, tokenizer, settings.get("seed", 0)), **settings)
     selection, stopping, held_out = (whole.on(part) for part in _parts(whole.task, whole.seed))
     scored_by: Any = Recheck(chosen, recheck) if recheck else chosen
-    return Plan(selection, stopping, held_out, scored_by, faithfulness, tokenizer=tokenizer)
+    return Plan(whole, selection, stopping, held_out, scored_by, faithfulness, tokenizer=tokenizer)
+
+
+def scored_on(selection: Experiment) -> Experiment:
+    """The experiment on some of its prompts, evenly from all of them, since prompts of one group may stand together."""
+    task = selection.task
+    n = min(len(task), SCORED)
+    return selection.on(task.subset([len(task) * row // n for row in range(n)]))
 
 
 def _parts(task: Task, seed: int) -> tuple[Task, Task, Task]:

@@ -36,7 +36,7 @@ class Question(BaseModel):
     model: str = "pico"
     n: int | None = None
     seed: int = 0
-    method: str = "relp"
+    method: str = "eap-ig"
     ablation: str = "resample"
     metric: str | None = None
     faithfulness: float = 0.9

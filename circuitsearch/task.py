@@ -322,13 +322,6 @@ class Task:
         writer = self.writer and self.writer.of_groups(columns["groups"])
         return replace(self, **columns, writer=writer)
 
-    def joined(self, *others: Task) -> Task:
-        """The prompts of this task and of others of its kind, each with groups of its own."""
-        tasks = (self, *others)
-        columns = {name: sum((getattr(task, name) for task in tasks), ()) for name in self._columns}
-        columns["groups"] = _numbered((number, group) for number, task in enumerate(tasks) for group in task.groups)
-        return replace(self, **columns, writer=None)
-
     @property
     def _columns(self) -> tuple[str, ...]:
         """Names of the attributes with one entry for each prompt."""

@@ -11,6 +11,7 @@ import pytest
 import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.files import plain
+from circuitsearch.pipeline import scored_on
 from tests.conftest import random_task
 from tests.search.test_search import doable_task
 
@@ -57,9 +58,17 @@ def test_it_is_the_steps_one_after_another(gpt2, task):
     assert plain(finding.report.to_dict()) == plain(cs.validate(gpt2, circuit, held_out, seed=1).to_dict())
     whole = cs.behaviour(gpt2, task, ablation=cs.Mean(), seed=1)
     assert finding.behaviour.setup is not None and whole.setup is not None
-    assert sorted(finding.behaviour.setup.prompts) == sorted(whole.setup.prompts)
-    assert finding.behaviour.accuracy == pytest.approx(whole.accuracy)
-    assert finding.behaviour.clean == pytest.approx(whole.clean) and finding.report.n_seen == 0
+    assert finding.behaviour == whole and finding.report.n_seen == 0
+
+
+def test_edges_are_scored_on_some_prompts_of_every_group(gpt2):
+    """Groups may stand together in a file: the first prompts would all be of one."""
+    rows = [row for row in range(30) for _ in range(4)]
+    task = replace(random_task(n=30).subset(rows), groups=tuple(row // 10 for row in rows))
+    some = scored_on(cs.Experiment(gpt2, task)).task
+    assert len(some) == 48 and set(some.groups) == set(task.groups)
+    few = cs.Experiment(gpt2, task.subset(range(7)))
+    assert scored_on(few).task.prompt_digests() == few.task.prompt_digests()
 
 
 def test_listeners_are_told_of_every_stage(gpt2, task, tmp_path):

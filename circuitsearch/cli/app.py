@@ -62,7 +62,7 @@ def find(
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
-    method: options.Method = "relp",
+    method: options.Method = "eap-ig",
     ablation: options.Ablation = "resample",
     metric: options.Metric = None,
     faithfulness: options.Faithfulness = 0.9,

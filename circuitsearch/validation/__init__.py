@@ -2,7 +2,6 @@
 
 from circuitsearch.validation.behaviour import Behaviour as Behaviour
 from circuitsearch.validation.behaviour import behaviour as behaviour
-from circuitsearch.validation.behaviour import behaviour_on as behaviour_on
 from circuitsearch.validation.curve import size_curve as size_curve
 from circuitsearch.validation.generalisation import generalisation as generalisation
 from circuitsearch.validation.report import Generalisation as Generalisation

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
-import torch
 from torch import Tensor
 
 from circuitsearch import show
@@ -99,23 +96,17 @@ def behaviour(model: Any, task: Task, *, tokenizer: Any = None, **settings: Unpa
         As of :class:`circuitsearch.Experiment`.
     """
     experiment = Experiment.of(model, task, **settings)
-    return behaviour_on([experiment], experiment.setup, tokenizer)
-
-
-def behaviour_on(experiments: Sequence[Experiment], setup: Setup, tokenizer: Any = None) -> Behaviour:
-    """The behaviour on the prompts of several experiments with one model, which together are those of ``setup``."""
-    columns = [torch.cat(column) for column in zip(*map(_measured, experiments), strict=True)]
+    columns = _measured(experiment)
     means = [float(values.mean()) for values in columns]
     _, _, share_right, share_first = means
-    note = _note(experiments[0], tokenizer) if share_first < MOSTLY or share_right < CLEARLY else ""
-    return Behaviour(*means, setup=setup, note=note, test=_tested([each.task for each in experiments], *columns[:3]))
+    note = _note(experiment, tokenizer) if share_first < MOSTLY or share_right < CLEARLY else ""
+    return Behaviour(*means, setup=experiment.setup, note=note, test=_tested(experiment.task, *columns[:3]))
 
 
-def _tested(tasks: Sequence[Task], *columns: Tensor) -> TaskTest:
-    """The test on the different prompts of all tasks: a copy gives no further evidence."""
-    rows = list({digest: row for row, digest in enumerate(chain(*(task.prompt_digests() for task in tasks)))}.values())
-    chances = torch.cat([chance(task) for task in tasks])
-    return TaskTest.of(*(column[rows] for column in (*columns, chances)))
+def _tested(task: Task, *columns: Tensor) -> TaskTest:
+    """The test on the different prompts: a copy gives no further evidence."""
+    rows = list({digest: row for row, digest in enumerate(task.prompt_digests())}.values())
+    return TaskTest.of(*(column[rows] for column in (*columns, chance(task))))
 
 
 def _measured(experiment: Experiment) -> list[Tensor]:

@@ -83,7 +83,8 @@ def test_the_manifest_holds_question_and_setup(found: Any, task_file: Path, tiny
     setup = manifest["setup"]
     assert {"task": "mine", "seed": 0, "dtype": "float32", "metric": "logit_diff"}.items() <= setup.items()
     assert setup["ablation"] == {"name": "Resample", "knobs": {}} and manifest["faithfulness"] == 0.9
-    assert setup["method"] == {"name": "RelP", "knobs": {}} and manifest["refine"].startswith("Refine(passes=20")
+    assert setup["method"] == {"name": "EAPIG", "knobs": {"steps": 5}}
+    assert manifest["refine"].startswith("Refine(passes=12")
     assert set(manifest["outputs"]) == FILES - {"manifest.json"}
     assert {"python", "torch", "transformers", "circuitsearch"} <= set(setup["versions"])
 
@@ -267,7 +268,7 @@ def test_a_killed_recheck_continues(again: Callable[..., Any], monkeypatch: pyte
 def test_other_words_go_to_another_folder(found: Any, again: Callable[..., Any]):
     """The folder's name says what is asked otherwise than by default; spellings do not matter."""
     before = contents(Path("runs/mine-tiny"))
-    assert again("--n", 10, "--method", "rel_p").code == 0
+    assert again("--n", 10, "--method", "eap_ig").code == 0
     assert Path("runs/mine-tiny-n10").is_dir() and contents(Path("runs/mine-tiny")) == before
 
 
