@@ -18,7 +18,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
-from circuitsearch.pipeline import planned
+from circuitsearch.pipeline import METHOD, planned
 
 MODELS = {"smollm2": "smollm2", "gemma3-270m": "gemma3-270m"}
 TASKS = ("ioi", "induction", "docstring", "gendered_pronoun", "greater_than", "agreement")
@@ -72,7 +72,7 @@ def of_size(make: Callable[[cs.Scores, int], cs.Circuit], scores: cs.Scores, siz
 def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict[str, Any]:
     """One row of the table."""
     prompts = getattr(cs.tasks, task)(tokenizer, n=N, seed=0)
-    plan = planned(model, prompts, 0.9, "relp", 0, tokenizer, {})
+    plan = planned(model, prompts, 0.9, METHOD, 0, tokenizer, {})
     fwd = forward_seconds(model, plan.selection.task)
     lines = Lines(f"{name} {task}")
     finding = cs.find(model, prompts, tokenizer=tokenizer, out=folder / f"{name}-{task}", listeners=[lines])

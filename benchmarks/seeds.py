@@ -13,7 +13,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
-from circuitsearch.pipeline import METHOD, planned
+from circuitsearch.pipeline import METHOD, planned, scored_on
 
 TASKS = ("ioi", "induction", "greater_than", "docstring")
 FRESH = 2000
@@ -24,7 +24,7 @@ def found(model: object, tokenizer: object, task: str, n: int, seed: int) -> cs.
     """The circuit that `find` returns, without the evidence for it."""
     prompts = getattr(cs.tasks, task)(tokenizer, n=n, seed=seed)
     plan = planned(model, prompts, 0.9, METHOD, 0, tokenizer, {"seed": seed})
-    scores = plan.selection.score(plan.method)
+    scores = scored_on(plan.selection).score(plan.method)
     return cs.refine(plan.selection, plan.selection.task, scores, plan.stopping, plan.faithfulness)
 
 
