@@ -46,16 +46,17 @@ class Certificate:
 
     def describe(self, n_edges: int) -> str:
         """In words; ``n_edges`` is the circuit's size."""
-        tried = (
-            "each of its edges was"
-            if len(self.without) == n_edges
-            else f"the {len(self.without)} edges of least effect were"
-        )
         if not self.without:
             return "no edge of it is left that was tried by exact runs"
+        if len(self.without) == n_edges:
+            tried = "each of its edges was"
+        else:
+            tried = f"the {len(self.without)} edges of least effect were" if len(self.without) > 1 else "one edge was"
+        overshoots = any(value > 1 for value in self.without.values())
         return (
             f"{tried} removed by exact runs on the selection prompts, where its faithfulness is {self.faithfulness:.3f};"
-            f" without any one of them it is not within {1 - self.target:.3g} of 1"
+            f" without any one of them it is below {self.target:.3f}"
+            + (f" or above {2 - self.target:.3f}" if overshoots else "")
         )
 
 

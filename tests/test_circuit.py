@@ -25,6 +25,16 @@ def circuit() -> Circuit:
     return Circuit(graph, graph.edge_mask(EDGES), scores, certificate)
 
 
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [((0.5, 0.8), "is below 0.900"), ((0.5, 1.3), "is below 0.900 or above 1.100"), ((0.5,), "one edge was")],
+)
+def test_a_certificate_says_what_is_lost(without: tuple[float, ...], said: str):
+    """In words: how many edges were tried, and that the circuit misses the target without any of them."""
+    certificate = Certificate(0.9, 0.95, {f"a0.h{head}->logits": value for head, value in enumerate(without)})
+    assert said in certificate.describe(2)
+
+
 def test_names_and_nodes(circuit):
     """Edges and the components that they touch, in the stream's order."""
     assert circuit.edges == EDGES and len(circuit) == 3
