@@ -83,8 +83,8 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
     scores = plan.selection.score("eap-ig")
     rivals = [of_size(cs.top, scores, len(circuit)), of_size(cs.greedy, scores, len(circuit))]
     best = [lines.best[size] for size in sorted(lines.best)]
-    masks = torch.stack([each.mask for each in [circuit, *rivals, *best]])
-    held_out, top, greedy, *curve = Faithfulness(plan.held_out).measured(masks)
+    on_held_out = Faithfulness(plan.held_out)
+    held_out, top, greedy, *curve = [on_held_out.measured_alone(each.mask) for each in [circuit, *rivals, *best]]
     return {
         "model": name,
         "task": task,
