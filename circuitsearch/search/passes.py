@@ -16,6 +16,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.history import History, Measured, Pass
 from circuitsearch.knobs import Knobs
 from circuitsearch.reachability import prune
+from circuitsearch.search.advice import advice
 from circuitsearch.search.costs import GRADIENT, RECORD, VALUE
 from circuitsearch.search.edits import Edits, Gains, Steps, best_of, edited
 from circuitsearch.search.judging import Judges
@@ -29,7 +30,6 @@ LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
 RETRIES = 2  # passes in which a circuit that fell below the target may be mended, before the best one is taken again
 LEAST_DROPPED = 0.03  # share of edges
 LEAST_RISE = 0.1  # of what is missing, that an edit below the target must bring
-FARTHEST = 5  # times the passes so far, to which faithfulness is extrapolated
 SMALLER = 0.95  # a circuit of at most this share of the edges of those before is progress
 
 
@@ -401,32 +401,8 @@ class Passes:
             passes=state.passes,
             ended=ended,
             complete=complete,
-            note=missed and self._note(state, stopping, missed),
+            note=missed and advice(self.target, stopping, missed, state.passes),
         )
-
-    def _note(self, state: State, stopping: Measured, missed: str) -> str:
-        """How far the best circuit is from the target, and what would help."""
-        if stopping.value > 2 - self.target:
-            return f"no circuit of faithfulness {self.target:g} was found: the best one overshoots, {missed}"
-        if reaches(stopping.value, self.target):
-            return f"no circuit was found that is faithful on both kinds of prompts: the best one has faithfulness {missed}; more prompts tell whether the difference is chance"
-        lower = max(0.0, int(100 * (stopping.value - stopping.error)) / 100)
-        more = self._passes_needed(state)
-        remedy = f"about {more} passes in all may reach it, or " if more else ""
-        return f"no circuit of faithfulness {self.target:g} was found: the best one has faithfulness {missed}; {remedy}a target of {lower:g} is within reach"
-
-    def _passes_needed(self, state: State) -> int | None:
-        """By extrapolation of the last half of the passes, how many would reach the target."""
-        seen = [(each.number, each.best_estimate.value) for each in state.passes]
-        late = seen[len(seen) // 2 :]
-        if len(late) < 3:
-            return None
-        number, value = (torch.tensor(column, dtype=torch.float64) for column in zip(*late, strict=True))
-        centred = number - number.mean()
-        slope = float((centred * value).sum() / centred.square().sum().clamp(min=1e-12))
-        needed = float(number.mean()) + (self.target - float(value.mean())) / slope if slope > 0 else torch.inf
-        done = len(state.passes)
-        return round(needed) if done < needed < FARTHEST * done else None
 
 
 def _summed(gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

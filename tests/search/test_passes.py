@@ -110,25 +110,6 @@ def test_a_circuit_that_stays_is_not_measured_again(passes: Passes, circuit: tor
     assert after.passes[1].stopping == before.passes[0].stopping
 
 
-@pytest.mark.parametrize(
-    ("late", "needed"), [((0.5, 0.6, 0.7), 8), ((0.7, 0.6, 0.5), None), ((0.95, 0.97, 0.99), None)]
-)
-def test_passes_needed_are_extrapolated(
-    passes: Passes, circuit: torch.Tensor, late: tuple[float, ...], needed: int | None
-):
-    """From the last half of them; none are named where faithfulness falls, or is there already on these prompts."""
-    values = [Measured(value, 0.1) for value in (0.1, 0.1, 0.1, *late)]
-    found = tuple(Pass(number, 9, value, value, 1.0) for number, value in enumerate(values, 1))
-    assert passes._passes_needed(replace(passes.start(circuit), passes=found)) == needed
-
-
-@pytest.mark.parametrize(("value", "said"), [(0.7, "a target of 0.6 is"), (0.94, "both kinds"), (1.3, "overshoots")])
-def test_a_missed_target_is_told_with_a_remedy(passes: Passes, circuit: torch.Tensor, value: float, said: str):
-    """A lower target; or more prompts, where faithfulness reaches it on all prompts but not on each kind."""
-    history = passes.history(passes.start(circuit), Measured(value, 0.1), 9, "", complete=True, missed="as judged")
-    assert said in history.note and "as judged" in history.note
-
-
 def test_the_same_state_gives_the_same_next_state(passes: Passes, circuit: torch.Tensor):
     """Whatever was run before, as after an interruption."""
     first = passes.step(passes.start(circuit))
