@@ -83,8 +83,8 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
     scores = plan.selection.score("eap-ig")
     rivals = [of_size(cs.top, scores, len(circuit)), of_size(cs.greedy, scores, len(circuit))]
     best = [lines.best[size] for size in sorted(lines.best)]
-    on_held_out = Faithfulness(plan.held_out)
-    held_out, top, greedy, *curve = [on_held_out.measured_alone(each.mask) for each in [circuit, *rivals, *best]]
+    masks = [each.mask for each in [circuit, *rivals, *best]]
+    held_out, top, greedy, *curve = Faithfulness(plan.held_out).measured_each(masks)
     return {
         "model": name,
         "task": task,
@@ -109,6 +109,44 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
     }
 
 
+COLUMNS = (
+    "model, task",
+    "edges",
+    "selection",
+    "judged",
+    "held out, 95% interval",
+    "per prompt",
+    "accuracy, model and circuit",
+    "EAP-IG, prefix and greedy",
+    "passes",
+    "cost: behaviour, scores, search, report",
+    "peak GiB",
+)
+
+
+def line(row: dict[str, Any]) -> str:
+    """One cell as a row of the table."""
+    held_out, judged = row["held_out"], row["stopping"]
+    parts = row["forwards_by_stage"].values()
+    return _row(
+        f"{row['model']}, {row['task']}",
+        f"{row['n_edges']:,}",
+        "{value:.3f} ± {error:.3f}".format(**row["selection"]),
+        "{value:.3f} ± {error:.3f}".format(**judged),
+        "{value:.3f} [{low:.3f}, {high:.3f}]".format(**held_out),
+        f"{row['per_prompt']['value']:.2f}",
+        " ".join(f"{100 * share:.0f}%" for share in row["accuracy"]),
+        f"{row['eap_ig_top']['value']:.2f}, {row['eap_ig_greedy']['value']:.2f}",
+        str(row["passes"]),
+        f"{sum(parts):.0f}: {', '.join(f'{part:.0f}' for part in parts)}",
+        f"{row['peak_gib']:.0f}",
+    )
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Run the cells that are not done."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,6 +167,8 @@ def main() -> None:
                 with done.open("a") as file:
                     file.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
+    rows = [json.loads(row) for row in done.read_text().splitlines()]
+    print("\n".join([_row(*COLUMNS), _row(*["---"] * len(COLUMNS)), *map(line, rows)]))
 
 
 if __name__ == "__main__":

@@ -147,9 +147,19 @@ class Evaluator:
 
     def metric_of(self, weights: Tensor) -> Tensor:
         """The task's metric of one circuit, run by itself, on every prompt: (N,), on the CPU."""
-        values = torch.empty(len(self.task), dtype=torch.float64)
-        for rows, run in self.run(weights):
-            values[rows] = run.values.double().cpu()
+        return self.metric_of_each([weights])[0]
+
+    def metric_of_each(self, weights: Sequence[Tensor]) -> Tensor:
+        """The task's metric of some circuits, each run by itself, on every prompt: (C, N), on the CPU.
+
+        All of them run on one batch after another, which matters where activations do not fit the memory.
+        """
+        values = torch.empty(len(weights), len(self.task), dtype=torch.float64)
+        with memory_named(self.memory):
+            for context in self._contexts():
+                rows = context.pair.batch.rows.cpu()
+                for row, each in zip(values, weights, strict=True):
+                    row[rows] = run_circuit(context, each).values.double().cpu()
         return values
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:

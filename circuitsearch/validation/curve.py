@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from circuitsearch.circuit import Circuit
@@ -38,7 +37,7 @@ def size_curve(
         return ()
     masks = [strongest(graph, places, size) for _, size in sizes]
     # One by one: circuits of thousands of edges have nothing to share, and a joint run of ten took three times as long.
-    metrics = torch.stack([faithfulness.experiment.evaluator.metric_of(mask) for mask in masks])  # (C, N)
+    metrics = faithfulness.experiment.evaluator.metric_of_each(masks)  # (C, N)
     values = ratio_of_means(metrics, faithfulness.clean, faithfulness.ablated).tolist()
     ends: list[tuple[float, ...]] = [()] * len(masks)
     if interval_of is not None:

@@ -67,6 +67,7 @@ def validate(
     task = held_out.distinct()
     experiment = Experiment.of(model, task, circuit, **settings)
     _check_choices(n_resamples, confidence, n_controls)
+    experiment.evaluator.ends(experiment.task.metric, accuracy)  # in one sweep over the prompts
     faithfulness, seed = Faithfulness(experiment), experiment.seed
     over_prompts: Intervals = partial(interval, confidence=confidence, n_resamples=n_resamples, seed=seed)
     numbers = _numbers(circuit, faithfulness, over_prompts)
@@ -129,4 +130,4 @@ def _controls(faithfulness: Faithfulness, n_edges: int, count: int, seed: int) -
     if count == 0 or n_edges == 0:
         return ()
     masks = random_circuits(faithfulness.graph, n_edges, count, seed)
-    return tuple(faithfulness.measured_alone(mask).value for mask in masks)
+    return tuple(each.value for each in faithfulness.measured_each(list(masks)))

@@ -102,6 +102,16 @@ def test_values_are_those_of_the_circuits(any_model):
         assert (on_all(evaluator, mask)[0] - expected).abs().max() < 1e-10
 
 
+@pytest.mark.parametrize("memory", [1 << 16, 1 << 28])
+def test_some_circuits_one_after_another(memory: int):
+    """Each has the values of a joint run, whether activations are kept between calls or not."""
+    evaluator = of_model(tiny_model("gpt2"), mixed_task(), memory=memory)
+    masks = random_masks(evaluator.described.graph, (0.0, 0.05, 0.5))
+    assert evaluator._keeps_activations is (memory > 1 << 20)
+    (joint,) = evaluator.circuits(masks)
+    assert (evaluator.metric_of_each(list(masks)) - joint).abs().max() < 1e-10
+
+
 def test_an_unread_component_has_no_gradient():
     """Edges into a head that nothing reads, have a gradient of exactly 0, edges from a head that reads nothing one of 0."""
     evaluator = of_model(tiny_model("gpt2"), random_task())
