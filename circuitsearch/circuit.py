@@ -25,7 +25,7 @@ _MOST_BYTES = 1 << 32  # of a file: every edge of Llama-70B takes a sixth of it
 
 @dataclass(frozen=True)
 class Certificate:
-    """Measurements, on the prompts of the search, which show that no edge of a circuit can be removed.
+    """Measurements, on the prompts of the search, which show that edges of a circuit cannot be removed.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class Certificate:
     faithfulness : float
         The faithfulness of the circuit.
     without : dict
-        For each edge, ``"a0.h1->a2.h3<q>"``, the faithfulness of the circuit without it (and without the edges that are
-        then on no path any more); none reaches the target.
+        For each edge that was tried and is needed, ``"a0.h1->a2.h3<q>"``, the faithfulness of the circuit without it (and
+        without the edges that are then on no path any more); none reaches the target.
     """
 
     __pydantic_config__ = STRICT
@@ -47,11 +47,11 @@ class Certificate:
     def describe(self, n_edges: int) -> str:
         """In words; ``n_edges`` is the circuit's size."""
         if not self.without:
-            return "no edge of it is left that was tried by exact runs"
+            return "exact runs showed of none of its edges that it is needed"
         if len(self.without) == n_edges:
             tried = "each of its edges was"
         else:
-            tried = f"the {len(self.without)} edges of least effect were" if len(self.without) > 1 else "one edge was"
+            tried = f"{len(self.without)} of its edges were" if len(self.without) > 1 else "one of its edges was"
         overshoots = any(value > 1 for value in self.without.values())
         return (
             f"{tried} removed by exact runs on the selection prompts, where its faithfulness is {self.faithfulness:.3f};"

@@ -27,7 +27,7 @@ def circuit() -> Circuit:
 
 @pytest.mark.parametrize(
     ("without", "said"),
-    [((0.5, 0.8), "is below 0.900"), ((0.5, 1.3), "is below 0.900 or above 1.100"), ((0.5,), "one edge was")],
+    [((0.5, 0.8), "is below 0.900"), ((0.5, 1.3), "is below 0.900 or above 1.100"), ((0.5,), "one of its edges was")],
 )
 def test_a_certificate_says_what_is_lost(without: tuple[float, ...], said: str):
     """In words: how many edges were tried, and that the circuit misses the target without any of them."""

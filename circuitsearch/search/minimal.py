@@ -241,8 +241,9 @@ class Elimination:
         return prune(self.graph, fewer)
 
     def certificate(self, mask: Tensor, without: dict[Edge, float]) -> Certificate:
-        graph = self.graph
-        named = {f"{graph.writers[row]}->{graph.readers[column]}": value for (row, column), value in without.items()}
+        """Of the circuit's edges that were tried, those without which it misses the target."""
+        graph, needed = self.graph, {edge: value for edge, value in without.items() if not reaches(value, self.target)}
+        named = {f"{graph.writers[row]}->{graph.readers[column]}": value for (row, column), value in needed.items()}
         return Certificate(self.target, float(self.measure(mask[None], near=mask)), named)
 
 

@@ -18,6 +18,8 @@ from circuitsearch.methods import EAPIG, Exact
 from circuitsearch.reachability import components, prune
 from circuitsearch.scores import Scores
 from circuitsearch.search import greedy, minimal, threshold, top
+from circuitsearch.search.minimal import Elimination
+from circuitsearch.target import reaches
 from circuitsearch.task import Task
 from tests.conftest import random_task
 from tests.validation.by_hand import pruned
@@ -166,6 +168,16 @@ def test_a_count_below_one_is_refused(n, scores):
     for search in (top, greedy):
         with pytest.raises(InputError, match="at least 1"):
             search(scores, n)
+
+
+def test_a_certificate_is_of_edges_that_are_needed(gpt2):
+    """An edge without which the target is reached has no place in it, though it was tried."""
+    task = doable_task(gpt2)
+    elimination = Elimination(Faithfulness(Experiment(gpt2, task)), 0.8)
+    everything = elimination.graph.mask
+    without = elimination.without_each(everything)
+    needed = elimination.certificate(everything, without).without
+    assert 0 < len(without) - len(needed) and all(not reaches(value, 0.8) for value in needed.values())
 
 
 def test_minimal_reaches_its_target_and_certifies_every_edge(gpt2):
