@@ -177,7 +177,7 @@ def test_a_certificate_is_of_edges_that_are_needed(gpt2):
     everything = elimination.graph.mask
     without = elimination.without_each(everything)
     needed = elimination.certificate(everything, without).without
-    assert 0 < len(without) - len(needed) and all(not reaches(value, 0.8) for value in needed.values())
+    assert len(without) - len(needed) > 0 and all(not reaches(value, 0.8) for value in needed.values())
 
 
 def test_minimal_reaches_its_target_and_certifies_every_edge(gpt2):
