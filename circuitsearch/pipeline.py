@@ -37,7 +37,7 @@ EXTENDED = (
 )  # times all prompts, and at most, that a task which writes prompts gives to the last two
 METHOD = "eap-ig"
 SCORED = 48  # prompts, at most, on which edges are scored: scores only choose where the search starts
-FORWARDS = 100  # of the selection prompts that a run with the defaults costs, about, on real models: docs/benchmarks.md
+FORWARDS = 80  # of the selection prompts that a run with the defaults costs, about, on real models: docs/benchmarks.md
 
 
 def find(
