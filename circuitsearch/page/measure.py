@@ -23,7 +23,7 @@ N_PROMPTS = 32  # prompts shown
 N_LOOKED_AT = 32  # prompts of the instruments
 N_PATTERNS = 4  # prompts whose attention is shown
 MOST_CELLS = 400_000  # of all patterns together: about a megabyte
-N_MEASURED = 64  # prompts on which the circuit is run without each node
+N_MEASURED = 16  # prompts on which the circuit is run without each node: there are many nodes
 MOST_NODES = 256  # of a circuit whose nodes are removed one by one; more take too long for a page
 
 
@@ -56,11 +56,11 @@ def evidence(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) ->
 def circuit_runs(experiment: Experiment, circuit: Circuit, tokenizer: Any = None) -> Evidence:
     """Run a circuit on an experiment's first prompts, as it is and without each of its nodes."""
     task = experiment.task
-    some = experiment if len(task) <= N_MEASURED else experiment.on(task.subset(range(N_MEASURED)))
-    measure = Faithfulness(some)
-    (values,) = measure.metrics(circuit.mask[None], near=circuit.mask)
-    prompts = _prompts(some.task, tokenizer, measure.clean, values[0], measure.ablated)
-    return Evidence(prompts, len(task), _without_each_node(circuit, measure))
+    shown = experiment.on(task.subset(range(min(N_PROMPTS, len(task)))))
+    measure = Faithfulness(shown)
+    values = shown.evaluator.metric_of(circuit.mask)
+    prompts = _prompts(shown.task, tokenizer, measure.clean, values, measure.ablated)
+    return Evidence(prompts, len(task), _without_each_node(circuit, measure.on_first(N_MEASURED)))
 
 
 def _without_each_node(circuit: Circuit, measure: Faithfulness) -> dict[str, float]:
@@ -97,7 +97,7 @@ def _prompts(task: Task, tokenizer: Any, model: Tensor, circuit: Tensor, ablated
             float(circuit[row]),
             float(ablated[row]),
         )
-        for row in range(min(N_PROMPTS, len(task)))
+        for row in range(len(task))
     ]
 
 

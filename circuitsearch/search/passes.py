@@ -50,7 +50,7 @@ class Refine(Knobs):
     errors : float
         Standard errors by which a change must be sure to help.
     patience : int
-        Passes without progress after which the search ends.
+        Passes without progress after which the search ends, once a circuit has reached the target.
     """
 
     passes: int = 12
@@ -219,7 +219,7 @@ class Passes:
         """Why the search is at its end, or None if it is not."""
         if len(state.passes) >= self.knobs.passes:
             return f"{self.knobs.passes} passes were done"
-        if state.since >= self.knobs.patience:
+        if state.since >= self.knobs.patience and self._reached(state):
             return f"{state.since} passes brought no smaller circuit"
         if state.dropped < LEAST_DROPPED:
             return "no more edges could be dropped"

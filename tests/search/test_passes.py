@@ -101,6 +101,14 @@ def test_a_smaller_circuit_that_overshoots_is_progress(
     assert passes._shrinks(state, _passed(2, n_edges, value)) is shrinks
 
 
+def test_the_search_goes_on_until_the_target_is_reached(passes: Passes, circuit: torch.Tensor):
+    """Passes without progress end it only after a circuit has."""
+    state = replace(passes.step(passes.start(circuit)), since=passes.knobs.patience)
+    assert passes._reached(state) and passes.ended(state) is not None
+    (first,) = state.passes
+    assert passes.ended(replace(state, passes=(replace(first, judged=None),))) is None
+
+
 def test_a_circuit_that_stays_is_not_measured_again(passes: Passes, circuit: torch.Tensor, monkeypatch: Any):
     """Its faithfulness on the stopping prompts is that of the pass before, at no cost."""
     before = passes.step(passes.start(circuit))
