@@ -29,7 +29,8 @@ LEAST_TRUST = 0.05
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
 RETRIES = 2  # passes in which a circuit that fell below the target may be mended, before the best one is taken again
 LEAST_DROPPED = 0.03  # share of edges
-LEAST_RISE = 0.1  # of what is missing, that an edit below the target must bring
+FAR = 2 / 3  # of the target: below this share of it
+LEAST_RISE = 0.1  # of what is missing must an edit bring, or else the ranking adds edges
 SMALLER = 0.95  # a circuit of at most this share of the edges of those before is progress
 
 
@@ -242,7 +243,7 @@ class Passes:
         seen = state.passes[-1].best_estimate
         edits = edited(state.inside, gains, seen.value, self.target, self.aim, steps, state.trust)
         changed, rise = self._checked(state, edits) if edits.added or edits.dropped else (state, 0.0)
-        if seen.value + seen.error < self.target and rise < LEAST_RISE * (self.aim - seen.value):
+        if seen.value < FAR * self.target and rise < LEAST_RISE * (self.aim - seen.value):
             return replace(changed, inside=self._widened(state.inside))
         return changed
 

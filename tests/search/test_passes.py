@@ -53,7 +53,7 @@ def test_a_useless_edge_is_dropped_when_the_check_agrees(passes: Passes, circuit
 
 def test_where_no_edge_is_sure_to_help_the_ranking_adds_some(passes: Passes):
     """A path of which two edges are missing has no gradient; as many edges are added as the circuit has, in the ranking's order."""
-    few = cs.top(passes.selection.score("relp"), 6).mask
+    few = cs.top(passes.selection.score("relp"), 4).mask
     unsure = replace(passes, knobs=cs.Refine(passes=3, prompts=16, errors=1e6))
     wider = unsure.mask(unsure.step(unsure.start(few)).inside)
     strongest = passes.ranking[: 4 * int(few.sum())]
@@ -63,10 +63,11 @@ def test_where_no_edge_is_sure_to_help_the_ranking_adds_some(passes: Passes):
     assert (wider & few).sum() == few.sum() and not (wider & ~among).any()
 
 
-def test_a_circuit_at_the_target_is_not_widened(passes: Passes, circuit: torch.Tensor):
-    """Even where no edge is sure to help."""
+def test_a_circuit_near_the_target_is_not_widened(passes: Passes, circuit: torch.Tensor):
+    """Even where no edge is sure to help: what is missing is little beside what so many edges may do."""
     unsure = replace(passes, knobs=cs.Refine(passes=3, prompts=16, errors=1e6))
-    assert int(unsure.step(unsure.start(circuit)).inside.sum()) <= int(circuit.sum())
+    for near in (circuit, cs.top(passes.selection.score("relp"), 6).mask):
+        assert int(unsure.step(unsure.start(near)).inside.sum()) <= int(near.sum())
 
 
 def test_a_pass_measures_the_circuit_that_it_is_given(passes: Passes, circuit: torch.Tensor):
