@@ -63,7 +63,7 @@ def search(plan: Plan, scores: cs.Scores, fwd: float) -> str:
     began = time.process_time()
     circuit = cs.refine(plan.selection, plan.selection.task, scores, plan.stopping, plan.faithfulness)
     cost = time.process_time() - began
-    (held_out,) = Faithfulness(plan.held_out).measured(circuit.mask[None])
+    held_out = Faithfulness(plan.held_out).measured_alone(circuit.mask)
     assert circuit.history is not None
     judged, passes = circuit.history.stopping, len(circuit.history.passes)
     return f"{len(circuit)} edges, held out {held_out}, judged {judged}, {passes} passes, {cost / fwd:.1f} fwd"

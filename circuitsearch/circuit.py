@@ -47,7 +47,7 @@ class Certificate:
     def describe(self, n_edges: int) -> str:
         """In words; ``n_edges`` is the circuit's size."""
         if not self.without:
-            return "exact runs showed of none of its edges that it is needed"
+            return "exact runs did not show that any of its edges is needed"
         if len(self.without) == n_edges:
             tried = "each of its edges was"
         else:

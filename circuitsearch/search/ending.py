@@ -142,7 +142,7 @@ class Ending:
 
         The smallest prefix that reaches the target on the selection prompts, or the first of larger ones that the judges accept.
         """
-        places = self.scores.ranking()[: self._most]
+        places = self.passes.ranking[: self._most]
         prefix = strongest(self.selection.graph, places, self._most)
         if not prefix.any() or not reaches(float(measure(prefix[None])), self.target):
             return best

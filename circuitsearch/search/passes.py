@@ -139,7 +139,7 @@ class Passes:
     knobs : Refine
         How.
     ranking : Tensor
-        (R, 2) row and column of the edges of a ranking, the strongest first: added where gains at the circuit lead no further.
+        (R, 2) row and column of the edges of a ranking, the strongest first: where the search starts, and added where gains lead no further.
     """
 
     selection: Experiment

@@ -144,7 +144,7 @@ class _Search:
 
         It has at least one edge in a hundred, and as many as exact runs can try at the end.
         """
-        passes, places = self.passes, self.scores.ranking()
+        passes, places = self.passes, self.passes.ranking
         smallest = max(edges_to_try(passes.selection), round(START_SHARE * len(places)))
         sizes = list(_doubling(smallest, len(places)))
         experiment = passes.prompts.of_pass(0)
