@@ -90,7 +90,7 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
         "task": task,
         "n_edges": len(circuit),
         "n_edges_total": circuit.graph.n_edges,
-        "selection": vars(Faithfulness(selection).measured(circuit.mask[None])[0]),
+        "selection": vars(Faithfulness(selection).measured_alone(circuit.mask)),
         "stopping": vars(history.stopping),
         "held_out": vars(report.faithfulness),
         "held_out_error": held_out.error,

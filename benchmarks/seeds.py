@@ -44,7 +44,7 @@ def main() -> None:
         sizes, kept = [], []
         for seed in range(asked.seeds):
             circuit = found(model, tokenizer, task, asked.n, seed)
-            (value,) = measure.measured(circuit.mask[None])
+            value = measure.measured_alone(circuit.mask)
             sizes.append(len(circuit))
             kept.append(value.value)
             assert circuit.history is not None
