@@ -8,7 +8,7 @@ from typing import Any
 from circuitsearch.task import Example, Task
 
 from .template import fill
-from .words import NAMES, OBJECTS, PLACES, Pool, among, folds
+from .words import MORE_NAMES, NAMES, OBJECTS, PLACES, Pool, among, folds
 from .writer import Pools, Writer
 
 TEMPLATES = [
@@ -32,6 +32,46 @@ TEMPLATES = [
     "Once {a} and {b} came home from the {place}, {s} promised a {object} to",
     "It was late when {a} and {b} reached the {place}, and {s} served a {object} to",
     "Now {a} and {b} think about the {place}, since {s} owed a {object} to",
+    "Everyone saw {a} and {b} at the {place}, where {s} handed a {object} to",
+    "Later, {a} and {b} went home from the {place}, and {s} gave the {object} to",
+    "In front of the {place}, {a} and {b} had a talk, and {s} passed a {object} to",
+    "The day {a} and {b} met at the {place}, {s} promised a {object} to",
+    "They saw {a} and {b} in the {place}, and {s} showed a {object} to",
+    "We met {a} and {b} outside the {place}, where {s} gave a {object} to",
+    "After a long walk, {a} and {b} reached the {place}, and {s} passed the {object} to",
+    "When {a} met {b} at the {place}, {s} offered a {object} to",
+    "When {a} saw {b} near the {place}, {s} decided to give the {object} to",
+    "Once {a} and {b} had found the {place}, {s} handed the {object} to",
+    "As {a} and {b} left the {place}, {s} gave a {object} to",
+    "While {a} and {b} were in the {place}, {s} had time to give the {object} to",
+    "Then {a} and {b} ran to the {place}, and {s} threw a {object} to",
+    "Yes, {a} and {b} were at the {place} on that day, and {s} sold a {object} to",
+    "Well, {a} and {b} had fun at the {place}, and {s} lent a {object} to",
+    "Today {a} and {b} had to share a {object} in the {place}, so {s} will give it to",
+    "At the end of the day, {a} and {b} left the {place}, and {s} offered a {object} to",
+    "In the {place}, {a} and {b} found a {object}, and {s} handed it to",
+    "From the {place}, {a} and {b} carried a {object} home, and there {s} gave it to",
+    "Because {a} and {b} were busy at the {place}, {s} mailed a {object} to",
+    "Yesterday {a} and {b} were at the {place} with a {object}, but {s} decided to give it to",
+    "Now {a} and {b} are at the {place}, and {s} is about to give a {object} to",
+    "Sadly, {a} and {b} had to share a {object} at the {place}, until {s} gave it to",
+    "One morning {a} and {b} waited in front of the {place}, until {s} handed a {object} to",
+    "Today {a} and {b} met outside the {place}, where {s} lent a {object} to",
+    "Then {a} and {b} looked at a {object} near the {place}, and {s} decided to give it to",
+    "After {a} and {b} met in front of the {place}, {s} brought a {object} to",
+    "When {a} and {b} had left the {place}, {s} sent a {object} to",
+    "One day {a} and {b} were late at the {place}, so {s} mailed a {object} to",
+    "While {a} and {b} waited near the {place}, {s} offered a {object} to",
+    "Friends {a} and {b} met at the {place}, and {s} served a {object} to",
+    "In the morning {a} and {b} arrived at the {place}, and {s} returned a {object} to",
+    "At the {place}, {a} and {b} had a long talk, and {s} promised a {object} to",
+    "Once {a} and {b} were in the {place}, {s} pointed a {object} to",
+    "As {a} and {b} were playing near the {place}, {s} threw a {object} to",
+    "Before {a} and {b} reached the {place}, {s} carried a {object} to",
+    "Because {a} and {b} had a {object} at the {place}, {s} sold it to",
+    "Then, {a} and {b} took a {object} from the {place}, and {s} left it to",
+    "Yes, {a} and {b} had a good time at the {place}, and {s} sent a {object} to",
+    "Yesterday {a} and {b} ran to the {place}, but {s} would not give the {object} to",
 ]
 
 
@@ -67,7 +107,11 @@ def ioi(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
 
 def writer(tokenizer: Any) -> Writer:
     """The writer of the task."""
-    pools = [Pool("names", "names", NAMES, 5), Pool("words", "places", PLACES), Pool("words", "objects", OBJECTS)]
+    pools = [
+        Pool("names", "names", [*NAMES, *MORE_NAMES], 5),
+        Pool("words", "places", PLACES),
+        Pool("words", "objects", OBJECTS),
+    ]
     return Writer("ioi", write, folds("ioi", tokenizer, pools, [TEMPLATES]), tokenizer)
 
 

@@ -36,6 +36,17 @@ MALE = split(
     "Benjamin Samuel Gregory Frank Patrick Jack Peter Henry Adam Simon Arthur Tom Luke Martin Harry"
 )
 NAMES = [name for pair in zip(FEMALE, MALE, strict=True) for name in pair]
+MORE_NAMES = split(
+    "Grace William Olivia Joseph Sophia Christopher Isabella Anthony Ella Donald Molly Kenneth Abigail Joshua Eva "
+    "Dennis Eleanor Jerry Martha Alexander Dorothy Tyler Betty Aaron Sandra Nathan Carol Douglas Sharon Walter "
+    "Kathleen Ethan Deborah Jeremy Janet Harold Judy Keith Joan Roger Judith Gerald Teresa Carl Jean Terry Katherine "
+    "Sean Anne Noah Marie Jesse Louise Joe Julie Bryan Jill Billy Jenny Albert Jackie Bruce Erin Gabriel Kelly Alan "
+    "Kim Logan Wendy Wayne Monica Roy Sally Ralph Rosa Eugene Naomi Vincent Nina Russell Mia Louis Maya Bobby Marion "
+    "Philip Lynn Johnny Leslie Fred Joyce Howard Helena Ernest Harriet Todd Frances Craig Esther Clarence Ellen "
+    "Victor Edith Leonard Clara Oscar Charlotte Hugh Beth Leo Ashley Oliver Alison Ian Alexandra Neil Agnes Colin Ada "
+    "Graham Tara Stuart Miriam Alex Miranda Ben Eliza Sam Christina Steve Amelia Chris"
+)
+"""Names, of women and of men in turn, that the bundled model does not know."""
 
 PLACES = split(
     "store park school office hospital restaurant station library garden market house church museum beach theater "

@@ -17,6 +17,7 @@ from circuitsearch.tasks.gendered_pronoun import TEMPLATES as GENDERED_PRONOUN
 from circuitsearch.tasks.gendered_pronoun import writer as gendered_pronoun
 from circuitsearch.tasks.greater_than import TEMPLATES as GREATER_THAN
 from circuitsearch.tasks.greater_than import writer as greater_than
+from circuitsearch.tasks.ioi import TEMPLATES as IOI
 from circuitsearch.tasks.ioi import writer as ioi
 from circuitsearch.tasks.words import ARGUMENTS, NAMES, OBJECTS, PLACES
 from circuitsearch.tasks.writer import Pools
@@ -59,6 +60,7 @@ LATER: dict[str, list[str]] = {
     "docstring": [*DOCSTRING[4:], *ARGUMENTS[64:]],
     "gendered_pronoun": GENDERED_PRONOUN[12:],
     "greater_than": GREATER_THAN[8:],
+    "ioi": IOI[20:],
 }
 """Templates and argument names that the tasks got after pico was trained, and that it does not read."""
 

@@ -18,7 +18,7 @@ all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, TASKS.names()))
 sentences = pytest.mark.parametrize("name", [name for name in TASKS.names() if name != "induction"])
 
 OWN_WORDS = {
-    "ioi": words.NAMES,
+    "ioi": words.NAMES + words.MORE_NAMES,
     "greater_than": words.EVENTS,
     "gendered_pronoun": words.NAMES,
     "docstring": words.ARGUMENTS,
@@ -123,7 +123,7 @@ def frames_of(task: Task, tokenizer: Any) -> set[str]:
     """The clean prompts without the words that fill them."""
     facts = [word for row in words.COUNTRIES for word in row]
     nouns = [form for noun in words.NOUNS for form in noun.split("/")]
-    lists = words.NAMES + words.PLACES + words.OBJECTS + words.ROLES + words.TRAITS + words.EVENTS
+    lists = words.NAMES + words.MORE_NAMES + words.PLACES + words.OBJECTS + words.ROLES + words.TRAITS + words.EVENTS
     fill = {*lists, *words.ARGUMENTS, *words.THINGS, *facts, *nouns}
     texts = (re.findall(r"[^\W\d]+|[^\w\s]", tokenizer.decode(ids)) for ids in task.clean)
     return {" ".join("_" if word in fill else word for word in text) for text in texts}
