@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,7 +23,7 @@ from circuitsearch.search.judging import Judges
 from circuitsearch.search.prompts import PassPrompts
 from circuitsearch.target import reaches
 
-CHECKED = (1.0, 0.5, 0.2, 0.05)  # shares of an edit that are run together, to see how much of it to make
+CHECKED = (0.95, 0.8, 0.5, 0.2, 0.05)  # shares of an edit that are run, to see how much of it to make
 FIRST_TRUST = 0.1  # share of the gains of added edges that is expected, before any were measured together
 LEAST_TRUST = 0.05
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
@@ -160,8 +160,12 @@ class Passes:
 
     @property
     def aim(self) -> float:
-        """The faithfulness to aim at, a third of the way from the target to 1."""
+        """The most to aim at, a third of the way from the target to 1."""
         return self.target + (1 - self.target) / 3
+
+    def _aim(self, state: State) -> float:
+        """The faithfulness to aim at after a pass: a standard error above the target, as far as that is not too much."""
+        return min(self.aim, self.target + state.passes[-1].best_estimate.error)
 
     @cached_property
     def _experiments(self) -> dict[int, Experiment]:
@@ -241,9 +245,12 @@ class Passes:
             return replace(state, inside=state.best, dropped=state.dropped / 2, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
         seen = state.passes[-1].best_estimate
-        edits = edited(state.inside, gains, seen.value, self.target, self.aim, steps, state.trust)
+        aim = self._aim(state)
+        edits = edited(state.inside, gains, seen.value, self.target, aim, steps, state.trust)
         changed, rise = self._checked(state, edits) if edits.added or edits.dropped else (state, 0.0)
-        if seen.value < FAR * self.target and rise < LEAST_RISE * (self.aim - seen.value):
+        if torch.equal(changed.inside, state.inside):
+            changed = replace(changed, dropped=state.dropped / 2)
+        if seen.value < FAR * self.target and rise < LEAST_RISE * (aim - seen.value):
             return replace(changed, inside=self._widened(state.inside))
         return changed
 
@@ -263,19 +270,32 @@ class Passes:
         Gains at one circuit do not add up, and were chosen on the prompts of the pass. So circuits are compared on the prompts of
         the next one, and what they differ by is added to the faithfulness on the pass's and the stopping prompts.
         """
+        whole = self.pruned(edits.first(1, state.inside))
+        if torch.equal(whole, state.inside):
+            return state, 0.0
         experiment = self._experiment(len(state.passes))
-        tried = [state.inside, *(self.pruned(edits.first(share, state.inside)) for share in CHECKED)]
-        at, *after = (self.faithfulness_on(experiment, self.mask(each)) for each in tried)
-        seen = state.passes[-1].best_estimate.value
-        expected = [seen, *(seen + each - at for each in after)]
-        chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self.aim)
+        all_made, mended = self._mended(experiment, edits, whole)
+        parts = (self.pruned(mended.first(share, state.inside)) for share in CHECKED)
+        tried = _distinct([state.inside, whole, *parts])
+        values = [all_made if each is whole else self.faithfulness_on(experiment, self.mask(each)) for each in tried]
+        seen, at = state.passes[-1].best_estimate.value, values[0]
+        expected = [seen + each - at for each in values]
+        chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self._aim(state))
+        cost = GRADIENT + VALUE * (len(tried) - 1)
         changed = replace(
             state,
             inside=tried[chosen],
-            trust=self._trust(state, edits.predicted, after[0] - at),
-            forwards=state.forwards + VALUE * len(tried) * len(experiment.task) / len(self.selection.task),
+            trust=self._trust(state, edits.predicted, all_made - at),
+            forwards=state.forwards + cost * len(experiment.task) / len(self.selection.task),
         )
-        return changed, expected[chosen] - seen
+        return changed, values[chosen] - at
+
+    def _mended(self, experiment: Experiment, edits: Edits, whole: Tensor) -> tuple[float, Edits]:
+        """Faithfulness after all changes, and the changes in the order of the edges' effects there."""
+        ((clean, ablated),) = experiment.evaluator.ends()
+        values, gradients = self._gradients(experiment, self.mask(whole))
+        effect, _ = _summed(gradients, self.average.slope(values, clean, ablated))
+        return float(self.average.estimate(values, clean, ablated)), edits.mended(effect)
 
     def _widened(self, inside: Tensor) -> Tensor:
         """The circuit (E,) with as many edges again, the strongest of the ranking that are outside it.
@@ -404,6 +424,14 @@ class Passes:
             complete=complete,
             note=missed and advice(self.target, stopping, missed, state.passes),
         )
+
+
+def _distinct(circuits: Iterable[Tensor]) -> list[Tensor]:
+    """The circuits (E,) without repetitions, in the same order."""
+    distinct: dict[bytes, Tensor] = {}
+    for each in circuits:
+        distinct.setdefault(each.numpy().tobytes(), each)
+    return list(distinct.values())
 
 
 def _summed(gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

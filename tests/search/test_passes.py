@@ -10,7 +10,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
-from circuitsearch.history import Measured, Pass
+from circuitsearch.history import Judged, Measured, Pass
 from circuitsearch.search.edits import Edits
 from circuitsearch.search.passes import Passes
 
@@ -100,6 +100,40 @@ def test_a_smaller_circuit_that_overshoots_is_progress(
     """More edges can be dropped from it; one that falls below the target, or is hardly smaller, is none."""
     state = replace(passes.start(circuit), passes=(_passed(1, 100, 1.2),))
     assert passes._shrinks(state, _passed(2, n_edges, value)) is shrinks
+
+
+@pytest.mark.parametrize(("error", "aim"), [(0.005, 0.905), (0.2, 0.9 + 0.1 / 3)])
+def test_a_standard_error_above_the_target_is_aimed_at(passes: Passes, circuit: torch.Tensor, error: float, aim: float):
+    """Where the error is large, a third of the way from the target to 1."""
+    assert passes.target == 0.9
+    measured = Measured(0.95, error)
+    judged = Judged(measured, measured, measured)
+    passed = Pass(1, 10, measured, measured, forwards=1.0, judged=judged)
+    state = replace(passes.start(circuit), passes=(passed,))
+    assert abs(passes._aim(state) - aim) < 1e-12
+
+
+def test_after_a_pass_that_changes_nothing_less_is_dropped(passes: Passes, circuit: torch.Tensor, monkeypatch: Any):
+    """Else the next one would try the same again."""
+    monkeypatch.setattr(Passes, "_checked", lambda self, state, edits: (state, 0.0))
+    state = passes.step(passes.start(circuit))
+    assert torch.equal(state.inside, circuit[passes.places]) and state.dropped == passes.knobs.dropped / 2
+
+
+def test_edges_that_are_missed_after_all_changes_are_taken_back(passes: Passes, circuit: torch.Tensor):
+    """All edges of a large circuit are dropped but those that a faithful one needs, and one of these too: it is the last in the new order."""
+    inside = circuit[passes.places]
+    useless = (~inside & (torch.arange(len(inside)) % 7 == 0)).nonzero().flatten().tolist()
+    effect = passes.gains_at(passes.selection, circuit)
+    needed = int(effect.masked_fill(~inside, -1).argmax())
+    state = replace(
+        passes.start(circuit), inside=inside | torch.zeros_like(inside).index_fill(0, torch.tensor(useless), True)
+    )
+    edits = Edits((), (needed, *useless), predicted=0.0)
+    experiment, whole = passes.prompts.of_pass(0), passes.pruned(edits.first(1, state.inside))
+    value, mended = passes._mended(experiment, edits, whole)
+    assert abs(value - passes.faithfulness_on(experiment, passes.mask(whole))) < 1e-6
+    assert mended.dropped[-1] == needed and set(mended.dropped) == set(edits.dropped)
 
 
 def test_the_search_goes_on_until_the_target_is_reached(passes: Passes, circuit: torch.Tensor):
