@@ -100,7 +100,7 @@ def best_of(expected: Sequence[float], sizes: Sequence[int], target: float, aim:
     """Which of some circuits to go on with, by the faithfulness that is expected of each; the first is the one of the last pass.
 
     It is the smallest of which enough is expected, or else the nearest to that. If the first reaches the target, enough is ``aim`` or
-    more, however much more. Below the target it is 1 to 1.5: of what was missing a rise that was chosen brings less than expected.
+    more, however much more. Below the target it is 1 to 1.5: a rise that was chosen for being large on few prompts is smaller on others.
 
     Examples
     --------
@@ -126,18 +126,21 @@ class _Edit:
         self.gains, self.target, self.aim, self.trust = gains, target, aim, trust
         self.faithfulness = self.predicted = faithfulness
         self.steps, self.size = steps, int(inside.sum())
-        sure, at_most = gains.mean - gains.error, gains.mean + gains.error
-        worth = torch.where(inside, at_most if faithfulness < target else torch.maximum(at_most, -HARM * sure), sure)
+        outside, kept = gains.mean - gains.error, gains.mean + gains.error
+        if faithfulness >= target:
+            kept = torch.maximum(kept, -HARM * outside)
+        worth = torch.where(inside, kept, outside)
         self.worth = worth.tolist()
         self.weakest = worth.masked_fill(~inside, torch.inf).argsort(stable=True)[: self.size].tolist()
         self.strongest = worth.masked_fill(inside, -torch.inf).argsort(descending=True, stable=True).tolist()
         self.dropped = 0  # of the weakest
 
     def run(self) -> None:
-        """Swap and add where the faithfulness is not above 1 + (1 - aim), then drop."""
+        """Swap and add where the faithfulness is not above 1 + (1 - aim), then drop the weakest edges where it is above the target."""
         if self.faithfulness <= 2 - self.aim:
             self._swap_and_add()
-        self._drop()
+        if self.faithfulness >= self.target:
+            self.dropped = max(self.dropped, min(self._most(self.steps.dropped), self.size - 1))
 
     def _most(self, share: float) -> int:
         return max(1, round(share * self.size))
@@ -153,21 +156,13 @@ class _Edit:
             self.added.append(edge)
             self._expect(float(self.gains.effect[edge]))
             if weaker is not None:
-                self._drop_weakest()
+                self._expect(-float(self.gains.effect[weaker]))
+                self.dropped += 1
 
     def _weaker_than(self, edge: int) -> int | None:
         """The weakest edge inside, if the other is worth twice as much."""
         weakest = self.weakest[self.dropped] if self.dropped < self.size else None
         return weakest if weakest is not None and self.worth[weakest] < self.worth[edge] / 2 else None
-
-    def _drop(self) -> None:
-        """Drop the weakest edges, as many as may be, if the faithfulness is above the target."""
-        while self.faithfulness >= self.target and self.dropped < min(self._most(self.steps.dropped), self.size - 1):
-            self._drop_weakest()
-
-    def _drop_weakest(self) -> None:
-        self._expect(-float(self.gains.effect[self.weakest[self.dropped]]))
-        self.dropped += 1
 
     def _expect(self, change: float) -> None:
         self.predicted += self.trust * change if change > 0 else change

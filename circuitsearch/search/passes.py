@@ -247,7 +247,7 @@ class Passes:
         seen = state.passes[-1].best_estimate
         aim = self._aim(state)
         edits = edited(state.inside, gains, seen.value, self.target, aim, steps, state.trust)
-        changed, rise = self._checked(state, edits) if edits.added or edits.dropped else (state, 0.0)
+        changed, rise = self._checked(state, edits)
         if torch.equal(changed.inside, state.inside):
             changed = replace(changed, dropped=state.dropped / 2)
         if seen.value < FAR * self.target and rise < LEAST_RISE * (aim - seen.value):
@@ -263,7 +263,7 @@ class Passes:
         return self._experiments[number]
 
     def _checked(self, state: State, edits: Edits) -> tuple[State, float]:
-        """Make all the changes, or the first of them: as many as do what they should when they are run together.
+        """Make all the changes, or the first of them in the order of :meth:`Edits.mended`: as many as do what they should together.
 
         The second result is the rise of faithfulness that is expected of them.
 
@@ -274,11 +274,12 @@ class Passes:
         if torch.equal(whole, state.inside):
             return state, 0.0
         experiment = self._experiment(len(state.passes))
+        at = self.faithfulness_on(experiment, self.mask(state.inside))
         all_made, mended = self._mended(experiment, edits, whole)
         parts = (self.pruned(mended.first(share, state.inside)) for share in CHECKED)
         tried = _distinct([state.inside, whole, *parts])
-        values = [all_made if each is whole else self.faithfulness_on(experiment, self.mask(each)) for each in tried]
-        seen, at = state.passes[-1].best_estimate.value, values[0]
+        values = [at, all_made, *(self.faithfulness_on(experiment, self.mask(each)) for each in tried[2:])]
+        seen = state.passes[-1].best_estimate.value
         expected = [seen + each - at for each in values]
         chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self._aim(state))
         cost = GRADIENT + VALUE * (len(tried) - 1)
@@ -292,10 +293,15 @@ class Passes:
 
     def _mended(self, experiment: Experiment, edits: Edits, whole: Tensor) -> tuple[float, Edits]:
         """Faithfulness after all changes, and the changes in the order of the edges' effects there."""
+        faithfulness, effect, _ = self._effects(experiment, self.mask(whole))
+        return faithfulness, edits.mended(effect)
+
+    def _effects(self, experiment: Experiment, mask: Tensor) -> tuple[float, Tensor, Tensor]:
+        """The faithfulness of a circuit (U, V) on some prompts, every edge's effect on it, and the effect's variance: (E,) each."""
         ((clean, ablated),) = experiment.evaluator.ends()
-        values, gradients = self._gradients(experiment, self.mask(whole))
-        effect, _ = _summed(gradients, self.average.slope(values, clean, ablated))
-        return float(self.average.estimate(values, clean, ablated)), edits.mended(effect)
+        values, gradients = self._gradients(experiment, mask)
+        effect, variance = _summed(gradients, self.average.slope(values, clean, ablated))
+        return float(self.average.estimate(values, clean, ablated)), effect, variance
 
     def _widened(self, inside: Tensor) -> Tensor:
         """The circuit (E,) with as many edges again, the strongest of the ranking that are outside it.
@@ -403,9 +409,7 @@ class Passes:
 
     def gains_at(self, experiment: Experiment, mask: Tensor) -> Tensor:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""
-        ((clean, ablated),) = experiment.evaluator.ends()
-        values, gradients = self._gradients(experiment, mask)
-        effect, variance = _summed(gradients, self.average.slope(values, clean, ablated))
+        _, effect, variance = self._effects(experiment, mask)
         return effect.abs() + variance.sqrt()
 
     def history(
