@@ -136,7 +136,7 @@ def find(
 def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
     """The report on held-out prompts, with what the circuit keeps on new names, new templates ..."""
     report = validate(plan.held_out, circuit, plan.held_out.task, progress=progress)
-    return replace(report, by_factor=generalisation(circuit, plan.selection, plan.held_out))
+    return replace(report, by_factor=generalisation(circuit, plan.selection, plan.held_out, report))
 
 
 def planned(

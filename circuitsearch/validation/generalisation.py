@@ -14,7 +14,7 @@ from circuitsearch.faithfulness import bounded
 from circuitsearch.task import Task
 from circuitsearch.tasks.writer import Writer
 from circuitsearch.validation.bootstrap import interval, ratio
-from circuitsearch.validation.report import Generalisation, Interval
+from circuitsearch.validation.report import Generalisation, Interval, Report
 
 LEAST = 8  # prompts of a file that are new in the same factors
 
@@ -25,6 +25,7 @@ def generalisation(
     circuit: Circuit,
     selection: Experiment,
     evaluation: Experiment,
+    report: Report,
     *,
     n: int = 64,
     confidence: float = 0.95,
@@ -33,8 +34,9 @@ def generalisation(
     """Measure a circuit on prompts that are new in no factor, in one factor, and in all.
 
     A task that writes its prompts writes ``n`` new ones for each: from the values that the search had, with those of one factor
-    replaced by the values of the evaluation, and with those of all factors. For a task of given prompts with ``factors``, the
-    prompts of the evaluation are divided by which of their values the search had; fewer than 8 of a kind are left out.
+    replaced by the values of the evaluation; the prompts that are new in all factors are those of the evaluation. For a task of given
+    prompts with ``factors``, the prompts of the evaluation are divided by which of their values the search had; fewer than 8 of a
+    kind are left out.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def generalisation(
         Every edge outside it is ablated.
     selection, evaluation : Experiment
         The prompts on which the circuit was found, and others.
+    report : Report
+        Of the circuit on those others.
     n : int
         Number of prompts that are written for each measurement.
     confidence, n_resamples
@@ -58,6 +62,9 @@ def generalisation(
 
     found = []
     for new, task in _conditions(selection, evaluation, n):
+        if task is evaluation.task:
+            found.append(Generalisation(new, report.n, report.faithfulness, report.per_prompt))
+            continue
         columns = _, clean, ablated = _measured(circuit, evaluation.on(task))
         done = clean.mean() > ablated.mean()
         faithfulness = over_prompts(ratio, *columns) if done else Interval(nan, nan, nan)
@@ -77,17 +84,24 @@ def _conditions(selection: Experiment, evaluation: Experiment, n: int) -> Condit
         yield from _divided(ours, theirs)
         return
     seen, length = set(ours.prompt_digests()), evaluation.granularity.positions
-    for new, task in _written(ours.writer, theirs.writer, n, evaluation.seed + 1):
+    factors = _new_factors(ours.writer, theirs.writer)
+    for new, task in _written(ours.writer, theirs.writer, factors, n, evaluation.seed + 1):
         lengths_and_digests = zip(map(len, task.clean), task.prompt_digests(), strict=True)
         rows = [r for r, (long, digest) in enumerate(lengths_and_digests) if digest not in seen and length in (0, long)]
         if rows:
             yield new, task.subset(rows)
+    if factors:
+        yield factors, theirs
 
 
-def _written(ours: Writer, theirs: Writer, n: int, seed: int) -> Conditions:
-    """New prompts from our pools, and from theirs for one factor and for all; a factor of which both have a value is not new."""
-    factors = [factor for factor, values in ours.pools.items() if not set(values) & set(theirs.pools[factor])]
-    for new in dict.fromkeys([(), *((factor,) for factor in factors), tuple(factors)]):
+def _new_factors(ours: Writer, theirs: Writer) -> tuple[str, ...]:
+    """Those of which no value is in both pools."""
+    return tuple(factor for factor, values in ours.pools.items() if not set(values) & set(theirs.pools[factor]))
+
+
+def _written(ours: Writer, theirs: Writer, factors: tuple[str, ...], n: int, seed: int) -> Conditions:
+    """New prompts from our pools, and from theirs for one factor of several."""
+    for new in [(), *((factor,) for factor in factors if len(factors) > 1)]:
         yield new, ours.taking(theirs, *new).draw(n, seed=seed, at_most=True)
 
 

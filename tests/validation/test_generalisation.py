@@ -28,8 +28,9 @@ def test_written_prompts_are_new_in_what_they_say(parts):
     selection, evaluation = parts
     found = dict(_conditions(selection, evaluation, 20))
     assert list(found) == [(), ("names",), ("words",), ("templates",), FACTORS]
+    assert found[FACTORS] is evaluation.task
     for new, task in found.items():
-        assert 15 <= len(task) <= 20
+        assert new == FACTORS or 15 <= len(task) <= 20
         assert not set(task.prompt_digests()) & set(selection.task.prompt_digests())
         for factor in FACTORS:
             values = {value for factors in task.factors for value in factors[factor]}
@@ -43,7 +44,8 @@ def test_the_numbers_are_those_of_a_report_on_the_same_prompts(parts):
     """With their intervals, for every kind of new prompts; and a label says what is new."""
     selection, evaluation = parts
     circuit = cs.top(selection.score("eap"), 80)
-    found = generalisation(circuit, selection, evaluation, n=10, n_resamples=200)
+    held_out = cs.validate(evaluation, circuit, evaluation.task, n_controls=0, n_resamples=200)
+    found = generalisation(circuit, selection, evaluation, held_out, n=10, n_resamples=200)
     assert [each.label for each in found][:2] == ["new prompts", "new names"]
     assert found[-1].label == "new names, words, templates"
     for each, (new, task) in zip(found, _conditions(selection, evaluation, 10), strict=True):
@@ -60,23 +62,28 @@ def test_rows_of_a_file_are_divided_by_what_the_search_had(gpt2):
     factors = [{"names": (name,), "templates": ("1",)} for name in names]
     whole = replace(task, factors=tuple(factors))
     selection, evaluation = (cs.Experiment(gpt2, whole.subset(rows)) for rows in (range(6), range(6, 24)))
-    found = generalisation(cs.top(selection.score("eap"), 40), selection, evaluation, n_resamples=100)
+    circuit = cs.top(selection.score("eap"), 40)
+    report = cs.validate(evaluation, circuit, evaluation.task, n_controls=0, n_resamples=100)
+    found = generalisation(circuit, selection, evaluation, report, n_resamples=100)
     assert [(each.new, each.n) for each in found] == [((), 8), (("names",), 10)]
     fewer = evaluation.on(evaluation.task.subset(range(16)))
-    assert [each.n for each in generalisation(cs.top(selection.score("eap"), 40), selection, fewer)] == [9]
+    assert [each.n for each in generalisation(circuit, selection, fewer, report)] == [9]
 
 
 def test_prompts_without_factors_have_no_such_numbers(gpt2):
     """Neither a writer nor values."""
-    experiment = cs.Experiment(gpt2, random_task())
-    assert generalisation(cs.top(experiment.score("eap"), 40), experiment, experiment) == ()
+    experiment = cs.Experiment(gpt2, doable_task(gpt2, random_task()))
+    circuit = cs.top(experiment.score("eap"), 40)
+    report = cs.validate(experiment, circuit, experiment.task, n_controls=0, n_resamples=100)
+    assert generalisation(circuit, experiment, experiment, report) == ()
 
 
 def test_where_the_model_fails_there_is_no_faithfulness(gpt2):
     """Right and wrong answers swapped: not defined, and no error that stops a run."""
     task = replace(doable_task(gpt2, random_task(n=10)), factors=tuple({"names": ("Ann",)} for _ in range(10)))
     good = cs.Experiment(gpt2, task)
-    (found,) = generalisation(
-        cs.top(good.score("eap"), 40), good, good.on(replace(task, answers=task.wrong, wrong=task.answers))
-    )
+    circuit = cs.top(good.score("eap"), 40)
+    report = cs.validate(good, circuit, task, n_controls=0, n_resamples=100)
+    swapped = good.on(replace(task, answers=task.wrong, wrong=task.answers))
+    (found,) = generalisation(circuit, good, swapped, report)
     assert str(found.faithfulness) == "not defined" and not torch.tensor(found.per_prompt.value).isnan()
