@@ -22,7 +22,9 @@ from circuitsearch.pipeline import METHOD, planned
 
 MODELS = {"smollm2": "smollm2", "gemma3-270m": "gemma3-270m"}
 TASKS = ("ioi", "induction", "docstring", "gendered_pronoun", "greater_than", "agreement")
-N, FRESH = 256, 256
+N = 256
+FRESH = 512  # prompts of each kind that tell whether the circuit is as faithful on new names, words and templates
+OF_CURVE = 128  # held-out prompts for the circuits on the way
 
 
 class Lines(cs.Listener):
@@ -69,6 +71,12 @@ def of_size(make: Callable[[cs.Scores, int], cs.Circuit], scores: cs.Scores, siz
     return make(scores, low)
 
 
+def fresh(experiment: cs.Experiment) -> cs.Experiment:
+    """The experiment on other prompts of the same names, words and templates."""
+    assert experiment.task.writer is not None
+    return experiment.on(experiment.task.writer.draw(FRESH, 77, at_most=True))
+
+
 def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict[str, Any]:
     """One row of the table."""
     prompts = getattr(cs.tasks, task)(tokenizer, n=N, seed=0)
@@ -78,22 +86,22 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
     finding = cs.find(model, prompts, tokenizer=tokenizer, out=folder / f"{name}-{task}", listeners=[lines])
     circuit, report, history = finding.circuit, finding.report, finding.circuit.history
     assert history is not None
-    assert plan.selection.task.writer is not None
-    selection = plan.selection.on(plan.selection.task.writer.draw(FRESH, 77, at_most=True))
+    alike, new = (Faithfulness(fresh(each)).measured_alone(circuit.mask) for each in (plan.selection, plan.held_out))
     scores = plan.selection.score("eap-ig")
     rivals = [of_size(cs.top, scores, len(circuit)), of_size(cs.greedy, scores, len(circuit))]
     best = [lines.best[size] for size in sorted(lines.best)]
-    masks = [each.mask for each in [circuit, *rivals, *best]]
-    held_out, top, greedy, *curve = Faithfulness(plan.held_out).measured_each(masks)
+    held_out = Faithfulness(plan.held_out)
+    top, greedy = held_out.measured_each([each.mask for each in rivals])
+    curve = held_out.on_first(OF_CURVE).measured_each([each.mask for each in best])
     return {
         "model": name,
         "task": task,
         "n_edges": len(circuit),
         "n_edges_total": circuit.graph.n_edges,
-        "selection": vars(Faithfulness(selection).measured_alone(circuit.mask)),
+        "fresh_selection": vars(alike),
+        "fresh_held_out": vars(new),
         "stopping": vars(history.stopping),
         "held_out": vars(report.faithfulness),
-        "held_out_error": held_out.error,
         "per_prompt": vars(report.per_prompt),
         "by_factor": [{"label": each.label, **vars(each.faithfulness)} for each in report.by_factor],
         "accuracy": [report.model_accuracy, report.circuit_accuracy],
@@ -112,9 +120,9 @@ def cell(name: str, model: Any, tokenizer: Any, task: str, folder: Path) -> dict
 COLUMNS = (
     "model, task",
     "edges",
-    "selection",
     "judged",
     "held out, 95% interval",
+    f"{FRESH} new prompts: selection's, held-out's",
     "per prompt",
     "accuracy, model and circuit",
     "EAP-IG, prefix and greedy",
@@ -131,9 +139,9 @@ def line(row: dict[str, Any]) -> str:
     return _row(
         f"{row['model']}, {row['task']}",
         f"{row['n_edges']:,}",
-        "{value:.3f} ± {error:.3f}".format(**row["selection"]),
         "{value:.3f} ± {error:.3f}".format(**judged),
         "{value:.3f} [{low:.3f}, {high:.3f}]".format(**held_out),
+        ", ".join("{value:.3f} ± {error:.3f}".format(**row[kind]) for kind in ("fresh_selection", "fresh_held_out")),
         f"{row['per_prompt']['value']:.2f}",
         " ".join(f"{100 * share:.0f}%" for share in row["accuracy"]),
         f"{row['eap_ig_top']['value']:.2f}, {row['eap_ig_greedy']['value']:.2f}",
