@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import hypot
 
 from circuitsearch.files import STRICT, Number
-from circuitsearch.target import reaches
+from circuitsearch.target import margin, reaches
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class Judged:
             target - max(2 * kind.error, (1 - target) / 2) <= kind.value <= 2 - target + max(2 * kind.error, 1 - target)
             for kind in (self.selection, self.stopping)
         )
+
+    def surely_reaches(self, target: float) -> bool:
+        """Whether it reaches the target, on both together with a margin: one that is chosen for being small was lucky."""
+        return self.reaches(target) and self.together.value >= target + margin(target, self.together.error)
 
     def __str__(self) -> str:
         kinds = f"{self.selection} on new prompts of the search's kind, {self.stopping} on the stopping prompts"

@@ -29,6 +29,19 @@ def reaches(value: float | Tensor, target: float, error: float = 0.0) -> bool | 
     return abs(value - 1) <= 1 - target + error + ROUNDING
 
 
+def margin(target: float, error: float) -> float:
+    """How far above the target a circuit must be measured that was chosen for being small: a standard error, at most a third of 1 - target.
+
+    Of many circuits the smallest to reach a target is one that was lucky on the prompts that chose it.
+
+    Examples
+    --------
+    >>> margin(0.9, error=0.01)
+    0.01
+    """
+    return min(error, (1 - target) / 3)
+
+
 def check_target(faithfulness: float) -> None:
     """Raise an InputError unless a faithfulness to reach is a number in (0, 1]."""
     if not isinstance(faithfulness, int | float) or not 0 < faithfulness <= 1:

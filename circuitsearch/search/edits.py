@@ -72,10 +72,8 @@ class Edits:
         return replace(self, added=added, dropped=tuple(sorted(self.dropped, key=by_effect)))
 
 
-def edited(
-    inside: Tensor, gains: Gains, faithfulness: float, target: float, aim: float, steps: Steps, trust: float = 1.0
-) -> Edits:
-    """Changes of a circuit after which the predicted faithfulness is ``aim``.
+def edited(inside: Tensor, gains: Gains, faithfulness: float, target: float, steps: Steps, trust: float = 1.0) -> Edits:
+    """Changes of a circuit after which the predicted faithfulness is the target.
 
     An edge outside is worth its gain less a standard error, an edge inside its gain plus one: a change must be sure to help. Above
     the target one that seems to do harm is worth half of that: after many drops the circuit is another one, where it may be missed.
@@ -84,34 +82,34 @@ def edited(
     ----------
     inside : Tensor
         Boolean (E,), the circuit.
-    faithfulness, target, aim : float
-        Measured, to be reached, and aimed at.
+    faithfulness, target : float
+        Measured, and to be reached.
     trust : float
         What share of a rise is expected: gains at one circuit do not add up.
     """
-    edit = _Edit(inside, gains, faithfulness, target, aim, steps, trust)
+    edit = _Edit(inside, gains, faithfulness, target, steps, trust)
     edit.run()
     dropped = edit.weakest[: edit.dropped]
     predicted = float(gains.effect[edit.added].sum() - gains.effect[dropped].sum())
     return Edits(tuple(edit.added), tuple(dropped), predicted)
 
 
-def best_of(expected: Sequence[float], sizes: Sequence[int], target: float, aim: float) -> int:
+def best_of(expected: Sequence[float], sizes: Sequence[int], target: float) -> int:
     """Which of some circuits to go on with, by the faithfulness that is expected of each; the first is the one of the last pass.
 
-    It is the smallest of which enough is expected, or else the nearest to that. If the first reaches the target, enough is ``aim`` or
+    It is the smallest of which enough is expected, or else the nearest to that. If the first reaches the target, enough is that or
     more, however much more. Below the target it is 1 to 1.5: a rise that was chosen for being large on few prompts is smaller on others.
 
     Examples
     --------
-    >>> best_of([0.95, 0.5, 0.94], [30, 10, 20], target=0.9, aim=0.93)
+    >>> best_of([0.95, 0.5, 0.94], [30, 10, 20], target=0.93)
     2
-    >>> best_of([0.4, 0.7, 1.6], [30, 35, 50], target=0.9, aim=0.93)
+    >>> best_of([0.4, 0.7, 1.6], [30, 35, 50], target=0.93)
     1
-    >>> best_of([0.86, 1.32, 0.94, 1.1], [30, 35, 31, 32], target=0.9, aim=0.93)
+    >>> best_of([0.86, 1.32, 0.94, 1.1], [30, 35, 31, 32], target=0.93)
     3
     """
-    least, most = (aim, inf) if expected[0] >= target else (1.0, MOST_EXPECTED)
+    least, most = (target, inf) if expected[0] >= target else (1.0, MOST_EXPECTED)
     enough = [number for number, value in enumerate(expected) if least <= value <= most]
     if enough:
         return min(enough, key=sizes.__getitem__)
@@ -120,10 +118,10 @@ def best_of(expected: Sequence[float], sizes: Sequence[int], target: float, aim:
 
 class _Edit:
     def __init__(
-        self, inside: Tensor, gains: Gains, faithfulness: float, target: float, aim: float, steps: Steps, trust: float
+        self, inside: Tensor, gains: Gains, faithfulness: float, target: float, steps: Steps, trust: float
     ) -> None:
         self.added: list[int] = []
-        self.gains, self.target, self.aim, self.trust = gains, target, aim, trust
+        self.gains, self.target, self.trust = gains, target, trust
         self.faithfulness = self.predicted = faithfulness
         self.steps, self.size = steps, int(inside.sum())
         outside, kept = gains.mean - gains.error, gains.mean + gains.error
@@ -136,8 +134,8 @@ class _Edit:
         self.dropped = 0  # of the weakest
 
     def run(self) -> None:
-        """Swap and add where the faithfulness is not above 1 + (1 - aim), then drop the weakest edges where it is above the target."""
-        if self.faithfulness <= 2 - self.aim:
+        """Swap and add where the faithfulness is not above 1 + (1 - target), then drop the weakest edges where it is above the target."""
+        if self.faithfulness <= 2 - self.target:
             self._swap_and_add()
         if self.faithfulness >= self.target:
             self.dropped = max(self.dropped, min(self._most(self.steps.dropped), self.size - 1))
@@ -151,7 +149,7 @@ class _Edit:
         most = swaps if self.faithfulness >= self.target else max(LEAST_ADDED, self._most(self.steps.added))
         for edge in self.strongest[: min(most, len(self.worth) - self.size)]:
             weaker = self._weaker_than(edge) if self.dropped < swaps else None
-            if self.worth[edge] <= 0 or (self.predicted >= self.aim and weaker is None):
+            if self.worth[edge] <= 0 or (self.predicted >= self.target and weaker is None):
                 break
             self.added.append(edge)
             self._expect(float(self.gains.effect[edge]))

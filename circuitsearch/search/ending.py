@@ -19,7 +19,7 @@ from circuitsearch.search.judging import Judges
 from circuitsearch.search.minimal import Edge, Elimination
 from circuitsearch.search.passes import Passes, State
 from circuitsearch.search.ranked import strongest
-from circuitsearch.target import ROUNDING, reaches
+from circuitsearch.target import ROUNDING, margin, reaches
 
 ELIMINATIONS = (
     (128, (0.0,)),
@@ -76,7 +76,7 @@ class Ending:
         """They decide which circuit is returned; those of the passes are known."""
         passes = zip(self.state.circuits, self.state.passes, strict=True)
         known = [(self.passes.mask(circuit), each.judged) for circuit, each in passes if each.judged is not None]
-        return Judges(self.selection, self.passes.stopping, known)
+        return self.passes.judges.knowing(known)
 
     @cached_property
     def _most(self) -> int:
@@ -102,12 +102,12 @@ class Ending:
     def _order(self, circuit: Circuit) -> tuple[bool, float, bool]:
         """The smallest circuit that the judges accept comes first, or else the nearest to the model; of two equal ones that with a certificate."""
         (judged,) = self.judges(circuit.mask[None])
-        accepted = judged.reaches(self.target)
+        accepted = judged.surely_reaches(self.target)
         return not accepted, len(circuit) if accepted else abs(1 - judged.together.value), circuit.certificate is None
 
     def _without_some(self, start: Tensor, measure: Faithfulness) -> Iterator[Circuit]:
         """The circuit with a certificate of its weakest edges, and one without those that can be removed."""
-        elimination = Elimination(measure, min(self.target, float(measure(start[None]))) - ROUNDING)
+        elimination = Elimination(measure, min(self._threshold(start), float(measure(start[None]))) - ROUNDING)
         among = self._weakest(start, measure)
         without = elimination.without_each(start, among)
         yield self._certified(start, elimination, without)
@@ -121,21 +121,23 @@ class Ending:
         Elimination makes use of what is particular to its prompts. If the judges do not accept its end, it is repeated on more
         prompts, from the smallest circuit on the way that they accept.
         """
-        start = None
+        start, threshold = None, self._threshold(best)
         for n_prompts, margins in ELIMINATIONS:
             measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
             start = self._smallest_start(best, measure) if start is None else start
-            for margin in margins:
+            for more in margins:
                 chain = [start]
-                target = self.target + margin * (1 - self.target)
+                target = threshold + more * (1 - threshold)
                 elimination = Elimination(measure, min(target, float(measure(start[None]))) - ROUNDING)
                 smaller, without = elimination.shrunk(start, passed=chain.append)
                 yield self._certified(smaller, elimination, without)
-                accepted = [at for at, each in enumerate(self.judges(torch.stack(chain))) if each.reaches(self.target)]
+                accepted = [
+                    at for at, each in enumerate(self.judges(torch.stack(chain))) if each.surely_reaches(self.target)
+                ]
                 if not accepted or accepted[-1] == len(chain) - 1:
                     return
                 start = chain[accepted[-1]]
-                yield self._found(start, measure)
+        yield self._certified(start, elimination, elimination.without_each(start))
 
     def _smallest_start(self, best: Tensor, measure: Faithfulness) -> Tensor:
         """The circuit (U, V) to remove edges from: the best one, or a prefix of the ranking if the judges accept a smaller one.
@@ -149,10 +151,15 @@ class Ending:
         size = int(Elimination(measure, self.target).smallest_prefix(places).sum())
         while size < int(best.sum()):
             prefix = strongest(self.selection.graph, places, size)
-            if self.judges(prefix[None])[0].reaches(self.target):
+            if self.judges(prefix[None])[0].surely_reaches(self.target):
                 return prefix
             size = max(size + 1, size * 5 // 4)
         return best
+
+    def _threshold(self, mask: Tensor) -> float:
+        """The faithfulness to keep when edges of a circuit (U, V) are removed."""
+        (judged,) = self.judges(mask[None])
+        return self.target + margin(self.target, judged.together.error)
 
     def _weakest(self, start: Tensor, measure: Faithfulness) -> Tensor:
         """Mask of the edges of a circuit with the least gain at it."""
@@ -164,7 +171,8 @@ class Ending:
     def _found(self, mask: Tensor, measure: Faithfulness | None = None) -> Circuit:
         """A circuit (U, V) at the end of the search, with its faithfulness on the judging prompts."""
         (judged,) = self.judges(mask[None])
-        state = replace(self.state, forwards=self.state.forwards + self.judges.forwards)
+        recording = 0.0 if any(each.judged for each in self.state.passes) else self.judges.cost_of_recording
+        state = replace(self.state, forwards=self.state.forwards + recording + self.judges.forwards)
         missed = "" if judged.reaches(self.target) else f"{judged}"
         n_prompts = self.judges.n_prompts
         history = self.passes.history(state, judged.together, n_prompts, self.ended, complete=True, missed=missed)

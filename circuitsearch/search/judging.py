@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from functools import cached_property
 from math import hypot
 
@@ -28,16 +29,18 @@ class Judges:
         On the prompts that choose edges.
     stopping : Faithfulness
         On those that the passes stop by.
-    known : iterable, optional
-        Masks (U, V) of circuits that are judged already, with the result.
     """
 
-    def __init__(
-        self, selection: Experiment, stopping: Faithfulness, known: Iterable[tuple[Tensor, Judged]] = ()
-    ) -> None:
+    def __init__(self, selection: Experiment, stopping: Faithfulness) -> None:
         self.selection, self.stopping = selection, stopping
-        self.known = {_key(mask): judged for mask, judged in known}
-        self.forwards = 0.0  # cost so far, in forwards of the selection prompts
+        self.known: dict[bytes, Judged] = {}
+        self.forwards = 0.0  # cost of circuits so far, in forwards of the selection prompts
+
+    def knowing(self, judged: Iterable[tuple[Tensor, Judged]]) -> Judges:
+        """The same judges, who know the results of these circuits, masks (U, V), and have cost nothing so far."""
+        judges = copy(self)
+        judges.known, judges.forwards = {_key(mask): result for mask, result in judged}, 0.0
+        return judges
 
     @cached_property
     def new(self) -> Faithfulness | None:
@@ -46,7 +49,6 @@ class Judges:
         if writer is None:
             return None
         new = writer.draw(len(self.stopping.clean), self.selection.seed + SEED, at_most=True)
-        self.forwards += RECORD * len(new) / len(self.selection.task)
         return Faithfulness(self.selection.on(new), self.stopping.of)
 
     @property
@@ -54,10 +56,10 @@ class Judges:
         """How many prompts these are, of both kinds."""
         return len(self.stopping.clean) + (0 if self.new is None else len(self.new.clean))
 
-    def release(self) -> None:
-        """Forget the activations of the new prompts."""
-        if "new" in vars(self) and self.new is not None:
-            self.new.experiment.evaluator.release()
+    @property
+    def cost_of_recording(self) -> float:
+        """Of the new prompts, in forwards of the selection prompts; the stopping prompts are recorded for the passes."""
+        return 0.0 if self.new is None else RECORD * len(self.new.clean) / len(self.selection.task)
 
     def __call__(self, masks: Tensor, stopping: Sequence[Measured] | None = None) -> list[Judged]:
         """Each of the circuits ``masks``, boolean (C, U, V); those measured before are not run again.

@@ -21,9 +21,9 @@ from circuitsearch.search.costs import GRADIENT, RECORD, VALUE
 from circuitsearch.search.edits import Edits, Gains, Steps, best_of, edited
 from circuitsearch.search.judging import Judges
 from circuitsearch.search.prompts import PassPrompts
-from circuitsearch.target import reaches
+from circuitsearch.target import margin, reaches
 
-CHECKED = (0.95, 0.8, 0.5, 0.2, 0.05)  # shares of an edit that are run, to see how much of it to make
+CHECKED = (0.8, 0.5, 0.2, 0.05)  # shares of an edit that are run, to see how much of it to make
 FIRST_TRUST = 0.1  # share of the gains of added edges that is expected, before any were measured together
 LEAST_TRUST = 0.05
 LEAST_PREDICTED = 0.05  # gain from which trust in predictions is learned
@@ -125,6 +125,16 @@ Keep = Callable[[State], object]
 
 
 @dataclass(frozen=True)
+class _AtCircuit:
+    """The metric (N,) and its gradient (N, E) at a circuit (U, V)."""
+
+    experiment: Experiment
+    mask: Tensor
+    values: Tensor
+    gradients: Tensor
+
+
+@dataclass(frozen=True)
 class Passes:
     """A search by the gradient at a circuit.
 
@@ -163,19 +173,22 @@ class Passes:
         """The most to aim at, a third of the way from the target to 1."""
         return self.target + (1 - self.target) / 3
 
-    def _aim(self, state: State) -> float:
-        """The faithfulness to aim at after a pass: a standard error above the target, as far as that is not too much."""
-        return min(self.aim, self.target + state.passes[-1].best_estimate.error)
+    def _threshold(self, passed: Pass) -> float:
+        """The faithfulness from which a circuit is good enough, by how surely it was measured."""
+        return self.target + margin(self.target, passed.best_estimate.error)
 
     @cached_property
     def _experiments(self) -> dict[int, Experiment]:
         return {}
 
     def release(self) -> None:
-        """Forget the activations that are kept between passes."""
+        """Forget the prompts of passes, and the activations on them."""
         self._experiments.clear()
-        self.stopping.experiment.evaluator.release()
-        self.judges.release()
+        self._last_gradients.clear()
+
+    @cached_property
+    def _last_gradients(self) -> list[_AtCircuit]:
+        return []
 
     @cached_property
     def judges(self) -> Judges:
@@ -244,13 +257,12 @@ class Passes:
         if state.failed > RETRIES:
             return replace(state, inside=state.best, dropped=state.dropped / 2, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
-        seen = state.passes[-1].best_estimate
-        aim = self._aim(state)
-        edits = edited(state.inside, gains, seen.value, self.target, aim, steps, state.trust)
+        seen, threshold = state.passes[-1].best_estimate, self._threshold(state.passes[-1])
+        edits = edited(state.inside, gains, seen.value, threshold, steps, state.trust)
         changed, rise = self._checked(state, edits)
         if torch.equal(changed.inside, state.inside):
             changed = replace(changed, dropped=state.dropped / 2)
-        if seen.value < FAR * self.target and rise < LEAST_RISE * (aim - seen.value):
+        if seen.value < FAR * self.target and rise < LEAST_RISE * (threshold - seen.value):
             return replace(changed, inside=self._widened(state.inside))
         return changed
 
@@ -281,8 +293,8 @@ class Passes:
         values = [at, all_made, *(self.faithfulness_on(experiment, self.mask(each)) for each in tried[2:])]
         seen = state.passes[-1].best_estimate.value
         expected = [seen + each - at for each in values]
-        chosen = best_of(expected, [int(each.sum()) for each in tried], self.target, self._aim(state))
-        cost = GRADIENT + VALUE * (len(tried) - 1)
+        chosen = best_of(expected, [int(each.sum()) for each in tried], self._threshold(state.passes[-1]))
+        cost = GRADIENT + VALUE * (len(tried) - 1) - (GRADIENT if chosen == 1 else 0.0)  # which the next pass then has
         changed = replace(
             state,
             inside=tried[chosen],
@@ -314,7 +326,16 @@ class Passes:
         return self.pruned(mask[self.places])
 
     def _gradients(self, experiment: Experiment, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The metric (N,) of a circuit, and its gradient (N, E)."""
+        """The metric (N,) of a circuit, and its gradient (N, E).
+
+        The last result is kept: if all changes of an edit are made, the next pass begins with the circuit that was mended.
+        """
+        if not any(each.experiment is experiment and torch.equal(each.mask, mask) for each in self._last_gradients):
+            self._last_gradients[:] = [_AtCircuit(experiment, mask, *self._run_with_gradient(experiment, mask))]
+        (last,) = self._last_gradients
+        return last.values, last.gradients
+
+    def _run_with_gradient(self, experiment: Experiment, mask: Tensor) -> tuple[Tensor, Tensor]:
         values = torch.empty(len(experiment.task), dtype=torch.float64)
         gradients = torch.empty(len(values), len(self.places[0]))
         for rows, run in experiment.evaluator.run(mask, gradient=True):
@@ -363,7 +384,9 @@ class Passes:
             forwards += self._cost_of_judging(first=not any(each.judged for each in state.passes))
             passed = replace(passed, judged=judged)
         passed = replace(passed, forwards=round(forwards, 2))
-        failed = state.failed + 1 if self._reached(state) and passed.best_estimate.value < self.target else 0
+        failed = (
+            state.failed + 1 if self._reached(state) and passed.best_estimate.value < self._threshold(passed) else 0
+        )
         better, shrinks = self._is_better(state, passed), self._shrinks(state, passed)
         circuits = torch.cat([state.circuits, state.inside[None]])
         state = replace(state, passes=(*state.passes, passed), circuits=circuits, forwards=forwards)
@@ -372,9 +395,11 @@ class Passes:
         return replace(state, since=0 if shrinks else state.since + 1, failed=failed)
 
     def _cost_of_judging(self, first: bool) -> float:
-        if self.judges.new is None:
+        judges = self.judges
+        if judges.new is None:
             return 0.0
-        return ((RECORD if first else 0.0) + VALUE) * len(self.judges.new.clean) / len(self.selection.task)
+        run = VALUE * len(judges.new.clean) / len(self.selection.task)
+        return run + (judges.cost_of_recording if first else 0.0)
 
     def faithfulness_on(self, experiment: Experiment, mask: Tensor) -> float:
         """Faithfulness of the circuit (U, V) on the prompts of a pass; on so few the model need not do the task."""
@@ -390,7 +415,7 @@ class Passes:
 
     def _is_good(self, passed: Pass) -> bool:
         """Whether a circuit was judged to reach the target."""
-        return passed.judged is not None and passed.judged.reaches(self.target)
+        return passed.judged is not None and passed.judged.surely_reaches(self.target)
 
     def _is_better(self, state: State, passed: Pass) -> bool:
         """Whether a circuit is better than the best so far: smaller at the target, or nearer to it."""
@@ -405,7 +430,7 @@ class Passes:
     def _shrinks(self, state: State, passed: Pass) -> bool:
         """Whether a circuit is smaller than all before and not below the target; if it overshoots, it is not yet a good one."""
         smallest = min((each.n_edges for each in state.passes), default=self.graph.n_edges)
-        return passed.best_estimate.value >= self.target and passed.n_edges <= SMALLER * smallest
+        return passed.best_estimate.value >= self._threshold(passed) and passed.n_edges <= SMALLER * smallest
 
     def gains_at(self, experiment: Experiment, mask: Tensor) -> Tensor:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""

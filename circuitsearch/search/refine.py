@@ -136,6 +136,7 @@ class _Search:
             return self._so_far(state, f"the {minutes:g} minutes were over")
         self.passes.release()
         circuit = Ending(self.passes, self.scores, state, ended).circuit()
+        self.passes.stopping.experiment.evaluator.release()
         checkpoint.remove()
         return circuit
 

@@ -68,10 +68,11 @@ def test_no_circuit_is_run_twice(pico: Any, monkeypatch: pytest.MonkeyPatch):
 def test_circuits_that_are_known_are_not_run(pico: Any, monkeypatch: pytest.MonkeyPatch):
     """Those of the passes, at the end of a search."""
     experiment, stopping, masks = pico
-    first = Judges(experiment, stopping)(masks)
-    again = Judges(experiment, stopping, zip(masks, first, strict=True))
+    judges = Judges(experiment, stopping)
+    first = judges(masks)
+    again = judges.knowing(zip(masks, first, strict=True))
     monkeypatch.setattr(again, "_run", lambda kind, some: pytest.fail("a circuit was run again"))
-    assert again(masks) == first
+    assert again(masks) == first and again.forwards == 0 < judges.forwards and again.new is judges.new
 
 
 def test_what_is_known_of_the_stopping_prompts_is_taken(pico: Any):
@@ -112,3 +113,20 @@ def test_a_circuit_must_reach_the_target_on_both_kinds(
     """Within two standard errors on each, and on both together; on either side of 1."""
     kinds = (Measured(value, 0.05) for value in (selection, stopping, together))
     assert Judged(*kinds).reaches(0.9) is accepted
+
+
+@pytest.mark.parametrize(
+    ("together", "error", "accepted"),
+    [
+        (0.905, 0.004, True),
+        (0.905, 0.006, False),
+        (0.93, 0.2, False),
+        (0.94, 0.2, True),
+        (1.1, 0.2, True),
+    ],
+)
+def test_a_circuit_is_accepted_a_standard_error_above_the_target(together: float, error: float, accepted: bool):
+    """Or a third of the way to 1 where that is less; one that overshoots needs no margin."""
+    measured = Measured(together, error)
+    judged = Judged(measured, measured, measured)
+    assert judged.surely_reaches(0.9) is accepted and judged.reaches(0.9)
