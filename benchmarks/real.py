@@ -23,8 +23,8 @@ from circuitsearch.pipeline import METHOD, planned
 MODELS = {"smollm2": "smollm2", "gemma3-270m": "gemma3-270m"}
 TASKS = ("ioi", "induction", "docstring", "gendered_pronoun", "greater_than", "agreement")
 N = 256
-FRESH = 512  # prompts of each kind that tell whether the circuit is as faithful on new names, words and templates
-OF_CURVE = 128  # held-out prompts for the circuits on the way
+FRESH = 256  # prompts of each kind that tell whether the circuit is as faithful on new names, words and templates
+OF_CURVE = 64  # held-out prompts for the circuits on the way
 
 
 class Lines(cs.Listener):

@@ -76,6 +76,10 @@ class Circuit(MadeWith):
         Made by searches that remove edges by exact runs.
     history : History, optional
         The passes of the search.
+    effects : Tensor, optional
+        (U, V) how much the metric falls, to first order, when an edge is ablated from the circuit; NaN outside it. In the metric's
+        unit, averaged over the prompts that chose the circuit; positive where the edge supports the behaviour. A score is of
+        the full model, and an edge may do something else in the circuit.
     setup : Setup, optional
         What the circuit was found with, including the prompts of the search; a circuit from another tool has none.
     """
@@ -86,6 +90,7 @@ class Circuit(MadeWith):
     certificate: Certificate | None = None
     setup: Setup | None = None
     history: History | None = None
+    effects: Tensor | None = None
 
     @classmethod
     def from_edges(cls, graph: Graph, edges: Iterable[tuple[str, str]], scores: Tensor | None = None) -> Circuit:
@@ -118,9 +123,23 @@ class Circuit(MadeWith):
 
     def score(self, writer: str, reader: str) -> float | None:
         """The score of an edge, or None if the circuit has no scores."""
-        if self.scores is None:
-            return None
-        return float(self.scores[self.graph.find_writer(writer), self.graph.find_reader(reader)])
+        return None if self.scores is None else self._at(self.scores, writer, reader)
+
+    def _at(self, values: Tensor, writer: str, reader: str) -> float:
+        return float(values[self.graph.find_writer(writer), self.graph.find_reader(reader)])
+
+    def effect(self, writer: str, reader: str) -> float | None:
+        """The effect of an edge in the circuit, or None if it was not measured."""
+        return None if self.effects is None else self._at(self.effects, writer, reader)
+
+    @property
+    def strengths(self) -> Tensor | None:
+        """(U, V) what figures and tables show of the edges: their effects in the circuit if they were measured, else the scores."""
+        return self.scores if self.effects is None else self.effects
+
+    def strength(self, writer: str, reader: str) -> float | None:
+        """Of an edge, or None if the circuit has neither effects nor scores."""
+        return None if self.strengths is None else self._at(self.strengths, writer, reader)
 
     def networkx(self) -> nx.DiGraph:
         """The circuit as a DiGraph of writers and ports; each port feeds its component."""
@@ -131,7 +150,7 @@ class Circuit(MadeWith):
         return self._with(prune(self.graph, self.mask))
 
     def strongest(self, n: int) -> Circuit:
-        """The n edges with the largest |score|; ties are in the order of the stream, and edges without a score come last.
+        """The n edges with the largest magnitude of :attr:`strengths`; ties are in the order of the stream, and edges without one come last.
 
         Raises
         ------
@@ -140,25 +159,26 @@ class Circuit(MadeWith):
         """
         if n < 1:
             raise InputError(f"the number of edges must be 1 or more, not {n}")
-        scores = torch.zeros(self.mask.shape) if self.scores is None else self.scores.detach().abs().cpu()
-        strengths = torch.where(self.mask & ~scores.isnan(), scores, torch.where(self.mask, -1.0, -2.0))
+        known = torch.zeros(self.mask.shape) if self.strengths is None else self.strengths.detach().abs().cpu()
+        strengths = torch.where(self.mask & ~known.isnan(), known, torch.where(self.mask, -1.0, -2.0))
         chosen = strengths.T.flatten().argsort(descending=True, stable=True)[: min(n, len(self))]
         mask = torch.zeros(self.mask.numel(), dtype=torch.bool)
         mask[chosen] = True
         return self._with(mask.view(self.mask.T.shape).T.contiguous())
 
     def _with(self, mask: Tensor) -> Circuit:
-        """The same with other edges, for which there is no certificate."""
+        """The same with fewer edges, for which there is no certificate; effects stay those in the whole circuit."""
         return replace(self, mask=mask, certificate=None, history=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON types; ``edges`` and ``scores`` are in the same order."""
+        """Everything as plain JSON types; ``edges``, ``scores`` and ``effects`` are in the same order."""
         return {
             "graph": asdict(self.graph),
             "n_edges": len(self),
             "n_edges_total": self.graph.n_edges,
             "edges": [f"{writer}->{reader}" for writer, reader in self.graph.edges(self.mask)],
             "scores": None if self.scores is None else self.scores.T[self.mask.T].tolist(),
+            "effects": None if self.effects is None else self.effects.T[self.mask.T].tolist(),
             "certificate": None if self.certificate is None else asdict(self.certificate),
             "setup": None if self.setup is None else self.setup.model_dump(mode="json"),
             "history": None if self.history is None else asdict(self.history),
@@ -210,6 +230,7 @@ class _Content:
     n_edges: int | None = None
     n_edges_total: int | None = None
     scores: list[Number] | None = None
+    effects: list[Number] | None = None
     certificate: Certificate | None = None
     setup: Setup | None = None
     history: History | None = None
@@ -222,11 +243,16 @@ class _Content:
         mask[places[:, 0], places[:, 1]] = True
         if int(mask.sum()) < len(places):
             raise InputError("an edge is named twice")
-        scores = None
-        if self.scores is not None:
-            scores = torch.full(mask.shape, torch.nan, dtype=torch.float64)
-            scores[places[:, 0], places[:, 1]] = torch.tensor(self.scores, dtype=torch.float64)
-        return Circuit(self.graph, mask, scores, self.certificate, self.setup, self.history)
+
+        def of_edges(values: list[Number] | None) -> Tensor | None:
+            if values is None:
+                return None
+            tensor = torch.full(mask.shape, torch.nan, dtype=torch.float64)
+            tensor[places[:, 0], places[:, 1]] = torch.tensor(values, dtype=torch.float64)
+            return tensor
+
+        scores, effects = of_edges(self.scores), of_edges(self.effects)
+        return Circuit(self.graph, mask, scores, self.certificate, self.setup, self.history, effects)
 
     def _check_numbers(self) -> None:
         """Check the counts before a mask of the graph's size is made."""
@@ -234,8 +260,9 @@ class _Content:
             raise InputError(f"its graph has {self.graph.n_edges} edges, but n_edges_total is {self.n_edges_total}")
         if self.n_edges not in (None, len(self.edges)):
             raise InputError(f"it holds {len(self.edges)} edges, but n_edges is {self.n_edges}")
-        if self.scores is not None and len(self.scores) != len(self.edges):
-            raise InputError(f"it holds {len(self.scores)} scores for {len(self.edges)} edges")
+        for name, values in (("scores", self.scores), ("effects", self.effects)):
+            if values is not None and len(values) != len(self.edges):
+                raise InputError(f"it holds {len(values)} {name} for {len(self.edges)} edges")
 
 
 def _ends(edge: str) -> tuple[str, str]:

@@ -50,7 +50,7 @@ class Judged:
             for kind in (self.selection, self.stopping)
         )
 
-    def surely_reaches(self, target: float) -> bool:
+    def reaches_with_margin(self, target: float) -> bool:
         """Whether it reaches the target, on both together with a margin: one that is chosen for being small was lucky."""
         return self.reaches(target) and self.together.value >= target + margin(target, self.together.error)
 

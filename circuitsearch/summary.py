@@ -9,6 +9,11 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.finding import Finding, Plan
 from circuitsearch.scores import Agreement
 
+_EFFECTS = (
+    "An effect is how much the metric falls, to first order, when the edge is ablated from the circuit: the gradient at the circuit, averaged"
+    " over the stopping prompts. The figure shows effects."
+)
+
 
 def summary(plan: Plan, finding: Finding, model: str) -> str:
     """Write the page as Markdown."""
@@ -20,9 +25,10 @@ def summary(plan: Plan, finding: Finding, model: str) -> str:
         "```\n" + str(finding.report).replace("`", "'") + "\n```",
         _certificate_line(circuit) if circuit.certificate is not None else "",
         "## Edges",
-        "A score is how much the metric falls when the edge alone is ablated, by the method's estimate, in the metric's unit,"
-        " averaged over prompts: positive scores support the behaviour, negative ones oppose it. The last column is the faithfulness"
-        " on the prompts of the search when the edge is removed from the circuit.",
+        _EFFECTS if circuit.effects is not None else "",
+        "A score is how much the metric falls when the edge alone is ablated from the model, by the method's estimate, in the metric's"
+        " unit, averaged over prompts: positive scores support the behaviour, negative ones oppose it. The last column is the"
+        " faithfulness on the prompts of the search when the edge is removed from the circuit.",
         f"{agreement(scores.agreement).capitalize()}." if scores.agreement is not None else "",
         _edges(circuit),
         "## Setup",
@@ -57,9 +63,9 @@ def agreement(found: Agreement) -> str:
 
 
 def strongest(circuit: Circuit, count: int | None = None) -> list[tuple[str, float]]:
-    """The circuit's edges with their scores, strongest magnitude first."""
-    scored = [(f"{writer}->{reader}", circuit.score(writer, reader) or 0.0) for writer, reader in circuit.edges]
-    return sorted(scored, key=lambda edge: -abs(edge[1]))[:count]
+    """The circuit's edges with their strengths, the largest magnitude first."""
+    known = [(f"{writer}->{reader}", circuit.strength(writer, reader) or 0.0) for writer, reader in circuit.edges]
+    return sorted(known, key=lambda edge: -abs(edge[1]))[:count]
 
 
 def meaning(score: float) -> str:
@@ -75,11 +81,17 @@ def _certificate_line(circuit: Circuit) -> str:
 
 def _edges(circuit: Circuit) -> str:
     without = circuit.certificate.without if circuit.certificate else {}
-    rows = [
-        (f"`{edge}`", f"{score:+.5f}", meaning(score), f"{without[edge]:.3f}" if edge in without else "")
-        for edge, score in strongest(circuit)
-    ]
-    return _table(("edge", "score", "", "without it"), rows)
+    measures = ("score", "") if circuit.effects is None else ("effect", "", "score")
+    rows = []
+    for edge, strength in strongest(circuit):
+        score = [] if circuit.effects is None else [_number(circuit.score(*edge.split("->")))]
+        left = f"{without[edge]:.3f}" if edge in without else ""
+        rows.append((f"`{edge}`", _number(strength), meaning(strength), *score, left))
+    return _table(("edge", *measures, "without it"), rows)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:+.5f}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -49,6 +50,19 @@ def test_a_circuit_survives_a_file(circuit, tmp_path):
     assert again.to_dict() == circuit.to_dict() and torch.equal(again.mask, circuit.mask)
 
 
+def test_effects_in_the_circuit_survive_a_file_and_come_before_scores(circuit, tmp_path):
+    """They are what figures and tables show of an edge; its score stays beside them."""
+    effects = torch.full(circuit.mask.shape, torch.nan, dtype=torch.float64)
+    effects[circuit.mask] = torch.tensor([0.5, -2.0, 1.0], dtype=torch.float64)
+    replace(circuit, effects=effects).save(tmp_path / "circuit.json")
+    again = Circuit.load(tmp_path / "circuit.json")
+    assert again.effects is not None and again.to_dict()["effects"] == effects.T[circuit.mask.T].tolist()
+    for edge in EDGES:
+        assert again.strength(*edge) == again.effect(*edge) == float(effects[circuit.graph.find_edge(edge)])
+        assert again.score(*edge) == circuit.strength(*edge) and circuit.effect(*edge) is None
+    assert again.effect(*again.strongest(1).edges[0]) == -2.0
+
+
 def test_the_file_is_plain_json(circuit, tmp_path, monkeypatch):
     """It is what the json library writes, however many edges are written at a time."""
     monkeypatch.setattr("circuitsearch.files._AT_ONCE", 2)
@@ -91,6 +105,7 @@ def test_an_unknown_score_is_null_and_comes_back_as_nan(circuit, tmp_path):
         ({"n_edges": 4}, "holds 3 edges"),
         ({"n_edges_total": 7}, "n_edges_total is 7"),
         ({"scores": [1.0]}, "1 scores for 3 edges"),
+        ({"effects": [1.0]}, "1 effects for 3 edges"),
         ({"scores": ["1", "2", "3"]}, "'scores.0'"),
         ({"edges": ["embed->logits"] * 3}, "named twice"),
         ({"edges": ["embed>logits"] * 3}, "not an edge"),

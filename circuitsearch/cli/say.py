@@ -65,13 +65,18 @@ class Narrator(ProgressBar):
 
     def conclude(self, finding: Finding) -> None:
         """Print the strongest edges, and where everything is."""
-        rows = [(edge, f"{score:+.4f}", meaning(score)) for edge, score in strongest(finding.circuit, STRONGEST)]
-        self.terminal.table(TITLE, ("edge", " score", ""), rows)
+        circuit = finding.circuit
+        rows = [(edge, f"{strength:+.4f}", meaning(strength)) for edge, strength in strongest(circuit, STRONGEST)]
+        in_circuit = circuit.effects is not None
+        self.terminal.table(
+            TITLE_IN_CIRCUIT if in_circuit else TITLE, ("edge", "effect" if in_circuit else " score", ""), rows
+        )
         files = "figure: circuit.svg, page: circuit.html, report: report.md, to run it again: manifest.json"
         self.terminal.say("folder", f"{finding.folder}/ ({files})")
 
 
 TITLE = "strongest edges (how much the metric falls when ablated)"
+TITLE_IN_CIRCUIT = "strongest edges (how much the metric falls, to first order, when ablated from the circuit)"
 
 
 def describe_model(terminal: Terminal, model: Any, question: Question) -> None:
@@ -160,6 +165,11 @@ def finding_as_json(question: Question, finding: Finding) -> dict[str, Any]:
         "faithfulness": content["faithfulness"],
         "per_prompt": content["per_prompt"],
         "controls": content["controls"],
-        "edges": [{"edge": edge, "score": score} for edge, score in strongest(circuit)],
+        "edges": [_edge_as_json(circuit, edge) for edge, _ in strongest(circuit)],
         "report": content,
     }
+
+
+def _edge_as_json(circuit: Circuit, edge: str) -> dict[str, Any]:
+    ends = edge.split("->")
+    return {"edge": edge, "score": circuit.score(*ends), "effect": circuit.effect(*ends)}

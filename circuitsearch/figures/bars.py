@@ -29,7 +29,7 @@ def draw_leave_one_out(
 ) -> None:
     """Draw the faithfulness that is lost without each edge, as SVG, PDF, PNG or TikZ by the path's suffix.
 
-    Edges are sorted by their loss. The score of a blue edge says that it supports the behaviour, that of an orange edge that
+    Edges are sorted by their loss. The effect or score of a blue edge says that it supports the behaviour, that of an orange edge that
     it opposes it. Beyond the dashed line the circuit misses its target faithfulness; every bar of a minimal circuit crosses it, or a second
     line on the left, beyond which the circuit overshoots.
     The same circuit gives the same bytes.
@@ -92,7 +92,7 @@ def _asked(axes: Axes, certificate: Certificate, theme: style.Theme) -> None:
 
 def _colour(circuit: Circuit, edge: str, theme: style.Theme) -> str:
     writer, _, reader = edge.partition("->")
-    score = circuit.score(writer, reader)
-    if score is None or not math.isfinite(score):
+    strength = circuit.strength(writer, reader)
+    if strength is None or not math.isfinite(strength):
         return theme.lines["unknown"]
-    return theme.lines["supports" if score >= 0 else "opposes"]
+    return theme.lines["supports" if strength >= 0 else "opposes"]

@@ -89,16 +89,16 @@ def compared(first: Circuit, second: Circuit, sides: Sequence[str], roles: Roles
         known = [own[edge] for own in strengths if own.get(edge) is not None]
         says = style.SHARED if all(edge in own for own in strengths) else style.FIRST
         says = style.SECOND if edge not in strengths[0] else says
-        strands.append(replace(strand, says=says, score=max(known, default=None)))  # pyright: ignore[reportArgumentType]
+        strands.append(replace(strand, says=says, strength=max(known, default=None)))  # pyright: ignore[reportArgumentType]
     return both, replace(figure, strands=tuple(strands), sides=tuple(sides))
 
 
 def _strengths(circuit: Circuit) -> dict[tuple[str, str], float | None]:
-    """Each edge's |score| as a share of the circuit's largest; None for an edge without a score."""
-    scores = {edge: circuit.score(*edge) for edge in circuit.edges}
-    known = {edge: abs(score) for edge, score in scores.items() if score is not None and math.isfinite(score)}
+    """The magnitude of each edge's effect, or else score, as a share of the circuit's largest; None for an edge without one."""
+    strengths = {edge: circuit.strength(*edge) for edge in circuit.edges}
+    known = {edge: abs(value) for edge, value in strengths.items() if value is not None and math.isfinite(value)}
     largest = max(known.values(), default=0.0) or 1.0
-    return {edge: known[edge] / largest if edge in known else None for edge in scores}
+    return {edge: known[edge] / largest if edge in known else None for edge in strengths}
 
 
 def _caption(first: Circuit, second: Circuit, sides: Sequence[str]) -> str:

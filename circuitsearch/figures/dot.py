@@ -42,7 +42,7 @@ def dot_source(plan: Plan, caption: str = "") -> str:
 def _key(plan: Plan) -> str:
     if plan.sides:
         return f"grey: in both; blue, dashed: only {plan.sides[0]}; orange, dotted: only {plan.sides[1]}"
-    return f"blue: supports, orange: opposes, width: |score| up to {plan.strongest:.2g}; dashed: into q, dotted: into k"
+    return f"blue: supports, orange: opposes, width: |{plan.measure}| up to {plan.strongest:.2g}; dashed: into q, dotted: into k"
 
 
 def _add_row(graph: graphviz.Digraph, plan: Plan, row: Row) -> None:
@@ -58,9 +58,9 @@ def _add_strand(graph: graphviz.Digraph, plan: Plan, strand: Strand) -> None:
         f"{strand.writer}:n",
         f"{strand.head}:{port}",
         color=style.LIGHT.lines[strand.says],
-        penwidth=f"{style.width(strand.score, plan.strongest):.2f}",
+        penwidth=f"{style.width(strand.strength, plan.strongest):.2f}",
         style=DASHES.get(strand.dash, strand.dash),
-        tooltip=f"{strand.writer}->{strand.reader}" + ("" if strand.score is None else f" {strand.score:+.4g}"),
+        tooltip=f"{strand.writer}->{strand.reader}" + ("" if strand.strength is None else f" {strand.strength:+.4g}"),
     )
 
 

@@ -33,7 +33,8 @@ def draw(drawn: Result, path: str | Path) -> None: ...
 def draw(drawn: Circuit | Result, path: str | Path, **options: Any) -> None:
     """Draw a circuit (layers from bottom to top, colour by sign, width by strength, line style by port), or an instrument's result.
 
-    Blue edges support the behaviour, orange ones oppose it; the width is linear in |score|. Edges into q are dashed, into
+    Blue edges support the behaviour, orange ones oppose it; the width is linear in its strength: the effect in the circuit if
+    that was measured (``circuit.effects``), else the score. Edges into q are dashed, into
     k dotted, all others solid. Where nodes share a port, an edge into it is drawn to each of them that the circuit uses.
     In a large circuit the strongest edges are drawn one by one; the others are bundled between rows, thin and faint. A circuit
     with nodes by token span has a column for each span; arrows show from which tokens a head reads. The same circuit

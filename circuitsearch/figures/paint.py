@@ -162,7 +162,7 @@ def _strands(page: Page) -> None:
 
     placed, strands = page.placed, page.placed.plan.strands
     order = sorted(
-        range(len(strands)), key=lambda index: (index not in placed.gathered, abs(strands[index].score or 0))
+        range(len(strands)), key=lambda index: (index not in placed.gathered, abs(strands[index].strength or 0))
     )
     for depth, index in enumerate(order):
         strand = strands[index]
@@ -178,7 +178,7 @@ def _line(page: Page, strand: Strand, index: int) -> dict[str, Any]:
     look = style.pattern(strand.dash)
     if gathered:
         return look | {"color": style.faded(colour, page.theme.paper), "linewidth": style.GATHERED}
-    width = style.width(strand.score, placed.plan.strongest)
+    width = style.width(strand.strength, placed.plan.strongest)
     return look | {"color": colour, "linewidth": max(width, style.PLAIN) if placed.plan.sides else width}
 
 

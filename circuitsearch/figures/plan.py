@@ -25,7 +25,7 @@ class Strand:
     """One drawn line: an edge of the circuit, or its share where a port feeds several nodes.
 
     ``head`` is the node that the line enters; ``port`` is ``q``, ``k``, ``v``, ``in``, ``router`` or, at the logits,
-    empty; ``score`` is None if there is none; ``says`` is the edge's sign or, where two circuits are compared, which of
+    empty; ``strength`` is None if there is none; ``says`` is the edge's sign or, where two circuits are compared, which of
     them have it.
     """
 
@@ -33,7 +33,7 @@ class Strand:
     reader: str
     head: str
     port: str
-    score: float | None
+    strength: float | None
     says: str
 
     @property
@@ -68,6 +68,8 @@ class Plan:
         Role of a node, for those that have one.
     sides : tuple of str
         Names of the two circuits, where two are compared.
+    measure : str
+        What the strengths of strands are: scores, or effects in the circuit.
     """
 
     rows: tuple[Row, ...]
@@ -76,11 +78,12 @@ class Plan:
     arrows: tuple[tuple[str, str], ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
     sides: tuple[str, ...] = ()
+    measure: str = "score"
 
     @cached_property
     def strongest(self) -> float:
-        """The largest |score|; 0 if there are no scores."""
-        return max((abs(strand.score) for strand in self.strands if strand.score is not None), default=0.0)
+        """The largest strength; 0 if there are none."""
+        return max((abs(strand.strength) for strand in self.strands if strand.strength is not None), default=0.0)
 
     @cached_property
     def ports(self) -> dict[str, frozenset[str]]:
@@ -139,7 +142,9 @@ def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
     edges = circuit.edges
     writes = {writer for writer, _ in edges}
     strands = tuple(strand for edge in edges for strand in _strands(circuit, edge, writes))
-    return assemble(circuit.graph, strands, roles or {})
+    return replace(
+        assemble(circuit.graph, strands, roles or {}), measure="score" if circuit.effects is None else "effect"
+    )
 
 
 def fits(circuit: Circuit, suffix: str) -> bool:
@@ -218,8 +223,8 @@ def _place_of_writer(graph: Graph, name: str) -> Place:
 
 def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str]) -> Iterator[Strand]:
     writer, reader = edge
-    score = circuit.score(writer, reader)
-    known = None if score is None or not math.isfinite(score) else score
+    strength = circuit.strength(writer, reader)
+    known = None if strength is None or not math.isfinite(strength) else strength
     owner, _, rest = reader.partition("<")
     port = ROUTER if owner.endswith(f".{ROUTER}") else rest.partition(">")[0]
     for head in _heads(circuit.graph, reader, writes):

@@ -51,7 +51,7 @@ class Ways:
 
 def weakest_gathered(plan: Plan, boxes: Sequence[Sequence[Box]], members: Sequence[int], room: float) -> Ways:
     """Choose the lanes of the strands ``members`` of a column: as many separate ones as fit its width."""
-    ranking = sorted(members, key=lambda index: (-abs(plan.strands[index].score or 0.0), index))
+    ranking = sorted(members, key=lambda index: (-abs(plan.strands[index].strength or 0.0), index))
     needs = [sum(box.width for box in row) for row in boxes]
     most = min(len(ranking), FOLLOWED)
     for share in STEPS:
@@ -67,8 +67,8 @@ def _strongest(plan: Plan, ranking: Sequence[int], n: int) -> frozenset[int]:
     """The first n, without those that are as weak as the first one left out: ties are treated alike."""
     if n >= len(ranking):
         return frozenset(ranking)
-    limit = abs(plan.strands[ranking[n]].score or 0.0)
-    return frozenset(index for index in ranking[:n] if abs(plan.strands[index].score or 0.0) > limit)
+    limit = abs(plan.strands[ranking[n]].strength or 0.0)
+    return frozenset(index for index in ranking[:n] if abs(plan.strands[index].strength or 0.0) > limit)
 
 
 def _ways(plan: Plan, members: Sequence[int], own: frozenset[int]) -> Ways:

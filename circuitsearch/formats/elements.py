@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import networkx as nx
+from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.escape import plain_text
@@ -40,7 +41,8 @@ class Node:
 class Link:
     """An edge of the circuit, or its share where a port feeds several components: from writer to component.
 
-    ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, ``logits``; ``score`` is None if there is none.
+    ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, ``logits``; ``score`` and ``effect`` are None if there
+    is none.
     """
 
     source: str
@@ -48,19 +50,30 @@ class Link:
     edge: str
     port: str
     score: float | None
+    effect: float | None = None
+
+    @property
+    def strength(self) -> float | None:
+        """The effect in the circuit if it is known, else the score."""
+        return self.score if self.effect is None else self.effect
 
     @property
     def sign(self) -> str:
-        """The meaning of the score: supports, opposes or unknown."""
-        if self.score is None:
+        """The meaning of the strength: supports, opposes or unknown."""
+        if self.strength is None:
             return "unknown"
-        return "supports" if self.score > 0 else "opposes" if self.score < 0 else "none"
+        return "supports" if self.strength > 0 else "opposes" if self.strength < 0 else "none"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Its attributes; ``weight`` is the strength, which other programs use for layout and drawing."""
-        scored = {} if self.score is None else {"score": self.score, "weight": abs(self.score)}
-        return {"edge": self.edge, "port": self.port, "sign": self.sign} | scored
+        """Its attributes; ``weight`` is the strength's magnitude, which other programs use for layout and drawing."""
+        numbers = {
+            "score": self.score,
+            "effect": self.effect,
+            "weight": None if self.strength is None else abs(self.strength),
+        }
+        known = {name: value for name, value in numbers.items() if value is not None}
+        return {"edge": self.edge, "port": self.port, "sign": self.sign} | known
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,7 @@ def _node(name: str, role: str) -> Node:
 
 def _links(circuit: Circuit) -> list[Link]:
     edges, graph = circuit.edges, circuit.graph
+    scores, effects = (_of_edges(circuit, values) for values in (circuit.scores, circuit.effects))
     writes = {writer for writer, _ in edges}
 
     @cache
@@ -127,8 +141,8 @@ def _links(circuit: Circuit) -> list[Link]:
         return [name for name in fed if name in writes] or fed
 
     return [
-        Link(writer, name, f"{writer}->{reader}", _port(reader), score)
-        for (writer, reader), score in zip(edges, _scores(circuit), strict=True)
+        Link(writer, name, f"{writer}->{reader}", _port(reader), score, effect)
+        for (writer, reader), score, effect in zip(edges, scores, effects, strict=True)
         for name in entered(reader)
     ]
 
@@ -138,9 +152,8 @@ def _port(reader: str) -> str:
     return place.partition("<")[2].rstrip(">") or place
 
 
-def _scores(circuit: Circuit) -> list[float | None]:
-    """Scores of the edges, in their order; None for an edge without one."""
-    if circuit.scores is None:
+def _of_edges(circuit: Circuit, values: Tensor | None) -> list[float | None]:
+    """Values (U, V) of the edges, in their order; None for an edge without one."""
+    if values is None:
         return [None] * len(circuit)
-    values = circuit.scores.T[circuit.mask.T].tolist()
-    return [value if math.isfinite(value) else None for value in values]
+    return [value if math.isfinite(value) else None for value in values.T[circuit.mask.T].tolist()]

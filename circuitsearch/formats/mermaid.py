@@ -41,15 +41,15 @@ def mermaid(elements: Elements) -> str:
 
 
 def _told(link: Link) -> str:
-    return link.port if link.score is None else f"{link.port} {link.score:+.3g}"
+    return link.port if link.strength is None else f"{link.port} {link.strength:+.3g}"
 
 
 def _looks(links: tuple[Link, ...]) -> list[str]:
     """Colour and width of the links, those of one look together."""
-    strongest = max((abs(link.score) for link in links if link.score is not None), default=0.0) or 1.0
+    strongest = max((abs(link.strength) for link in links if link.strength is not None), default=0.0) or 1.0
     looks: dict[tuple[str, float], list[str]] = {}
     for index, link in enumerate(links):
-        width = 1 + round(abs(link.score or 0.0) / strongest * _STEPS) * 0.5
+        width = 1 + round(abs(link.strength or 0.0) / strongest * _STEPS) * 0.5
         looks.setdefault((_COLOURS.get(link.sign, colours.UNKNOWN), width), []).append(str(index))
     return [
         f"  linkStyle {','.join(indices)} stroke:{colour},stroke-width:{width:g}px"

@@ -24,7 +24,7 @@ from circuitsearch.target import ROUNDING, margin, reaches
 ELIMINATIONS = (
     (128, (0.0,)),
     (512, (0.1, 0.4)),
-)  # prompts, at least, where the task can write them, and margins above the target, as shares of 1 - target; one after another
+)  # prompts, at least, where the task can write them, and how far above the threshold, as shares of 1 - threshold; one after another
 ELIMINATION_FORWARDS = 5  # of the selection prompts, on a model so large that they are more than a few seconds
 
 
@@ -102,7 +102,7 @@ class Ending:
     def _order(self, circuit: Circuit) -> tuple[bool, float, bool]:
         """The smallest circuit that the judges accept comes first, or else the nearest to the model; of two equal ones that with a certificate."""
         (judged,) = self.judges(circuit.mask[None])
-        accepted = judged.surely_reaches(self.target)
+        accepted = judged.reaches_with_margin(self.target)
         return not accepted, len(circuit) if accepted else abs(1 - judged.together.value), circuit.certificate is None
 
     def _without_some(self, start: Tensor, measure: Faithfulness) -> Iterator[Circuit]:
@@ -121,10 +121,10 @@ class Ending:
         Elimination makes use of what is particular to its prompts. If the judges do not accept its end, it is repeated on more
         prompts, from the smallest circuit on the way that they accept.
         """
-        start, threshold = None, self._threshold(best)
-        for n_prompts, margins in ELIMINATIONS:
+        start, threshold = best, self._threshold(best)
+        for number, (n_prompts, margins) in enumerate(ELIMINATIONS):
             measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
-            start = self._smallest_start(best, measure) if start is None else start
+            start = self._smallest_start(best, measure) if number == 0 else start
             for more in margins:
                 chain = [start]
                 target = threshold + more * (1 - threshold)
@@ -132,7 +132,9 @@ class Ending:
                 smaller, without = elimination.shrunk(start, passed=chain.append)
                 yield self._certified(smaller, elimination, without)
                 accepted = [
-                    at for at, each in enumerate(self.judges(torch.stack(chain))) if each.surely_reaches(self.target)
+                    at
+                    for at, each in enumerate(self.judges(torch.stack(chain)))
+                    if each.reaches_with_margin(self.target)
                 ]
                 if not accepted or accepted[-1] == len(chain) - 1:
                     return
@@ -151,7 +153,7 @@ class Ending:
         size = int(Elimination(measure, self.target).smallest_prefix(places).sum())
         while size < int(best.sum()):
             prefix = strongest(self.selection.graph, places, size)
-            if self.judges(prefix[None])[0].surely_reaches(self.target):
+            if self.judges(prefix[None])[0].reaches_with_margin(self.target):
                 return prefix
             size = max(size + 1, size * 5 // 4)
         return best

@@ -415,7 +415,7 @@ class Passes:
 
     def _is_good(self, passed: Pass) -> bool:
         """Whether a circuit was judged to reach the target."""
-        return passed.judged is not None and passed.judged.surely_reaches(self.target)
+        return passed.judged is not None and passed.judged.reaches_with_margin(self.target)
 
     def _is_better(self, state: State, passed: Pass) -> bool:
         """Whether a circuit is better than the best so far: smaller at the target, or nearer to it."""
@@ -436,6 +436,17 @@ class Passes:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""
         _, effect, variance = self._effects(experiment, mask)
         return effect.abs() + variance.sqrt()
+
+    def effects_in(self, mask: Tensor) -> Tensor:
+        """How much the metric falls, to first order, when an edge is ablated from a circuit, on average over the stopping prompts.
+
+        (U, V), NaN outside the circuit.
+        """
+        experiment, effects = self.stopping.experiment, torch.zeros(mask.shape, dtype=torch.float64)
+        for _, run in experiment.evaluator.run(mask, gradient=True):
+            assert run.gradient is not None
+            effects += run.gradient.sum(0).double().cpu() / len(experiment.task)
+        return effects.masked_fill(~mask, torch.nan)
 
     def history(
         self, state: State, stopping: Measured, n_stopping: int, ended: str, complete: bool, missed: str = ""

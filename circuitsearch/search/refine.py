@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -84,7 +84,7 @@ def refine(
     -------
     Circuit
         Its ``history`` has every pass, and a note if the target was not reached; its ``certificate`` the faithfulness without
-        each edge that was tried.
+        each edge that was tried; its ``effects`` what each edge does in it, by the gradient at it on the stopping prompts.
 
     Raises
     ------
@@ -133,12 +133,15 @@ class _Search:
         state = self.passes.run(state, keep, in_time)
         ended = self.passes.ended(state)
         if ended is None:
-            return self._so_far(state, f"the {minutes:g} minutes were over")
+            return self._with_effects(self._so_far(state, f"the {minutes:g} minutes were over"))
         self.passes.release()
-        circuit = Ending(self.passes, self.scores, state, ended).circuit()
+        circuit = self._with_effects(Ending(self.passes, self.scores, state, ended).circuit())
         self.passes.stopping.experiment.evaluator.release()
         checkpoint.remove()
         return circuit
+
+    def _with_effects(self, circuit: Circuit) -> Circuit:
+        return replace(circuit, effects=self.passes.effects_in(circuit.mask))
 
     def _start(self) -> State:
         """The smallest prefix of the ranking, of sizes that double, with a twentieth of the target; found by bisection.

@@ -53,7 +53,7 @@ def test_strengths_are_each_circuits_own(random_circuit):
     second = Circuit(first.graph, first.mask, 1000 * first.scores)
     _, figure = compared(first, second, ("a", "b"))
     assert figure.strongest == pytest.approx(1)
-    assert min(strand.score or 0 for strand in figure.strands) > 0
+    assert min(strand.strength or 0 for strand in figure.strands) > 0
 
 
 def test_equal_and_disjoint_circuits_are_drawn(pair, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -117,6 +118,20 @@ def test_report_gives_the_caption(random_circuit, tmp_path, report):
     sentence = caption_for(circuit, report, model="pico", method="EAPIG(steps=5)")
     needed = ("pico", "ioi", "128", "EAPIG(steps=5)", "Resample()", "logit_diff", "0.912", "[0.874, 0.941]", "1,519")
     assert all(part in sentence for part in (*needed, "95%", f"{len(circuit)} of"))
+
+
+def test_effects_in_the_circuit_are_drawn_instead_of_scores(random_circuit, tmp_path):
+    """With their signs and widths; legend and caption say so."""
+    circuit = random_circuit(20)
+    turned = replace(circuit, effects=-2 * circuit.scores)
+    signs = [
+        {strand.says for strand in plan(each).strands if (strand.strength or 0) != 0} for each in (circuit, turned)
+    ]
+    ours, theirs = ([strand.strength for strand in plan(each).strands] for each in (circuit, turned))
+    assert theirs == [-2 * (value or 0.0) for value in ours] and signs[0] == signs[1] == {"supports", "opposes"}
+    draw(turned, tmp_path / "effects.svg")
+    assert "|effect|" in texts(tmp_path / "effects.svg") and "|score|" not in texts(tmp_path / "effects.svg")
+    assert caption_for(turned, method="EAP()").endswith("by their effects in it.")
 
 
 def test_without_scores_all_is_grey(random_circuit, tmp_path):

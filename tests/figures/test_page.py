@@ -55,7 +55,7 @@ def test_weak_edges_are_gathered_and_strong_ones_are_not(random_circuit):
     """Of 300 edges the strongest have ways of their own, and every one that is gathered is weaker than those."""
     drawn = plan(random_circuit(300))
     placed = place(drawn)
-    strengths = [abs(strand.score or 0.0) for strand in placed.plan.strands]
+    strengths = [abs(strand.strength or 0.0) for strand in placed.plan.strands]
     gathered = [strengths[index] for index in placed.gathered]
     own = [strength for index, strength in enumerate(strengths) if index not in placed.gathered]
     assert len(gathered) > 150 and len(own) > 20

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import circuitsearch as cs
 from circuitsearch.circuit import Circuit
@@ -86,6 +87,16 @@ def test_any_granularity_has_a_page(random_circuit: Maker, granularity: Granular
     circuit = random_circuit(10, Graph(2, 2, 2, blocks=blocks, granularity=granularity))
     data = page_data(circuit)
     assert names(data, data["circuit"]) == {f"{u}->{v}" for u, v in circuit.edges}
+
+
+def test_effects_are_those_of_the_circuits_own_edges(random_circuit: Maker):
+    """Others, which larger sizes have, have none; a circuit without effects has no such column."""
+    circuit = random_circuit(20)
+    assert circuit.scores is not None and page_data(circuit)["edges"]["effect"] == []
+    data = page_data(replace(circuit, effects=(-circuit.scores).masked_fill(~circuit.mask, torch.nan)))
+    scores, effects = data["edges"]["score"], data["edges"]["effect"]
+    assert [effects[e] for e in data["circuit"]] == [-scores[e] for e in data["circuit"]]
+    assert [e for e, effect in enumerate(effects) if effect is not None] == sorted(data["circuit"])
 
 
 def test_the_report_and_its_curve_are_there(random_circuit: Maker, report: Report):

@@ -180,6 +180,24 @@ def test_the_slider_leads_to_nested_circuits(tab: Browser, page: Path):
     assert "the circuit" in text(tab, "#reading") and "0.912" in text(tab, "#reading")
 
 
+def test_the_circuit_is_shown_by_effects_and_other_sizes_by_scores(tab: Browser, tmp_path: Path, random_circuit: Maker):
+    """In the table of edges; an effect of the other sign than the score turns the colour."""
+    circuit = random_circuit(20, Graph(4, 8, 4))
+    assert circuit.scores is not None
+    turned = (-circuit.scores).masked_fill(~circuit.mask, torch.nan)
+    draw_page(replace(circuit, effects=turned), tmp_path / "effects.html")
+    tab.open(tmp_path / "effects.html")
+    tab.click("#tab-edges")
+    first = "document.querySelector('#edges-panel tbody .number').className"
+    assert "effect" in text(tab, "#edges-panel thead") and "score" not in text(tab, "#edges-panel thead")
+    shown = tab.run(first)
+    tab.run(
+        "(() => { const s = document.querySelector('#size'); s.value = 0; s.dispatchEvent(new Event('input')); })()"
+    )
+    tab.frames()
+    assert "score" in text(tab, "#edges-panel thead") and tab.run(first) != shown
+
+
 def test_filters_hide_edges(tab: Browser, page: Path):
     """By sign, port, layer and strength; the rest is counted, and one button brings all back."""
     whole = text(tab, "#status")

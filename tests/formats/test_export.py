@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_everything_is_read_back(tmp_path: Path, suffix: str, name: str):
         score, found = circuit.score(writer, reader), told[f"{writer}->{reader}"]
         assert found == score or (found is None and score is not None and math.isnan(score))
     assert all(f.get("weight") == (abs(f["score"]) if "score" in f else None) for _, _, f in read.links)
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "gexf", "cyjs"])
+def test_effects_give_sign_and_weight(tmp_path: Path, suffix: str):
+    """The score of the full model stands beside them."""
+    graph, edges = Graph(2, 4, 4), [("embed", "m1<in>"), ("m1", "logits")]
+    scores, effects = torch.ones(graph.mask.shape), torch.full(graph.mask.shape, -2.0)
+    export(replace(Circuit.from_edges(graph, edges, scores), effects=effects), tmp_path / f"c.{suffix}")
+    for *_, facts in READERS[suffix](tmp_path / f"c.{suffix}").links:
+        assert (facts["score"], facts["effect"], facts["weight"], facts["sign"]) == (1.0, -2.0, 2.0, "opposes")
 
 
 @pytest.mark.parametrize("suffix", ["graphml", "gexf", "cyjs"])

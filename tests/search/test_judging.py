@@ -129,4 +129,4 @@ def test_a_circuit_is_accepted_a_standard_error_above_the_target(together: float
     """Or a third of the way to 1 where that is less; one that overshoots needs no margin."""
     measured = Measured(together, error)
     judged = Judged(measured, measured, measured)
-    assert judged.surely_reaches(0.9) is accepted and judged.reaches(0.9)
+    assert judged.reaches_with_margin(0.9) is accepted and judged.reaches(0.9)

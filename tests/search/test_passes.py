@@ -147,6 +147,18 @@ def test_the_gradient_after_a_whole_edit_is_not_run_again(passes: Passes, circui
     assert not torch.equal(passes._gradients(second, passes.graph.mask)[0], values)
 
 
+def test_effects_are_the_slope_of_the_metric_in_each_edge(passes: Passes, circuit: torch.Tensor):
+    """Against plain runs with a little less of the edge; not known outside the circuit."""
+    effects, evaluator = passes.effects_in(circuit), passes.stopping.experiment.evaluator
+    assert torch.equal(effects.isnan(), ~circuit)
+    whole = float(evaluator.metric_of(circuit.double()).mean())
+    for row, column in circuit.nonzero()[:6].tolist():
+        less = circuit.double()
+        less[row, column] -= 1e-2
+        slope = (whole - float(evaluator.metric_of(less).mean())) / 1e-2
+        assert abs(slope - float(effects[row, column])) < 0.05 * float(effects[circuit].abs().max())
+
+
 def test_the_search_goes_on_until_the_target_is_reached(passes: Passes, circuit: torch.Tensor):
     """Passes without progress end it only after a circuit has."""
     state = replace(passes.step(passes.start(circuit)), since=passes.knobs.patience)

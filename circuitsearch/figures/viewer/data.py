@@ -150,16 +150,18 @@ def _lengths(most: int) -> list[int]:
 
 
 def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
-    """Columns: writer (a node), reader (one of the readers that occur), score, and what is left without the edge."""
+    """Columns: writer (a node), reader (one of the readers that occur), score, effect in the circuit, and what is left without the edge."""
     graph = circuit.graph
     occurring = {column: index for index, column in enumerate(_columns(places))}
     known = circuit.certificate.without if circuit.certificate else {}
     rows = places.tolist()
     scores = [None] * len(rows) if circuit.scores is None else circuit.scores[places[:, 0], places[:, 1]].tolist()
+    effects = [] if circuit.effects is None else circuit.effects[places[:, 0], places[:, 1]].tolist()
     return {
         "writer": [row for row, _ in rows],
         "reader": [occurring[column] for _, column in rows],
         "score": [_short(score) for score in scores],
+        "effect": [_short(effect) for effect in effects],
         "without": [_short(known.get(f"{graph.writers[u]}->{graph.readers[v]}")) for u, v in rows] if known else [],
     }
 

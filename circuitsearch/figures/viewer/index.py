@@ -31,7 +31,7 @@ class Shown:
     @cached_property
     def edges(self) -> dict[str, float | None]:
         """Edges with their scores, strongest first."""
-        scored = {f"{writer}->{reader}": self.circuit.score(writer, reader) for writer, reader in self.circuit.edges}
+        scored = {f"{writer}->{reader}": self.circuit.strength(writer, reader) for writer, reader in self.circuit.edges}
         return dict(sorted(scored.items(), key=lambda edge: -abs(edge[1] or 0.0)))
 
 

@@ -23,19 +23,31 @@ export function edgesOf(page, size) {
 }
 
 /**
+ * Whether edges are drawn by their effects in the circuit: they are known of the circuit itself, other sizes have only scores.
+ * @param {Page} page
+ * @param {State["size"]} size
+ * @returns {boolean}
+ */
+export function byEffect(page, size) {
+  return size === "circuit" && page.edges.effect.length > 0;
+}
+
+/**
  * Lines to draw. Where a port feeds several heads, those that write nothing here would be dead ends and are left out.
  * @param {Page} page
- * @param {number[]} edges
+ * @param {State["size"]} size
  * @returns {Strand[]}
  */
-export function strandsOf(page, edges) {
-  const { writer, reader, score } = page.edges;
+export function strandsOf(page, size) {
+  const { writer, reader } = page.edges;
+  const edges = edgesOf(page, size);
+  const strength = byEffect(page, size) ? page.edges.effect : page.edges.score;
   const writes = new Set(edges.map((edge) => writer[edge]));
   return edges.flatMap((edge) => {
     const [, port, fed] = page.readers[reader[edge]];
     const alive = fed.length > 1 ? fed.filter((node) => writes.has(node)) : fed;
     const ends = alive.length ? alive : fed;
-    return ends.map((to) => ({ edge, from: writer[edge], to, port, score: score[edge] }));
+    return ends.map((to) => ({ edge, from: writer[edge], to, port, score: strength[edge] }));
   });
 }
 

@@ -1,7 +1,7 @@
 // The page: one state, what changes it, and what shows it.
 
 /** @import { Page, Scene, State } from "./types" */
-import { edgesOf, findNode, firstSizeWith, kindOf, leastScore, nodesOf, passes, readPage, strandsOf } from "./circuit.js";
+import { byEffect, edgesOf, findNode, firstSizeWith, kindOf, leastScore, nodesOf, passes, readPage, strandsOf } from "./circuit.js";
 import { coloursOf, GraphView } from "./graph.js";
 import { layOut, ranks } from "./layout.js";
 import { fillAbout, fillEdges, fillNode, fillPrompts } from "./panel.js";
@@ -21,8 +21,8 @@ class Viewer {
   constructor(page) {
     this.page = page;
     this.state = stateOf(page, location.hash);
-    const all = strandsOf(page, edgesOf(page, page.stops.length ? page.stops.length - 1 : "circuit"));
-    const own = strandsOf(page, page.circuit);
+    const all = strandsOf(page, page.stops.length ? page.stops.length - 1 : "circuit");
+    const own = strandsOf(page, "circuit");
     this.rank = ranks(page, own.length && own.length < 400 ? [...own, ...own, ...all] : all);
     const room = byId("graph").getBoundingClientRect();
     this.shape = (room.width || 1) / (room.height || 1);
@@ -47,7 +47,7 @@ class Viewer {
    */
   sceneOf(size) {
     const edges = edgesOf(this.page, size);
-    const strands = strandsOf(this.page, edges);
+    const strands = strandsOf(this.page, size);
     const nodes = nodesOf(strands);
     const strongest = strands.reduce((most, { score }) => Math.max(most, Math.abs(score ?? 0)), 0);
     return { edges, strands, nodes, strongest, layout: layOut(this.page, strands, nodes, this.rank, this.shape) };
@@ -114,7 +114,7 @@ class Viewer {
     const key = document.activeElement?.getAttribute("data-key");
     const select = (/** @type {number} */ node) => this.select(node);
     if (state.tab === "node") fillNode(page, scene, this.shown, state.node, select);
-    if (state.tab === "edges") fillEdges(page, scene, this.shown, select);
+    if (state.tab === "edges") fillEdges(page, scene, byEffect(page, state.size), this.shown, select);
     if (state.tab === "prompts") fillPrompts(page, state.prompt, (prompt) => this.change({ prompt }));
     if (key) this.refocus(key);
   }
@@ -167,7 +167,7 @@ class Viewer {
     const strand = this.scene.strands[index];
     const without = page.edges.without[strand.edge];
     const name = `${page.nodes[strand.from][0]} \u2192 ${page.readers[page.edges.reader[strand.edge]][0]}`;
-    const lines = [make("b", {}, name), make("span", {}, `score ${signed(strand.score)}`)];
+    const lines = [make("b", {}, name), make("span", {}, `${byEffect(page, this.state.size) ? "effect in the circuit" : "score"} ${signed(strand.score)}`)];
     if (typeof without === "number") lines.push(make("span", {}, `circuit without it: ${without.toFixed(3)}`));
     tip.replaceChildren(...lines);
     const { width, height } = this.graph.sides;

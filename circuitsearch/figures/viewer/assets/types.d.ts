@@ -19,7 +19,7 @@ export interface About {
   task?: string;
   metric?: string;
   ablation?: string;
-  n?: number;
+  prompts?: string;
   confidence?: number;
   faithfulness?: Ends;
   per_prompt?: Ends;
@@ -49,7 +49,7 @@ export interface Page {
   about: About;
   nodes: NodeRow[];
   readers: ReaderRow[];
-  edges: { writer: number[]; reader: number[]; score: (number | null)[]; without: (number | null)[] };
+  edges: { writer: number[]; reader: number[]; score: (number | null)[]; effect: (number | null)[]; without: (number | null)[] };
   circuit: number[];
   stops: number[];
   /** Edges, faithfulness, and its interval where it is known. */
