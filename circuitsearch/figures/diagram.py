@@ -107,7 +107,13 @@ def caption_for(
     share = 100 * len(circuit) / circuit.graph.n_edges
     subject = "Circuit" + (f" of {model}" if model else "") + (f" on {report.task}" if report else "")
     size = f"{len(circuit):,} of {circuit.graph.n_edges:,} edges ({share:.2g}%)"
-    drawn = ", by their effects in it" if circuit.effects is not None else f", scored by {method}" if method else ""
+    drawn = (
+        ", drawn by their effects in the circuit"
+        if circuit.effects is not None
+        else f", scored by {method}"
+        if method
+        else ""
+    )
     first = f"{subject}: {size}{drawn}."
     return first if report is None else f"{first} {_evidence(report)}"
 

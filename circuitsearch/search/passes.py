@@ -258,7 +258,7 @@ class Passes:
             return replace(state, inside=state.best, dropped=state.dropped / 2, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
         seen, threshold = state.passes[-1].best_estimate, self._threshold(state.passes[-1])
-        edits = edited(state.inside, gains, seen.value, threshold, steps, state.trust)
+        edits = edited(state.inside, gains, seen.value, self.target, steps, state.trust)
         changed, rise = self._checked(state, edits)
         if torch.equal(changed.inside, state.inside):
             changed = replace(changed, dropped=state.dropped / 2)

@@ -131,7 +131,7 @@ def test_effects_in_the_circuit_are_drawn_instead_of_scores(random_circuit, tmp_
     assert theirs == [-2 * (value or 0.0) for value in ours] and signs[0] == signs[1] == {"supports", "opposes"}
     draw(turned, tmp_path / "effects.svg")
     assert "|effect|" in texts(tmp_path / "effects.svg") and "|score|" not in texts(tmp_path / "effects.svg")
-    assert caption_for(turned, method="EAP()").endswith("by their effects in it.")
+    assert caption_for(turned, method="EAP()").endswith("drawn by their effects in the circuit.")
 
 
 def test_without_scores_all_is_grey(random_circuit, tmp_path):

@@ -112,6 +112,20 @@ def test_a_standard_error_above_the_target_is_enough(passes: Passes, error: floa
     assert abs(passes._threshold(passed) - enough) < 1e-12
 
 
+def test_edges_are_dropped_from_a_circuit_that_is_not_surely_good_enough(
+    passes: Passes, circuit: torch.Tensor, monkeypatch: Any
+):
+    """It reaches the target, though not the threshold: if edges were only added there, large circuits would stay large."""
+    measured, tried = Measured(0.92, 0.05), []
+    passed = Pass(1, 10, measured, measured, forwards=1.0, judged=Judged(measured, measured, measured))
+    assert passes.target < measured.value < passes._threshold(passed)
+    judged = {"passes": (passed,), "circuits": circuit[passes.places][None], "best_at": 0}
+    monkeypatch.setattr(Passes, "_judged", lambda self, state, _: replace(state, **judged))
+    monkeypatch.setattr(Passes, "_checked", lambda self, state, edits: tried.append(edits) or (state, 0.0))
+    passes.step(passes.start(circuit))
+    assert len(tried[0].dropped) == round(passes.knobs.dropped * int(circuit.sum()))
+
+
 def test_after_a_pass_that_changes_nothing_less_is_dropped(passes: Passes, circuit: torch.Tensor, monkeypatch: Any):
     """Else the next one would try the same again."""
     monkeypatch.setattr(Passes, "_checked", lambda self, state, edits: (state, 0.0))
