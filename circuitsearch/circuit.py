@@ -77,9 +77,10 @@ class Circuit(MadeWith):
     history : History, optional
         The passes of the search.
     effects : Tensor, optional
-        (U, V) how much the metric falls, to first order, when an edge is ablated from the circuit; NaN outside it. In the metric's
-        unit, averaged over the prompts that chose the circuit; positive where the edge supports the behaviour. A score is of
-        the full model, and an edge may do something else in the circuit.
+        (U, V) what each edge brings to the circuit's metric, NaN outside it: integrated gradients (1703.01365) in the edges'
+        weights, from no edges to the circuit. In the metric's unit, averaged over up to 32 of the prompts that chose the circuit;
+        together they are what the circuit's metric is above that of no edges. Positive where the edge supports the behaviour.
+        A score is of the full model, and an edge may do something else in the circuit.
     setup : Setup, optional
         What the circuit was found with, including the prompts of the search; a circuit from another tool has none.
     """

@@ -10,8 +10,8 @@ from circuitsearch.finding import Finding, Plan
 from circuitsearch.scores import Agreement
 
 _EFFECTS = (
-    "An effect is how much the metric falls, to first order, when the edge is ablated from the circuit: the gradient at the circuit, averaged"
-    " over the stopping prompts. The figure shows effects."
+    "An effect is what the edge brings to the circuit's metric: gradients in the edges' weights, integrated from no edges to the circuit,"
+    " averaged over stopping prompts. Effects add up to what the circuit's metric is above that of no edges. The figure shows them."
 )
 
 

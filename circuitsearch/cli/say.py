@@ -76,7 +76,7 @@ class Narrator(ProgressBar):
 
 
 TITLE = "strongest edges (how much the metric falls when ablated)"
-TITLE_IN_CIRCUIT = "strongest edges (how much the metric falls, to first order, when ablated from the circuit)"
+TITLE_IN_CIRCUIT = "strongest edges (what each brings to the circuit's metric)"
 
 
 def describe_model(terminal: Terminal, model: Any, question: Question) -> None:

@@ -31,6 +31,10 @@ RETRIES = 2  # passes in which a circuit that fell below the target may be mende
 LEAST_DROPPED = 0.03  # share of edges
 FAR = 2 / 3  # of the target: below this share of it
 LEAST_RISE = 0.1  # of what is missing must an edit bring, or else the ranking adds edges
+EFFECT_PROMPTS, EFFECT_STEPS = (
+    32,
+    5,
+)  # prompts, at most, and gradients, from which the effects of edges in a circuit are computed
 SMALLER = 0.95  # a circuit of at most this share of the edges of those before is progress
 
 
@@ -438,14 +442,18 @@ class Passes:
         return effect.abs() + variance.sqrt()
 
     def effects_in(self, mask: Tensor) -> Tensor:
-        """How much the metric falls, to first order, when an edge is ablated from a circuit, on average over the stopping prompts.
+        """What each edge of a circuit brings to its metric: (U, V), NaN outside the circuit; see :class:`circuitsearch.Circuit`.
 
-        (U, V), NaN outside the circuit.
+        Gradients in the edges' weights are integrated from no edges to the circuit, on some of the stopping prompts. The gradient at the
+        circuit alone has the wrong sign for strong edges into an MLP that they saturate.
         """
-        experiment, effects = self.stopping.experiment, torch.zeros(mask.shape, dtype=torch.float64)
-        for _, run in experiment.evaluator.run(mask, gradient=True):
-            assert run.gradient is not None
-            effects += run.gradient.sum(0).double().cpu() / len(experiment.task)
+        experiment = self.stopping.on_first(EFFECT_PROMPTS).experiment
+        effects = torch.zeros(mask.shape, dtype=torch.float64)
+        for step in range(EFFECT_STEPS):
+            weights = mask.float() * (step + 0.5) / EFFECT_STEPS
+            for _, run in experiment.evaluator.run(weights, gradient=True):
+                assert run.gradient is not None
+                effects += run.gradient.sum(0).double().cpu() / (EFFECT_STEPS * len(experiment.task))
         return effects.masked_fill(~mask, torch.nan)
 
     def history(

@@ -84,7 +84,7 @@ def refine(
     -------
     Circuit
         Its ``history`` has every pass, and a note if the target was not reached; its ``certificate`` the faithfulness without
-        each edge that was tried; its ``effects`` what each edge does in it, by the gradient at it on the stopping prompts.
+        each edge that was tried; its ``effects`` what each edge brings to it.
 
     Raises
     ------
