@@ -29,9 +29,8 @@ def by_hand(ablation, model, task):
     return lambda row: everything.expand_as(corrupt[row])
 
 
-@pytest.mark.usefixtures(
-    "exact"
-)  # norms and softmaxes in float32 turn a difference of 1e-16 into one of 1e-7, once in a while
+# Norms and softmaxes in float32 turn a difference of 1e-16 into one of 1e-7, once in a while.
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("ablation", [Resample(), Mean(), Mean(over_positions=True), Zero()], ids=repr)
 def test_circuits_carry_the_ablated_values(ablation, grouped):
     """A random circuit on prompts of mixed lengths equals the plain run with means and zeros taken by hand."""
