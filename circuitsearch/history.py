@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import hypot
 
 from circuitsearch.files import STRICT, Number
-from circuitsearch.target import margin, reaches
+from circuitsearch.target import reaches, threshold
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Judged:
 
     def reaches_with_margin(self, target: float) -> bool:
         """Whether it reaches the target, on both together with a margin: one that is chosen for being small was lucky."""
-        return self.reaches(target) and self.together.value >= target + margin(target, self.together.error)
+        return self.reaches(target) and self.together.value >= threshold(target, self.together.error)
 
     def __str__(self) -> str:
         kinds = f"{self.selection} on new prompts of the search's kind, {self.stopping} on the stopping prompts"

@@ -29,17 +29,17 @@ def reaches(value: float | Tensor, target: float, error: float = 0.0) -> bool | 
     return abs(value - 1) <= 1 - target + error + ROUNDING
 
 
-def margin(target: float, error: float) -> float:
-    """How far above the target a circuit must be measured that was chosen for being small: a standard error, at most a third of 1 - target.
+def threshold(target: float, error: float) -> float:
+    """The faithfulness that a circuit must have that was chosen for being small: a standard error above the target, at most a third of the way to 1.
 
     Of many circuits the smallest to reach a target is one that was lucky on the prompts that chose it.
 
     Examples
     --------
-    >>> margin(0.9, error=0.01)
-    0.01
+    >>> threshold(0.9, error=0.01)
+    0.91
     """
-    return min(error, (1 - target) / 3)
+    return target + min(error, (1 - target) / 3)
 
 
 def check_target(faithfulness: float) -> None:

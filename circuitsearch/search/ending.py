@@ -19,7 +19,7 @@ from circuitsearch.search.judging import Judges
 from circuitsearch.search.minimal import Edge, Elimination
 from circuitsearch.search.passes import Passes, State
 from circuitsearch.search.ranked import strongest
-from circuitsearch.target import ROUNDING, margin, reaches
+from circuitsearch.target import ROUNDING, reaches, threshold
 
 ELIMINATIONS = (
     (128, (0.0,)),
@@ -121,13 +121,13 @@ class Ending:
         Elimination makes use of what is particular to its prompts. If the judges do not accept its end, it is repeated on more
         prompts, from the smallest circuit on the way that they accept.
         """
-        start, threshold = best, self._threshold(best)
+        start, least = best, self._threshold(best)
         for number, (n_prompts, margins) in enumerate(ELIMINATIONS):
             measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
             start = self._smallest_start(best, measure) if number == 0 else start
             for more in margins:
                 chain = [start]
-                target = threshold + more * (1 - threshold)
+                target = least + more * (1 - least)
                 elimination = Elimination(measure, min(target, float(measure(start[None]))) - ROUNDING)
                 smaller, without = elimination.shrunk(start, passed=chain.append)
                 yield self._certified(smaller, elimination, without)
@@ -161,7 +161,7 @@ class Ending:
     def _threshold(self, mask: Tensor) -> float:
         """The faithfulness to keep when edges of a circuit (U, V) are removed."""
         (judged,) = self.judges(mask[None])
-        return self.target + margin(self.target, judged.together.error)
+        return threshold(self.target, judged.together.error)
 
     def _weakest(self, start: Tensor, measure: Faithfulness) -> Tensor:
         """Mask of the edges of a circuit with the least gain at it."""

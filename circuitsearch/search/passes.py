@@ -21,7 +21,7 @@ from circuitsearch.search.costs import GRADIENT, RECORD, VALUE
 from circuitsearch.search.edits import Edits, Gains, Steps, best_of, edited
 from circuitsearch.search.judging import Judges
 from circuitsearch.search.prompts import PassPrompts
-from circuitsearch.target import margin, reaches
+from circuitsearch.target import reaches, threshold
 
 CHECKED = (0.8, 0.5, 0.2, 0.05)  # shares of an edit that are run, to see how much of it to make
 FIRST_TRUST = 0.1  # share of the gains of added edges that is expected, before any were measured together
@@ -31,10 +31,8 @@ RETRIES = 2  # passes in which a circuit that fell below the target may be mende
 LEAST_DROPPED = 0.03  # share of edges
 FAR = 2 / 3  # of the target: below this share of it
 LEAST_RISE = 0.1  # of what is missing must an edit bring, or else the ranking adds edges
-EFFECT_PROMPTS, EFFECT_STEPS = (
-    32,
-    5,
-)  # prompts, at most, and gradients, from which the effects of edges in a circuit are computed
+EFFECT_PROMPTS = 32  # at most, on which the effects of edges in a circuit are computed
+EFFECT_STEPS = 5  # gradients, from no edges to the circuit
 SMALLER = 0.95  # a circuit of at most this share of the edges of those before is progress
 
 
@@ -179,7 +177,7 @@ class Passes:
 
     def _threshold(self, passed: Pass) -> float:
         """The faithfulness from which a circuit is good enough, by how surely it was measured."""
-        return self.target + margin(self.target, passed.best_estimate.error)
+        return threshold(self.target, passed.best_estimate.error)
 
     @cached_property
     def _experiments(self) -> dict[int, Experiment]:
@@ -261,12 +259,12 @@ class Passes:
         if state.failed > RETRIES:
             return replace(state, inside=state.best, dropped=state.dropped / 2, failed=0)
         steps = Steps(self.knobs.swapped, self.knobs.added, state.dropped)
-        seen, threshold = state.passes[-1].best_estimate, self._threshold(state.passes[-1])
+        seen, least = state.passes[-1].best_estimate, self._threshold(state.passes[-1])
         edits = edited(state.inside, gains, seen.value, self.target, steps, state.trust)
         changed, rise = self._checked(state, edits)
         if torch.equal(changed.inside, state.inside):
             changed = replace(changed, dropped=state.dropped / 2)
-        if seen.value < FAR * self.target and rise < LEAST_RISE * (threshold - seen.value):
+        if seen.value < FAR * self.target and rise < LEAST_RISE * (least - seen.value):
             return replace(changed, inside=self._widened(state.inside))
         return changed
 
