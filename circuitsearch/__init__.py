@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from circuitsearch.search import refine as refine
     from circuitsearch.search import threshold as threshold
     from circuitsearch.search import top as top
+    from circuitsearch.search import with_effects as with_effects
     from circuitsearch.setup import Setup as Setup
     from circuitsearch.task import Example as Example
     from circuitsearch.task import Task as Task
@@ -113,7 +114,7 @@ _HOMES = {
     "circuitsearch.run": ("RunFolder", "open_run"),
     "circuitsearch.scores": ("Scores",),
     "circuitsearch.setup": ("Setup",),
-    "circuitsearch.search": ("Refine", "greedy", "minimal", "refine", "threshold", "top"),
+    "circuitsearch.search": ("Refine", "greedy", "minimal", "refine", "threshold", "top", "with_effects"),
     "circuitsearch.task": ("Example", "Task"),
     "circuitsearch.validation": ("Report", "behaviour", "generalisation", "validate"),
 }
@@ -148,6 +149,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "minimal",
     "refine",
     "Refine",
+    "with_effects",
     "validate",
     "generalisation",
     "behaviour",

@@ -1,5 +1,6 @@
 """Searches: from scores to a circuit."""
 
+from circuitsearch.search.effects import with_effects as with_effects
 from circuitsearch.search.minimal import minimal as minimal
 from circuitsearch.search.minimal import smallest_prefix as smallest_prefix
 from circuitsearch.search.passes import Refine as Refine

@@ -31,8 +31,6 @@ RETRIES = 2  # passes in which a circuit that fell below the target may be mende
 LEAST_DROPPED = 0.03  # share of edges
 FAR = 2 / 3  # of the target: below this share of it
 LEAST_RISE = 0.1  # of what is missing must an edit bring, or else the ranking adds edges
-EFFECT_PROMPTS = 32  # at most, on which the effects of edges in a circuit are computed
-EFFECT_STEPS = 5  # gradients, from no edges to the circuit
 SMALLER = 0.95  # a circuit of at most this share of the edges of those before is progress
 
 
@@ -438,21 +436,6 @@ class Passes:
         """The magnitude of every edge's effect at a circuit (U, V), plus its standard error over prompts: (E,)."""
         _, effect, variance = self._effects(experiment, mask)
         return effect.abs() + variance.sqrt()
-
-    def effects_in(self, mask: Tensor) -> Tensor:
-        """What each edge of a circuit brings to its metric: (U, V), NaN outside the circuit; see :class:`circuitsearch.Circuit`.
-
-        Gradients in the edges' weights are integrated from no edges to the circuit, on some of the stopping prompts. The gradient at the
-        circuit alone has the wrong sign for strong edges into an MLP that they saturate.
-        """
-        experiment = self.stopping.on_first(EFFECT_PROMPTS).experiment
-        effects = torch.zeros(mask.shape, dtype=torch.float64)
-        for step in range(EFFECT_STEPS):
-            weights = mask.float() * (step + 0.5) / EFFECT_STEPS
-            for _, run in experiment.evaluator.run(weights, gradient=True):
-                assert run.gradient is not None
-                effects += run.gradient.sum(0).double().cpu() / (EFFECT_STEPS * len(experiment.task))
-        return effects.masked_fill(~mask, torch.nan)
 
     def history(
         self, state: State, stopping: Measured, n_stopping: int, ended: str, complete: bool, missed: str = ""

@@ -161,27 +161,6 @@ def test_the_gradient_after_a_whole_edit_is_not_run_again(passes: Passes, circui
     assert not torch.equal(passes._gradients(second, passes.graph.mask)[0], values)
 
 
-def test_effects_add_up_to_what_the_circuit_does(passes: Passes, circuit: torch.Tensor):
-    """But for the five steps; they are not known outside the circuit."""
-    effects, evaluator = passes.effects_in(circuit), passes.stopping.experiment.evaluator
-    assert torch.equal(effects.isnan(), ~circuit)
-    does = float((evaluator.metric_of(circuit) - passes.stopping.ablated).mean())
-    assert abs(float(effects[circuit].sum()) - does) < 0.03 * does
-
-
-def test_effects_are_slopes_of_the_metric_between_no_edges_and_the_circuit(passes: Passes, circuit: torch.Tensor):
-    """Against plain runs with a little less of an edge, at each of the steps."""
-    effects, evaluator = passes.effects_in(circuit), passes.stopping.experiment.evaluator
-    for row, column in circuit.nonzero()[:4].tolist():
-        slopes = []
-        for share in (0.1, 0.3, 0.5, 0.7, 0.9):
-            more, less = circuit.double() * share, circuit.double() * share
-            more[row, column] += 1e-2
-            less[row, column] -= 1e-2
-            slopes.append(float((evaluator.metric_of(more) - evaluator.metric_of(less)).mean()) / 2e-2)
-        assert abs(sum(slopes) / 5 - float(effects[row, column])) < 0.01 * float(effects[circuit].abs().max())
-
-
 def test_the_search_goes_on_until_the_target_is_reached(passes: Passes, circuit: torch.Tensor):
     """Passes without progress end it only after a circuit has."""
     state = replace(passes.step(passes.start(circuit)), since=passes.knobs.patience)
