@@ -125,21 +125,28 @@ class Ending:
         for number, (n_prompts, margins) in enumerate(ELIMINATIONS):
             measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
             start = self._smallest_start(best, measure) if number == 0 else start
+            without: dict[Edge, float] = {}  # of the start
+            target = 0.0
             for more in margins:
+                before, target = target, min(least + more * (1 - least), float(measure(start[None]))) - ROUNDING
+                if without and target == before:
+                    continue  # the start itself has no more
+                elimination = Elimination(measure, target)
+                without = without or elimination.without_each(start)
                 chain = [start]
-                target = least + more * (1 - least)
-                elimination = Elimination(measure, min(target, float(measure(start[None]))) - ROUNDING)
-                smaller, without = elimination.shrunk(start, passed=chain.append)
-                yield self._certified(smaller, elimination, without)
-                accepted = [
-                    at
-                    for at, each in enumerate(self.judges(torch.stack(chain)))
-                    if each.reaches_with_margin(self.target)
-                ]
-                if not accepted or accepted[-1] == len(chain) - 1:
+                smaller, needed = elimination.shrunk(start, passed=chain.append, without=without)
+                yield self._certified(smaller, elimination, needed)
+                accepted = self._last_accepted(chain)
+                if accepted is None or accepted == len(chain) - 1:
                     return
-                start = chain[accepted[-1]]
-        yield self._certified(start, elimination, elimination.without_each(start))
+                if accepted > 0:
+                    start, without = chain[accepted], {}
+        yield self._certified(start, elimination, without or elimination.without_each(start))
+
+    def _last_accepted(self, chain: list[Tensor]) -> int | None:
+        """The place in a chain of circuits of the last that the judges accept."""
+        judged = self.judges(torch.stack(chain))
+        return max((at for at, each in enumerate(judged) if each.reaches_with_margin(self.target)), default=None)
 
     def _smallest_start(self, best: Tensor, measure: Faithfulness) -> Tensor:
         """The circuit (U, V) to remove edges from: the best one, or a prefix of the ranking if the judges accept a smaller one.

@@ -161,10 +161,11 @@ class Elimination:
         mask: Tensor,
         progress: Progress = silent,
         passed: Callable[[Tensor], object] = lambda mask: None,
+        without: dict[Edge, float] | None = None,
     ) -> tuple[Tensor, dict[Edge, float]]:
         """Remove edges until none of them can be removed.
 
-        ``passed`` is called with every smaller mask on the way.
+        ``passed`` is called with every smaller mask on the way; ``without`` is :meth:`without_each` of the mask, if it is known.
 
         Returns
         -------
@@ -172,16 +173,15 @@ class Elimination:
             The smaller mask, and its faithfulness without each edge that could not be removed.
         """
         total = int(mask.sum())
-        while True:
-            without = self.without_each(mask)
-            removable = self.removable(mask, without)
-            if not removable:
-                progress(total, total)
-                return mask, without
+        without = self.without_each(mask) if without is None else without
+        while removable := self.removable(mask, without):
             for smaller in self.eliminate(mask, removable):
                 progress(total - int(smaller.sum()), total)
                 passed(smaller)
                 mask = smaller
+            without = self.without_each(mask)
+        progress(total, total)
+        return mask, without
 
     def removable(self, mask: Tensor, without: dict[Edge, float]) -> list[Edge]:
         """The edges without any one of which the target is reached, first the one that changes the faithfulness least."""

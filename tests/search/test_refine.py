@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.search.ending import Ending
 from circuitsearch.search.judging import Judges
+from circuitsearch.search.minimal import Elimination
 from circuitsearch.search.prompts import PassPrompts
 from circuitsearch.target import reaches
 
@@ -40,6 +43,22 @@ def test_the_circuit_reaches_the_target_on_the_stopping_prompts(pico: Any):
     experiment, stopping, _ = pico
     (judged,) = Judges(experiment, Faithfulness(experiment.on(stopping)))(circuit.mask[None])
     assert judged.reaches(0.9) and abs(judged.together.value - circuit.history.stopping.value) < 1e-6
+
+
+def test_no_elimination_is_done_twice(pico: Any, monkeypatch: pytest.MonkeyPatch):
+    """Even if the judges refuse all it leads to, each circuit is run without each of its edges once on the same prompts."""
+    done: list[tuple[int, bytes]] = []
+    without_each = Elimination.without_each
+
+    def counted(self: Elimination, mask: Tensor, among: Tensor | None = None) -> dict[tuple[int, int], float]:
+        done.append((len(self.measure.clean), mask.numpy().tobytes()))
+        return without_each(self, mask, among)
+
+    monkeypatch.setattr(Elimination, "without_each", counted)
+    monkeypatch.setattr(Ending, "_last_accepted", lambda ending, chain: 0)
+    circuit = refined(pico)
+    assert circuit.certificate is not None
+    assert len({n_prompts for n_prompts, _ in done}) == 2 and len(set(done)) == len(done)
 
 
 def test_a_search_that_was_stopped_goes_on_to_the_same_circuit(pico: Any, tmp_path: Any):
