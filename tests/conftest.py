@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from circuitsearch.engine.verify import verified
 from circuitsearch.granularity import Granularity
+from circuitsearch.models.describe import Described
 from circuitsearch.models.families import REFUSED
 from circuitsearch.task import Task
 from tests.exact import Exact
@@ -105,6 +108,12 @@ def mixed_task(seed: int = 0) -> Task:
 def granularity_of(model: Any) -> Granularity:
     """Heads as nodes wherever they can be told apart."""
     return Granularity(merged_heads=model.config.model_type in UNDIVIDED)
+
+
+@lru_cache(maxsize=4)
+def verified_once(model: Any, granularity: Granularity | None = None) -> Described:
+    """The model's description; it is verified the first time, for tests of what is made of it."""
+    return verified(model, granularity=granularity or granularity_of(model))
 
 
 def slow_but(usual: Sequence[Any], every: Iterable[Any]) -> list[Any]:

@@ -12,9 +12,10 @@ class Exact(TorchFunctionMode):
     """Whoever asks for float32 is given float64: in norms, rotary angles, routers, scans, softmaxes, logits."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
         if func is torch.Tensor.float:
             return args[0].double()
-        if kwargs.get("dtype") is torch.float32:
-            kwargs["dtype"] = torch.float64
-        return func(*(torch.float64 if value is torch.float32 else value for value in args), **kwargs)
+        if kwargs and kwargs.get("dtype") is torch.float32:
+            kwargs = {**kwargs, "dtype": torch.float64}
+        if any(value is torch.float32 for value in args):
+            args = [torch.float64 if value is torch.float32 else value for value in args]
+        return func(*args, **(kwargs or {}))

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from circuitsearch.models.describe import describe
+from circuitsearch.granularity import Granularity
+from circuitsearch.models.describe import Described, describe
 from circuitsearch.models.parts import Experts, Heads, Neurons, Shared, Whole
 from circuitsearch.names import LOGITS
 from tests.conftest import granularity_of
+
+
+@lru_cache(maxsize=2)  # a model with heads as nodes, and with others
+def described(model, granularity: Granularity | None = None) -> Described:
+    """The model's own modules, part by part; found once, as oracles run it many times."""
+    return describe(model, granularity or granularity_of(model))
 
 
 class PlainRun:
@@ -31,7 +39,7 @@ class PlainRun:
     def __init__(
         self, model, ids: Tensor, kept: Tensor, ablated: Tensor | None = None, granularity=None, spans=None
     ) -> None:
-        self.model, self.described = model, describe(model, granularity or granularity_of(model))
+        self.model, self.described = model, described(model, granularity)
         self.coarse, self.graph = self.described.graph, self.described.graph.base
         self.ids, self.kept = ids[None], kept
         self.spans = [f"@{span}" for span in spans] if spans else [""] * len(ids)
@@ -43,17 +51,20 @@ class PlainRun:
         """What a port reads: (1, T, D)."""
         total = constant
         for row in range(self.graph.visible_writers(column)):
-            live = torch.tensor([self._keeps(row, column, span) for span in self.spans])
-            if live.all():
-                total = total + self.writes[row]
-            else:
-                total = total + torch.where(live[:, None], self.writes[row], self.ablated[row])
+            total = total + self._carried(row, column)
         return total[None]
+
+    def _carried(self, row: int, column: int) -> Tensor:
+        """What an edge carries: (T, D)."""
+        if self.coarse is self.graph:
+            return self.writes[row] if self.kept[row, column] else self.ablated[row]
+        live = torch.tensor([self._keeps(row, column, span) for span in self.spans])
+        if live.all():
+            return self.writes[row]
+        return torch.where(live[:, None], self.writes[row], self.ablated[row])
 
     def _keeps(self, row: int, column: int, span: str) -> bool:
         """Whether the edge is kept at positions of a span."""
-        if self.coarse is self.graph:
-            return bool(self.kept[row, column])
         writer, reader = self.graph.writers[row], self.graph.readers[column]
         if self.coarse.merged:  # a3.h1 and a3.kv0 are parts of a3
             writer, reader = (re.sub(r"^(a\d+)\.\w+", r"\1", name) for name in (writer, reader))
@@ -260,7 +271,7 @@ def spans_of(task, row: int, granularity) -> list[str] | None:
 def plain_writes(model, ids: Tensor, granularity=None) -> Tensor:
     """Every writer of the model's own run on one prompt: (U', T, D), of the graph in which the model is run."""
     whole = replace(granularity or granularity_of(model), spans=(), positions=0)
-    return torch.stack(PlainRun(model, ids, describe(model, whole).graph.mask, granularity=whole).writes)
+    return torch.stack(PlainRun(model, ids, described(model, whole).graph.mask, granularity=whole).writes)
 
 
 def plain_circuit(model, task, kept: Tensor, ablated_of=None, granularity=None) -> Tensor:

@@ -23,7 +23,7 @@ from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, Exact
 from circuitsearch.models.describe import describe
 from circuitsearch.models.families import FAMILIES, REFUSED
-from tests.conftest import CONFIGS, granularity_of, mixed_task, random_task
+from tests.conftest import CONFIGS, granularity_of, mixed_task, random_task, verified_once
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes
 
 
@@ -83,7 +83,7 @@ def test_edge_count_is_the_closed_form(every_model):
 def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, measured):
     """Keeping every edge gives the clean run, cutting every edge the corrupt one."""
     task = mixed_task()
-    evaluator = Evaluator(verified(every_model, task, granularity_of(every_model)), task)
+    evaluator = Evaluator(verified_once(every_model), task)
     mask = evaluator.described.graph.mask
     (values,) = evaluator.circuits(torch.stack([mask, torch.zeros_like(mask)]))
     swapped = type(task).from_ids(task.corrupt, task.clean, task.answers, task.wrong)
@@ -100,7 +100,7 @@ def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, measured):
 def test_random_circuits_equal_the_plain_run(every_model, measured):
     """Circuits in one joint batch after a shared prefix equal one plain run a prompt, port by port."""
     task = random_task(n=2, length=7)
-    described = verified(every_model, task, granularity_of(every_model))
+    described = verified_once(every_model)
     generator = torch.Generator().manual_seed(1)
     masks = torch.stack(
         [
@@ -182,7 +182,7 @@ def test_prefix_changes_nothing(every_model):
     Where a mixer carries a state from position to position there is no prefix to share.
     """
     task = random_task(length=12, differs_at=8)
-    described = verified(every_model, task, granularity_of(every_model))
+    described = verified_once(every_model)
     for pair in pairs(described, task, Resample()):
         assert pair.batch.start == (8 if described.shares_prefix else 0)
         assert (pair.clean[1] - every_model(pair.batch.clean).logits[:, -1]).abs().max() < 1e-12

@@ -17,7 +17,7 @@ from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.verify import verified
 from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.scores import Work
-from tests.conftest import LLAMA_LIKE, granularity_of, mixed_task
+from tests.conftest import LLAMA_LIKE, mixed_task, verified_once
 from tests.families_dense import SMALL
 
 
@@ -36,7 +36,7 @@ def some_masks(graph, n: int = 3):
 def test_padding_changes_nothing(every_model):
     """In every family the padded batch gives each prompt's own logits, and EAP, exact effects and circuits as in buckets."""
     task = mixed_task()
-    described = verified(every_model, task, granularity_of(every_model))
+    described = verified_once(every_model)
     assert described.causal
     (pair,) = pairs(described, task, Resample())
     assert len(set(pair.batch.lengths.tolist())) == 2

@@ -21,7 +21,7 @@ from circuitsearch.methods import EAP, EAPIG, Exact
 from circuitsearch.models.parts import Whole
 from circuitsearch.reachability import components
 from circuitsearch.task import Task
-from tests.conftest import REPRESENTATIVE, random_task, tiny_model
+from tests.conftest import REPRESENTATIVE, random_task, tiny_model, verified_once
 from tests.engine.plain import PlainRun, plain_circuit, plain_writes
 
 
@@ -32,7 +32,7 @@ def random_masks(graph, shares, seed=0):
 
 
 def contexts(model, task, ablation=None, memory=DEFAULT_MEMORY):
-    return [ReplayContext(pair) for pair in pairs(verified(model, task), task, ablation or Resample(), memory)]
+    return [ReplayContext(pair) for pair in pairs(verified_once(model), task, ablation or Resample(), memory)]
 
 
 def without_one(graph, count, seed=0):
@@ -193,7 +193,7 @@ def random_interventions(graph, count, edges, seed=0):
 def test_interventions_do_not_depend_on_the_others_of_their_chunk(any_model, granularity):
     """Together, whatever edges each changes and wherever it begins, they give what each gives alone."""
     task = random_task(n=2, length=7)
-    pair = next(pairs(verified(any_model, task, granularity), task, Resample()))
+    pair = next(pairs(verified_once(any_model, granularity), task, Resample()))
     graph = pair.described.graph
     starts = [graph.mask, *random_masks(graph, (0.3,), seed=1)]
     for start in starts:
@@ -208,7 +208,7 @@ def test_interventions_do_not_depend_on_the_others_of_their_chunk(any_model, gra
 def test_ablated_and_added_edges_are_those_of_the_mask(any_model, granularity):
     """Edges that are ablated or kept one by one give the plain run of the mask that they make."""
     task = random_task(n=2, length=7)
-    pair = next(pairs(verified(any_model, task, granularity), task, Resample()))
+    pair = next(pairs(verified_once(any_model, granularity), task, Resample()))
     start = random_masks(pair.described.graph, (0.6,), seed=2)[0]
     asked = random_interventions(pair.described.graph, 3, 5, seed=3)
     asked = replace(asked, states=asked.states % 2)

@@ -19,10 +19,10 @@ LOOK = cs.instruments
 BOTH = pytest.mark.parametrize("noising", [False, True], ids=["denoising", "noising"])
 
 
-def there(model: Any, site: Site) -> bool:
+def there(experiment: cs.Experiment, site: Site) -> bool:
     """Whether a model has the site at all."""
     try:
-        LOOK.activation_patching(model, random_task(1), site)
+        LOOK.activation_patching(experiment, random_task(1), site)
     except cs.InputError:
         return False
     return True
@@ -32,10 +32,10 @@ def there(model: Any, site: Site) -> bool:
 def test_a_run_patched_into_itself_changes_nothing(any_model, noising: bool):
     """Where the model does not tell clean and corrupt prompts apart every site's effects are nought."""
     task = random_task(2, 6)
-    model = blind_to(any_model, task)
+    experiment = cs.Experiment(blind_to(any_model, task), task)
     for site in SITES.values():
-        if there(model, site):
-            found = LOOK.activation_patching(model, task, site, noising=noising)
+        if there(experiment, site):
+            found = LOOK.activation_patching(experiment, task, site, noising=noising)
             assert float(found.effects.abs().max()) < 1e-9, site.name
 
 

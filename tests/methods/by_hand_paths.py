@@ -9,10 +9,10 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from circuitsearch.models.describe import describe
 from circuitsearch.models.parts import Whole
 from circuitsearch.task import Task
 from tests.conftest import attentions
+from tests.engine.plain import described
 
 Change = Callable[[Tensor], Tensor]
 
@@ -35,7 +35,7 @@ def two_hooked_runs(model, task: Task, senders: Iterable[str], receivers: Iterab
 
 
 def _ports(model, names: Iterable[str]) -> list[str]:
-    graph = describe(model).graph
+    graph = described(model).graph
     return [graph.readers[graph.find_reader(name)] for name in names]
 
 
@@ -48,7 +48,7 @@ class Hooked:
     """
 
     def __init__(self, model, ids: Tensor, writes: dict | None = None, reads: dict | None = None) -> None:
-        self.described = describe(model)
+        self.described = described(model)
         self.put_writes, self.put_reads = writes or {}, reads or {}
         self.writes: dict[str, Tensor] = {}
         self.reads: dict[str, Tensor] = {}

@@ -18,7 +18,7 @@ from circuitsearch.methods.path_names import path_edges
 from circuitsearch.models.describe import describe
 from circuitsearch.task import Task
 from tests.conftest import blind_to, mixed_task, random_task, slow_but
-from tests.engine.plain import PlainRun, plain_circuit, plain_writes
+from tests.engine.plain import PlainRun, described, plain_circuit, plain_writes
 from tests.methods.by_hand_paths import two_hooked_runs
 
 LONG = ["a0.h1->m0->a1.h2<k>->logits", "embed->a0.h3<v>->a1.h0<v>->m1->logits", "m0->a1.h3<q>->logits"]
@@ -36,7 +36,7 @@ RECEIVERS = [
 def one_after_another(model, task: Task, edges: list[tuple[int, int]], ablated_of=None) -> torch.Tensor:
     """Metric (N,) with one path patched: each edge cut in a run of its own, whose result the next one carries."""
     values = []
-    graph = describe(model).graph
+    graph = described(model).graph
     for row in range(len(task)):
         carried = plain_writes(model, task.corrupt[row]) if ablated_of is None else ablated_of(row)
         for place, (writer, reader) in enumerate(edges):
@@ -53,7 +53,7 @@ def one_after_another(model, task: Task, edges: list[tuple[int, int]], ablated_o
 
 
 def clean_metric(model, task: Task) -> torch.Tensor:
-    return plain_circuit(model, task, describe(model).graph.mask)
+    return plain_circuit(model, task, described(model).graph.mask)
 
 
 # ---- one path
@@ -61,21 +61,21 @@ def clean_metric(model, task: Task) -> torch.Tensor:
 
 def test_a_path_is_one_run_an_edge(any_model):
     """Paths of two to four edges, through heads and MLPs, alone: each run hands on one write (Goldowsky-Dill et al.)."""
-    task = random_task(n=2, length=6, differs_at=2)
-    graph = describe(any_model).graph
+    experiment = cs.Experiment(any_model, task := random_task(n=2, length=6, differs_at=2))
+    graph, clean = experiment.graph, clean_metric(any_model, task)
     for path in PARALLEL if graph.parallel else LONG:
-        slow = clean_metric(any_model, task) - one_after_another(any_model, task, path_edges(graph, path))
-        assert path_effect(any_model, task, path) == pytest.approx(float(slow.mean()), abs=1e-10), path
+        slow = clean - one_after_another(any_model, task, path_edges(graph, path))
+        assert path_effect(experiment, task, path) == pytest.approx(float(slow.mean()), abs=1e-10), path
         assert slow.abs().max() > 1e-3
 
 
 def test_a_path_that_ends_at_a_port_goes_on_every_way(any_model):
     """Above its last port everything answers; what its components give elsewhere is held still."""
-    task = random_task(n=2, length=6, differs_at=2)
-    graph = describe(any_model).graph
+    experiment = cs.Experiment(any_model, task := random_task(n=2, length=6, differs_at=2))
+    graph, clean = experiment.graph, clean_metric(any_model, task)
     for path in ("embed->a0.h3<k>", "embed->a0.h1<k>->a1.h0<v>", "embed->m0->a1.h2<k>"):
-        slow = clean_metric(any_model, task) - one_after_another(any_model, task, path_edges(graph, path))
-        assert path_effect(any_model, task, path) == pytest.approx(float(slow.mean()), abs=1e-10), path
+        slow = clean - one_after_another(any_model, task, path_edges(graph, path))
+        assert path_effect(experiment, task, path) == pytest.approx(float(slow.mean()), abs=1e-10), path
 
 
 def test_a_path_of_one_edge_is_its_exact_score(gpt2):
@@ -117,14 +117,14 @@ def test_direct_edges_are_one_plain_run(any_model):
 @pytest.mark.parametrize("receivers", slow_but(RECEIVERS[2:4], RECEIVERS), ids="+".join)
 def test_sender_effects_are_two_hooked_runs(any_model, receivers):
     """Wang et al.'s two runs, with receivers in one layer and in several, between which MLPs have two values."""
-    task = random_task(n=2, length=6, differs_at=2)
-    graph = describe(any_model).graph
+    experiment = cs.Experiment(any_model, task := random_task(n=2, length=6, differs_at=2))
+    graph, clean = experiment.graph, clean_metric(any_model, task)
     for senders in SENDERS:
         last = max(graph.find_reader(name) for name in receivers)
         if not all(graph.mask[graph.find_writer(name), last] for name in senders):
             continue
-        slow = clean_metric(any_model, task) - two_hooked_runs(any_model, task, senders, receivers)
-        assert sender_effect(any_model, task, senders, receivers) == pytest.approx(float(slow.mean()), abs=1e-10)
+        slow = clean - two_hooked_runs(any_model, task, senders, receivers)
+        assert sender_effect(experiment, task, senders, receivers) == pytest.approx(float(slow.mean()), abs=1e-10)
 
 
 def test_other_ablations_travel_as_well(gpt2):
@@ -144,11 +144,12 @@ def test_other_ablations_travel_as_well(gpt2):
 def test_a_sweep_is_its_senders_one_by_one(any_model, sweep, single):
     """Every writer that stands before a receiver has its own effect, every other one has none."""
     task, receivers = mixed_task(), ["a1.h2<k>", "m0", "a1.h1<q>"]
-    effects = sweep(any_model, task, receivers)
+    experiment = cs.Experiment(any_model, task)
+    effects = sweep(experiment, task, receivers)
     graph = effects.graph
     for writer in ("embed", "a0.h0", "a0.h2", "m0", "a1.h3"):
         if effects.connected[graph.find_writer(writer)]:
-            assert effects[writer] == pytest.approx(single(any_model, task, writer, receivers), abs=1e-10)
+            assert effects[writer] == pytest.approx(single(experiment, task, writer, receivers), abs=1e-10)
             assert effects[writer] != 0
         else:
             assert effects[writer] == 0
