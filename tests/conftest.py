@@ -58,10 +58,16 @@ BASIC: dict[str, PreTrainedConfig] = {
 }
 TINY = {**BASIC, **DENSE, **EXPERTS, **RECURRENT}
 CONFIGS = {name: config for name, config in TINY.items() if config.model_type not in REFUSED}
-# Norms after parts and soft caps, one projection for all heads, alibi, experts, parts side by side.
-REPRESENTATIVE = (*BASIC, "gemma2", "olmo2", "falcon-new", "bloom", "mixtral", "falcon_h1")
+# One norm before, groups, windows, norms of q and k, parts side by side, norms after parts and soft caps, one projection for
+# all heads, alibi, experts, mixers.
+REPRESENTATIVE = (
+    "gpt2", "llama-grouped", "mistral-windowed", "qwen3", "gpt_neox-parallel", "gemma2", "olmo2", "falcon-new", "bloom",
+    "mixtral", "falcon_h1",
+)  # fmt: skip
 # Of these in the usual run: one norm before, groups, parts side by side, norms after, experts.
 USUAL = ("gpt2", "llama-grouped", "gpt_neox-parallel", "olmo2", "mixtral")
+# The first of each family, or the one in the usual run.
+FAMILY = {CONFIGS[name].model_type: name for name in (*reversed(CONFIGS), *USUAL)}
 # Recurrences in which noise would blow up or vanish.
 _KEPT = ("A_log", "dt_bias", "dt_proj.bias", "time_decay", "time_first", "recurrent_param")
 
@@ -129,7 +135,13 @@ def any_model(request):
 
 @pytest.fixture(scope="session", params=slow_but(USUAL, CONFIGS))
 def every_model(request):
-    """A model of every family in turn, in float64."""
+    """Every tiny model in turn, of some families several, in float64."""
+    return tiny_model(request.param)
+
+
+@pytest.fixture(scope="session", params=slow_but(USUAL, FAMILY.values()))
+def every_family(request):
+    """One model of every family in turn, in float64."""
     return tiny_model(request.param)
 
 

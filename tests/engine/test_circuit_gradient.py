@@ -56,19 +56,19 @@ def of_model(model, task: Task, granularity: Granularity | None = None, **settin
     return Evaluator(verified_once(model, granularity), task, **settings)
 
 
-def test_at_the_full_model_it_is_eap(every_model):
+def test_at_the_full_model_it_is_eap(every_family):
     """With every edge kept the mean gradient is EAP's score of every edge."""
     task = random_task()
-    experiment = Experiment(every_model, task, granularity=granularity_of(every_model))
+    experiment = Experiment(every_family, task, granularity=granularity_of(every_family))
     values, gradients = on_all(experiment.evaluator, experiment.graph.mask)
     eap = experiment.score("eap").values
     assert (values - experiment.evaluator.clean()[0]).abs().max() < 1e-10
     assert (gradients.mean(0) - eap).abs().max() < 1e-9 * eap.abs().max()
 
 
-def test_at_a_circuit_it_is_the_derivative(every_model):
+def test_at_a_circuit_it_is_the_derivative(every_family):
     """Inside and outside a random circuit it agrees with finite differences of the edges' weights."""
-    evaluator = of_model(every_model, random_task(n=2, length=7))
+    evaluator = of_model(every_family, random_task(n=2, length=7))
     for mask in random_masks(evaluator.described.graph, (0.3, 0.8)):
         mask |= evaluator.described.graph.mask & (torch.arange(len(mask)) == 0)[:, None]  # small graphs need a path too
         mask[1:, -1] = True

@@ -410,11 +410,11 @@ def test_neurons_that_no_node_can_be_are_refused(name, layer, problem):
 
 
 @pytest.mark.parametrize("granularity", [Granularity(neurons=(0,)), QUERY_HEADS, Granularity(experts=True)], ids=repr)
-def test_every_family_is_proven_or_refused(every_model, granularity):
+def test_every_family_is_proven_or_refused(every_family, granularity):
     """Neurons, query heads and experts of any family pass verification, unless a sentence says why they cannot be nodes."""
-    own = granularity_of(every_model)
+    own = granularity_of(every_family)
     try:
-        graph = verified(every_model, granularity=replace(granularity, merged_heads=own.merged_heads)).graph
+        graph = verified(every_family, granularity=replace(granularity, merged_heads=own.merged_heads)).graph
     except InputError as error:
         assert re.search(r"cannot be nodes|leave out query_heads|no mixture", str(error)), error
         return

@@ -33,15 +33,15 @@ def some_masks(graph, n: int = 3):
     return (shares < torch.tensor([0.3, 0.6, 0.9])[:n, None, None]) & graph.mask
 
 
-def test_padding_changes_nothing(every_model):
+def test_padding_changes_nothing(every_family):
     """In every family the padded batch gives each prompt's own logits, and EAP, exact effects and circuits as in buckets."""
     task = mixed_task()
-    described = verified_once(every_model)
+    described = verified_once(every_family)
     assert described.causal
     (pair,) = pairs(described, task, Resample())
     assert len(set(pair.batch.lengths.tolist())) == 2
     for row, logits in zip(pair.batch.rows.tolist(), pair.clean[1], strict=True):
-        assert (logits - every_model(task.clean[row][None]).logits[0, -1]).abs().max() < 1e-10
+        assert (logits - every_family(task.clean[row][None]).logits[0, -1]).abs().max() < 1e-10
     buckets, few = replace(described, causal=False), task.subset([0, 1, 3, 7])
     graph = described.graph
     edges = list(graph.edges(graph.mask))

@@ -48,16 +48,16 @@ def test_stream_lengths_are_the_models_own(grouped):
 # ---- direct logit attribution
 
 
-def test_attributions_sum_to_the_logit(every_model):
+def test_attributions_sum_to_the_logit(every_family):
     """In every family all writers and constants sum to the logit difference, and to the logit alone, to 1e-9."""
     task = mixed_task()
-    logits = clean_logits(every_model, task)
-    cap = next((cap for name in _CAPS if (cap := getattr(every_model.config, name, None))), None)
+    logits = clean_logits(every_family, task)
+    cap = next((cap for name in _CAPS if (cap := getattr(every_family.config, name, None))), None)
     logits = logits if not cap else torch.atanh(logits / cap) * cap
     answers, wrong = torch.cat(task.answers), torch.cat(task.wrong)
     right = logits.gather(1, answers[:, None])[:, 0]
     for against, expected in ((True, right - logits.gather(1, wrong[:, None])[:, 0]), (False, right)):
-        found = LENS.direct_logit(every_model, task, against_wrong=against)
+        found = LENS.direct_logit(every_family, task, against_wrong=against)
         assert found.capped == bool(cap)
         assert float((found.per_prompt.sum(1) - expected).abs().max()) < 1e-9
         assert found.error < 1e-9
@@ -149,10 +149,10 @@ def test_patterns_are_the_models_own(grouped):
     assert torch.allclose(found.patterns, expected)
 
 
-def test_patterns_weigh_values_in_every_family(every_model):
+def test_patterns_weigh_values_in_every_family(every_family):
     """In every family that has heads, pattern times value is what a head gives, and rows look at nothing that comes later."""
     task = random_task(2, 7)
-    described = passes.subject(every_model, task)
+    described = passes.subject(every_family, task)
     run = passes.record(described, torch.stack(task.clean), patterns=True)
     for index, _ in described.heads:
         pattern = passes.patterns_of(run, index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,16 @@ from tests.engine.test_circuit_gradient import assert_is_derivative
 from tests.exact import Exact
 
 pytestmark = pytest.mark.real
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _all_cores() -> Iterator[None]:
+    """These tests run one after another, on matrices large enough for several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(before)
+
 
 EDGES = (("embed", "m0<in>"), ("m2", "a18.kv2<k>"))
 

@@ -30,14 +30,20 @@ def pico() -> Any:
     return experiment, stopping.fresh(32, seed=1), experiment.score("relp")
 
 
+@pytest.fixture(scope="module")
+def whole(pico: Any) -> cs.Circuit:
+    """The circuit of a search that was left alone."""
+    return refined(pico)
+
+
 def refined(pico: Any, **options: Any) -> cs.Circuit:
     experiment, stopping, scores = pico
     return cs.refine(experiment, experiment.task, scores, stopping, how=FEW, **options)
 
 
-def test_the_circuit_reaches_the_target_on_the_stopping_prompts(pico: Any):
+def test_the_circuit_reaches_the_target_on_the_stopping_prompts(pico: Any, whole: cs.Circuit):
     """With few edges; the history and the certificate say how."""
-    circuit = refined(pico)
+    circuit = whole
     assert len(circuit) < 30 and circuit.history is not None and circuit.certificate is not None
     assert reaches(circuit.history.stopping.value, 0.9) and circuit.history.note == ""
     assert len(circuit.history.passes) <= FEW.passes and circuit.history.complete
@@ -62,9 +68,9 @@ def test_no_elimination_is_done_twice(pico: Any, monkeypatch: pytest.MonkeyPatch
     assert len({n_prompts for n_prompts, _ in done}) == 2 and len(set(done)) == len(done)
 
 
-def test_a_search_that_was_stopped_goes_on_to_the_same_circuit(pico: Any, tmp_path: Any):
+def test_a_search_that_was_stopped_goes_on_to_the_same_circuit(pico: Any, whole: cs.Circuit, tmp_path: Any):
     """After any pass, with the same passes."""
-    whole, file = refined(pico), tmp_path / "search.checkpoint"
+    file = tmp_path / "search.checkpoint"
 
     def stop(circuit: cs.Circuit) -> None:
         assert circuit.history is not None
@@ -78,14 +84,14 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_circuit(pico: Any, tmp_pa
     assert again.edges == whole.edges and again.history == whole.history and not file.exists()
 
 
-def test_time_ends_the_search_and_it_can_go_on(pico: Any, tmp_path: Any):
+def test_time_ends_the_search_and_it_can_go_on(pico: Any, whole: cs.Circuit, tmp_path: Any):
     """With no time at all the start is returned, marked as not complete; the checkpoint stays."""
     file = tmp_path / "search.checkpoint"
     with pytest.raises(KeyboardInterrupt):
         refined(pico, checkpoint=file, passed=_interrupt)
     early = refined(pico, checkpoint=file, minutes=0.0)
     assert early.history is not None and not early.history.complete and file.exists()
-    assert refined(pico, checkpoint=file).edges == refined(pico).edges
+    assert refined(pico, checkpoint=file).edges == whole.edges
 
 
 def _interrupt(circuit: cs.Circuit) -> None:
