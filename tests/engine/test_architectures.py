@@ -21,15 +21,14 @@ from circuitsearch.engine.reference import ReplayContext, run_reference
 from circuitsearch.engine.verify import verified
 from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, Exact
-from circuitsearch.models.describe import describe
 from circuitsearch.models.families import FAMILIES, REFUSED
 from tests.conftest import CONFIGS, granularity_of, mixed_task, random_task, verified_once
-from tests.engine.plain import PlainRun, plain_circuit, plain_writes
+from tests.engine.plain import PlainRun, described, plain_circuit, plain_writes
 
 
 def graph_of(model):
     """Its graph, heads being nodes where they can be told apart."""
-    return describe(model, granularity_of(model)).graph
+    return described(model).graph
 
 
 def some_edges(graph, n: int, seed: int) -> list[list[int]]:

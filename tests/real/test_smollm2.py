@@ -22,6 +22,8 @@ from tests.exact import Exact
 
 pytestmark = pytest.mark.real
 
+EDGES = (("embed", "m0<in>"), ("m2", "a18.kv2<k>"))
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _all_cores() -> Iterator[None]:
@@ -30,9 +32,6 @@ def _all_cores() -> Iterator[None]:
     torch.set_num_threads(os.cpu_count() or 1)
     yield
     torch.set_num_threads(before)
-
-
-EDGES = (("embed", "m0<in>"), ("m2", "a18.kv2<k>"))
 
 
 @pytest.fixture(scope="module")

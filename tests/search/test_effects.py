@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import circuitsearch as cs
-from circuitsearch.faithfulness import Faithfulness
 from tests.conftest import random_task
 
 pytestmark = pytest.mark.rounded
@@ -32,11 +31,16 @@ def effects_of(circuit: cs.Circuit) -> torch.Tensor:
     return circuit.effects
 
 
+def above_no_edges(experiment: cs.Experiment, circuit: cs.Circuit) -> float:
+    """The mean metric of a circuit less that of no edges."""
+    ((_, ablated),) = experiment.evaluator.ends()
+    return float((experiment.evaluator.metric_of(circuit.mask) - ablated).mean())
+
+
 def test_effects_add_up_to_what_the_circuit_does(experiment: cs.Experiment, circuit: cs.Circuit):
     """But for the five steps; they are not known outside the circuit."""
-    effects, measure = effects_of(circuit), Faithfulness(experiment)
+    effects, does = effects_of(circuit), above_no_edges(experiment, circuit)
     assert torch.equal(effects.isnan(), ~circuit.mask)
-    does = float((experiment.evaluator.metric_of(circuit.mask) - measure.ablated).mean())
     assert abs(float(effects[circuit.mask].sum()) - does) < 0.03 * does
 
 
@@ -74,6 +78,5 @@ def test_a_circuit_of_another_tool_gets_effects(grouped):
     experiment = cs.Experiment(grouped, task)
     path = cs.Circuit.from_edges(experiment.graph, [("embed", "a0.kv0<v>"), ("a0.h0", "logits")])
     circuit = cs.with_effects(grouped, task, path)
-    ((_, ablated),) = experiment.evaluator.ends()
-    does = float((experiment.evaluator.metric_of(circuit.mask) - ablated).mean())
+    does = above_no_edges(experiment, circuit)
     assert abs(float(effects_of(circuit)[circuit.mask].sum()) - does) < 0.05 * abs(does)
