@@ -36,6 +36,8 @@ class Plan:
         The share of the behaviour that the circuit must keep.
     average : Average
         Whether that is a ratio of means or a mean over prompts.
+    starts : tuple of Method
+        Further rankings, from each of which the circuit is searched for again.
     refine : Refine
         How the circuit is searched for.
     minutes : float, optional
@@ -51,6 +53,7 @@ class Plan:
     method: Method | Rechecking
     faithfulness: float
     average: Average = RATIO
+    starts: tuple[Method | Rechecking, ...] = ()
     refine: Refine = field(default_factory=Refine)
     minutes: float | None = None
     tokenizer: Any = None

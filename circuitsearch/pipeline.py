@@ -48,6 +48,7 @@ def find(
     method: Method | Rechecking | str = METHOD,
     recheck: int = 0,
     faithfulness_of: Average | str = RATIO,
+    starts: Sequence[Method | Rechecking | str] = (),
     refine: Refine | None = None,
     minutes: float | None = None,
     out: str | Path | None = None,
@@ -74,6 +75,8 @@ def find(
         Number of the strongest edges that are then measured exactly.
     faithfulness_of : Average or str
         ``"ratio"``, the ratio of means over prompts, or ``"prompt"``, the mean of the bounded faithfulness of each prompt.
+    starts : sequence of Method or str
+        Further methods: the circuit is searched for again from the ranking of each, and the smallest one is kept.
     refine : Refine, optional
         How the circuit is searched for.
     minutes : float, optional
@@ -108,6 +111,7 @@ def find(
     plan = replace(
         planned(model, task, faithfulness, method, recheck, tokenizer, settings),
         average=FAITHFULNESS.read(faithfulness_of),
+        starts=tuple(METHODS.read(each) for each in starts),
         refine=refine or Refine(),
         minutes=minutes,
     )
@@ -236,13 +240,15 @@ class _Stages:
         return result
 
     def search(self, plan: Plan, scores: Scores, progress: Progress) -> Circuit:
-        """The circuit, searched from where an earlier run was interrupted."""
+        """The circuit, searched from where an earlier run was interrupted; scores of further starts are computed again."""
+        scored = scored_on(plan.selection)
         return search.refine(
             plan.selection,
             plan.selection.task,
             scores,
             plan.stopping,
             plan.faithfulness,
+            starts=[scored.score(each) for each in plan.starts],
             how=plan.refine,
             of=plan.average,
             minutes=plan.minutes,

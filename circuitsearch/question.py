@@ -41,6 +41,7 @@ class Question(BaseModel):
     metric: str | None = None
     faithfulness: float = 0.9
     faithfulness_of: str = "ratio"
+    starts: tuple[str, ...] = Field(default=(), description="further methods whose rankings the search starts from")
     recheck: int = Field(default=0, description="edges that are measured exactly")
     passes: int | None = Field(default=None, description="of the search, at most; None: the default of Refine")
     granularity: str = "heads-and-mlps"
@@ -63,13 +64,25 @@ class Question(BaseModel):
         FAITHFULNESS.read(self.faithfulness_of)
         if self.passes is not None and self.passes < 1:
             raise InputError(f"the search needs 1 pass or more, not {self.passes}: change --passes")
-        for word in ("method_asked", "ablation_asked", "granularity_asked", "metric_asked", "task_file"):
+        for word in (
+            "method_asked",
+            "ablation_asked",
+            "granularity_asked",
+            "metric_asked",
+            "task_file",
+            "starts_asked",
+        ):
             getattr(self, word)
 
     @cached_property
     def method_asked(self) -> Method | Rechecking:
         """How edges are scored."""
         return METHODS.read(self.method)
+
+    @cached_property
+    def starts_asked(self) -> tuple[Method | Rechecking, ...]:
+        """Further rankings that the search starts from."""
+        return tuple(METHODS.read(each) for each in self.starts)
 
     @cached_property
     def ablation_asked(self) -> Ablation:
@@ -125,6 +138,7 @@ class Question(BaseModel):
                 ("", self.metric, None),
                 ("f", f"{self.faithfulness:g}", f"{default.faithfulness:g}"),
                 ("of", self.faithfulness_of, "ratio"),
+                ("start", "-".join(str(Spec.of(each)) for each in self.starts_asked), ""),
                 ("recheck", self.recheck, 0),
                 ("passes", self.passes, None),
                 ("", str(Spec.of(self.granularity_asked)), str(Spec.of(default.granularity_asked))),

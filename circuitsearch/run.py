@@ -23,7 +23,7 @@ from circuitsearch.models.gguf import Origin
 from circuitsearch.question import Question
 from circuitsearch.run_files import write_files
 from circuitsearch.scores import Scores
-from circuitsearch.setup import Setup
+from circuitsearch.setup import Setup, Spec
 from circuitsearch.validation import Behaviour, Report
 
 MANIFEST = "manifest.json"
@@ -51,6 +51,7 @@ class Manifest(BaseModel):
     faithfulness_of: str = Field(default="RatioOfMeans()", description="how it is averaged over prompts")
     stopping_sha256: str = Field(default="", description="over the stopping prompts")
     refine: str = Field(default="", description="how the circuit is searched for")
+    starts: list[Spec] = Field(default=[], description="further rankings that it is searched for from")
     outputs: dict[FileName, str] = Field(default_factory=dict, description="SHA-256 of each finished file")
 
     @classmethod
@@ -65,6 +66,7 @@ class Manifest(BaseModel):
             faithfulness_of=repr(plan.average),
             stopping_sha256=plan.stopping.setup.prompts_sha256,
             refine=repr(plan.refine),
+            starts=[Spec.of(each) for each in plan.starts],
         )
 
     @classmethod
@@ -79,12 +81,14 @@ class Manifest(BaseModel):
             ("held-out", self.held_out_sha256, other.held_out_sha256),
         )
         held_out = [f"other {name} prompts" for name, mine, theirs in prompts if mine != theirs]
-        named = {"faithfulness": "faithfulness", "faithfulness_of": "faithfulness of", "refine": "search"}
-        others = [
-            f"{name} {getattr(other, field)}, not {getattr(self, field)}"
-            for field, name in named.items()
-            if getattr(self, field) != getattr(other, field)
-        ]
+        named = {
+            "faithfulness": "faithfulness",
+            "faithfulness_of": "faithfulness of",
+            "refine": "search",
+            "starts": "starts",
+        }
+        both = [(name, getattr(self, field), getattr(other, field)) for field, name in named.items()]
+        others = [f"{name} {_in_words(theirs)}, not {_in_words(mine)}" for name, mine, theirs in both if mine != theirs]
         return self.setup.differences(other.setup) + (others or held_out)
 
 
@@ -225,7 +229,8 @@ class RunFolder(Listener):
     def _remove(self) -> None:
         """Remove the files of a run."""
         parts = [file.name for file in self.path.iterdir() if _is_part(file)]
-        for name in (*self.manifest.outputs, self.journal.name, self.checkpoint.name, SO_FAR, MANIFEST, *parts):
+        parts += [file.name for file in self.path.glob(f"{self.checkpoint.name}*")]
+        for name in (*self.manifest.outputs, self.journal.name, SO_FAR, MANIFEST, *parts):
             (self.path / name).unlink(missing_ok=True)
 
 
@@ -265,9 +270,15 @@ def about_run(manifest: Manifest) -> dict[str, str]:
     return {"model": model, "method": str(manifest.setup.method)}
 
 
+def _in_words(value: Any) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
+
+
 def _check_same_question(path: Path, asked: Question, earlier: Question) -> None:
     """Raise an InputError if two questions differ in a setting of the result, before anything is loaded."""
-    mine, others = (each.model_dump(exclude={"device", "model", "task", "method"}) for each in (asked, earlier))
+    mine, others = (
+        each.model_dump(exclude={"device", "model", "task", "method", "starts"}) for each in (asked, earlier)
+    )
     different = [f"{name} {others[name]}, not {mine[name]}" for name in mine if mine[name] != others[name]]
     if different:
         raise _other_run(path, different)

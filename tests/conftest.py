@@ -26,7 +26,7 @@ from circuitsearch.granularity import Granularity
 from circuitsearch.models.describe import Described
 from circuitsearch.models.families import REFUSED
 from circuitsearch.task import Task
-from tests.exact import Exact
+from tests.exact import exact_throughout
 from tests.families_dense import DENSE
 from tests.families_sparse import EXPERTS, RECURRENT, UNDIVIDED
 
@@ -151,7 +151,7 @@ def exact(request) -> Iterator[None]:
     if request.node.get_closest_marker("rounded"):
         yield
         return
-    with Exact():
+    with exact_throughout():
         yield
 
 

@@ -22,7 +22,7 @@ from circuitsearch.models.digest import weights_sha256
 from circuitsearch.question import Question
 from circuitsearch.run import Manifest, RunFolder, open_run
 from circuitsearch.run_files import _figure
-from circuitsearch.scores import Scores
+from circuitsearch.scores import Method, Scores
 from circuitsearch.search import Refine
 from circuitsearch.setup import Setup
 from tests.setups import made_up
@@ -48,6 +48,7 @@ class MadeUpPlan:
     faithfulness: float = 0.9
     origin: None = None
     average: Average = RATIO
+    starts: tuple[Method, ...] = ()
     refine: Refine = field(default_factory=Refine)
 
     @property

@@ -68,6 +68,7 @@ def find(
     faithfulness: options.Faithfulness = 0.9,
     faithfulness_of: options.FaithfulnessOf = "ratio",
     recheck: options.Recheck = 0,
+    start: options.Starts = None,
     passes: options.Passes = None,
     minutes: options.Minutes = None,
     spans: options.Spans = None,
@@ -107,7 +108,7 @@ def find(
         question = Question(
             task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
             faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
-            granularity=nodes, device=device, dtype=dtype,
+            starts=tuple(start or ()), granularity=nodes, device=device, dtype=dtype,
         )  # fmt: skip
         find(question, out, overwrite, minutes, Terminal(json))
 

@@ -82,6 +82,7 @@ def _found(
         method=question.method_asked,
         recheck=question.recheck,
         faithfulness_of=question.faithfulness_of,
+        starts=question.starts_asked,
         refine=question.refine,
         minutes=minutes,
         tokenizer=tokenizer,

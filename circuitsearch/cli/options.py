@@ -32,6 +32,14 @@ FaithfulnessOf = Annotated[
     str, typer.Option(help="ratio: the ratio of means over prompts; prompt: the mean of each prompt's, bounded.")
 ]
 Recheck = Annotated[int, typer.Option(min=0, help="Number of the strongest edges that are measured exactly.")]
+Starts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--start",
+        help="A further method: the circuit is searched for again from its ranking, and the smallest is kept. May be repeated.",
+        show_default=False,
+    ),
+]
 Passes = Annotated[int | None, typer.Option(min=1, help="Passes of the search at most: 12.", show_default=False)]
 Minutes = Annotated[
     float | None,

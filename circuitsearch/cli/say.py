@@ -9,7 +9,6 @@ from typing import Any
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.finding import Finding, Plan
-from circuitsearch.methods import Recheck
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import Question
 from circuitsearch.scores import Scores
@@ -28,12 +27,13 @@ class Narrator(ProgressBar):
 
     def running(self, plan: Plan):
         describe_model(self.terminal, plan.selection.model, self.question)
-        if isinstance(plan.method, Recheck):
-            self.recheck = f"the {plan.method.k} strongest edges are measured exactly after {plan.method.first}"
         return super().running(plan)
 
     def started(self, stage: str) -> None:
         super().started(stage)
+        if stage == "circuit" and self.question.starts:
+            rankings = ", ".join((self.question.method, *self.question.starts))
+            self.terminal.say("search", f"from each ranking in turn, {rankings}; the smallest circuit is kept")
         self.first: int | None = None  # pass that this process did
 
     def passed(self, circuit: Circuit) -> None:
@@ -55,7 +55,7 @@ class Narrator(ProgressBar):
     def _left(self, number: int) -> str:
         """The time that the remaining passes take at most, from the time of those so far."""
         each = (time.monotonic() - self.began) / (number - (self.first or number) + 1)
-        seconds = each * (self.question.refine.passes - number)
+        seconds = each * (self.question.refine.passes * (1 + len(self.question.starts)) - number)
         return f"; at most {seconds / 60:.0f} min left" if seconds > 60 else ""
 
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:

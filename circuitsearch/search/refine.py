@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -20,6 +20,7 @@ from circuitsearch.search.effects import effects_in
 from circuitsearch.search.ending import Ending, edges_to_try, recorded
 from circuitsearch.search.passes import Passes, Refine, State
 from circuitsearch.search.ranked import strongest
+from circuitsearch.search.starts import best_of, checkpoint_of
 from circuitsearch.target import check_target, reaches
 from circuitsearch.task import Task
 
@@ -38,6 +39,7 @@ def refine(
     stopping: Task | Experiment,
     faithfulness: float = 0.9,
     *,
+    starts: Sequence[Scores] = (),
     how: Refine | None = None,
     of: Average = RATIO,
     minutes: float | None = None,
@@ -67,6 +69,9 @@ def refine(
         Other prompts, which decide which circuit is returned.
     faithfulness : float
         The target, in (0, 1]: the circuit's faithfulness must be within 1 - target of 1, on either side.
+    starts : sequence of Scores
+        Further rankings of the same edges. The search is done again from each, and the smallest circuit that reaches the target is
+        returned. It has the scores of the first ranking.
     how : Refine, optional
         Sizes of steps, and when to stop.
     of : Average
@@ -74,7 +79,8 @@ def refine(
     minutes : float, optional
         End after about this time, with the best circuit so far. Nothing else depends on the time taken.
     checkpoint : path, optional
-        A file that is written after every pass, from which a search that was interrupted goes on.
+        A file that is written after every pass, from which a search that was interrupted goes on. Searches from further rankings
+        have files beside it.
     passed : callable
         Called after every pass with the best circuit so far.
     progress : callable
@@ -91,19 +97,43 @@ def refine(
     Raises
     ------
     InputError
-        As :func:`circuitsearch.minimal`; or if the checkpoint is of another search.
+        As :func:`circuitsearch.minimal`; if the checkpoint is of another search, or a further ranking of another graph.
     """
     check_target(faithfulness)
     selection = Experiment.of(model, task, scores, **settings)
+    for each in starts:
+        Experiment.of(selection, task, each)  # refuses the scores of another graph
     others = stopping if isinstance(stopping, Experiment) else selection.on(stopping)
-    search = _Search(
-        Passes(selection, Faithfulness(others, of), faithfulness, how or Refine(), scores.ranking()), scores
-    )
-    return search.run(Checkpoint(checkpoint, search.identity), minutes, passed, progress)
+    measure, knobs, rankings = Faithfulness(others, of), how or Refine(), (scores, *starts)
+    began, checkpoints, found = time.monotonic(), list[Checkpoint](), list[Circuit]()
+
+    def goes_on() -> bool:
+        return minutes is None or time.monotonic() - began < 60 * minutes
+
+    def passed_here(so_far: Circuit) -> None:
+        passed(best_of([*found, so_far]))
+
+    def progressed(done: int, total: int) -> None:
+        progress(total * len(found) + done, total * len(rankings))
+
+    for number, ranked in enumerate(rankings):
+        search = _Search(Passes(selection, measure, faithfulness, knobs, ranked.ranking()), scores)
+        checkpoints.append(Checkpoint(checkpoint_of(checkpoint, number), search.identity))
+        found.append(search.run(checkpoints[-1], goes_on, passed_here, progressed))
+    best = best_of(found)
+    effects = effects_in(measure.on_first(EFFECT_PROMPTS).experiment, best.mask)
+    measure.experiment.evaluator.release()
+    assert best.history is not None
+    if best.history.complete:
+        for each in checkpoints:
+            each.remove()
+    return replace(best, effects=effects)
 
 
 @dataclass(frozen=True)
 class _Search:
+    """A search from one ranking; ``scores`` are those that its circuit has."""
+
     passes: Passes
     scores: Scores
 
@@ -117,11 +147,11 @@ class _Search:
             "target": passes.target,
             "of": repr(passes.average),
             "how": repr(passes.knobs),
-            "scores": hashlib.sha256(self.scores.values.double().contiguous().numpy().tobytes()).hexdigest(),
+            "ranking": hashlib.sha256(passes.ranking.contiguous().numpy().tobytes()).hexdigest(),
         }
 
-    def run(self, checkpoint: Checkpoint, minutes: float | None, passed: Passed, progress: Progress) -> Circuit:
-        began = time.monotonic()
+    def run(self, checkpoint: Checkpoint, goes_on: Callable[[], bool], passed: Passed, progress: Progress) -> Circuit:
+        """The circuit at its end, or the best one when ``goes_on`` says no."""
         state = checkpoint.load() or self._start()
 
         def keep(state: State) -> None:
@@ -129,22 +159,12 @@ class _Search:
             progress(len(state.passes), self.passes.knobs.passes)
             passed(self._so_far(state, self.passes.ended(state) or ""))
 
-        def in_time() -> bool:
-            return minutes is None or time.monotonic() - began < 60 * minutes
-
-        state = self.passes.run(state, keep, in_time)
+        state = self.passes.run(state, keep, goes_on)
         ended = self.passes.ended(state)
-        if ended is None:
-            return self._with_effects(self._so_far(state, f"the {minutes:g} minutes were over"))
         self.passes.release()
-        circuit = self._with_effects(Ending(self.passes, self.scores, state, ended).circuit())
-        self.passes.stopping.experiment.evaluator.release()
-        checkpoint.remove()
-        return circuit
-
-    def _with_effects(self, circuit: Circuit) -> Circuit:
-        experiment = self.passes.stopping.on_first(EFFECT_PROMPTS).experiment
-        return replace(circuit, effects=effects_in(experiment, circuit.mask))
+        if ended is None:
+            return self._so_far(state, "the time was over")
+        return Ending(self.passes, self.scores, state, ended).circuit()
 
     def _start(self) -> State:
         """The smallest prefix of the ranking, of sizes that double, with a twentieth of the target; found by bisection.

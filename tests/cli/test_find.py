@@ -215,6 +215,8 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
         "eap",
         "--recheck",
         2,
+        "--start",
+        "relp",
         "--passes",
         3,
         "--faithfulness-of",
@@ -229,7 +231,7 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
     assert said.code == 0, said.err
     (manifest,) = map(
         Manifest.load,
-        Path("runs").glob("mine-tiny-n10-EAP-Zero-prob_diff-f0.5-ofprompt-recheck2-passes3/manifest.json"),
+        Path("runs").glob("mine-tiny-n10-EAP-Zero-prob_diff-f0.5-ofprompt-startRelP-recheck2-passes3/manifest.json"),
     )
     setup = manifest.setup
     assert [str(setup.method), str(setup.ablation), setup.metric] == [
@@ -239,6 +241,8 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
     ]
     assert (manifest.faithfulness_of, "passes=3" in manifest.refine) == ("MeanPerPrompt()", True)
     assert manifest.faithfulness == 0.5 and manifest.question is not None and manifest.question.n == 10
+    assert [str(each) for each in manifest.starts] == ["RelP()"]
+    assert "from each ranking in turn, eap, relp" in said.out
 
 
 def test_the_strongest_edges_are_rechecked(found: Any, again: Callable[..., Any]):

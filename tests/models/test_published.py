@@ -10,7 +10,7 @@ from benchmarks.published_configs import CHECKPOINTS, configuration
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.models.families import FAMILIES
-from tests.exact import Exact
+from tests.exact import exact_throughout
 
 REFUSED = {  # a word of the reason
     "openai-gpt": "norms the stream",
@@ -29,7 +29,7 @@ def test_a_published_configuration_is_read(name):
     config._experts_implementation = "eager"  # the default one knows no float64
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval().to(torch.float64)
-    with Exact():
+    with exact_throughout():
         described = verified(model)
     assert config.model_type in FAMILIES and described.graph.n_edges > 0
 

@@ -18,7 +18,7 @@ from circuitsearch.models.gguf_header import read_header
 from circuitsearch.task import Task
 from tests.engine.plain import PlainRun, plain_writes
 from tests.engine.test_circuit_gradient import assert_is_derivative
-from tests.exact import Exact
+from tests.exact import exact_throughout
 
 pytestmark = pytest.mark.real
 
@@ -94,8 +94,8 @@ def test_exact_effects_are_those_of_plain_runs(smollm2: tuple[Any, Any], task: T
 def test_find_searches_it(smollm2: tuple[Any, Any]):
     """With few prompts and passes: every stage is done, and the circuit is a small part of the model."""
     model, tokenizer = smollm2
-    prompts = cs.tasks.ioi(tokenizer, n=8, seed=0)
-    finding = cs.find(model, prompts, tokenizer=tokenizer, refine=cs.Refine(passes=2, prompts=8), listeners=[])
+    prompts = cs.tasks.ioi(tokenizer, n=6, seed=0)
+    finding = cs.find(model, prompts, tokenizer=tokenizer, refine=cs.Refine(passes=2, prompts=4), listeners=[])
     assert finding.circuit.history is not None and len(finding.circuit.history.passes) == 2
     assert 0 < len(finding.circuit) < finding.circuit.graph.n_edges / 5
     assert finding.report.n_edges == len(finding.circuit) and finding.report.by_factor
@@ -103,7 +103,7 @@ def test_find_searches_it(smollm2: tuple[Any, Any]):
 
 def test_the_gradient_at_a_circuit_is_the_derivative(smollm2: tuple[Any, Any], task: Task):
     """In float64, of edges in a circuit of EAP's strongest and outside it, against finite differences."""
-    with Exact():
+    with exact_throughout():
         experiment = Experiment(smollm2[0].double(), task)
         circuit = cs.top(experiment.score("eap"), 2000)
         assert_is_derivative(experiment.evaluator, circuit.mask, count=2)
