@@ -11,7 +11,7 @@ import pytest
 import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.files import plain
-from circuitsearch.pipeline import scored_on
+from circuitsearch.pipeline import planned, scored_on
 from tests.conftest import random_task
 from tests.search.test_search import doable_task
 
@@ -106,9 +106,9 @@ def test_a_folder_gives_the_finding_back(gpt2, task, tmp_path):
 def test_names_are_enough():
     """A bundled model and a task of the package, by their names."""
     model, tokenizer = cs.load("pico")
-    task = cs.tasks.induction(tokenizer, n=16, seed=0)
-    finding = cs.find("pico", task, recheck=0)
-    assert finding.circuit.edges == cs.find(model, task, recheck=0).circuit.edges
+    named = planned("pico", "induction", 0.9, "eap-ig", 0, None, {"seed": 1})
+    given = planned(model, cs.tasks.induction(tokenizer, n=256, seed=1), 0.9, cs.EAPIG(), 0, tokenizer, {"seed": 1})
+    assert named.setup == given.setup and named.held_out.setup == given.held_out.setup
     with pytest.raises(InputError, match="needs the model's tokenizer"):
         cs.find(model, "induction")
 

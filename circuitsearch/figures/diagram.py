@@ -123,7 +123,7 @@ def _evidence(report: Report) -> str:
     controls = ""
     if report.controls:
         mean = sum(report.controls) / len(report.controls)
-        controls = f"; {len(report.controls)} random circuits of its size: {mean:.3f} on average"
+        controls = f"; {len(report.controls)} random circuits of its size: {mean:z.3f} on average"
     setting = f"metric {report.metric}; ablated edges carry {report.ablation}"
     return (
         f"Faithfulness on {report.prompts}: {faithful.value:.3f}, {report.confidence:.0%} interval "

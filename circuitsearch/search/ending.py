@@ -40,6 +40,23 @@ def recorded(mask: Tensor, scores: Scores, experiment: Experiment, history: Hist
     return Circuit(experiment.graph, mask, scores.values, setup=setup, history=history)
 
 
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """A circuit, mask (U, V), that edges are removed from, on some prompts."""
+
+    measure: Faithfulness
+    mask: Tensor
+
+    @cached_property
+    def without_each(self) -> dict[Edge, float]:
+        """Its faithfulness without each of its edges."""
+        return self.elimination(1.0).without_each(self.mask)
+
+    def elimination(self, target: float) -> Elimination:
+        """For a target, or for what the circuit itself reaches if that is less."""
+        return Elimination(self.measure, min(target, float(self.measure(self.mask[None]))) - ROUNDING)
+
+
 @dataclass(frozen=True)
 class Ending:
     """From the circuits of the passes to the one that is returned.
@@ -107,7 +124,7 @@ class Ending:
 
     def _without_some(self, start: Tensor, measure: Faithfulness) -> Iterator[Circuit]:
         """The circuit with a certificate of its weakest edges, and one without those that can be removed."""
-        elimination = Elimination(measure, min(self._threshold(start), float(measure(start[None]))) - ROUNDING)
+        elimination = _Start(measure, start).elimination(self._threshold(start))
         among = self._weakest(start, measure)
         without = elimination.without_each(start, among)
         yield self._certified(start, elimination, without)
@@ -121,27 +138,27 @@ class Ending:
         Elimination makes use of what is particular to its prompts. If the judges do not accept its end, it is repeated on more
         prompts, from the smallest circuit on the way that they accept.
         """
-        start, least = best, self._threshold(best)
-        for number, (n_prompts, margins) in enumerate(ELIMINATIONS):
-            measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
-            start = self._smallest_start(best, measure) if number == 0 else start
-            without: dict[Edge, float] = {}  # of the start
-            target = 0.0
+        rounds = [
+            (Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average), margins)
+            for n_prompts, margins in ELIMINATIONS
+        ]
+        least, mask = self._threshold(best), self._smallest_start(best, rounds[0][0])
+        for measure, margins in rounds:
+            start, done = _Start(measure, mask), None
             for more in margins:
-                before, target = target, min(least + more * (1 - least), float(measure(start[None]))) - ROUNDING
-                if without and target == before:
+                elimination = start.elimination(least + more * (1 - least))
+                if done == (start, elimination.target):
                     continue  # the start itself has no more
-                elimination = Elimination(measure, target)
-                without = without or elimination.without_each(start)
-                chain = [start]
-                smaller, needed = elimination.shrunk(start, passed=chain.append, without=without)
+                done, chain = (start, elimination.target), [start.mask]
+                smaller, needed = elimination.shrunk(start.mask, passed=chain.append, without=start.without_each)
                 yield self._certified(smaller, elimination, needed)
                 accepted = self._last_accepted(chain)
                 if accepted is None or accepted == len(chain) - 1:
                     return
                 if accepted > 0:
-                    start, without = chain[accepted], {}
-        yield self._certified(start, elimination, without or elimination.without_each(start))
+                    start = _Start(measure, chain[accepted])
+            mask = start.mask
+        yield self._certified(start.mask, elimination, start.without_each)
 
     def _last_accepted(self, chain: list[Tensor]) -> int | None:
         """The place in a chain of circuits of the last that the judges accept."""

@@ -229,5 +229,5 @@ class Report(MadeWith):
             return "none run"
         mean = sum(self.controls) / len(self.controls)
         on = "" if self.n_control_prompts in (None, self.n) else f" on {self.n_control_prompts} prompts"
-        found = f"faithfulness {mean:.3f} on average, {max(self.controls):.3f} at best"
+        found = f"faithfulness {mean:z.3f} on average, {max(self.controls):z.3f} at best"
         return f"{len(self.controls)} of the same size{on}: {found}"

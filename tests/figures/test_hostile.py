@@ -174,7 +174,7 @@ def test_captions_in_svg_and_pdf(tiny, tmp_path):
 @pytest.mark.slow
 def test_titles_of_plots(report, scores, tmp_path):
     """The names of tasks in curves, scatters and maps of heads."""
-    for chunk in chunks(SHORT, 30):
+    for chunk in chunks(SHORT, 60):
         name = " | ".join(chunk)
         draw_curve(with_setup(report, task=name), tmp_path / "c.svg")
         draw_agreement(with_setup(scores, task=name, metric=chunk[0]), tmp_path / "a.svg")

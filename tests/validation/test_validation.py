@@ -297,6 +297,14 @@ def test_an_empty_circuit_has_no_controls(planted):
     assert [point.share for point in report.curve] == [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
 
 
+def test_random_circuits_that_keep_nothing_keep_zero(planted):
+    """Neither report nor caption says -0.000."""
+    model, circuit, held_out, _ = planted
+    report = replace(validate(model, circuit, held_out, n_resamples=1, n_controls=2), controls=(-1e-5, -2e-5))
+    assert "faithfulness 0.000 on average, 0.000 at best" in report.controls_line()
+    assert "2 random circuits of its size: 0.000 on average" in caption_for(circuit, report)
+
+
 def test_two_prompts_have_an_interval():
     """Between them."""
     found = interval(np.mean, tensor(1, 3), confidence=0.9, n_resamples=200, seed=0)
