@@ -21,7 +21,7 @@ import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.registry import METHODS, TASKS
 from circuitsearch.search import smallest_prefix
-from circuitsearch.validation.curve import area_from_model, area_under, size_curve
+from circuitsearch.validation.checks.curve import area_from_model, area_under, size_curve
 
 SHOWN = (0.01, 0.02, 0.05, 0.1, 0.2)
 HEADER = ["task", "method", "seconds", "prefix", "minimal", *(f"{share:.0%}" for share in SHOWN), "CPR", "CMD"]

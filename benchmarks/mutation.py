@@ -38,8 +38,8 @@ TESTS = {  # what pytest is called with
         "behaviour or likeliest",
     ),
     "circuitsearch/validation/bootstrap.py": ("tests/validation",),
-    "circuitsearch/validation/controls.py": ("tests/validation",),
-    "circuitsearch/validation/curve.py": ("tests/validation",),
+    "circuitsearch/validation/checks/controls.py": ("tests/validation",),
+    "circuitsearch/validation/checks/curve.py": ("tests/validation",),
     "circuitsearch/validation/report.py": ("tests/validation",),
     "circuitsearch/validation/validate.py": ("tests/validation",),
 }

@@ -40,7 +40,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.methods import EAP
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
-from circuitsearch.validation.curve import SHARES
+from circuitsearch.validation.checks.curve import SHARES
 
 BATCHES = ["8x16@10", "8x16@0", "8x64@40", "32x16@10"]
 CIRCUITS, KEPT_BY_ACDC = (100, 1000, 10000), (300, 3000)

@@ -50,6 +50,9 @@ class _NullIsNan:
 
         return no_info_before_validator_function(lambda value: math.nan if value is None else value, handler(source))
 
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        return {"anyOf": [handler(core), {"type": "null"}]}
+
 
 Number = Annotated[float, _NullIsNan()]  # a field that may be NaN
 

@@ -16,7 +16,7 @@ from circuitsearch.models.gguf import Origin, origin_of
 from circuitsearch.scores import Method, Rechecking, Scores
 from circuitsearch.search import Refine
 from circuitsearch.setup import Setup, Spec
-from circuitsearch.validation import Behaviour, Report
+from circuitsearch.validation import Behaviour, Check, Report
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Plan:
         Whether that is a ratio of means or a mean over prompts.
     starts : tuple of Method
         Further rankings, from each of which the circuit is searched for again.
+    checks : tuple of Check
+        Further checks of the circuit, beside the usual ones.
     refine : Refine
         How the circuit is searched for.
     minutes : float, optional
@@ -54,6 +56,7 @@ class Plan:
     faithfulness: float
     average: Average = RATIO
     starts: tuple[Method | Rechecking, ...] = ()
+    checks: tuple[Check, ...] = ()
     refine: Refine = field(default_factory=Refine)
     minutes: float | None = None
     tokenizer: Any = None

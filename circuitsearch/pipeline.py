@@ -20,13 +20,13 @@ from circuitsearch.methods import Recheck
 from circuitsearch.progress import Progress
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import N_PROMPTS
-from circuitsearch.registry import FAITHFULNESS, METHODS, TASKS
+from circuitsearch.registry import CHECKS, FAITHFULNESS, METHODS, TASKS
 from circuitsearch.run import RunFolder
 from circuitsearch.scores import Method, Rechecking, Scores
 from circuitsearch.search import Refine
 from circuitsearch.target import check_target
 from circuitsearch.task import Task
-from circuitsearch.validation import Report, behaviour, generalisation, validate
+from circuitsearch.validation import Check, Report, behaviour, validate
 
 Result = TypeVar("Result")
 
@@ -49,6 +49,7 @@ def find(
     recheck: int = 0,
     faithfulness_of: Average | str = RATIO,
     starts: Sequence[Method | Rechecking | str] = (),
+    checks: Sequence[Check | str] = (),
     refine: Refine | None = None,
     minutes: float | None = None,
     out: str | Path | None = None,
@@ -77,6 +78,8 @@ def find(
         ``"ratio"``, the ratio of means over prompts, or ``"prompt"``, the mean of the bounded faithfulness of each prompt.
     starts : sequence of Method or str
         Further methods: the circuit is searched for again from the ranking of each, and the smallest one is kept.
+    checks : sequence of Check or str
+        Further checks of the circuit, as for :func:`circuitsearch.validate`.
     refine : Refine, optional
         How the circuit is searched for.
     minutes : float, optional
@@ -112,6 +115,7 @@ def find(
         planned(model, task, faithfulness, method, recheck, tokenizer, settings),
         average=FAITHFULNESS.read(faithfulness_of),
         starts=tuple(METHODS.read(each) for each in starts),
+        checks=tuple(CHECKS.read(each) for each in checks),
         refine=refine or Refine(),
         minutes=minutes,
     )
@@ -139,8 +143,14 @@ def find(
 
 def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
     """The report on held-out prompts, with what the circuit keeps on new names, new templates ..."""
-    report = validate(plan.held_out, circuit, plan.held_out.task, progress=progress)
-    return replace(report, by_factor=generalisation(circuit, plan.selection, plan.held_out, report))
+    return validate(
+        plan.held_out,
+        circuit,
+        plan.held_out.task,
+        selection=plan.selection,
+        checks=plan.checks,
+        progress=progress,
+    )
 
 
 def planned(

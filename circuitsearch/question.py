@@ -17,7 +17,7 @@ from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
 from circuitsearch.models.load import Source, dtype_named, locate
-from circuitsearch.registry import ABLATIONS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
+from circuitsearch.registry import ABLATIONS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
 from circuitsearch.scores import Method, Rechecking
 from circuitsearch.search import Refine
 from circuitsearch.setup import Spec
@@ -42,6 +42,7 @@ class Question(BaseModel):
     faithfulness: float = 0.9
     faithfulness_of: str = "ratio"
     starts: tuple[str, ...] = Field(default=(), description="further methods whose rankings the search starts from")
+    checks: tuple[str, ...] = Field(default=(), description="further checks of the circuit")
     recheck: int = Field(default=0, description="edges that are measured exactly")
     passes: int | None = Field(default=None, description="of the search, at most; None: the default of Refine")
     granularity: str = "heads-and-mlps"
@@ -71,6 +72,7 @@ class Question(BaseModel):
             "metric_asked",
             "task_file",
             "starts_asked",
+            "checks_asked",
         ):
             getattr(self, word)
 
@@ -83,6 +85,11 @@ class Question(BaseModel):
     def starts_asked(self) -> tuple[Method | Rechecking, ...]:
         """Further rankings that the search starts from."""
         return tuple(METHODS.read(each) for each in self.starts)
+
+    @cached_property
+    def checks_asked(self) -> tuple[Any, ...]:
+        """Further checks of the circuit."""
+        return tuple(CHECKS.read(each) for each in self.checks)
 
     @cached_property
     def ablation_asked(self) -> Ablation:
@@ -139,6 +146,7 @@ class Question(BaseModel):
                 ("f", f"{self.faithfulness:g}", f"{default.faithfulness:g}"),
                 ("of", self.faithfulness_of, "ratio"),
                 ("start", "-".join(str(Spec.of(each)) for each in self.starts_asked), ""),
+                ("check", "-".join(str(Spec.of(each)) for each in self.checks_asked), ""),
                 ("recheck", self.recheck, 0),
                 ("passes", self.passes, None),
                 ("", str(Spec.of(self.granularity_asked)), str(Spec.of(default.granularity_asked))),

@@ -246,6 +246,23 @@ TASKS = Registry(
     callable,
     "ioi",
 )  # fmt: skip
+CHECKS = Registry(
+    "check",
+    {
+        "metric-means": "circuitsearch.validation.checks:MetricMeans",
+        "ratio": "circuitsearch.validation.checks:Ratio",
+        "per-prompt": "circuitsearch.validation.checks:PerPrompt",
+        "new-prompts": "circuitsearch.validation.checks:NewPrompts",
+        "kl": "circuitsearch.validation.checks:KL",
+        "accuracy": "circuitsearch.validation.checks:Accuracy",
+        "accuracy-kept": "circuitsearch.validation.checks:AccuracyKept",
+        "random-circuits": "circuitsearch.validation.checks:RandomCircuits",
+        "size-curve": "circuitsearch.validation.checks:SizeCurve",
+        "minimality": "circuitsearch.validation.checks:Minimality",
+    },
+    _has("measure"),
+    "RandomCircuits(count=100)",
+)
 FAITHFULNESS = Registry(
     "faithfulness",
     {"ratio": "circuitsearch.faithfulness:RATIO", "prompt": "circuitsearch.faithfulness:PROMPT"},

@@ -52,6 +52,7 @@ class Manifest(BaseModel):
     stopping_sha256: str = Field(default="", description="over the stopping prompts")
     refine: str = Field(default="", description="how the circuit is searched for")
     starts: list[Spec] = Field(default=[], description="further rankings that it is searched for from")
+    checks: list[Spec] = Field(default=[], description="further checks of the circuit")
     outputs: dict[FileName, str] = Field(default_factory=dict, description="SHA-256 of each finished file")
 
     @classmethod
@@ -67,6 +68,7 @@ class Manifest(BaseModel):
             stopping_sha256=plan.stopping.setup.prompts_sha256,
             refine=repr(plan.refine),
             starts=[Spec.of(each) for each in plan.starts],
+            checks=[Spec.of(each) for each in plan.checks],
         )
 
     @classmethod
@@ -86,6 +88,7 @@ class Manifest(BaseModel):
             "faithfulness_of": "faithfulness of",
             "refine": "search",
             "starts": "starts",
+            "checks": "checks",
         }
         both = [(name, getattr(self, field), getattr(other, field)) for field, name in named.items()]
         others = [f"{name} {_in_words(theirs)}, not {_in_words(mine)}" for name, mine, theirs in both if mine != theirs]
@@ -277,7 +280,7 @@ def _in_words(value: Any) -> str:
 def _check_same_question(path: Path, asked: Question, earlier: Question) -> None:
     """Raise an InputError if two questions differ in a setting of the result, before anything is loaded."""
     mine, others = (
-        each.model_dump(exclude={"device", "model", "task", "method", "starts"}) for each in (asked, earlier)
+        each.model_dump(exclude={"device", "model", "task", "method", "starts", "checks"}) for each in (asked, earlier)
     )
     different = [f"{name} {others[name]}, not {mine[name]}" for name in mine if mine[name] != others[name]]
     if different:

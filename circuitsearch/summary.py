@@ -23,7 +23,6 @@ def summary(plan: Plan, finding: Finding, model: str) -> str:
         "![the circuit](circuit.svg)",
         "## Evidence",
         "```\n" + str(finding.report).replace("`", "'") + "\n```",
-        _certificate_line(circuit) if circuit.certificate is not None else "",
         "## Edges",
         _EFFECTS if circuit.effects is not None else "",
         "A score is how much the metric falls when the edge alone is ablated from the model, by the method's estimate, in the metric's"
@@ -71,12 +70,6 @@ def strongest(circuit: Circuit, count: int | None = None) -> list[tuple[str, flo
 def meaning(score: float) -> str:
     """The meaning of a score's sign."""
     return "supports" if score > 0 else "opposes" if score < 0 else "no effect"
-
-
-def _certificate_line(circuit: Circuit) -> str:
-    assert circuit.certificate is not None
-    text = circuit.certificate.describe(len(circuit))
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _edges(circuit: Circuit) -> str:

@@ -17,7 +17,7 @@ from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, EAPIGActivations, Ex
 from circuitsearch.scores import Scores
 from circuitsearch.search import greedy, top
 from circuitsearch.task import Task
-from circuitsearch.validation.curve import area_from_model, area_under
+from circuitsearch.validation.checks.curve import area_from_model, area_under
 from circuitsearch.validation.report import CurvePoint
 
 FOLDER = Path(__file__).parent / "reference"

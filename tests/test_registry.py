@@ -16,7 +16,7 @@ from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.knobs import Knobs
 from circuitsearch.methods import EAP, EAPIG, Exact, Recheck, RelP
 from circuitsearch.metrics import logit_diff
-from circuitsearch.registry import ABLATIONS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS, Registry
+from circuitsearch.registry import ABLATIONS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS, Registry
 from circuitsearch.setup import Spec
 
 
@@ -72,7 +72,7 @@ def test_a_value_comes_back_as_it_is():
 
 
 @pytest.mark.parametrize(
-    "registry", [METHODS, ABLATIONS, METRICS, TASKS, GRANULARITIES, FAITHFULNESS], ids=lambda each: each.kind
+    "registry", [METHODS, ABLATIONS, METRICS, TASKS, GRANULARITIES, FAITHFULNESS, CHECKS], ids=lambda each: each.kind
 )
 def test_everything_that_is_listed_is_there(registry: Registry):
     """Each name can be imported, and each is read back as itself."""

@@ -25,6 +25,7 @@ from circuitsearch.run_files import _figure
 from circuitsearch.scores import Method, Scores
 from circuitsearch.search import Refine
 from circuitsearch.setup import Setup
+from circuitsearch.validation import Check
 from tests.setups import made_up
 
 GRAPH = Graph(1, 1, 1)
@@ -49,6 +50,7 @@ class MadeUpPlan:
     origin: None = None
     average: Average = RATIO
     starts: tuple[Method, ...] = ()
+    checks: tuple[Check, ...] = ()
     refine: Refine = field(default_factory=Refine)
 
     @property

@@ -24,6 +24,7 @@ from circuitsearch.roles import roles_of
 from circuitsearch.run import Manifest
 from circuitsearch.scores import Agreement, Scores
 from circuitsearch.validation import Behaviour, Interval, Report
+from circuitsearch.validation.checks import AccuracyKept
 
 from .made import copied, made
 
@@ -70,7 +71,7 @@ def _use_circuit(path: Path) -> object:
 
 def _report(folder: Path) -> list[Path]:
     found, unknown = Report.load(copied("report.json", folder)), Interval(math.nan, math.nan, math.nan)
-    replace(found, accuracy_kept=unknown, setup=None).save(folder / "report-2.json")
+    replace(found.adding(AccuracyKept().found(unknown)), setup=None).save(folder / "report-2.json")
     return [folder / "report.json", folder / "report-2.json"]
 
 

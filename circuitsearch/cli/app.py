@@ -69,6 +69,7 @@ def find(
     faithfulness_of: options.FaithfulnessOf = "ratio",
     recheck: options.Recheck = 0,
     start: options.Starts = None,
+    check: options.Checks = None,
     passes: options.Passes = None,
     minutes: options.Minutes = None,
     spans: options.Spans = None,
@@ -108,7 +109,7 @@ def find(
         question = Question(
             task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
             faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
-            starts=tuple(start or ()), granularity=nodes, device=device, dtype=dtype,
+            starts=tuple(start or ()), checks=tuple(check or ()), granularity=nodes, device=device, dtype=dtype,
         )  # fmt: skip
         find(question, out, overwrite, minutes, Terminal(json))
 
@@ -162,6 +163,7 @@ def validate(
     metric: Annotated[
         str | None, typer.Option(help="The metric; by default the one of the search.", show_default=False)
     ] = None,
+    check: options.Checks = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     json: options.Json = False,
@@ -175,8 +177,9 @@ def validate(
     from circuitsearch.question import Question
 
     question = Question(
-        task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, device=device, dtype=dtype
-    )
+        task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, checks=tuple(check or ()),
+        device=device, dtype=dtype,
+    )  # fmt: skip
     given = _given(context) & {"ablation", "seed"}
     validate(circuit, question, given, out, Terminal(json))
 

@@ -83,6 +83,7 @@ def _found(
         recheck=question.recheck,
         faithfulness_of=question.faithfulness_of,
         starts=question.starts_asked,
+        checks=question.checks_asked,
         refine=question.refine,
         minutes=minutes,
         tokenizer=tokenizer,

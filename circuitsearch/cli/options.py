@@ -40,6 +40,14 @@ Starts = Annotated[
         show_default=False,
     ),
 ]
+Checks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--check",
+        help="A further check of the circuit, or a usual one with other knobs, as in RandomCircuits(count=100). May be repeated.",
+        show_default=False,
+    ),
+]
 Passes = Annotated[int | None, typer.Option(min=1, help="Passes of the search at most: 12.", show_default=False)]
 Minutes = Annotated[
     float | None,

@@ -16,6 +16,7 @@ from circuitsearch.summary import agreement, meaning, strongest
 from circuitsearch.validation import Behaviour, Report
 
 STRONGEST = 12  # edges in the table
+SAID_ABOVE = ("metric", "faithfulness", "per_prompt", "minimality")  # measurements
 
 
 class Narrator(ProgressBar):
@@ -129,7 +130,7 @@ def circuit(terminal: Terminal, circuit: Circuit, took: str) -> None:
 
 
 def report(terminal: Terminal, report: Report, took: str) -> None:
-    """Faithfulness with its interval, beside random circuits of the same size."""
+    """Faithfulness with its interval, and a line for what each other check found."""
     value = report.faithfulness
     above = ", above 1: stronger than in the model itself" if value.value > 1 else ""
     terminal.say(
@@ -137,15 +138,11 @@ def report(terminal: Terminal, report: Report, took: str) -> None:
     )
     for caution in report.cautions:
         terminal.say("caution", caution)
-    for each in report.by_factor:
-        terminal.say(
-            "", f"{each.label}: faithfulness {each.faithfulness}, per prompt {each.per_prompt}, on {each.n} prompts"
-        )
     if report.n_seen:
         terminal.say("", "these are not held out: give more prompts, of different groups, for evidence on new ones")
-    if report.controls:
-        terminal.say("control", report.controls_line())
-    terminal.say("", f"accuracy {report.model_accuracy:.1%} of the model, {report.circuit_accuracy:.1%} of the circuit")
+    for each in report.measurements:
+        for name, found in () if each.name in SAID_ABOVE else each.lines:
+            terminal.say("", f"{name}: {found}")
 
 
 _SAID = {"behaviour": behaviour, "scores": scores, "circuit": circuit, "report": report}
@@ -163,8 +160,8 @@ def finding_as_json(question: Question, finding: Finding) -> dict[str, Any]:
         "n_edges_total": circuit.graph.n_edges,
         "agreement": None if scores.agreement is None else asdict(scores.agreement),
         "faithfulness": content["faithfulness"],
-        "per_prompt": content["per_prompt"],
-        "controls": content["controls"],
+        "per_prompt": asdict(finding.report.per_prompt),
+        "controls": finding.report.controls,
         "edges": [_edge_as_json(circuit, edge) for edge, _ in strongest(circuit)],
         "report": content,
     }

@@ -61,7 +61,7 @@ def validate(circuit: Path, question: Question, given: set[str], out: Path | Non
     say.describe_model(terminal, model, question)
     say.behaviour(terminal, behaviour(experiment, task))
     with terminal.progress("validating") as bar:
-        report = validate_circuit(experiment, found, task, progress=bar)
+        report = validate_circuit(experiment, found, task, checks=question.checks_asked, progress=bar)
     if out is not None:
         report.save(out)
     terminal.console.print(str(report))

@@ -120,12 +120,9 @@ def caption_for(
 
 def _evidence(report: Report) -> str:
     faithful = report.faithfulness
-    controls = ""
-    if report.controls:
-        mean = sum(report.controls) / len(report.controls)
-        controls = f"; {len(report.controls)} random circuits of its size: {mean:z.3f} on average"
+    others = "".join(f"; {each.caption}" for each in report.measurements if each.caption)
     setting = f"metric {report.metric}; ablated edges carry {report.ablation}"
     return (
         f"Faithfulness on {report.prompts}: {faithful.value:.3f}, {report.confidence:.0%} interval "
-        f"[{faithful.low:.3f}, {faithful.high:.3f}]; per prompt {report.per_prompt.value:.3f}{controls} ({setting})."
+        f"[{faithful.low:.3f}, {faithful.high:.3f}]{others} ({setting})."
     ) + "".join(f" Caution: {caution}." for caution in report.cautions)

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
-from circuitsearch.figures.tex_text import tex_text
+from circuitsearch.tex_text import tex_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,10 +2,13 @@
 
 from circuitsearch.validation.behaviour import Behaviour as Behaviour
 from circuitsearch.validation.behaviour import behaviour as behaviour
-from circuitsearch.validation.curve import size_curve as size_curve
-from circuitsearch.validation.generalisation import generalisation as generalisation
-from circuitsearch.validation.report import Generalisation as Generalisation
-from circuitsearch.validation.report import Interval as Interval
+from circuitsearch.validation.checks import Check as Check
+from circuitsearch.validation.checks.curve import size_curve as size_curve
+from circuitsearch.validation.checks.new_prompts import Generalisation as Generalisation
+from circuitsearch.validation.checks.new_prompts import generalisation as generalisation
+from circuitsearch.validation.measurement import Interval as Interval
+from circuitsearch.validation.measurement import Measurement as Measurement
 from circuitsearch.validation.report import Report as Report
 from circuitsearch.validation.significance import TaskTest as TaskTest
+from circuitsearch.validation.trial import Trial as Trial
 from circuitsearch.validation.validate import validate as validate

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 from torch import Tensor
 
-from circuitsearch.validation.report import Interval
+from circuitsearch.validation.measurement import Interval
 
 Statistic = Callable[..., np.ndarray]
 METHOD = "t-widened BCa bootstraps"

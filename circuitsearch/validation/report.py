@@ -2,107 +2,41 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from circuitsearch import show
-from circuitsearch.errors import shortened
-from circuitsearch.escape import plain_text
-from circuitsearch.files import STRICT, Number, parse_json, read_json, to_json, write_json
+from circuitsearch.errors import unknown
+from circuitsearch.files import STRICT, parse_json, read_json, to_json, write_json
 from circuitsearch.setup import MadeWith, Setup
+from circuitsearch.tex_text import tex_text
+from circuitsearch.validation.bootstrap import METHOD
+from circuitsearch.validation.checks.curve import CurvePoint, curve_of
+from circuitsearch.validation.checks.new_prompts import Generalisation, generalisations
+from circuitsearch.validation.measurement import Interval, Measurement, number
 from circuitsearch.validation.significance import TaskTest
 
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its confidence interval over prompts.
-
-    Examples
-    --------
-    >>> print(Interval(0.91, 0.87, 0.94))
-    0.910 [0.870, 0.940]
-    """
-
-    __pydantic_config__ = STRICT
-
-    value: Number
-    low: Number
-    high: Number
-
-    def __str__(self) -> str:
-        if math.isnan(self.value):
-            return "not defined"
-        ends = "no interval" if math.isnan(self.low) else f"{self.low:.3f}, {self.high:.3f}"
-        return f"{self.value:.3f} [{ends}]"
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Faithfulness of the strongest edges, pruned, at one size, and its interval over prompts, if it was computed."""
-
-    __pydantic_config__ = STRICT
-
-    n_edges: int
-    share: float
-    faithfulness: Number
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Generalisation:
-    """Faithfulness on prompts that are new in some factors and written from the values of the search in all others.
-
-    Attributes
-    ----------
-    new : tuple of str
-        The factors (names, templates ...) whose values the search did not have; empty for new prompts of the same values.
-    n : int
-        Number of prompts.
-    faithfulness, per_prompt : Interval
-        As in :class:`Report`.
-    """
-
-    __pydantic_config__ = STRICT
-
-    new: tuple[str, ...]
-    n: int
-    faithfulness: Interval
-    per_prompt: Interval
-
-    @property
-    def label(self) -> str:
-        """What is new, in words; names of factors come from files, so they are shortened and without control characters."""
-        return f"new {shortened(plain_text(', '.join(self.new)), 60) or 'prompts'}"
+NOT_MEASURED = Interval(nan, nan, nan)
 
 
 @dataclass(frozen=True)
 class Report(MadeWith):
-    """How well a circuit does a task on prompts that it was not found on.
+    """How well a circuit does a task on prompts that it was not found on: the setup, and what each check measured.
+
+    The names of measurements are keys: ``report["kl"]``. Those of the usual checks are attributes too.
 
     Attributes
     ----------
-    faithfulness : Interval
-        (m(circuit) - m(all ablated)) / (m(model) - m(all ablated)), a ratio of means over prompts. Above 1 the circuit
-        does the task more strongly than the model, because edges that oppose it were left out.
-    per_prompt : Interval
-        Mean over prompts of 1 - min(|m - m_C| / |m - m_0|, 1): bounded by 0 and 1.
-    kl : Interval
-        KL divergence from the model's next-token distribution to the circuit's, in nats.
-    accuracy_kept : Interval
-        The circuit's accuracy over the model's.
-    clean, ablated, circuit : float
-        The metric's means: the model, all edges ablated, the circuit.
-    model_accuracy, circuit_accuracy : float
-        Share of prompts whose best right answer has a higher logit than every wrong one.
-    controls : tuple of float
-        Faithfulness of random circuits of the same size, pruned by the same rule.
-    n_control_prompts : int, optional
-        How many of the prompts these were measured on; None in reports of earlier versions.
-    curve : tuple of CurvePoint
-        Faithfulness against size.
+    measurements : tuple of Measurement
+        In the order of the checks.
+    confidence, n_resamples
+        Of all intervals over prompts.
+    n_edges, n_edges_total : int
+        Of the circuit, and of the graph.
     setup : Setup, optional
         What was measured, and on which prompts.
     n_seen : int, optional
@@ -111,36 +45,110 @@ class Report(MadeWith):
         How many duplicate prompts were left out.
     intervals : str
         How the intervals were computed.
-    test : TaskTest, optional
-        Whether the model does the task on these prompts; reports of earlier versions have none.
-    by_factor : tuple of Generalisation
-        Faithfulness on new prompts, new names, new templates ..., where prompts have such factors.
+    faithfulness : Interval
+        That of the measurement: (m(circuit) - m(all ablated)) / (m(model) - m(all ablated)), a ratio of means over prompts.
     """
 
     __pydantic_config__ = STRICT
 
+    measurements: tuple[Measurement, ...]
     confidence: float
     n_edges: int
     n_edges_total: int
-    faithfulness: Interval
-    per_prompt: Interval
-    kl: Interval
-    accuracy_kept: Interval
-    clean: Number
-    ablated: Number
-    circuit: Number
-    model_accuracy: Number
-    circuit_accuracy: Number
-    controls: tuple[Number, ...]
-    curve: tuple[CurvePoint, ...]
     n_resamples: int
     setup: Setup | None = None
     n_seen: int | None = None
     n_copies: int = 0
-    intervals: str = "BCa bootstraps"
-    test: TaskTest | None = None
-    by_factor: tuple[Generalisation, ...] = ()
-    n_control_prompts: int | None = None
+    intervals: str = METHOD
+    faithfulness: Interval = NOT_MEASURED
+
+    def __post_init__(self) -> None:
+        measured = self.get("faithfulness")
+        object.__setattr__(self, "faithfulness", NOT_MEASURED if measured is None else measured.estimate)
+
+    def __getitem__(self, name: str) -> Measurement:
+        found = self.get(name)
+        if found is None:
+            raise unknown("measurement", name, [each.name for each in self.measurements])
+        return found
+
+    def get(self, name: str) -> Measurement | None:
+        """The measurement of that name, or None."""
+        return next((each for each in self.measurements if each.name == name), None)
+
+    def adding(self, *measurements: Measurement) -> Report:
+        """The report with these measurements, in place of those of the same names."""
+        new = {each.name: each for each in measurements}
+        old = [new.pop(each.name, each) for each in self.measurements]
+        return replace(self, measurements=(*old, *new.values()))
+
+    # ---- the usual measurements
+
+    @property
+    def per_prompt(self) -> Interval:
+        """Mean over prompts of a bounded faithfulness: :class:`circuitsearch.validation.checks.PerPrompt`."""
+        return self["per_prompt"].estimate
+
+    @property
+    def kl(self) -> Interval:
+        """KL divergence from the model to the circuit, in nats."""
+        return self["kl"].estimate
+
+    @property
+    def accuracy_kept(self) -> Interval:
+        """The circuit's accuracy over the model's."""
+        return self["accuracy_kept"].estimate
+
+    @property
+    def clean(self) -> float:
+        """The metric's mean of the model."""
+        return self._first("metric", "model")
+
+    @property
+    def ablated(self) -> float:
+        """The metric's mean with every edge ablated."""
+        return self._first("metric", "ablated")
+
+    @property
+    def circuit(self) -> float:
+        """The metric's mean of the circuit."""
+        return self._first("metric", "circuit")
+
+    @property
+    def model_accuracy(self) -> float:
+        """Share of prompts whose best right answer has a higher logit than every wrong one."""
+        return self._first("accuracy", "model")
+
+    @property
+    def circuit_accuracy(self) -> float:
+        """The same of the circuit."""
+        return self._first("accuracy", "circuit")
+
+    @property
+    def test(self) -> TaskTest:
+        """Whether the model does the task on these prompts."""
+        (row,) = self["accuracy"].table
+        return TaskTest(*(row[field.name] for field in fields(TaskTest)))  # pyright: ignore[reportArgumentType]
+
+    @property
+    def controls(self) -> tuple[float, ...]:
+        """Faithfulness of random circuits of the same size."""
+        return tuple(number(row["faithfulness"]) for row in self["controls"].table)
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """Faithfulness against size."""
+        return curve_of(self["curve"])
+
+    @property
+    def by_factor(self) -> tuple[Generalisation, ...]:
+        """Faithfulness on new prompts, new names, new templates ..., where prompts have such factors."""
+        return generalisations(self["new_prompts"])
+
+    def _first(self, name: str, column: str) -> float:
+        return number(self[name].table[0][column])
+
+    # ---- files and text
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types."""
@@ -160,6 +168,11 @@ class Report(MadeWith):
         """Read what :meth:`save` wrote; raises an InputError if the file is something else."""
         return read_json(path, "a report that a run wrote", cls)
 
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """The JSON schema of a report's file, as in ``docs/report.schema.json``."""
+        return TypeAdapter(cls).json_schema()
+
     def _repr_html_(self) -> str:
         return show.as_html(self)
 
@@ -176,58 +189,26 @@ class Report(MadeWith):
         return f"{seen}, without {self.n_copies:,} copies" if self.n_copies else seen
 
     def rows(self) -> list[tuple[str, str]]:
-        """The numbers as (name, text); the last row, without a name, describes the intervals."""
-        above = " (above 1: more strongly than the model itself)" if self.faithfulness.value > 1 else ""
+        """What was measured as (name, text); the last row, without a name, describes the intervals."""
         resamples = f", {self.n_resamples} resamples" if "bootstrap" in self.intervals else ""
         return [
             ("task", f"{self.task}, {self.prompts}"),
             ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
             ("ablation", self.ablation),
-            (self.metric, f"model {self.clean:.3f}, all ablated {self.ablated:.3f}, circuit {self.circuit:.3f}"),
-            ("faithfulness", f"{self.faithfulness}{above}"),
-            ("per prompt", f"{self.per_prompt}"),
-            *(("caution", caution) for caution in self.cautions),
-            *(
-                (each.label, f"{each.faithfulness}, per prompt {each.per_prompt}; {each.n} prompts")
-                for each in self.by_factor
-            ),
-            ("KL to the model", f"{self.kl} nats"),
-            ("accuracy", f"model {self.model_accuracy:.1%}, circuit {self.circuit_accuracy:.1%}{self._chance}"),
-            ("accuracy kept", self._accuracy_kept_line()),
-            ("random circuits", self.controls_line()),
+            *(row for each in self.measurements for row in (*each.lines, *(("caution", why) for why in each.cautions))),
             ("", f"intervals are {self.confidence:.0%} {self.intervals} over prompts{resamples}"),
         ]
 
     @property
     def cautions(self) -> list[str]:
         """Reasons, one sentence each, why the faithfulness says less than it seems to."""
-        found = []
-        if self.errors_cancel:
-            found.append(
-                f"errors on single prompts cancel in the ratio of means: the circuit misses {1 - self.per_prompt.value:.0%} of a"
-                " prompt's effect on average"
-            )
-        if self.test is not None and not self.test.significant:
-            found.append(f"it is {self.test.verdict} on these prompts: {self.test}")
-        return found
+        return [caution for each in self.measurements for caution in each.cautions]
 
-    @property
-    def errors_cancel(self) -> bool:
-        """Whether the ratio of means hides errors: a prompt's is above .2 on average, and twice that of the ratio or more."""
-        return 1 - self.per_prompt.value > max(0.2, 2 * abs(1 - self.faithfulness.value))
-
-    @property
-    def _chance(self) -> str:
-        return "" if self.test is None else f", chance {self.test.chance:.1%}"
-
-    def _accuracy_kept_line(self) -> str:
-        return f"{self.accuracy_kept}" + (": the model is never right" if self.model_accuracy == 0 else "")
-
-    def controls_line(self) -> str:
-        """Faithfulness of random circuits of the same size, as text."""
-        if not self.controls:
-            return "none run"
-        mean = sum(self.controls) / len(self.controls)
-        on = "" if self.n_control_prompts in (None, self.n) else f" on {self.n_control_prompts} prompts"
-        found = f"faithfulness {mean:z.3f} on average, {max(self.controls):z.3f} at best"
-        return f"{len(self.controls)} of the same size{on}: {found}"
+    def to_latex(self) -> str:
+        """The rows as a table of the LaTeX package booktabs."""
+        *rows, (_, note) = self.rows()
+        body = [f"  {tex_text(name)} & {tex_text(value)} \\\\" for name, value in rows]
+        end = f"  \\multicolumn{{2}}{{l}}{{\\footnotesize {tex_text(note)}}} \\\\"
+        return "\n".join(
+            [r"\begin{tabular}{lp{0.75\linewidth}}", r"  \toprule", *body, r"  \bottomrule", end, r"\end{tabular}", ""]
+        )

@@ -1,29 +1,19 @@
-"""Validate a circuit: faithfulness and other measures on held-out prompts, with intervals and controls."""
+"""Validate a circuit: checks on held-out prompts, with intervals and controls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
-import numpy as np
-
 from circuitsearch.circuit import Circuit
-from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
-from circuitsearch.faithfulness import Faithfulness, bounded
-from circuitsearch.metrics import accuracy, neg_kl
 from circuitsearch.progress import Progress, silent
+from circuitsearch.registry import CHECKS
 from circuitsearch.task import Task
-from circuitsearch.validation.bootstrap import METHOD, interval, ratio
-from circuitsearch.validation.controls import random_circuits
-from circuitsearch.validation.curve import size_curve
-from circuitsearch.validation.report import Interval, Report
-from circuitsearch.validation.significance import TaskTest, chance
-
-CURVE_PROMPTS = 64  # at most, for the curve: large circuits cost as much as the model
-CONTROL_PROMPTS = 16  # at most, for random circuits: they are many, and nearly always keep nothing
-Intervals = Callable[..., Interval]  # from a statistic and columns (N,) to its interval over prompts
+from circuitsearch.validation.checks import USUAL, Check, RandomCircuits
+from circuitsearch.validation.report import Report
+from circuitsearch.validation.trial import Trial
 
 
 def validate(
@@ -31,6 +21,8 @@ def validate(
     circuit: Circuit,
     held_out: Task,
     *,
+    selection: Experiment | None = None,
+    checks: Sequence[Check | str] = (),
     n_resamples: int = 2000,
     confidence: float = 0.95,
     n_controls: int = 20,
@@ -48,12 +40,17 @@ def validate(
     held_out : Task
         Prompts that the search did not use; the report counts those that it did. Duplicate pairs are left out, since they
         add no information.
+    selection : Experiment, optional
+        On the prompts of the search: then the report has the faithfulness on new prompts, new names, new templates ..., where prompts
+        have such factors.
+    checks : sequence of Check or str
+        Further checks, in addition to the usual ones (:mod:`circuitsearch.validation.checks`) or in place of those that measure the same.
     n_resamples, confidence
         Of the intervals over prompts: BCa bootstraps, widened for few prompts.
     n_controls : int
         Random circuits of the same size to compare with.
     progress : callable
-        Called with (steps done, steps in all).
+        Called with (checks done, checks in all).
     **settings
         As of :class:`circuitsearch.Experiment`; by default the settings with which the circuit was found. ``seed`` is used
         for the controls and the intervals.
@@ -65,69 +62,28 @@ def validate(
         that of the search.
     """
     task = held_out.distinct()
-    experiment = Experiment.of(model, task, circuit, **settings)
-    _check_choices(n_resamples, confidence, n_controls)
-    experiment.evaluator.ends(experiment.task.metric, accuracy)  # in one sweep over the prompts
-    faithfulness, seed = Faithfulness(experiment), experiment.seed
-    over_prompts: Intervals = partial(interval, confidence=confidence, n_resamples=n_resamples, seed=seed)
-    numbers = _numbers(circuit, faithfulness, over_prompts)
-    progress(1, 3)
-    few = faithfulness.on_first(CONTROL_PROMPTS)
-    controls = _controls(few, len(circuit), n_controls, seed)
-    progress(2, 3)
-    some = faithfulness.on_first(CURVE_PROMPTS)
-    ends = (some.clean, some.ablated)
-    curve = size_curve(circuit, some, interval_of=lambda values: over_prompts(ratio, values, *ends))
-    progress(3, 3)
-    return Report(
-        setup=experiment.setup,
-        n_seen=None if circuit.setup is None else circuit.setup.seen(experiment.setup.prompts),
+    trial = Trial(Experiment.of(model, task, circuit, **settings), circuit, selection, confidence, n_resamples)
+    wanted = _wanted(n_controls, [CHECKS.read(each) for each in checks])
+    measurements = []
+    for done, check in enumerate(wanted, 1):
+        measurements.append(check.measure(trial))
+        progress(done, len(wanted))
+    setup = trial.experiment.setup
+    report = Report(
+        measurements=(),
+        setup=setup,
+        n_seen=None if circuit.setup is None else circuit.setup.seen(setup.prompts),
         n_copies=len(held_out) - len(task),
         n_edges=len(circuit),
         n_edges_total=circuit.graph.n_edges,
         confidence=confidence,
         n_resamples=n_resamples,
-        intervals=METHOD,
-        controls=controls,
-        n_control_prompts=len(few.clean),
-        curve=curve,
-        **numbers,
     )
+    return report.adding(*measurements)
 
 
-def _numbers(circuit: Circuit, faithfulness: Faithfulness, over_prompts: Intervals) -> dict[str, Any]:
-    """Everything in a report that is measured on the circuit itself."""
-    values, kl, right = faithfulness.metrics(circuit.mask[None], faithfulness.metric, neg_kl, accuracy)
-    ((model_right, _),) = faithfulness.experiment.evaluator.ends(accuracy)
-    clean, ablated = faithfulness.clean, faithfulness.ablated
-    return {
-        "faithfulness": over_prompts(ratio, values[0], clean, ablated),
-        "per_prompt": over_prompts(np.mean, bounded(values[0], clean, ablated)),
-        "kl": over_prompts(np.mean, -kl[0]),
-        "accuracy_kept": over_prompts(_kept, right[0], model_right),
-        "clean": float(clean.mean()),
-        "ablated": float(ablated.mean()),
-        "circuit": float(values.mean()),
-        "test": TaskTest.of(clean, ablated, model_right, chance(faithfulness.experiment.task)),
-        "model_accuracy": float(model_right.mean()),
-        "circuit_accuracy": float(right.mean()),
-    }
-
-
-def _check_choices(n_resamples: int, confidence: float, n_controls: int) -> None:
-    if not 0 < confidence < 1:
-        raise InputError(f"the confidence must be between 0 and 1, not {confidence}")
-    if n_resamples < 1 or n_controls < 0:
-        raise InputError(f"there must be 1 resample or more and 0 controls or more, not {n_resamples} and {n_controls}")
-
-
-def _kept(circuit: np.ndarray, model: np.ndarray, axis: int) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):  # not defined where the model is never right
-        return circuit.mean(axis) / model.mean(axis)
-
-
-def _controls(faithfulness: Faithfulness, n_edges: int, count: int, seed: int) -> tuple[float, ...]:
-    if count == 0 or n_edges == 0:
-        return ()
-    masks = random_circuits(faithfulness.graph, n_edges, count, seed)
-    return tuple(each.value for each in faithfulness.measured_each(list(masks)))
+def _wanted(n_controls: int, further: list[Check]) -> list[Check]:
+    """The usual checks, of which further ones of the same class take the place, and then the others."""
+    usual = [replace(each, count=n_controls) if isinstance(each, RandomCircuits) else each for each in USUAL]
+    changed = {type(each): each for each in further}
+    return [changed.pop(type(each), each) for each in usual] + list(changed.values())

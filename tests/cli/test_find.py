@@ -52,7 +52,6 @@ def test_it_says_each_step(found: Any):
         "scores",
         "circuit",
         "evidence",
-        "control",
         "strongest edges",
         "folder",
     ]

@@ -9,8 +9,8 @@ import torch
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.graph import Graph
-from circuitsearch.validation.report import CurvePoint, Interval, Report
-from tests.setups import made_up
+from circuitsearch.validation import Report
+from tests.setups import made_up_report
 
 Maker = Callable[..., Circuit]
 
@@ -40,23 +40,4 @@ def random_circuit() -> Maker:
 @pytest.fixture
 def report() -> Report:
     """A report with controls and a curve."""
-    one = Interval(0.912, 0.874, 0.941)
-    return Report(
-        confidence=0.95,
-        n_edges=40,
-        n_edges_total=1519,
-        faithfulness=one,
-        per_prompt=one,
-        kl=one,
-        accuracy_kept=one,
-        clean=4.0,
-        ablated=-4.0,
-        circuit=3.3,
-        model_accuracy=1.0,
-        circuit_accuracy=0.98,
-        controls=(0.01, 0.05, 0.03),
-        curve=(CurvePoint(10, 0.0066, 0.3), CurvePoint(100, 0.066, 0.95), CurvePoint(1519, 1.0, 1.0)),
-        n_resamples=1000,
-        setup=made_up(n=128),
-        n_seen=0,
-    )
+    return made_up_report()

@@ -9,7 +9,7 @@ import pytest
 
 from circuitsearch.errors import InputError
 from circuitsearch.figures import draw_curve
-from tests.setups import with_setup
+from tests.setups import measuring, with_setup
 
 
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
@@ -25,7 +25,7 @@ def test_same_report_same_bytes(report, tmp_path, suffix):
 def test_only_what_there_is_is_named(report, tmp_path):
     """Controls and curve stand in the legend if the report has them; the task's name is text, not markup."""
     draw_curve(with_setup(report, task="<b>$x$ & co"), tmp_path / "all.svg")
-    draw_curve(replace(report, controls=(), curve=()), tmp_path / "bare.svg")
+    draw_curve(measuring(report, controls=(), curve=()), tmp_path / "bare.svg")
     everything, bare = (
         " ".join(ElementTree.fromstring((tmp_path / name).read_bytes()).itertext()) for name in ("all.svg", "bare.svg")
     )

@@ -26,7 +26,7 @@ from circuitsearch.setup import Spec
 from circuitsearch.task import Task
 from tests.figures.hostile import HOSTILE, LONG
 from tests.formats.readers import READERS
-from tests.setups import made_up, with_setup
+from tests.setups import made_up, measuring, with_setup
 
 SHORT = [text for text in HOSTILE if text not in LONG]
 BENIGN = "benign"
@@ -207,7 +207,7 @@ def test_tables_of_notebooks(report, scores):
     """The same tags with the same attributes, whatever a task, a metric or a method is called."""
     task = Task.from_ids([[1, 2]], [[1, 3]], [2], [3], name=BENIGN)
     effects = PathEffects(scores.graph, torch.ones(4), ("logits",), "direct edges", made_up(BENIGN, 1))
-    bare = replace(report, curve=())
+    bare = measuring(report, curve=())
     plain = [Structure(as_html(value)).found for value in (task, scores, effects, bare)]
     for text in HOSTILE:
         named = [

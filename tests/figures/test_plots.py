@@ -16,7 +16,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.scores import Scores
 from circuitsearch.setup import Spec
 from circuitsearch.validation.report import CurvePoint
-from tests.setups import made_up, with_setup
+from tests.setups import made_up, measuring, with_setup
 
 GRAPH = Graph(2, 4, 4)
 
@@ -104,7 +104,7 @@ def test_bands_are_drawn_where_they_are_known(report, tmp_path):
     banded = tuple(
         replace(point, low=point.faithfulness - 0.1, high=point.faithfulness + 0.1) for point in report.curve
     )
-    draw_curve(replace(report, curve=banded, confidence=0.9), tmp_path / "band.svg")
+    draw_curve(replace(measuring(report, curve=banded), confidence=0.9), tmp_path / "band.svg")
     assert "its 90% interval" in words(tmp_path / "band.svg") and "interval" not in words(tmp_path / "none.svg")
     assert CurvePoint(1, 0.1, 0.2).low is None
 

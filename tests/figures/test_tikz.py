@@ -11,7 +11,7 @@ import pytest
 
 from circuitsearch.escape import plain_text
 from circuitsearch.figures import draw, draw_curve
-from circuitsearch.figures.tex_text import tex_text
+from circuitsearch.tex_text import tex_text
 from tests.figures.hostile import HOSTILE, LONG
 
 TEX = next((found for name in ("pdflatex", "lualatex", "xelatex") if (found := shutil.which(name))), None)

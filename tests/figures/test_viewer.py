@@ -25,8 +25,8 @@ from circuitsearch.granularity import Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.search.ranked import strongest
 from circuitsearch.setup import Spec
-from circuitsearch.validation.report import Interval, Report
-from tests.setups import with_setup
+from circuitsearch.validation import Interval, Report
+from tests.setups import measuring, with_setup
 
 Maker = Callable[..., Circuit]
 HERE = Path(__file__).parent
@@ -109,11 +109,11 @@ def test_the_report_and_its_curve_are_there(random_circuit: Maker, report: Repor
 def test_what_a_report_does_not_know_is_left_out(random_circuit: Maker, report: Report):
     """A faithfulness or an interval that is not defined is not drawn, and the page says so."""
     nothing = float("nan")
-    no_interval = replace(report, faithfulness=Interval(0.9, nothing, nothing), controls=(0.5, nothing))
+    no_interval = measuring(report, faithfulness=Interval(0.9, nothing, nothing), controls=(0.5, nothing))
     about = page_data(random_circuit(9), no_interval)["about"]
     assert (about["faithfulness"], about["controls"]) == ([0.9, None, None], [0.5])
     assert "keep 0.900 of the behaviour" in html_page(page_data(random_circuit(9), no_interval))
-    undefined = replace(report, faithfulness=Interval(nothing, nothing, nothing))
+    undefined = measuring(report, faithfulness=Interval(nothing, nothing, nothing))
     assert "faithfulness" not in page_data(random_circuit(9), undefined)["about"]
     assert html_page(page_data(random_circuit(9), undefined))
 

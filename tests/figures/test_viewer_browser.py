@@ -16,9 +16,10 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
 from circuitsearch.figures.viewer.data import Prompt
 from circuitsearch.graph import Graph
-from circuitsearch.validation.report import CurvePoint, Report
+from circuitsearch.validation import Report
+from circuitsearch.validation.checks.curve import CurvePoint
 from tests.figures.browser import Browser, browser, browser_path
-from tests.setups import with_setup
+from tests.setups import measuring, with_setup
 
 Maker = Callable[..., Circuit]
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
@@ -62,7 +63,9 @@ def page(tab: Browser, tmp_path: Path, random_circuit: Maker, report: Report) ->
     shown = Evidence(prompts, 50, {head: 0.5}, {head: (HOSTILE, "induction")}, {head: 0.125}, patterns)
     measured = tuple(CurvePoint(n, n / circuit.graph.n_edges, n / 1000) for n in (10, 100, 900))
     told = replace(
-        with_setup(report, task=HOSTILE), curve=measured, n_edges=len(circuit), n_edges_total=circuit.graph.n_edges
+        measuring(with_setup(report, task=HOSTILE), curve=measured),
+        n_edges=len(circuit),
+        n_edges_total=circuit.graph.n_edges,
     )
     path = tmp_path / "circuit.html"
     draw_page(circuit, path, report=told, evidence=shown, model=HOSTILE, method="EAP()")

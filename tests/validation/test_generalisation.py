@@ -9,7 +9,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.validation import generalisation
-from circuitsearch.validation.generalisation import _conditions
+from circuitsearch.validation.checks.new_prompts import _conditions
 from tests.conftest import random_task
 from tests.search.test_search import doable_task
 
@@ -44,8 +44,7 @@ def test_the_numbers_are_those_of_a_report_on_the_same_prompts(parts):
     """With their intervals, for every kind of new prompts; and a label says what is new."""
     selection, evaluation = parts
     circuit = cs.top(selection.score("eap"), 80)
-    held_out = cs.validate(evaluation, circuit, evaluation.task, n_controls=0, n_resamples=200)
-    found = generalisation(circuit, selection, evaluation, held_out, n=10, n_resamples=200)
+    found = generalisation(circuit, selection, evaluation, n=10, n_resamples=200)
     assert [each.label for each in found][:2] == ["new prompts", "new names"]
     assert found[-1].label == "new names, words, templates"
     for each, (new, task) in zip(found, _conditions(selection, evaluation, 10), strict=True):
@@ -63,19 +62,17 @@ def test_rows_of_a_file_are_divided_by_what_the_search_had(gpt2):
     whole = replace(task, factors=tuple(factors))
     selection, evaluation = (cs.Experiment(gpt2, whole.subset(rows)) for rows in (range(6), range(6, 24)))
     circuit = cs.top(selection.score("eap"), 40)
-    report = cs.validate(evaluation, circuit, evaluation.task, n_controls=0, n_resamples=100)
-    found = generalisation(circuit, selection, evaluation, report, n_resamples=100)
+    found = generalisation(circuit, selection, evaluation, n_resamples=100)
     assert [(each.new, each.n) for each in found] == [((), 8), (("names",), 10)]
     fewer = evaluation.on(evaluation.task.subset(range(16)))
-    assert [each.n for each in generalisation(circuit, selection, fewer, report)] == [9]
+    assert [each.n for each in generalisation(circuit, selection, fewer)] == [9]
 
 
 def test_prompts_without_factors_have_no_such_numbers(gpt2):
     """Neither a writer nor values."""
     experiment = cs.Experiment(gpt2, doable_task(gpt2, random_task()))
     circuit = cs.top(experiment.score("eap"), 40)
-    report = cs.validate(experiment, circuit, experiment.task, n_controls=0, n_resamples=100)
-    assert generalisation(circuit, experiment, experiment, report) == ()
+    assert generalisation(circuit, experiment, experiment) == ()
 
 
 def test_where_the_model_fails_there_is_no_faithfulness(gpt2):
@@ -83,7 +80,6 @@ def test_where_the_model_fails_there_is_no_faithfulness(gpt2):
     task = replace(doable_task(gpt2, random_task(n=10)), factors=tuple({"names": ("Ann",)} for _ in range(10)))
     good = cs.Experiment(gpt2, task)
     circuit = cs.top(good.score("eap"), 40)
-    report = cs.validate(good, circuit, task, n_controls=0, n_resamples=100)
     swapped = good.on(replace(task, answers=task.wrong, wrong=task.answers))
-    (found,) = generalisation(circuit, good, swapped, report)
+    (found,) = generalisation(circuit, good, swapped)
     assert str(found.faithfulness) == "not defined" and not torch.tensor(found.per_prompt.value).isnan()

@@ -11,7 +11,7 @@ import torch
 import circuitsearch as cs
 from circuitsearch import metrics
 from circuitsearch.setup import Spec
-from circuitsearch.validation.controls import random_circuits
+from circuitsearch.validation.checks.controls import random_circuits
 from tests.conftest import random_task, tiny_model
 from tests.validation import by_hand
 from tests.validation.by_hand import Plain, bca

@@ -22,11 +22,12 @@ from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induc
 from circuitsearch.reachability import prune
 from circuitsearch.search import top
 from circuitsearch.task import Task
-from circuitsearch.validation import Generalisation, Interval, Report, behaviour, controls, validate
+from circuitsearch.validation import Generalisation, Interval, Report, behaviour, validate
 from circuitsearch.validation.bootstrap import interval
-from circuitsearch.validation.controls import random_circuits
-from circuitsearch.validation.curve import area_from_model, area_under
-from circuitsearch.validation.report import CurvePoint
+from circuitsearch.validation.checks import controls
+from circuitsearch.validation.checks.controls import random_circuits
+from circuitsearch.validation.checks.curve import CurvePoint, area_from_model, area_under
+from tests.setups import measuring
 
 
 def tensor(*values: float) -> torch.Tensor:
@@ -127,7 +128,7 @@ def test_the_whole_graph_is_the_model_itself(planted):
     report = validate(model, Circuit(circuit.graph, circuit.graph.mask), held_out, n_resamples=100, n_controls=0)
     assert report.faithfulness.value == pytest.approx(1, abs=1e-9)
     assert report.kl.value == pytest.approx(0, abs=1e-9) and report.accuracy_kept.value == 1
-    assert report.controls == () and report.curve == ()
+    assert report.controls == () and report.curve == () and report["minimality"].lines == ()
 
 
 def test_a_report_survives_a_file(planted, tmp_path):
@@ -149,10 +150,12 @@ def test_what_is_not_defined_is_null_in_the_file_and_said_in_words(planted, tmp_
     """A model that is never right has no share of its accuracy to keep."""
     *_, report = planted
     nothing = float("nan")
-    never = replace(report, accuracy_kept=Interval(nothing, nothing, nothing), model_accuracy=0.0, controls=(nothing,))
+    never = measuring(report, accuracy_kept=Interval(nothing, nothing, nothing), controls=(nothing,))
     never.save(tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
-    assert content["accuracy_kept"] == {"value": None, "low": None, "high": None} and content["controls"] == [None]
+    found = {each["name"]: each for each in content["measurements"]}
+    assert (found["accuracy_kept"]["value"], found["accuracy_kept"]["interval"]) == (None, [None, None])
+    assert [row["faithfulness"] for row in found["controls"]["table"]] == [None]
     again = Report.load(tmp_path / "report.json")
     assert str(again) == str(never) and "not defined: the model is never right" in str(again)
 
@@ -160,18 +163,16 @@ def test_what_is_not_defined_is_null_in_the_file_and_said_in_words(planted, tmp_
 def test_a_value_above_one_is_called_what_it_is(planted):
     """A circuit that does the task more strongly than the model is said to."""
     *_, report = planted
-    from dataclasses import replace
-
-    louder = replace(report, faithfulness=Interval(1.2, 1.1, 1.3))
+    louder = measuring(report, faithfulness=Interval(1.2, 1.1, 1.3))
     assert "above 1: more strongly than the model" in str(louder)
-    assert "above 1" not in str(replace(report, faithfulness=Interval(0.9, 0.8, 1.0)))
+    assert "above 1" not in str(measuring(report, faithfulness=Interval(0.9, 0.8, 1.0)))
 
 
 def test_errors_that_cancel_are_said(planted):
     """Wherever the faithfulness is: a ratio near 1 of prompts that are each far from 1; not where the ratio says it itself."""
     *_, report = planted
     _, circuit, *_ = planted
-    hidden = replace(report, faithfulness=Interval(0.98, 0.9, 1.1), per_prompt=Interval(0.6, 0.5, 0.7))
+    hidden = measuring(report, faithfulness=Interval(0.98, 0.9, 1.1), per_prompt=Interval(0.6, 0.5, 0.7))
     sentence = (
         "errors on single prompts cancel in the ratio of means: the circuit misses 40% of a prompt's effect on average"
     )
@@ -181,15 +182,15 @@ def test_errors_that_cancel_are_said(planted):
     assert (about["cautions"], about["per_prompt"]) == ([sentence], [0.6, 0.5, 0.7])
     open_ = (0.98, 0.81), (0.7, 0.6), (float("nan"), float("nan")), (1.3, 0.5)
     for ratio, mean in open_:
-        shown = replace(report, faithfulness=Interval(ratio, 0, 2), per_prompt=Interval(mean, 0, 1))
+        shown = measuring(report, faithfulness=Interval(ratio, 0, 2), per_prompt=Interval(mean, 0, 1))
         assert shown.cautions == [] and "caution" not in str(shown)
 
 
 def test_a_report_says_where_the_model_does_not_do_the_task(planted):
     """On the prompts of the report, with the figures of the test."""
     *_, report = planted
-    assert report.test is not None and report.test.significant and ", chance 50.0%" in str(report)
-    weak = replace(report, test=replace(report.test, accuracy_p=0.2))
+    assert report.test.significant and ", chance 50.0%" in str(report)
+    weak = measuring(report, accuracies=(1.0, 1.0, replace(report.test, accuracy_p=0.2)))
     assert "not shown at the level 0.01 that the model does the task on these prompts" in str(weak)
     assert "binomial p = 0.2 against chance" in str(weak)
 
@@ -199,7 +200,8 @@ def test_new_names_have_a_line_of_their_own(planted, tmp_path):
     _, circuit, _, report = planted
     value, nothing = Interval(0.8, 0.7, 0.9), Interval(*3 * [float("nan")])
     found = (Generalisation((), 64, value, value), Generalisation(("names", "words"), 60, nothing, value))
-    report = replace(report, by_factor=found)
+    report = measuring(report, by_factor=found)
+    assert report.by_factor[0] == found[0] and report.by_factor[1].label == "new names, words"
     report.save(tmp_path / "report.json")
     assert "new prompts      0.800 [0.700, 0.900], per prompt 0.800 [0.700, 0.900]; 64 prompts" in str(report)
     assert "new names, words not defined, per prompt" in str(Report.load(tmp_path / "report.json"))
@@ -207,14 +209,6 @@ def test_new_names_have_a_line_of_their_own(planted, tmp_path):
     assert about["by_factor"] == [["new prompts", 64, [0.8, 0.7, 0.9], [0.8, 0.7, 0.9]]]
     assert Generalisation(("a\x1b[31m\n`\u202e" + "b" * 900,), 8, value, value).label.startswith("new a\ufffd[31m `bb")
     assert len(Generalisation(("b" * 900,), 8, value, value).label) == 64
-
-
-def test_a_report_of_an_earlier_version_is_read(planted):
-    """Without a test, without factors, and with the intervals that were computed then."""
-    *_, report = planted
-    later = {"test", "by_factor", "intervals"}
-    old = Report.from_dict({name: value for name, value in report.to_dict().items() if name not in later})
-    assert (old.test, old.by_factor, old.cautions) == (None, (), []) and "BCa bootstraps" in str(old)
 
 
 def test_a_circuit_of_another_model_is_refused(planted):
@@ -300,8 +294,8 @@ def test_an_empty_circuit_has_no_controls(planted):
 def test_random_circuits_that_keep_nothing_keep_zero(planted):
     """Neither report nor caption says -0.000."""
     model, circuit, held_out, _ = planted
-    report = replace(validate(model, circuit, held_out, n_resamples=1, n_controls=2), controls=(-1e-5, -2e-5))
-    assert "faithfulness 0.000 on average, 0.000 at best" in report.controls_line()
+    report = measuring(validate(model, circuit, held_out, n_resamples=1, n_controls=2), controls=(-1e-5, -2e-5))
+    assert "faithfulness 0.000 on average, 0.000 at best" in str(report)
     assert "2 random circuits of its size: 0.000 on average" in caption_for(circuit, report)
 
 

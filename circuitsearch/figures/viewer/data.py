@@ -218,6 +218,16 @@ def _curve(report: Report) -> list[list[float | None]]:
     return [[each.n_edges, _short(each.faithfulness), _short(each.low), _short(each.high)] for each in points]
 
 
+SHOWN = (
+    "metric",
+    "faithfulness",
+    "per_prompt",
+    "new_prompts",
+    "accuracy",
+    "controls",
+)  # measurements with rows of their own
+
+
 def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> dict[str, Any]:
     about: dict[str, Any] = {"model": model, "method": method, "n_edges": len(circuit), "total": circuit.graph.n_edges}
     if circuit.certificate is not None:
@@ -239,6 +249,7 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
         "kept": _short(report.circuit),
         "accuracy": [_short(report.model_accuracy), _short(report.circuit_accuracy)],
         "cautions": report.cautions,
+        "others": [list(line) for each in report.measurements if each.name not in SHOWN for line in each.lines],
         "by_factor": [
             [each.label, each.n, _ends(each.faithfulness), _ends(each.per_prompt)]
             for each in report.by_factor

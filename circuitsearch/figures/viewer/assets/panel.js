@@ -36,6 +36,8 @@ export function fillAbout(page) {
   const interval = (ends) => ends && `${share(ends[0])}, ${Math.round(100 * (about.confidence ?? 0))}% interval ${share(ends[1])} to ${share(ends[2])}`;
   /** @type {[string, string][]} */
   const generalises = (about.by_factor ?? []).map(([label, n, ratio, each]) => [capital(shortened(label, 80)), `${interval(ratio)} (per prompt ${share(each[0])}, ${counted(n, "prompt")})`]);
+  /** @type {[string, string][]} */
+  const others = (about.others ?? []).map(([name, found]) => [capital(shortened(name, 80)), shortened(found, 400)]);
   const controls = about.controls?.length ? `${counted(about.controls.length, "circuit")} of its size: ${share(mean(about.controls))} on average` : null;
   const accuracy = about.accuracy && about.accuracy.map((value) => `${(100 * value).toFixed(1)}%`);
   byId("evidence").replaceChildren(
@@ -47,6 +49,7 @@ export function fillAbout(page) {
       ...generalises,
       ["Random", controls],
       ["Accuracy", accuracy && `model ${accuracy[0]}, circuit ${accuracy[1]}`],
+      ...others,
       ["Metric", about.metric && `${about.metric}: model ${signed(about.clean)}, circuit ${signed(about.kept)}, all edges ablated ${signed(about.ablated)}`],
       ["Prompts", about.prompts],
       ["Scores", about.method && shortened(about.method, 200)],

@@ -26,6 +26,8 @@ export interface About {
   cautions?: string[];
   /** What is new, prompts, faithfulness, and that per prompt. */
   by_factor?: [string, number, Ends, Ends][];
+  /** What further checks found, in words. */
+  others?: [string, string][];
   controls?: number[];
   clean?: number;
   ablated?: number;

@@ -3,17 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from torch import Tensor
 
 from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
 from circuitsearch.faithfulness import Faithfulness, ratio_of_means
+from circuitsearch.files import Number
+from circuitsearch.knobs import Knobs
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
-from circuitsearch.validation.report import CurvePoint, Interval
+from circuitsearch.validation.bootstrap import ratio
+from circuitsearch.validation.measurement import Interval, Measurement, number
+from circuitsearch.validation.trial import Trial
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # those of the MIB benchmark (2504.13151)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Faithfulness of the strongest edges, pruned, at one size, and its interval over prompts, if it was computed."""
+
+    n_edges: int
+    share: float
+    faithfulness: Number
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class SizeCurve(Knobs):
+    """Faithfulness of the strongest edges by the circuit's scores, at ten sizes.
+
+    Parameters
+    ----------
+    prompts : int
+        On how many of the prompts, at most: large circuits cost as much as the model.
+    """
+
+    prompts: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prompts < 1:
+            raise InputError(f"the curve needs 1 prompt or more, not {self.prompts}")
+
+    def measure(self, trial: Trial) -> Measurement:
+        """A row for each size, as :class:`CurvePoint`."""
+        some = trial.faithfulness.on_first(self.prompts)
+        ends = some.clean, some.ablated
+        return self.found(
+            size_curve(trial.circuit, some, interval_of=lambda values: trial.interval(ratio, values, *ends))
+        )
+
+    def found(self, points: Sequence[CurvePoint]) -> Measurement:
+        """The measurement of some points."""
+        return Measurement("curve", table=tuple(map(asdict, points)))
+
+
+def curve_of(measurement: Measurement) -> tuple[CurvePoint, ...]:
+    """The points of a measurement."""
+    return tuple(
+        CurvePoint(row["n_edges"], row["share"], number(row["faithfulness"]), row["low"], row["high"])  # pyright: ignore[reportArgumentType]
+        for row in measurement.table
+    )
 
 
 def size_curve(

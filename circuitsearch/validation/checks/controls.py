@@ -2,12 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
+from circuitsearch.knobs import Knobs
 from circuitsearch.reachability import prune
+from circuitsearch.validation.measurement import Measurement
+from circuitsearch.validation.trial import Trial
+
+
+@dataclass(frozen=True)
+class RandomCircuits(Knobs):
+    """Faithfulness of random circuits of the circuit's size, pruned by the same rule.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    prompts : int
+        On how many of the prompts, at most: random circuits are many, and nearly always keep nothing.
+    """
+
+    count: int = 20
+    prompts: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count < 0 or self.prompts < 1:
+            raise InputError(
+                f"there must be 0 controls or more, on 1 prompt or more, not {self.count} on {self.prompts}"
+            )
+
+    def measure(self, trial: Trial) -> Measurement:
+        """A row for each circuit; no rows for a circuit without edges."""
+        few = trial.faithfulness.on_first(self.prompts)
+        if self.count == 0 or len(trial.circuit) == 0:
+            return self.found((), len(few.clean), trial.experiment.setup.n)
+        masks = random_circuits(few.graph, len(trial.circuit), self.count, trial.experiment.seed)
+        values = [each.value for each in few.measured_each(list(masks))]
+        return self.found(values, len(few.clean), trial.experiment.setup.n)
+
+    def found(self, values: Sequence[float], n: int, of: int) -> Measurement:
+        """The measurement of some values on ``n`` of the ``of`` prompts."""
+        if not values:
+            return Measurement("controls", lines=(("random circuits", "none run"),))
+        mean, on = sum(values) / len(values), "" if n == of else f" on {n} prompts"
+        text = f"{len(values)} of the same size{on}: faithfulness {mean:z.3f} on average, {max(values):z.3f} at best"
+        return Measurement(
+            "controls",
+            mean,
+            table=tuple({"faithfulness": value, "n": n} for value in values),
+            lines=(("random circuits", text),),
+            caption=f"{len(values)} random circuits of its size: {mean:z.3f} on average",
+        )
 
 
 def random_circuits(graph: Graph, n_edges: int, count: int, seed: int) -> Tensor:
