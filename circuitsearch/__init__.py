@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from circuitsearch.setup import Setup as Setup
     from circuitsearch.task import Example as Example
     from circuitsearch.task import Task as Task
+    from circuitsearch.validation import Measurement as Measurement
     from circuitsearch.validation import Report as Report
     from circuitsearch.validation import behaviour as behaviour
     from circuitsearch.validation import generalisation as generalisation
@@ -116,7 +117,7 @@ _HOMES = {
     "circuitsearch.setup": ("Setup",),
     "circuitsearch.search": ("Refine", "greedy", "minimal", "refine", "threshold", "top", "with_effects"),
     "circuitsearch.task": ("Example", "Task"),
-    "circuitsearch.validation": ("Report", "behaviour", "generalisation", "validate"),
+    "circuitsearch.validation": ("Measurement", "Report", "behaviour", "generalisation", "validate"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -174,6 +175,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Scores",
     "Circuit",
     "Report",
+    "Measurement",
     "PathEffects",
     "Graph",
     "InputError",

@@ -1,7 +1,7 @@
-"""Registries of methods, ablations, metrics, tasks and granularities, and the parser of their names.
+"""Registries of methods, ablations, metrics, tasks, checks and granularities, and the parser of their names.
 
 A registry lists names and where each is defined, as ``"package.module:attribute"``: those of this package here, those of
-other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``). Each is
+other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``, ``.checks``). Each is
 imported when it is first used.
 """
 

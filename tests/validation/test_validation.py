@@ -203,8 +203,10 @@ def test_new_names_have_a_line_of_their_own(planted, tmp_path):
     report = measuring(report, by_factor=found)
     assert report.by_factor[0] == found[0] and report.by_factor[1].label == "new names, words"
     report.save(tmp_path / "report.json")
-    assert "new prompts      0.800 [0.700, 0.900], per prompt 0.800 [0.700, 0.900]; 64 prompts" in str(report)
-    assert "new names, words not defined, per prompt" in str(Report.load(tmp_path / "report.json"))
+    assert "new prompts      faithfulness 0.800 [0.700, 0.900], per prompt 0.800 [0.700, 0.900], on 64 prompts" in str(
+        report
+    )
+    assert "new names, words faithfulness not defined, per prompt" in str(Report.load(tmp_path / "report.json"))
     about = page_data(circuit, report)["about"]
     assert about["by_factor"] == [["new prompts", 64, [0.8, 0.7, 0.9], [0.8, 0.7, 0.9]]]
     assert Generalisation(("a\x1b[31m\n`\u202e" + "b" * 900,), 8, value, value).label.startswith("new a\ufffd[31m `bb")

@@ -109,7 +109,7 @@ def _row(kind: Generalisation) -> dict[str, Cell]:
 
 
 def _line(kind: Generalisation) -> tuple[str, str]:
-    return kind.label, f"{kind.faithfulness}, per prompt {kind.per_prompt}; {kind.n} prompts"
+    return kind.label, f"faithfulness {kind.faithfulness}, per prompt {kind.per_prompt}, on {kind.n} prompts"
 
 
 def _found(trial: Trial, new: tuple[str, ...], task: Task) -> Generalisation:
