@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import isqrt
 from typing import Any
 
 import torch
@@ -236,7 +237,9 @@ def _weights_as_read(described: Described, taps: _Streams, agree: _Agreement) ->
                 problem = (
                     f"the {port} projection of block {parts[index].layer} ({type(module).__name__}) is not its weight"
                 )
-                agree(problem, output, projection.take(taps.outputs[index][ports]))
+                # A sum of D products, most of which cancel where a large direction of the stream is not read.
+                terms = isqrt(projection.weight.shape[-1])
+                agree(problem, output, projection.take(taps.outputs[index][ports]), additions=terms)
 
 
 def _is_causal(described: Described, ids: Tensor, activations: Activations, agree: _Agreement) -> bool:

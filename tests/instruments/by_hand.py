@@ -6,22 +6,31 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from circuitsearch.models.planted import VOCABULARY, _block, induction_model
 from circuitsearch.task import Task
 
 IO, S1, S2, THING, END, LENGTH = 2, 4, 8, 6, 11, 12
-DTYPE = torch.float64
-TOKEN, POSITION, SPARE, SAID = (_block(at, DTYPE) for at in range(4))  # what the unembedding reads is SAID
+VOCABULARY = 16  # and as many positions
+WIDTH = 4 * VOCABULARY
+# Subspaces of the stream, (16, D) each; what the unembedding reads is SAID.
+TOKEN, POSITION, SPARE, SAID = torch.eye(WIDTH, dtype=torch.float64).chunk(4)
 NOTHING = torch.zeros_like(TOKEN)
 
 
 def blank() -> Any:
     """Two blocks of two heads that do nothing."""
-    model: Any = induction_model()
-    for block in model.transformer.h:
-        block.attn.c_attn.weight.zero_()
-        block.attn.c_proj.weight.zero_()
+    config = GPT2Config(
+        vocab_size=VOCABULARY, n_positions=VOCABULARY, n_embd=WIDTH, n_layer=2, n_head=2, n_inner=8,
+        tie_word_embeddings=False, bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    model: Any = GPT2LMHeadModel(config).eval().requires_grad_(False).double()
+    for name, parameter in model.named_parameters():
+        if "ln_" not in name:
+            parameter.zero_()
+    model.transformer.wte.weight.copy_(TOKEN)
+    model.transformer.wpe.weight.copy_(POSITION)
+    model.lm_head.weight.copy_(SAID)
     return model
 
 
