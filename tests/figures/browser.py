@@ -116,11 +116,31 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """Click the middle of an element with the mouse."""
+        self._press(selector)
+        self.frames()
+
+    def follow(self, selector: str) -> None:
+        """Click a link, and wait for the page that it leads to."""
+        before = json.dumps(self.run("location.href"))
+        self._press(selector)
+        end = time.monotonic() + PATIENCE
+        while not self._arrived(f"location.href !== {before} && document.readyState === 'complete'"):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the link {selector} leads nowhere")
+            time.sleep(0.02)
+
+    def _arrived(self, condition: str) -> bool:
+        """Whether a condition holds; a script that runs while the page changes is lost with the old page, so then it does not."""
+        try:
+            return self.run(condition)
+        except RuntimeError:
+            return False
+
+    def _press(self, selector: str) -> None:
         x, y = self.middle(selector)
         self.move(x, y)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-        self.frames()
 
     def move(self, x: float, y: float) -> None:
         """Move the mouse."""

@@ -382,5 +382,5 @@ def test_the_index_works(tab: Browser, tmp_path: Path, random_circuit: Maker, re
     tab.open(tmp_path / "index.html")
     assert AXE.is_file() is False or faults(tab) == []
     assert tab.console == [] and tab.run("window.hacked") is None
-    tab.click("a")
+    tab.follow("a")
     tab.wait("document.querySelector('.node')")
