@@ -20,10 +20,9 @@ FRESH = 2000
 LOW = 0.85
 
 
-def found(model: object, tokenizer: object, task: str, n: int, seed: int) -> cs.Circuit:
+def found(model: object, prompts: cs.Task, seed: int) -> cs.Circuit:
     """The circuit that `find` returns, without the evidence for it."""
-    prompts = getattr(cs.tasks, task)(tokenizer, n=n, seed=seed)
-    plan = planned(model, prompts, 0.9, METHOD, 0, tokenizer, {"seed": seed})
+    plan = planned(model, prompts, 0.9, METHOD, 0, None, {"seed": seed})
     scores = scored_on(plan.selection).score(plan.method)
     return cs.refine(plan.selection, plan.selection.task, scores, plan.stopping, plan.faithfulness)
 
@@ -43,7 +42,7 @@ def main() -> None:
         measure = Faithfulness(cs.Experiment(model, fresh))
         sizes, kept = [], []
         for seed in range(asked.seeds):
-            circuit = found(model, tokenizer, task, asked.n, seed)
+            circuit = found(model, getattr(cs.tasks, task)(tokenizer, n=asked.n, seed=seed), seed)
             value = measure.measured_alone(circuit.mask)
             sizes.append(len(circuit))
             kept.append(value.value)

@@ -10,13 +10,12 @@ and how many pass both, and beside them the criterion before: a greater mean of 
 from __future__ import annotations
 
 import argparse
-import copy
-from typing import Any
 
 import torch
 
 import circuitsearch as cs
 from benchmarks.known_tasks import line
+from circuitsearch.models.planted import reset
 from circuitsearch.registry import TASKS
 from circuitsearch.validation.significance import LEVEL
 
@@ -28,15 +27,6 @@ HEADER = [
     "both",
     "smallest of the larger p",
 ]
-
-
-def shuffled(model: Any, seed: int) -> Any:
-    """A copy of the model whose entries are permuted within each tensor; tied weights stay tied."""
-    other, generator = copy.deepcopy(model), torch.Generator().manual_seed(seed)
-    for parameter in other.parameters():
-        entries = parameter.data.view(-1)
-        entries.copy_(entries[torch.randperm(len(entries), generator=generator)])
-    return other
 
 
 def row(name: str, found: list[cs.Behaviour]) -> str:
@@ -61,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = cs.load("pico")
-    models = [shuffled(model, seed) for seed in range(options.models)]
+    models = [reset(model, seed) for seed in range(options.models)]
     print(line(HEADER), line(["---"] * len(HEADER)), sep="\n", flush=True)
     for name in options.tasks:
         task = TASKS.load(name)(tokenizer, n=options.n, seed=0)

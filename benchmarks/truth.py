@@ -24,10 +24,10 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 import circuitsearch as cs
+from benchmarks import seeds
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.models.planted import MOTIFS, Design, Planted, plant, reset
-from circuitsearch.pipeline import METHOD, planned, scored_on
-from circuitsearch.validation.behaviour import behaviour
+from circuitsearch.pipeline import METHOD, planned
 
 METHODS = ("eap", "eap-ig", "eap-ig-activations", "clean-corrupt", "relp", "gim", "qk-fix", "exact")
 TARGET = 0.9
@@ -60,28 +60,21 @@ def average_precision(strength: Tensor, true: Tensor) -> float:
 
 
 def ranked(experiment: cs.Experiment, true: Tensor) -> dict[str, Any]:
-    """How well each method ranks the true edges (U, V), and the least share of the behaviour that it gives one of them."""
-    mask, found = experiment.graph.mask, {}
+    """How well each method ranks the true edges (U, V)."""
+    mask, rows = experiment.graph.mask, {}
     for method in METHODS:
         values = experiment.score(method).values
         strength, wanted = values[mask].abs(), true[mask]
         first = strength.topk(int(wanted.sum())).indices
-        found[method] = {
+        rows[method] = {
             "auroc": auroc(strength, wanted),
             "precision": average_precision(strength, wanted),
             "top": float(wanted[first].double().mean()),
         }
-    return found
+    return rows
 
 
 # ---- searches
-
-
-def refined(planted: Planted, seed: int) -> cs.Circuit:
-    """The search of ``find``, with its defaults."""
-    plan = planned(planted.model, planted.task, TARGET, METHOD, 0, None, {"seed": seed})
-    scores = scored_on(plan.selection).score(plan.method)
-    return cs.refine(plan.selection, plan.selection.task, scores, plan.stopping, TARGET)
 
 
 def minimal(planted: Planted, method: str) -> cs.Circuit:
@@ -91,7 +84,7 @@ def minimal(planted: Planted, method: str) -> cs.Circuit:
 
 
 SEARCHES: dict[str, Callable[[Planted, int], cs.Circuit]] = {
-    "find": refined,
+    "find": lambda planted, seed: seeds.found(planted.model, planted.task, seed),
     "minimal, EAP-IG": lambda planted, seed: minimal(planted, "eap-ig"),
     "minimal, exact": lambda planted, seed: minimal(planted, "exact"),
 }
@@ -140,7 +133,7 @@ def measured(seed: int, noise: float) -> dict[str, Any]:
 def passes_reset(planted: Planted, seed: int) -> bool:
     """Whether the model with its weights in random order passes as doing the task."""
     try:
-        behaviour(reset(planted.model, seed), planted.task).check()
+        cs.behaviour(reset(planted.model, seed), planted.task).check()
     except cs.InputError:
         return False
     return True

@@ -12,9 +12,9 @@ from torch import Tensor
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
-from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.faithfulness import Faithfulness, bounded
 from circuitsearch.metrics import accuracy, neg_kl
-from circuitsearch.validation.bootstrap import interval
+from circuitsearch.validation.bootstrap import interval, ratio
 from circuitsearch.validation.measurement import Interval
 
 
@@ -80,6 +80,16 @@ class Trial:
         metrics = faithfulness.metrics(self.circuit.mask[None], faithfulness.metric, neg_kl, accuracy)  # (1, N) each
         values, kl, right = (each[0] for each in metrics)
         return values, kl, right
+
+    @cached_property
+    def of_means(self) -> Interval:
+        """Faithfulness as a ratio of means; circuit, model and ablated runs are resampled together."""
+        return self.interval(ratio, *self.metric)
+
+    @cached_property
+    def per_prompt(self) -> Interval:
+        """The mean over prompts of the bounded faithfulness."""
+        return self.interval(np.mean, bounded(*self.metric))
 
     def interval(self, statistic: Callable[..., np.ndarray], *columns: Tensor) -> Interval:
         """A statistic of columns (N,) with its interval over prompts."""

@@ -7,15 +7,14 @@ from random import Random
 import torch
 
 from circuitsearch.models.planted.builder import Builder
-from circuitsearch.models.planted.fetch import ROLES, fetch, paths
+from circuitsearch.models.planted.fetch import ROLES, fetched, paths
 from circuitsearch.models.planted.motif import WORDS, Motif, Pair, filled, replaced
 
 _BITS, _SAME, _DIFFERENT = WORDS[:2], WORDS[2], WORDS[3]
 
 
 def _build(builder: Builder) -> None:
-    for role, place in zip(ROLES[:2], builder.layout.sites, strict=False):
-        fetch(builder, role, place, builder[role])
+    fetched(builder, 2)
     difference = builder["first"][_BITS[1]] - builder["second"][_BITS[1]]  # (D,) reads -1, 0 or 1
     answers = builder["output"][_DIFFERENT] - builder["output"][_SAME]
     builder.mlp(

@@ -41,12 +41,12 @@ class RandomCircuits(Knobs):
 
     def measure(self, trial: Trial) -> Measurement:
         """A row for each circuit; no rows for a circuit without edges."""
-        few = trial.faithfulness.on_first(self.prompts)
+        few, n = trial.faithfulness.on_first(self.prompts), len(trial.faithfulness.clean)
         if self.count == 0 or len(trial.circuit) == 0:
-            return self.found((), len(few.clean), trial.experiment.setup.n)
+            return self.found((), len(few.clean), n)
         masks = random_circuits(few.graph, len(trial.circuit), self.count, trial.experiment.seed)
         values = [each.value for each in few.measured_each(list(masks))]
-        return self.found(values, len(few.clean), trial.experiment.setup.n)
+        return self.found(values, len(few.clean), n)
 
     def found(self, values: Sequence[float], n: int, of: int) -> Measurement:
         """The measurement of some values on ``n`` of the ``of`` prompts."""

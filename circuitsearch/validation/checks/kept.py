@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from circuitsearch.faithfulness import bounded
 from circuitsearch.knobs import Knobs
-from circuitsearch.validation.bootstrap import ratio
 from circuitsearch.validation.measurement import Interval, Measurement
 from circuitsearch.validation.trial import Trial
 
@@ -21,8 +17,8 @@ class Ratio(Knobs):
     """
 
     def measure(self, trial: Trial) -> Measurement:
-        """With its interval; circuit, model and ablated runs are resampled together."""
-        return self.found(trial.interval(ratio, *trial.metric))
+        """With its interval."""
+        return self.found(trial.of_means)
 
     def found(self, value: Interval) -> Measurement:
         """The measurement of a value."""
@@ -36,8 +32,7 @@ class PerPrompt(Knobs):
 
     def measure(self, trial: Trial) -> Measurement:
         """With its interval, and a caution where the ratio of means hides errors."""
-        found = trial.interval(np.mean, bounded(*trial.metric))
-        return self.found(found, trial.interval(ratio, *trial.metric))
+        return self.found(trial.per_prompt, trial.of_means)
 
     def found(self, value: Interval, of_means: Interval) -> Measurement:
         """The measurement of a value beside the ratio of means."""

@@ -114,9 +114,9 @@ def _line(kind: Generalisation) -> tuple[str, str]:
 
 def _found(trial: Trial, new: tuple[str, ...], task: Task) -> Generalisation:
     """On prompts of one kind; those that are new in all factors are the trial's own."""
-    own = task is trial.experiment.task
-    columns = trial.metric if own else _measured(trial.circuit, trial.experiment.on(task))
-    _, clean, ablated = columns
+    if task is trial.experiment.task:
+        return Generalisation(new, len(task), trial.of_means, trial.per_prompt)
+    columns = _, clean, ablated = _measured(trial.circuit, trial.experiment.on(task))
     done = clean.mean() > ablated.mean()
     of_means = trial.interval(ratio, *columns) if done else Interval(nan, nan, nan)
     return Generalisation(new, len(task), of_means, trial.interval(np.mean, bounded(*columns)))
