@@ -57,7 +57,9 @@ if TYPE_CHECKING:
     from circuitsearch.run import RunFolder as RunFolder
     from circuitsearch.run import open_run as open_run
     from circuitsearch.scores import Scores as Scores
+    from circuitsearch.search import Complete as Complete
     from circuitsearch.search import Refine as Refine
+    from circuitsearch.search import complete as complete
     from circuitsearch.search import greedy as greedy
     from circuitsearch.search import minimal as minimal
     from circuitsearch.search import refine as refine
@@ -115,7 +117,17 @@ _HOMES = {
     "circuitsearch.run": ("RunFolder", "open_run"),
     "circuitsearch.scores": ("Scores",),
     "circuitsearch.setup": ("Setup",),
-    "circuitsearch.search": ("Refine", "greedy", "minimal", "refine", "threshold", "top", "with_effects"),
+    "circuitsearch.search": (
+        "Complete",
+        "Refine",
+        "complete",
+        "greedy",
+        "minimal",
+        "refine",
+        "threshold",
+        "top",
+        "with_effects",
+    ),
     "circuitsearch.task": ("Example", "Task"),
     "circuitsearch.validation": ("Measurement", "Report", "behaviour", "generalisation", "validate"),
 }
@@ -150,6 +162,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "minimal",
     "refine",
     "Refine",
+    "complete",
+    "Complete",
     "with_effects",
     "validate",
     "generalisation",

@@ -17,6 +17,7 @@ from circuitsearch.files import STRICT, Number, checking, parse_json, read_json,
 from circuitsearch.graph import Graph
 from circuitsearch.history import History
 from circuitsearch.reachability import digraph, prune, touched
+from circuitsearch.redundancy import Redundancy
 from circuitsearch.setup import MadeWith, Setup
 
 _WHAT = "a circuit that a run wrote"
@@ -81,6 +82,8 @@ class Circuit(MadeWith):
         weights, from no edges to the circuit. In the metric's unit, averaged over up to 32 of the prompts that chose the circuit;
         together they are what the circuit's metric is above that of no edges. Positive where the edge supports the behaviour.
         A score is of the full model, and an edge may do something else in the circuit.
+    redundancy : Redundancy, optional
+        Of a complete circuit: the minimal circuits of which it is the union, and what each edge does in it.
     setup : Setup, optional
         What the circuit was found with, including the prompts of the search; a circuit from another tool has none.
     """
@@ -92,6 +95,7 @@ class Circuit(MadeWith):
     setup: Setup | None = None
     history: History | None = None
     effects: Tensor | None = None
+    redundancy: Redundancy | None = None
 
     @classmethod
     def from_edges(cls, graph: Graph, edges: Iterable[tuple[str, str]], scores: Tensor | None = None) -> Circuit:
@@ -169,7 +173,7 @@ class Circuit(MadeWith):
 
     def _with(self, mask: Tensor) -> Circuit:
         """The same with fewer edges, for which there is no certificate; effects stay those in the whole circuit."""
-        return replace(self, mask=mask, certificate=None, history=None)
+        return replace(self, mask=mask, certificate=None, history=None, redundancy=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types; ``edges``, ``scores`` and ``effects`` are in the same order."""
@@ -183,6 +187,7 @@ class Circuit(MadeWith):
             "certificate": None if self.certificate is None else asdict(self.certificate),
             "setup": None if self.setup is None else self.setup.model_dump(mode="json"),
             "history": None if self.history is None else asdict(self.history),
+            "redundancy": None if self.redundancy is None else asdict(self.redundancy),
         }
 
     @classmethod
@@ -235,6 +240,7 @@ class _Content:
     certificate: Certificate | None = None
     setup: Setup | None = None
     history: History | None = None
+    redundancy: Redundancy | None = None
 
     def circuit(self) -> Circuit:
         """The circuit; raises an InputError if the fields contradict each other."""
@@ -253,7 +259,7 @@ class _Content:
             return tensor
 
         scores, effects = of_edges(self.scores), of_edges(self.effects)
-        return Circuit(self.graph, mask, scores, self.certificate, self.setup, self.history, effects)
+        return Circuit(self.graph, mask, scores, self.certificate, self.setup, self.history, effects, self.redundancy)
 
     def _check_numbers(self) -> None:
         """Check the counts before a mask of the graph's size is made."""

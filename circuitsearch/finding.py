@@ -14,7 +14,7 @@ from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import RATIO, Average
 from circuitsearch.models.gguf import Origin, origin_of
 from circuitsearch.scores import Method, Rechecking, Scores
-from circuitsearch.search import Refine
+from circuitsearch.search import Complete, Refine
 from circuitsearch.setup import Setup, Spec
 from circuitsearch.validation import Behaviour, Check, Report
 
@@ -42,6 +42,8 @@ class Plan:
         Further checks of the circuit, beside the usual ones.
     refine : Refine
         How the circuit is searched for.
+    complete : Complete, optional
+        How the circuit is completed by what can take the place of its edges, if it is.
     minutes : float, optional
         Time after which the search ends.
     tokenizer : optional
@@ -58,6 +60,7 @@ class Plan:
     starts: tuple[Method | Rechecking, ...] = ()
     checks: tuple[Check, ...] = ()
     refine: Refine = field(default_factory=Refine)
+    complete: Complete | None = None
     minutes: float | None = None
     tokenizer: Any = None
 
@@ -106,7 +109,8 @@ class Finding:
 class Listener:
     """Its methods are called during a run; they do nothing, and subclasses override those that they need.
 
-    The stages are ``"behaviour"``, ``"scores"``, ``"circuit"`` and ``"report"``, in this order.
+    The stages are ``"behaviour"``, ``"scores"``, ``"circuit"`` and ``"report"``, in this order; before a complete circuit comes the
+    ``"minimal"`` one.
     """
 
     journal: Path | None = None  # the file of exact effects, until the scores are finished

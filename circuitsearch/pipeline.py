@@ -23,7 +23,7 @@ from circuitsearch.question import N_PROMPTS
 from circuitsearch.registry import CHECKS, FAITHFULNESS, METHODS, TASKS
 from circuitsearch.run import RunFolder
 from circuitsearch.scores import Method, Rechecking, Scores
-from circuitsearch.search import Refine
+from circuitsearch.search import Complete, Refine
 from circuitsearch.target import check_target
 from circuitsearch.task import Task
 from circuitsearch.validation import Check, Report, behaviour, validate
@@ -51,6 +51,7 @@ def find(
     starts: Sequence[Method | Rechecking | str] = (),
     checks: Sequence[Check | str] = (),
     refine: Refine | None = None,
+    complete: Complete | bool = False,
     minutes: float | None = None,
     out: str | Path | None = None,
     tokenizer: Any = None,
@@ -82,6 +83,9 @@ def find(
         Further checks of the circuit, as for :func:`circuitsearch.validate`.
     refine : Refine, optional
         How the circuit is searched for.
+    complete : Complete or bool
+        Whether, and how, the circuit is completed by what can take the place of its edges and what opposes it: see
+        :func:`circuitsearch.complete`.
     minutes : float, optional
         The search ends after about this time with the best circuit so far; the same call with ``out`` goes on from there.
     out : path, optional
@@ -117,6 +121,7 @@ def find(
         starts=tuple(METHODS.read(each) for each in starts),
         checks=tuple(CHECKS.read(each) for each in checks),
         refine=refine or Refine(),
+        complete=Complete() if complete is True else complete or None,
         minutes=minutes,
     )
     told = [ProgressBar()] if listeners is None else list(listeners)
@@ -133,7 +138,7 @@ def find(
             "scores",
             lambda progress: scored_on(plan.selection).score(plan.method, journal=stages.journal, progress=progress),
         )
-        circuit = stages.take("circuit", lambda progress: stages.search(plan, scores, progress))
+        circuit = stages.circuit(plan, scores)
         circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
         report = stages.take("report", lambda progress: _evidence(plan, circuit, progress))
         finding = Finding(measured, scores, circuit, report, stages.folder)
@@ -151,6 +156,14 @@ def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
         checks=plan.checks,
         progress=progress,
     )
+
+
+def _completed(plan: Plan, minimal: Circuit, progress: Progress) -> Circuit:
+    """The minimal circuit with what can take the place of its edges."""
+    return search.complete(
+        plan.selection, plan.selection.task, minimal, plan.faithfulness,
+        how=plan.complete, of=plan.average, progress=progress,
+    )  # fmt: skip
 
 
 def planned(
@@ -248,6 +261,13 @@ class _Stages:
         for listener in self.listeners:
             listener.finished(stage, result, seconds)
         return result
+
+    def circuit(self, plan: Plan, scores: Scores) -> Circuit:
+        """The circuit that is returned: the one that the search finds, completed if that was asked for."""
+        if plan.complete is None:
+            return self.take("circuit", lambda progress: self.search(plan, scores, progress))
+        minimal = self.take("minimal", lambda progress: self.search(plan, scores, progress))
+        return self.take("circuit", lambda progress: _completed(plan, minimal, progress))
 
     def search(self, plan: Plan, scores: Scores, progress: Progress) -> Circuit:
         """The circuit, searched from where an earlier run was interrupted; scores of further starts are computed again."""

@@ -43,6 +43,7 @@ class Question(BaseModel):
     faithfulness_of: str = "ratio"
     starts: tuple[str, ...] = Field(default=(), description="further methods whose rankings the search starts from")
     checks: tuple[str, ...] = Field(default=(), description="further checks of the circuit")
+    complete: bool = Field(default=False, description="whether the circuit is completed")
     recheck: int = Field(default=0, description="edges that are measured exactly")
     passes: int | None = Field(default=None, description="of the search, at most; None: the default of Refine")
     granularity: str = "heads-and-mlps"
@@ -147,6 +148,7 @@ class Question(BaseModel):
                 ("of", self.faithfulness_of, "ratio"),
                 ("start", "-".join(str(Spec.of(each)) for each in self.starts_asked), ""),
                 ("check", "-".join(str(Spec.of(each)) for each in self.checks_asked), ""),
+                ("", "complete" if self.complete else None, None),
                 ("recheck", self.recheck, 0),
                 ("passes", self.passes, None),
                 ("", str(Spec.of(self.granularity_asked)), str(Spec.of(default.granularity_asked))),

@@ -259,6 +259,7 @@ CHECKS = Registry(
         "random-circuits": "circuitsearch.validation.checks:RandomCircuits",
         "size-curve": "circuitsearch.validation.checks:SizeCurve",
         "minimality": "circuitsearch.validation.checks:Minimality",
+        "redundant": "circuitsearch.validation.checks:Redundant",
     },
     _has("measure"),
     "RandomCircuits(count=100)",

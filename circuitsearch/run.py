@@ -28,12 +28,14 @@ from circuitsearch.validation import Behaviour, Report
 
 MANIFEST = "manifest.json"
 SO_FAR = "circuit-so-far.json"  # the best circuit of a search that goes on
+MINIMAL = ("minimal.json", Circuit)  # the circuit that was found first, of a run that completed it
 FILES: dict[str, tuple[str, Any]] = {
     "behaviour": ("behaviour.json", Behaviour),
     "scores": ("scores.safetensors", Scores),
     "circuit": ("circuit.json", Circuit),
     "report": ("report.json", Report),
 }
+STAGES = FILES | {"minimal": MINIMAL}
 
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # a file in the folder itself
 
@@ -53,6 +55,7 @@ class Manifest(BaseModel):
     refine: str = Field(default="", description="how the circuit is searched for")
     starts: list[Spec] = Field(default=[], description="further rankings that it is searched for from")
     checks: list[Spec] = Field(default=[], description="further checks of the circuit")
+    complete: str = Field(default="", description="how the circuit is completed; empty: not at all")
     outputs: dict[FileName, str] = Field(default_factory=dict, description="SHA-256 of each finished file")
 
     @classmethod
@@ -69,6 +72,7 @@ class Manifest(BaseModel):
             refine=repr(plan.refine),
             starts=[Spec.of(each) for each in plan.starts],
             checks=[Spec.of(each) for each in plan.checks],
+            complete="" if plan.complete is None else repr(plan.complete),
         )
 
     @classmethod
@@ -89,6 +93,7 @@ class Manifest(BaseModel):
             "refine": "search",
             "starts": "starts",
             "checks": "checks",
+            "complete": "completed",
         }
         both = [(name, getattr(self, field), getattr(other, field)) for field, name in named.items()]
         others = [f"{name} {_in_words(theirs)}, not {_in_words(mine)}" for name, mine, theirs in both if mine != theirs]
@@ -150,7 +155,7 @@ class RunFolder(Listener):
 
     def recall(self, stage: str) -> Any:
         """Read a finished file back."""
-        name, kind = FILES[stage]
+        name, kind = STAGES[stage]
         return kind.load(self.path / name) if self.has(stage) else None
 
     def passed(self, circuit: Circuit) -> None:
@@ -159,10 +164,10 @@ class RunFolder(Listener):
 
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:
         """Write a result."""
-        self.write(FILES[stage][0], result.save)
+        self.write(STAGES[stage][0], result.save)
         if stage == "scores":
             self.journal.unlink(missing_ok=True)
-        if stage == "circuit":
+        if stage in ("circuit", "minimal"):
             (self.path / SO_FAR).unlink(missing_ok=True)
 
     def ended(self, plan: Plan, finding: Finding) -> None:
@@ -175,7 +180,7 @@ class RunFolder(Listener):
 
     def has(self, stage: str) -> bool:
         """Whether the file of a stage is finished."""
-        return self._is_finished(FILES[stage][0])
+        return self._is_finished(STAGES[stage][0])
 
     def _is_finished(self, name: str) -> bool:
         """Whether a file is in the manifest and unchanged."""
@@ -222,7 +227,7 @@ class RunFolder(Listener):
 
     def _to_go_on_from(self, manifest: Manifest) -> Manifest:
         """The manifest without a circuit whose search was ended by time, and without all that was made of it."""
-        if FILES["circuit"][0] in manifest.outputs and self.checkpoint.exists():
+        if {FILES["circuit"][0], MINIMAL[0]} & set(manifest.outputs) and self.checkpoint.exists():
             early = {FILES[stage][0] for stage in ("behaviour", "scores")}
             return manifest.model_copy(
                 update={"outputs": {name: digest for name, digest in manifest.outputs.items() if name in early}}
@@ -274,7 +279,7 @@ def about_run(manifest: Manifest) -> dict[str, str]:
 
 
 def _in_words(value: Any) -> str:
-    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value) or "none"
 
 
 def _check_same_question(path: Path, asked: Question, earlier: Question) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.finding import Finding, Plan
+from circuitsearch.redundancy import Redundancy
 from circuitsearch.scores import Agreement
 
 _EFFECTS = (
@@ -73,6 +74,8 @@ def meaning(score: float) -> str:
 
 
 def _edges(circuit: Circuit) -> str:
+    if circuit.redundancy is not None:
+        return _edges_with_roles(circuit, circuit.redundancy)
     without = circuit.certificate.without if circuit.certificate else {}
     measures = ("score", "") if circuit.effects is None else ("effect", "", "score")
     rows = []
@@ -81,6 +84,16 @@ def _edges(circuit: Circuit) -> str:
         left = f"{without[edge]:.3f}" if edge in without else ""
         rows.append((f"`{edge}`", _number(strength), meaning(strength), *score, left))
     return _table(("edge", *measures, "without it"), rows)
+
+
+def _edges_with_roles(circuit: Circuit, redundancy: Redundancy) -> str:
+    """The edges of a complete circuit, with what can take the place of each."""
+    roles, rows = redundancy.roles, []
+    for edge, strength in strongest(circuit):
+        instead = ", ".join(redundancy.replacements(edge))
+        left = (f"{value[edge]:.3f}" for value in (redundancy.without, redundancy.without_in_model))
+        rows.append((f"`{edge}`", _number(strength), roles[edge], *left, instead))
+    return _table(("edge", "effect", "role", "without it", "the model without it", "replaced by"), rows)
 
 
 def _number(value: float | None) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from circuitsearch.ablation import Resample
+from circuitsearch.circuit import Circuit
 from circuitsearch.granularity import WHOLE
 from circuitsearch.methods import EAP
+from circuitsearch.redundancy import Alternative, Redundancy
 from circuitsearch.setup import Setup, Spec
 from circuitsearch.validation import Generalisation, Interval, Measurement, Report, TaskTest, checks
 from circuitsearch.validation.checks.curve import CurvePoint
@@ -37,6 +40,12 @@ def made_up(task: str = "ioi", n: int = 8, **others: Any) -> Setup:
 def with_setup(result: Any, **others: Any) -> Any:
     """The same result with a setup in which something is different."""
     return replace(result, setup=result.setup.model_copy(update=others))
+
+
+def complete_with(circuit: Circuit, first: Sequence[str], second: Sequence[str], opposing: str = "") -> Redundancy:
+    """Two minimal circuits whose union a circuit is: the second was found without the first edge of the first one."""
+    without = {f"{u}->{v}": 2.0 if f"{u}->{v}" == opposing else 1.0 for u, v in circuit.edges}
+    return Redundancy(0.9, 1.0, tuple(first), (Alternative(tuple(first[:1]), tuple(second), 1.0),), without, without)
 
 
 def made_up_report(**others: Any) -> Report:

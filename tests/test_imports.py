@@ -20,7 +20,7 @@ PACKAGE = Path(cs.__file__).parent
 LAYERS = [
     {"version", "errors", "escape", "tex_text", "colours", "progress", "show", "batch", "batching"},
     {"files", "target", "journal", "devices", "text", "knobs", "registry", "setup", "blocks", "metrics"},
-    {"granularity", "names", "metric_contract", "task_file", "history"},
+    {"granularity", "names", "metric_contract", "task_file", "history", "redundancy"},
     {"graph", "task"},
     {"reachability", "tasks", "ablation", "models"},
     {"engine", "circuit"},

@@ -11,6 +11,7 @@ import pytest
 import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.files import plain
+from circuitsearch.models.planted import Design, plant
 from circuitsearch.pipeline import planned, scored_on
 from tests.conftest import random_task
 from tests.search.test_search import doable_task
@@ -59,6 +60,29 @@ def test_it_is_the_steps_one_after_another(gpt2, task):
     whole = cs.behaviour(gpt2, task, ablation=cs.Mean(), seed=1)
     assert finding.behaviour.setup is not None and whole.setup is not None
     assert finding.behaviour == whole and finding.report.n_seen == 0
+
+
+def test_a_circuit_is_completed_if_that_is_asked_for(tmp_path):
+    """The folder has the minimal one too; a second call reads both back and tells the same."""
+    planted = plant("or", seed=3, n=24, design=Design(layers=3, heads=3))
+    diary = Diary()
+    finding = cs.find(planted.model, planted.task, complete=True, out=tmp_path / "run", listeners=[diary])
+    assert [line for line in diary.lines if isinstance(line, str)][1:-2] == [
+        "behaviour",
+        "scores",
+        "minimal",
+        "circuit",
+        "report",
+    ]
+    assert set(finding.circuit.edges) == set(planted.edges)
+    minimal = cs.Circuit.load(tmp_path / "run" / "minimal.json")
+    assert set(minimal.edges) in planted.sufficient and minimal.certificate is not None
+    assert finding.report["redundancy"].value == 2 and "OR at m" in str(finding.report)
+    again = Diary()
+    recalled = cs.find(planted.model, planted.task, complete=True, out=tmp_path / "run", listeners=[again])
+    assert recalled.circuit.redundancy == finding.circuit.redundancy and ("Circuit", True) in again.lines
+    with pytest.raises(InputError, match=r"completed Complete\(.*, not none"):
+        cs.find(planted.model, planted.task, out=tmp_path / "run", listeners=[])
 
 
 def test_edges_are_scored_on_some_prompts_of_every_group(gpt2):

@@ -70,6 +70,7 @@ def find(
     recheck: options.Recheck = 0,
     start: options.Starts = None,
     check: options.Checks = None,
+    complete: options.Complete = False,
     passes: options.Passes = None,
     minutes: options.Minutes = None,
     spans: options.Spans = None,
@@ -109,7 +110,8 @@ def find(
         question = Question(
             task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
             faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
-            starts=tuple(start or ()), checks=tuple(check or ()), granularity=nodes, device=device, dtype=dtype,
+            starts=tuple(start or ()), checks=tuple(check or ()), complete=complete, granularity=nodes,
+            device=device, dtype=dtype,
         )  # fmt: skip
         find(question, out, overwrite, minutes, Terminal(json))
 

@@ -85,6 +85,7 @@ def _found(
         starts=question.starts_asked,
         checks=question.checks_asked,
         refine=question.refine,
+        complete=question.complete,
         minutes=minutes,
         tokenizer=tokenizer,
         listeners=[*listeners, folder, narrator],

@@ -48,6 +48,14 @@ Checks = Annotated[
         show_default=False,
     ),
 ]
+Complete = Annotated[
+    bool,
+    typer.Option(
+        "--complete",
+        help="Add what can take the place of the circuit's edges, and what opposes it.",
+        show_default=False,
+    ),
+]
 Passes = Annotated[int | None, typer.Option(min=1, help="Passes of the search at most: 12.", show_default=False)]
 Minutes = Annotated[
     float | None,

@@ -32,7 +32,7 @@ class Narrator(ProgressBar):
 
     def started(self, stage: str) -> None:
         super().started(stage)
-        if stage == "circuit" and self.question.starts:
+        if stage == ("minimal" if self.question.complete else "circuit") and self.question.starts:
             rankings = ", ".join((self.question.method, *self.question.starts))
             self.terminal.say("search", f"from each ranking in turn, {rankings}; the smallest circuit is kept")
         self.first: int | None = None  # pass that this process did
@@ -112,9 +112,22 @@ def scores(terminal: Terminal, scores: Scores, took: str) -> None:
 
 
 def circuit(terminal: Terminal, circuit: Circuit, took: str) -> None:
-    """The circuit's size, and its faithfulness in the search."""
+    """The circuit's size, and its faithfulness in the search; of a complete one, what was added."""
+    if circuit.redundancy is None:
+        searched(terminal, circuit, took)
+        return
+    terminal.say("complete", f"{_size(circuit)} ({took})")
+    terminal.say("", circuit.redundancy.describe())
+
+
+def _size(circuit: Circuit) -> str:
     share = len(circuit) / circuit.graph.n_edges
-    text = f"{len(circuit)} of {circuit.graph.n_edges} edges ({share:.1%}), {len(circuit.nodes)} nodes"
+    return f"{len(circuit)} of {circuit.graph.n_edges} edges ({share:.1%}), {len(circuit.nodes)} nodes"
+
+
+def searched(terminal: Terminal, circuit: Circuit, took: str) -> None:
+    """The size of a circuit that the search found, and its faithfulness there."""
+    text = _size(circuit)
     if circuit.history is not None:
         text += f"; faithfulness {circuit.history.stopping} on the {circuit.history.n_stopping} prompts that chose it"
     terminal.say("circuit", f"{text} ({took})")
@@ -145,7 +158,7 @@ def report(terminal: Terminal, report: Report, took: str) -> None:
             terminal.say("", f"{name}: {found}")
 
 
-_SAID = {"behaviour": behaviour, "scores": scores, "circuit": circuit, "report": report}
+_SAID = {"behaviour": behaviour, "scores": scores, "minimal": searched, "circuit": circuit, "report": report}
 
 
 def finding_as_json(question: Question, finding: Finding) -> dict[str, Any]:

@@ -53,11 +53,11 @@ def _add_row(graph: graphviz.Digraph, plan: Plan, row: Row) -> None:
 
 
 def _add_strand(graph: graphviz.Digraph, plan: Plan, strand: Strand) -> None:
-    port = f"{strand.port}:s" if strand.port in PORTS else "s"
+    port, colour = f"{strand.port}:s" if strand.port in PORTS else "s", style.LIGHT.lines[strand.says]
     graph.edge(
         f"{strand.writer}:n",
         f"{strand.head}:{port}",
-        color=style.LIGHT.lines[strand.says],
+        color=f"{colour}:invis:{colour}" if strand.replaceable else colour,
         penwidth=f"{style.width(strand.strength, plan.strongest):.2f}",
         style=DASHES.get(strand.dash, strand.dash),
         tooltip=f"{strand.writer}->{strand.reader}" + ("" if strand.strength is None else f" {strand.strength:+.4g}"),

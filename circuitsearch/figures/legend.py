@@ -21,6 +21,7 @@ class Entry:
 
     text: str
     line: dict[str, Any] | None = None
+    hollow: bool = False
     tint: str | None = None
     arrow: bool = False
 
@@ -38,6 +39,7 @@ def groups(placed: Placed, theme: style.Theme) -> list[list[Entry]]:
         _sides(plan, theme) if compared else _signs(plan, theme),
         [] if compared else _strengths(plan, theme),
         [] if compared else _ports(plan, theme),
+        _replaceable(plan, theme),
         _arrows(plan),
         [] if placed.labelled else _roles(plan, theme),
         _notes(placed),
@@ -97,6 +99,12 @@ def _ports(plan: Plan, theme: style.Theme) -> list[Entry]:
     ports += [("v", f"into {', '.join(name for name, there in kinds if there)}")] if entered - {"q", "k"} else []
     look = {"color": theme.faint, "linewidth": style.PLAIN}
     return [Entry(text, look | style.pattern(style.dash(port))) for port, text in ports]
+
+
+def _replaceable(plan: Plan, theme: style.Theme) -> list[Entry]:
+    look = {"color": theme.faint, "linewidth": SAMPLE_WIDTH}
+    shown = any(strand.replaceable for strand in plan.strands)
+    return [Entry("others can take its place", look, hollow=True)] if shown else []
 
 
 def _arrows(plan: Plan) -> list[Entry]:

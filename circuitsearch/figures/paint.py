@@ -168,7 +168,10 @@ def _strands(page: Page) -> None:
         strand = strands[index]
         path = _path([page.at(corner) for corner in placed.strands[index]])
         gid, zorder = f"{strand.writer}->{strand.reader}", 1 + depth / len(order)
-        page.axes.add_patch(PathPatch(path, fill=False, zorder=zorder, gid=gid, **_line(page, strand, index)))
+        look = _line(page, strand, index)
+        page.axes.add_patch(PathPatch(path, fill=False, zorder=zorder, gid=gid, **look))
+        if strand.replaceable:
+            page.axes.add_patch(PathPatch(path, fill=False, zorder=zorder, **_core(page, look)))
 
 
 def _line(page: Page, strand: Strand, index: int) -> dict[str, Any]:
@@ -178,8 +181,13 @@ def _line(page: Page, strand: Strand, index: int) -> dict[str, Any]:
     look = style.pattern(strand.dash)
     if gathered:
         return look | {"color": style.faded(colour, page.theme.paper), "linewidth": style.GATHERED}
-    width = style.width(strand.strength, placed.plan.strongest)
+    width = max(style.width(strand.strength, placed.plan.strongest), style.HOLLOW if strand.replaceable else 0.0)
     return look | {"color": colour, "linewidth": max(width, style.PLAIN) if placed.plan.sides else width}
+
+
+def _core(page: Page, line: dict[str, Any]) -> dict[str, Any]:
+    """What is left open in a hollow line."""
+    return {"color": page.theme.paper, "linewidth": style.CORE * line["linewidth"]}
 
 
 def _path(corners: list[Point]) -> Path:
@@ -304,6 +312,9 @@ def _sample(page: Page, entry: Entry, x: float, y: float) -> None:
     end = x + SAMPLE
     if entry.line is not None:
         page.axes.add_patch(PathPatch(Path([(x, y), (end, y)]), fill=False, **entry.line))
+        if entry.hollow:
+            core = _core(page, entry.line)
+            page.axes.add_patch(PathPatch(Path([(x, y), (end, y)]), fill=False, **core))
     elif entry.tint is not None:
         shape = "round,pad=0,rounding_size=2"
         patch = FancyBboxPatch((x, y - 3.2), SAMPLE, 6.4, boxstyle=shape, facecolor=entry.tint, edgecolor="none")

@@ -15,6 +15,7 @@ from circuitsearch.figures import style
 from circuitsearch.graph import Graph
 from circuitsearch.names import LOGITS, PORTS
 from circuitsearch.reachability import components
+from circuitsearch.redundancy import OPPOSES, REPLACEABLE
 
 MOST = 2000  # strands on a page; more need a viewer that zooms and filters
 ROUTER = "router"
@@ -26,7 +27,7 @@ class Strand:
 
     ``head`` is the node that the line enters; ``port`` is ``q``, ``k``, ``v``, ``in``, ``router`` or, at the logits,
     empty; ``strength`` is None if there is none; ``says`` is the edge's sign or, where two circuits are compared, which of
-    them have it.
+    them have it; ``replaceable`` whether other edges can take its place in a complete circuit.
     """
 
     writer: str
@@ -35,6 +36,7 @@ class Strand:
     port: str
     strength: float | None
     says: str
+    replaceable: bool = False
 
     @property
     def dash(self) -> str:
@@ -227,8 +229,10 @@ def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str]) -> Itera
     known = None if strength is None or not math.isfinite(strength) else strength
     owner, _, rest = reader.partition("<")
     port = ROUTER if owner.endswith(f".{ROUTER}") else rest.partition(">")[0]
+    role = "" if circuit.redundancy is None else circuit.redundancy.roles.get(f"{writer}->{reader}", "")
+    says = OPPOSES if role == OPPOSES else style.sign(known)
     for head in _heads(circuit.graph, reader, writes):
-        yield Strand(writer, reader, head, port, known, style.sign(known))
+        yield Strand(writer, reader, head, port, known, says, role in REPLACEABLE)
 
 
 def _heads(graph: Graph, reader: str, writes: set[str]) -> list[str]:

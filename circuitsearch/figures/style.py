@@ -99,6 +99,7 @@ ROW_HEIGHT = NODE_HEIGHT + PORT_HEIGHT
 NODE_ROOM, PORT_ROOM = 26.0, 8.0  # how wide strands that meet at a node or a port may spread
 LABEL_SIZE, PORT_SIZE, TEXT_SIZE, ROLE_SIZE, TOKEN_SIZE = 7.0, 5.0, 6.5, 5.5, 5.0
 THINNEST, THICKEST, PLAIN, GATHERED = 0.5, 3.0, 0.9, 0.4
+HOLLOW, CORE = 1.8, 0.45  # width, at least, of a hollow line, and what share of it is left open
 FADE = 0.5  # how far a gathered line goes towards the paper
 
 DASHES = {"q": "dashed", "k": "dotted", "router": "dash-dot", FIRST: "dashed", SECOND: "dotted"}

@@ -1,5 +1,7 @@
 """Searches: from scores to a circuit."""
 
+from circuitsearch.search.complete import Complete as Complete
+from circuitsearch.search.complete import complete as complete
 from circuitsearch.search.effects import with_effects as with_effects
 from circuitsearch.search.minimal import minimal as minimal
 from circuitsearch.search.minimal import smallest_prefix as smallest_prefix

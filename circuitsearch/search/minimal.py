@@ -162,8 +162,9 @@ class Elimination:
         progress: Progress = silent,
         passed: Callable[[Tensor], object] = lambda mask: None,
         without: dict[Edge, float] | None = None,
+        among: Tensor | None = None,
     ) -> tuple[Tensor, dict[Edge, float]]:
-        """Remove edges until none of them can be removed.
+        """Remove edges, or those in ``among`` (U, V), until none of them can be removed.
 
         ``passed`` is called with every smaller mask on the way; ``without`` is :meth:`without_each` of the mask, if it is known.
 
@@ -173,13 +174,13 @@ class Elimination:
             The smaller mask, and its faithfulness without each edge that could not be removed.
         """
         total = int(mask.sum())
-        without = self.without_each(mask) if without is None else without
+        without = self.without_each(mask, among) if without is None else without
         while removable := self.removable(mask, without):
             for smaller in self.eliminate(mask, removable):
                 progress(total - int(smaller.sum()), total)
                 passed(smaller)
                 mask = smaller
-            without = self.without_each(mask)
+            without = self.without_each(mask, among)
         progress(total, total)
         return mask, without
 

@@ -216,6 +216,7 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
         2,
         "--start",
         "relp",
+        "--complete",
         "--passes",
         3,
         "--faithfulness-of",
@@ -230,7 +231,9 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
     assert said.code == 0, said.err
     (manifest,) = map(
         Manifest.load,
-        Path("runs").glob("mine-tiny-n10-EAP-Zero-prob_diff-f0.5-ofprompt-startRelP-recheck2-passes3/manifest.json"),
+        Path("runs").glob(
+            "mine-tiny-n10-EAP-Zero-prob_diff-f0.5-ofprompt-startRelP-complete-recheck2-passes3/manifest.json"
+        ),
     )
     setup = manifest.setup
     assert [str(setup.method), str(setup.ablation), setup.metric] == [
@@ -242,6 +245,8 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
     assert manifest.faithfulness == 0.5 and manifest.question is not None and manifest.question.n == 10
     assert [str(each) for each in manifest.starts] == ["RelP()"]
     assert "from each ranking in turn, eap, relp" in said.out
+    assert manifest.complete.startswith("Complete(") and "minimal.json" in manifest.outputs
+    assert "minimal circuit reaches 0.5" in said.out or "minimal circuits reach 0.5" in said.out
 
 
 def test_the_strongest_edges_are_rechecked(found: Any, again: Callable[..., Any]):

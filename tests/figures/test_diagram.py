@@ -18,6 +18,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures import caption_for, draw
 from circuitsearch.figures.plan import plan
 from circuitsearch.graph import Graph
+from tests.setups import complete_with
 
 FORMATS = ("svg", "pdf", "png", "dot")
 NASTY = 'a <b>&"\\ ]]> --> $x_1$ \\N {q|k} Ελληνικά 😀 שלום \x00\x1b\ud800 <i>end</i>'
@@ -44,6 +45,21 @@ def test_every_node_and_edge_is_drawn(random_circuit, tmp_path, n):
     assert sorted(name for name in drawn if "->" in name) == sorted(f"{u}->{v}" for u, v in circuit.edges)
     assert set(circuit.nodes) <= set(drawn)
     assert set(circuit.nodes) <= set(texts(tmp_path / "c.svg").split())
+
+
+def test_edges_that_others_can_replace_are_hollow(random_circuit, tmp_path):
+    """And an edge that opposes in a complete circuit is orange, whatever the sign of its effect."""
+    circuit = random_circuit(6)
+    first, second, third, *others = (f"{u}->{v}" for u, v in circuit.edges)
+    known = complete_with(circuit, (first, third, *others), (second, third, *others), opposing=third)
+    complete = replace(circuit, scores=torch.ones(circuit.mask.shape), redundancy=known)
+    strands = {f"{strand.writer}->{strand.reader}": strand for strand in plan(complete).strands}
+    assert {name for name, strand in strands.items() if strand.replaceable} == {first, second}
+    assert {name for name, strand in strands.items() if strand.says == "opposes"} == {third}
+    for suffix in FORMATS:
+        draw(complete, tmp_path / f"c.{suffix}")
+    assert "others can take its place" in texts(tmp_path / "c.svg")
+    assert (tmp_path / "c.dot").read_text().count(":invis:") == 2
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -26,7 +26,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.search.ranked import strongest
 from circuitsearch.setup import Spec
 from circuitsearch.validation import Interval, Report
-from tests.setups import measuring, with_setup
+from tests.setups import complete_with, measuring, with_setup
 
 Maker = Callable[..., Circuit]
 HERE = Path(__file__).parent
@@ -97,6 +97,20 @@ def test_effects_are_those_of_the_circuits_own_edges(random_circuit: Maker):
     scores, effects = data["edges"]["score"], data["edges"]["effect"]
     assert [effects[e] for e in data["circuit"]] == [-scores[e] for e in data["circuit"]]
     assert [e for e, effect in enumerate(effects) if effect is not None] == sorted(data["circuit"])
+
+
+def test_a_complete_circuit_says_what_its_edges_do(random_circuit: Maker):
+    """And which edges can take the place of each; other circuits have no such columns."""
+    circuit = random_circuit(6)
+    assert page_data(circuit)["edges"]["role"] == page_data(circuit)["edges"]["instead"] == []
+    first, second, *others = (f"{u}->{v}" for u, v in circuit.edges)
+    known = complete_with(circuit, (first, *others), (second, *others))
+    data = page_data(replace(circuit, redundancy=known))
+    at = {name: e for e in data["circuit"] for name in names(data, [e])}
+    roles = {name: data["edges"]["role"][at[name]] for name in at}
+    assert roles == {name: "alternative" if name in (first, second) else "needed" for name in at}
+    assert data["edges"]["instead"][at[first]] == [second] and data["edges"]["instead"][at[second]] == []
+    assert data["edges"]["without"][at[first]] == 1.0
 
 
 def test_the_report_and_its_curve_are_there(random_circuit: Maker, report: Report):

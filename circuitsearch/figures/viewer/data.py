@@ -150,11 +150,17 @@ def _lengths(most: int) -> list[int]:
 
 
 def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
-    """Columns: writer (a node), reader (one of the readers that occur), score, effect in the circuit, and what is left without the edge."""
-    graph = circuit.graph
+    """Columns: writer (a node), reader (one of the readers that occur), score, effect in the circuit, and what is left without the edge.
+
+    Of a complete circuit also what each edge does, and the edges that can take its place.
+    """
     occurring = {column: index for index, column in enumerate(_columns(places))}
-    known = circuit.certificate.without if circuit.certificate else {}
     rows = places.tolist()
+    names = [f"{circuit.graph.writers[u]}->{circuit.graph.readers[v]}" for u, v in rows]
+    redundancy = circuit.redundancy
+    certified = circuit.certificate.without if circuit.certificate else {}
+    known = certified if redundancy is None else redundancy.without
+    roles = {} if redundancy is None else redundancy.roles
     scores = [None] * len(rows) if circuit.scores is None else circuit.scores[places[:, 0], places[:, 1]].tolist()
     effects = [] if circuit.effects is None else circuit.effects[places[:, 0], places[:, 1]].tolist()
     return {
@@ -162,7 +168,9 @@ def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
         "reader": [occurring[column] for _, column in rows],
         "score": [_short(score) for score in scores],
         "effect": [_short(effect) for effect in effects],
-        "without": [_short(known.get(f"{graph.writers[u]}->{graph.readers[v]}")) for u, v in rows] if known else [],
+        "without": [_short(known.get(name)) for name in names] if known else [],
+        "role": [roles.get(name, "") for name in names] if roles else [],
+        "instead": [list(redundancy.replacements(name)) for name in names] if redundancy else [],
     }
 
 

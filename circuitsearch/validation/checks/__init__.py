@@ -14,6 +14,7 @@ from circuitsearch.validation.checks.kl import KL as KL
 from circuitsearch.validation.checks.means import MetricMeans as MetricMeans
 from circuitsearch.validation.checks.minimality import Minimality as Minimality
 from circuitsearch.validation.checks.new_prompts import NewPrompts as NewPrompts
+from circuitsearch.validation.checks.redundancy import Redundant as Redundant
 from circuitsearch.validation.measurement import Measurement
 from circuitsearch.validation.trial import Trial
 
@@ -37,4 +38,5 @@ class Check(Protocol):
 
 USUAL: tuple[Check, ...] = (
     MetricMeans(), Ratio(), PerPrompt(), NewPrompts(), KL(), Accuracy(), AccuracyKept(), RandomCircuits(), SizeCurve(), Minimality(),
+    Redundant(),
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 /** @import { Page, State, Strand } from "./types" */
 
+const NAMED = 4; // edges in one text
+
 /**
  * @param {Document} document
  * @returns {Page}
@@ -42,13 +44,38 @@ export function strandsOf(page, size) {
   const { writer, reader } = page.edges;
   const edges = edgesOf(page, size);
   const strength = byEffect(page, size) ? page.edges.effect : page.edges.score;
+  const roles = size === "circuit" ? page.edges.role : [];
   const writes = new Set(edges.map((edge) => writer[edge]));
   return edges.flatMap((edge) => {
     const [, port, fed] = page.readers[reader[edge]];
     const alive = fed.length > 1 ? fed.filter((node) => writes.has(node)) : fed;
     const ends = alive.length ? alive : fed;
-    return ends.map((to) => ({ edge, from: writer[edge], to, port, score: strength[edge] }));
+    return ends.map((to) => ({ edge, from: writer[edge], to, port, score: strength[edge], role: roles[edge] ?? "" }));
   });
+}
+
+/**
+ * Whether an edge supports the behaviour: by what it does in a complete circuit, else by the sign of its score.
+ * @param {{ score: number | null, role: string }} strand
+ * @returns {"supports" | "opposes" | "unknown"}
+ */
+export function signOf({ score, role }) {
+  if (role === "opposes") return "opposes";
+  if (score === null) return "unknown";
+  return score >= 0 ? "supports" : "opposes";
+}
+
+/**
+ * What an edge does in a complete circuit, and which edges can take its place.
+ * @param {Page} page
+ * @param {Strand | undefined} strand
+ * @returns {string}
+ */
+export function roleText(page, strand) {
+  if (!strand?.role) return "";
+  const instead = page.edges.instead[strand.edge];
+  const others = instead.length > NAMED ? [...instead.slice(0, NAMED), `${instead.length - NAMED} more`] : instead;
+  return others.length ? `${strand.role}, replaced by ${others.join(", ")}` : strand.role;
 }
 
 /**
@@ -69,8 +96,7 @@ export function nodesOf(strands) {
  */
 export function passes(page, state, strand, strongest) {
   const score = strand.score ?? 0;
-  if (state.sign === "supports" && !(score > 0)) return false;
-  if (state.sign === "opposes" && !(score < 0)) return false;
+  if (state.sign !== "both" && (!score || signOf(strand) !== state.sign)) return false;
   if (state.ports && !state.ports.includes(strand.port)) return false;
   if (Math.abs(score) < leastScore(state, strongest)) return false;
   return inLayers(page, state, strand.from) && inLayers(page, state, strand.to);

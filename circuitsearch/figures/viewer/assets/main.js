@@ -1,7 +1,7 @@
 // The page: one state, what changes it, and what shows it.
 
 /** @import { Page, Scene, State } from "./types" */
-import { byEffect, edgesOf, findNode, firstSizeWith, kindOf, leastScore, nodesOf, passes, readPage, strandsOf } from "./circuit.js";
+import { byEffect, edgesOf, findNode, firstSizeWith, kindOf, leastScore, nodesOf, passes, readPage, roleText, strandsOf } from "./circuit.js";
 import { coloursOf, GraphView } from "./graph.js";
 import { layOut, ranks } from "./layout.js";
 import { fillAbout, fillEdges, fillNode, fillPrompts } from "./panel.js";
@@ -169,6 +169,7 @@ class Viewer {
     const name = `${page.nodes[strand.from][0]} \u2192 ${page.readers[page.edges.reader[strand.edge]][0]}`;
     const lines = [make("b", {}, name), make("span", {}, `${byEffect(page, this.state.size) ? "effect in the circuit" : "score"} ${signed(strand.score)}`)];
     if (typeof without === "number") lines.push(make("span", {}, `circuit without it: ${without.toFixed(3)}`));
+    if (strand.role) lines.push(make("span", {}, roleText(page, strand)));
     tip.replaceChildren(...lines);
     const { width, height } = this.graph.sides;
     tip.style.left = `${Math.min(x + 14, width - tip.offsetWidth - 8)}px`;

@@ -2,22 +2,17 @@
 // thousands of strands: they take numbers out of arrays one by one, for destructuring costs ten times as much.
 
 /** @import { Camera, Layout, Scene } from "./types" */
+import { signOf } from "./circuit.js";
 import { NODE_HEIGHT, xAt } from "./layout.js";
 
 const THINNEST = 0.7;
 const THICKEST = 5;
 const PLAIN = 1.2;
+const HOLLOW = 2.4; // width, at least, of a strand that others can take the place of
+const CORE = 0.45; // of that width is left open
 const STEPS = 6; // different widths; strands of one look are drawn in one stroke
 const MANY = 1500; // strands; of more none is read one by one, and dashes would only cost time
 
-/**
- * @param {number | null} score
- * @returns {"supports" | "opposes" | "unknown"}
- */
-export function signOf(score) {
-  if (score === null) return "unknown";
-  return score >= 0 ? "supports" : "opposes";
-}
 
 /**
  * Line width, linear in the strength.
@@ -28,6 +23,34 @@ export function signOf(score) {
 export function widthOf(score, strongest) {
   if (score === null) return PLAIN;
   return THINNEST + (THICKEST - THINNEST) * (strongest ? Math.abs(score) / strongest : 0);
+}
+
+/**
+ * Whether other edges can take an edge's place: it is drawn hollow.
+ * @param {string} role
+ * @returns {boolean}
+ */
+export function isHollow(role) {
+  return role === "alternative" || role === "backup";
+}
+
+/**
+ * Line width of an edge in a role.
+ * @param {number} width
+ * @param {string} role
+ * @returns {number}
+ */
+export function widthIn(width, role) {
+  return isHollow(role) ? Math.max(width, HOLLOW) : width;
+}
+
+/**
+ * Width of what is left open in a hollow line.
+ * @param {number} width
+ * @returns {number}
+ */
+export function coreOf(width) {
+  return CORE * width;
 }
 
 /**
@@ -75,7 +98,7 @@ export function pathText(corners) {
 }
 
 /**
- * @typedef {{ sign: string, dash: number[], width: number, path: Path2D }} Bundle strands of one look
+ * @typedef {{ sign: string, dash: number[], width: number, hollow: boolean, path: Path2D }} Bundle strands of one look
  */
 
 /**
@@ -91,13 +114,14 @@ export function bundlesOf(scene, shown) {
   scene.strands.forEach((strand, index) => {
     if (!shown(index)) return;
     const step = strand.score === null ? -1 : Math.ceil(STEPS * Math.abs(strand.score) / (scene.strongest || 1));
-    const sign = signOf(strand.score);
+    const sign = signOf(strand);
+    const hollow = isHollow(strand.role);
     const dashed = !many && dashOf(strand.port).length ? strand.port : "";
-    const key = `${step} ${sign} ${dashed}`;
+    const key = `${step} ${sign} ${dashed} ${hollow}`;
     let bundle = bundles.get(key);
     if (!bundle) {
-      const width = step < 0 ? PLAIN : THINNEST + ((THICKEST - THINNEST) * step) / STEPS;
-      bundle = { sign, dash: dashOf(dashed), width, path: new Path2D() };
+      const width = widthIn(step < 0 ? PLAIN : THINNEST + ((THICKEST - THINNEST) * step) / STEPS, strand.role);
+      bundle = { sign, dash: dashOf(dashed), width, hollow, path: new Path2D() };
       bundles.set(key, bundle);
     }
     addRoute(bundle.path, scene.layout.routes[index]);
@@ -113,12 +137,18 @@ export function bundlesOf(scene, shown) {
  */
 export function drawBundles(context, bundles, colours, strength) {
   context.lineCap = "butt";
-  for (const { sign, dash, width, path } of bundles) {
+  for (const { sign, dash, width, hollow, path } of bundles) {
     context.strokeStyle = colours[sign];
     context.lineWidth = width;
     context.globalAlpha = strength * Math.min(1, 0.5 + width / THICKEST);
     context.setLineDash(dash);
     context.stroke(path);
+    if (hollow) {
+      context.strokeStyle = colours.paper;
+      context.lineWidth = coreOf(width);
+      context.setLineDash([]);
+      context.stroke(path);
+    }
   }
   context.setLineDash([]);
   context.globalAlpha = 1;

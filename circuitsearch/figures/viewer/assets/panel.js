@@ -1,7 +1,7 @@
 // The panel's four pages: the evidence, one node, the edges as a table, and the prompts.
 
 /** @import { Ends, Page, Prompt, Scene, Strand } from "./types" */
-import { kindOf } from "./circuit.js";
+import { kindOf, roleText, signOf } from "./circuit.js";
 import { byId, counted, make, share, shortened, signed, thousands, tokenBox } from "./text.js";
 
 const STRONGEST = 8;
@@ -40,6 +40,7 @@ export function fillAbout(page) {
   const others = (about.others ?? []).map(([name, found]) => [capital(shortened(name, 80)), shortened(found, 400)]);
   const controls = about.controls?.length ? `${counted(about.controls.length, "circuit")} of its size: ${share(mean(about.controls))} on average` : null;
   const accuracy = about.accuracy && about.accuracy.map((value) => `${(100 * value).toFixed(1)}%`);
+  byId("hollow").hidden = !page.edges.role.length;
   byId("evidence").replaceChildren(
     facts([
       ["Edges", `${thousands(about.n_edges)} of ${thousands(about.total)}`],
@@ -140,7 +141,7 @@ function neighbours(page, title, strands, side, select) {
     const port = side === "from" ? strand.port : portName(page, strand);
     const button = make("button", { type: "button", class: "link" }, name);
     button.addEventListener("click", () => select(strand[side]));
-    const bar = make("span", { class: `bar ${(strand.score ?? 0) < 0 ? "opposes" : "supports"}`, "aria-hidden": "true" });
+    const bar = make("span", { class: `bar ${signOf(strand) === "opposes" ? "opposes" : "supports"}`, "aria-hidden": "true" });
     bar.style.width = `${(100 * Math.abs(strand.score ?? 0)) / most}%`;
     list.append(make("li", {}, button, make("span", { class: "port" }, portWord(port)), make("span", { class: "track" }, bar), number(strand.score)));
   }
@@ -233,6 +234,7 @@ function square(rows) {
 export function fillEdges(page, scene, effects, shown, select) {
   const seen = new Map(scene.strands.filter((_, index) => shown(index)).map(({ edge, score }) => [edge, score]));
   const { writer, reader, without } = page.edges;
+  const roles = new Map(scene.strands.filter(({ role }) => role).map((strand) => [strand.edge, strand]));
   const edges = [...seen.keys()].sort((a, b) => Math.abs(seen.get(b) ?? 0) - Math.abs(seen.get(a) ?? 0));
   const body = make("tbody");
   for (const edge of edges.slice(0, ROWS)) {
@@ -240,10 +242,11 @@ export function fillEdges(page, scene, effects, shown, select) {
     button.addEventListener("click", () => select(writer[edge]));
     const cells = [make("td", {}, button), make("td", {}, page.readers[reader[edge]][0]), make("td", { class: "right" }, number(seen.get(edge)))];
     if (without.length) cells.push(make("td", { class: "right number" }, without[edge] === null ? "\u2013" : share(without[edge])));
+    if (roles.size) cells.push(make("td", {}, roleText(page, roles.get(edge))));
     body.append(make("tr", {}, ...cells));
   }
-  const heads = ["from", "to", effects ? "effect" : "score", ...(without.length ? ["without it"] : [])];
-  const head = make("thead", {}, make("tr", {}, ...heads.map((text, place) => make("th", { scope: "col", class: place > 1 ? "right" : null }, text))));
+  const heads = ["from", "to", effects ? "effect" : "score", ...(without.length ? ["without it"] : []), ...(roles.size ? ["role"] : [])];
+  const head = make("thead", {}, make("tr", {}, ...heads.map((text, place) => make("th", { scope: "col", class: place > 1 && text !== "role" ? "right" : null }, text))));
   const count = edges.length > ROWS ? `The ${ROWS} strongest of ${thousands(edges.length)} edges in view` : `${counted(edges.length, "edge")} in view`;
   byId("edges-panel").replaceChildren(make("table", {}, make("caption", {}, count), head, body));
 }

@@ -1,8 +1,9 @@
 // The view as a file: an SVG built element by element, and a PNG made from it.
 
 /** @import { Page, Scene } from "./types" */
+import { signOf } from "./circuit.js";
 import { NODE_HEIGHT, NODE_WIDTH } from "./layout.js";
-import { bandsOf, dashOf, pathText, signOf, widthOf } from "./paint.js";
+import { bandsOf, coreOf, dashOf, isHollow, pathText, widthIn, widthOf } from "./paint.js";
 import { visible } from "./text.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
@@ -40,7 +41,7 @@ export function drawing(page, scene, shown, colours, caption) {
   const svg = shape("svg", { xmlns: NAMESPACE, viewBox: [from, top, width, height].join(" "), width, height, "font-family": FONT });
   svg.append(shape("title", {}, caption), shape("rect", { x: from, y: top, width, height, fill: colours.paper }));
   for (const band of bandsOf(scene.layout)) svg.append(...bandShapes(band, from, width, colours));
-  for (const index of byStrength(scene).filter(shown)) svg.append(strandShape(page, scene, index, colours));
+  for (const index of byStrength(scene).filter(shown)) svg.append(...strandShapes(page, scene, index, colours));
   for (const node of scene.nodes) svg.append(nodeShape(page, scene, node, colours));
   const line = { x: from + 8, y: bottom + 20, "font-size": 11, fill: colours.faint };
   svg.append(shape("text", line, caption));
@@ -72,24 +73,27 @@ function bandShapes({ layer, top, bottom }, from, width, colours) {
 }
 
 /**
+ * The line, and what is left open in a hollow one.
  * @param {Page} page
  * @param {Scene} scene
  * @param {number} index
  * @param {Record<string, string>} colours
- * @returns {SVGElement}
+ * @returns {SVGElement[]}
  */
-function strandShape(page, scene, index, colours) {
+function strandShapes(page, scene, index, colours) {
   const strand = scene.strands[index];
+  const width = widthIn(widthOf(strand.score, scene.strongest), strand.role);
+  const way = { d: pathText(scene.layout.routes[index]), fill: "none" };
   const path = shape("path", {
-    d: pathText(scene.layout.routes[index]),
-    fill: "none",
-    stroke: colours[signOf(strand.score)],
-    "stroke-width": widthOf(strand.score, scene.strongest).toFixed(2),
+    ...way,
+    stroke: colours[signOf(strand)],
+    "stroke-width": width.toFixed(2),
     "stroke-dasharray": dashOf(strand.port).join(" ") || "none",
   });
   const name = `${page.nodes[strand.from][0]}->${page.readers[page.edges.reader[strand.edge]][0]}`;
   path.append(shape("title", {}, strand.score === null ? name : `${name} ${strand.score}`));
-  return path;
+  if (!isHollow(strand.role)) return [path];
+  return [path, shape("path", { ...way, stroke: colours.paper, "stroke-width": coreOf(width).toFixed(2) })];
 }
 
 /**

@@ -51,7 +51,7 @@ export interface Page {
   about: About;
   nodes: NodeRow[];
   readers: ReaderRow[];
-  edges: { writer: number[]; reader: number[]; score: (number | null)[]; effect: (number | null)[]; without: (number | null)[] };
+  edges: { writer: number[]; reader: number[]; score: (number | null)[]; effect: (number | null)[]; without: (number | null)[]; role: string[]; instead: string[][] };
   circuit: number[];
   stops: number[];
   /** Edges, faithfulness, and its interval where it is known. */
@@ -85,6 +85,8 @@ export interface Strand {
   to: number;
   port: string;
   score: number | null;
+  /** Of a complete circuit: "needed", "alternative", "backup", "interacts" or "opposes"; else empty. */
+  role: string;
 }
 
 export interface Row {

@@ -1,0 +1,228 @@
+"""``complete``: a minimal circuit with all that can take the place of its edges, and all that opposes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import nan
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor
+
+from circuitsearch.circuit import Circuit
+from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.faithfulness import RATIO, Average, Faithfulness
+from circuitsearch.graph import Graph
+from circuitsearch.knobs import Knobs
+from circuitsearch.progress import Progress, silent
+from circuitsearch.redundancy import Alternative, Redundancy
+from circuitsearch.search.alternatives import Alternatives
+from circuitsearch.search.effects import effects_in
+from circuitsearch.search.ending import edges_to_try
+from circuitsearch.search.gates import Gates
+from circuitsearch.search.interactions import Interactions
+from circuitsearch.search.minimal import Edge, Elimination
+from circuitsearch.search.prompts import PassPrompts
+from circuitsearch.target import ROUNDING, check_target
+from circuitsearch.task import Task
+
+
+@dataclass(frozen=True)
+class Complete(Knobs):
+    """How a circuit is completed.
+
+    Parameters
+    ----------
+    edges : int
+        Edges of the circuit, at most, that circuits are searched for without: those without which it loses most, of all without which
+        the model itself loses at most half of that.
+    depth : int
+        How many edges are forbidden together at most: with 2 a third circuit is found where there are three.
+    prompts : int
+        On how many prompts, at least, where the task can write them.
+    """
+
+    edges: int = 32
+    depth: int = 2
+    prompts: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("edges", "depth", "prompts"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Complete's {name} must be at least 1, not {getattr(self, name)}")
+
+
+def complete(
+    model: Any,
+    task: Task,
+    circuit: Circuit,
+    faithfulness: float = 0.9,
+    *,
+    how: Complete | None = None,
+    of: Average = RATIO,
+    progress: Progress = silent,
+    **settings: Unpack[Settings],
+) -> Circuit:
+    """Complete a minimal circuit: add what can take the place of its edges, and what opposes it.
+
+    A minimal circuit has one branch of an OR, and two of three heads that vote; and it may leave out heads that oppose the behaviour.
+    An edge that the circuit needs (it loses 1 - target or more without it: denoising), and without which the model itself loses at most half
+    of that (noising), must have a substitute in the model. So each such edge is forbidden in turn, and a minimal circuit without it is
+    searched for, from the edges that support the behaviour most in the model without that edge. The complete circuit is the union of all that are found, with the edges that change
+    its faithfulness when they are added to it, or the model's when they are ablated there.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model, or an :class:`circuitsearch.Experiment`.
+    task : Task
+        The prompts of the search; if it can write prompts, new ones are measured on.
+    circuit : Circuit
+        A minimal circuit, as of :func:`circuitsearch.find`, :func:`circuitsearch.refine` or :func:`circuitsearch.minimal`.
+    faithfulness : float
+        The target, in (0, 1]. If the circuit itself has less on these prompts, others need not have more. An edge counts if the
+        faithfulness changes by 1 - target.
+    how : Complete, optional
+        How much is tried.
+    of : Average
+        Whether faithfulness is the ratio of means or the mean over prompts.
+    progress : callable
+        Called with (edges forbidden so far, edges to be forbidden).
+    **settings
+        As of :class:`circuitsearch.Experiment`; what is not given is as the circuit was found with.
+
+    Returns
+    -------
+    Circuit
+        Its ``redundancy`` tells what each edge does in it: see :class:`circuitsearch.redundancy.Redundancy`. It has no certificate.
+
+    Raises
+    ------
+    InputError
+        If the target is not in (0, 1], the circuit keeps nothing of the behaviour on these prompts, or the ablation, the granularity or
+        the metric is not that of the circuit.
+
+    References
+    ----------
+    Forbidding edges in turn: hitting sets of minimal sets (Reiter 1987, A theory of diagnosis from first principles).
+    """
+    check_target(faithfulness)
+    knobs, experiment = how or Complete(), Experiment.of(model, task, circuit, **settings)
+    prompts = PassPrompts(experiment, knobs.prompts).for_elimination(knobs.prompts)
+    completion = _Completion(Faithfulness(prompts, of), circuit.mask, faithfulness, knobs, edges_to_try(experiment))
+    mask, redundancy = completion.run(progress)
+    effects = effects_in(completion.alternatives.few, mask)
+    prompts.evaluator.release()
+    return replace(circuit, mask=mask, certificate=None, redundancy=redundancy, effects=effects)
+
+
+@dataclass(frozen=True, eq=False)
+class _Completion:
+    measure: Faithfulness
+    minimal: Tensor
+    target: float
+    knobs: Complete
+    most: int
+
+    @property
+    def graph(self) -> Graph:
+        return self.measure.graph
+
+    @property
+    def least(self) -> float:
+        """The change of faithfulness from which an edge counts."""
+        return 1 - self.target
+
+    @cached_property
+    def own(self) -> float:
+        """The faithfulness of the minimal circuit."""
+        own = float(self.measure(self.minimal[None]))
+        if not 0 < own < 2:
+            raise InputError(
+                f"the circuit has a faithfulness of {own:.3f} on these prompts: complete a circuit that does the task"
+            )
+        return own
+
+    @cached_property
+    def elimination(self) -> Elimination:
+        return Elimination(self.measure, self.target)
+
+    @cached_property
+    def alternatives(self) -> Alternatives:
+        target = min(self.target, 1 - abs(1 - self.own)) - ROUNDING
+        return Alternatives(self.measure, self.minimal, target, self.most)
+
+    def run(self, progress: Progress) -> tuple[Tensor, Redundancy]:
+        forbidden = self._to_forbid()
+        found: list[tuple[Tensor, Tensor | None]] = []
+        for done, edge in enumerate(forbidden, 1):
+            found += self._without(edge, found)
+            progress(done, len(forbidden))
+        union = torch.stack([self.minimal, *(mask for _, mask in found if mask is not None)]).any(0)
+        interactions = Interactions(self.measure, self.least, self.most)
+        whole = interactions.added_to(union, effects_in(self.alternatives.few, self.graph.mask))
+        return whole, self._redundancy(whole, found, len(self._edges(self.minimal)) - len(forbidden))
+
+    def _to_forbid(self) -> list[Edge]:
+        """The edges that the circuit loses much without, and the model at most half of that: those without which it loses most."""
+        without = self.elimination.without_each(self.minimal)
+        in_model = self._without_in_model(self.minimal)
+        lost = {edge: abs(self.own - value) for edge, value in without.items()}
+        redundant = (edge for edge in lost if lost[edge] >= max(self.least, 2 * abs(1 - in_model[edge])))
+        return sorted(redundant, key=lost.__getitem__, reverse=True)[: self.knobs.edges]
+
+    def _without_in_model(self, edges: Tensor) -> dict[Edge, float]:
+        """The model's faithfulness without each of these edges (U, V)."""
+        return self.elimination.without_each(self.graph.mask, edges)
+
+    def _without(
+        self, edge: Edge, found: Sequence[tuple[Tensor, Tensor | None]]
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """What is forbidden, and the circuit found without it: first the edge alone, then also one edge of what took its place."""
+        forbidden = torch.zeros_like(self.minimal)
+        forbidden[edge] = True
+        for _ in range(self.knobs.depth):
+            mask = self._known(forbidden, found)
+            if mask is None:
+                mask = self.alternatives.without(forbidden)
+            yield forbidden, mask
+            new = None if mask is None else (mask & ~self.minimal).nonzero()
+            if new is None or not len(new):
+                return
+            forbidden = forbidden.clone()
+            forbidden[tuple(new[-1])] = True
+
+    def _known(self, forbidden: Tensor, found: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
+        """A circuit found before that has none of the forbidden edges."""
+        return next((mask for _, mask in found if mask is not None and not (mask & forbidden).any()), None)
+
+    def _redundancy(self, whole: Tensor, found: list[tuple[Tensor, Tensor | None]], untried: int) -> Redundancy:
+        return Redundancy(
+            target=self.target,
+            faithfulness=float(self.measure(whole[None])),
+            minimal=self._edges(self.minimal),
+            alternatives=tuple(self._alternative(*each) for each in found),
+            without=self._named(self.elimination.without_each(whole)),
+            without_in_model=self._named(self._without_in_model(whole)),
+            gates=tuple(Gates(self.measure, whole, self.least).named()),
+            untried=untried,
+        )
+
+    def _alternative(self, forbidden: Tensor, mask: Tensor | None) -> Alternative:
+        if mask is None:
+            return Alternative(self._edges(forbidden), (), nan)
+        return Alternative(self._edges(forbidden), self._edges(mask), float(self.measure(mask[None])))
+
+    def _edges(self, mask: Tensor) -> tuple[str, ...]:
+        return tuple(f"{writer}->{reader}" for writer, reader in self.graph.edges(mask))
+
+    def _named(self, values: dict[Edge, float]) -> dict[str, float]:
+        """Values of edges by name, in the stream's order of readers."""
+        places = sorted(values, key=lambda edge: edge[::-1])
+        return {
+            f"{self.graph.writers[row]}->{self.graph.readers[column]}": values[row, column] for row, column in places
+        }

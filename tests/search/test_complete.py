@@ -1,0 +1,169 @@
+"""Complete circuits: what can take the place of edges, what opposes the behaviour, and how edges work together."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+import circuitsearch as cs
+from circuitsearch.errors import InputError
+from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.models.planted import Design, Planted, plant
+from circuitsearch.redundancy import ALTERNATIVE, BACKUP, INTERACTS, NEEDED, OPPOSES, Redundancy
+from circuitsearch.search.gates import Gates
+from circuitsearch.target import reaches
+
+SMALL = Design(layers=3, heads=3, distractor_heads=2, noise=0.002, rotated=True)
+
+
+@cache
+def planted(motif: str) -> Planted:
+    return plant(motif, seed=3, n=16, design=SMALL)
+
+
+@cache
+def experiment(motif: str) -> cs.Experiment:
+    return cs.Experiment(planted(motif).model, planted(motif).task)
+
+
+@cache
+def completed(motif: str) -> cs.Circuit:
+    """From the first of the sufficient sets of edges."""
+    ours = experiment(motif)
+    minimal = cs.Circuit.from_edges(ours.graph, sorted(planted(motif).sufficient[0]))
+    return cs.complete(ours, ours.task, minimal)
+
+
+def redundancy(motif: str) -> Redundancy:
+    found = completed(motif).redundancy
+    assert found is not None
+    return found
+
+
+def named(edges) -> set[str]:
+    return {f"{writer}->{reader}" for writer, reader in edges}
+
+
+@pytest.mark.parametrize("motif", ["or", "vote", "backup", "negative", "and", "step", "xor", "induction"])
+def test_the_true_edges_and_no_other_are_in_the_complete_circuit(motif: str):
+    """Whichever sufficient set the search found first."""
+    assert set(completed(motif).edges) == set(planted(motif).edges)
+
+
+@pytest.mark.parametrize("motif", ["or", "vote", "backup"])
+def test_each_circuit_has_none_of_the_forbidden_edges_and_reaches_the_target(motif: str):
+    """Run by itself; it is one of the planted sufficient sets."""
+    ours, known = experiment(motif), redundancy(motif)
+    measure = Faithfulness(ours)
+    for each in known.alternatives:
+        assert not set(each.edges) & set(each.forbidden)
+        if each.edges:
+            edges = frozenset((edge.split("->")[0], edge.split("->")[1]) for edge in each.edges)
+            value = measure.measured_alone(ours.graph.edge_mask(edges)).value
+            assert edges in planted(motif).sufficient
+            assert reaches(value, 0.9) and value == pytest.approx(each.faithfulness, abs=1e-6)
+
+
+def test_of_a_vote_any_two_heads_of_three():
+    """All three pairs are found, and the last edge is in each."""
+    known = redundancy("vote")
+    assert len(known.circuits) == 3
+    roles = set(known.roles.values())
+    assert roles == {NEEDED, ALTERNATIVE}
+    assert [edge for edge, role in known.roles.items() if role == NEEDED] == [
+        edge for edge in known.roles if edge.endswith("->logits")
+    ]
+
+
+def test_a_backup_is_told_from_an_alternative_by_what_silences_it():
+    """Its own edges are a backup's; those that silence it oppose the behaviour."""
+    known, truth = redundancy("backup"), planted("backup")
+    opposing = named(truth.opposing)
+    assert {edge for edge, role in known.roles.items() if role == OPPOSES} == opposing
+    assert {edge for edge, role in known.roles.items() if role == BACKUP} == named(truth.sufficient[1]) - opposing
+    assert BACKUP not in redundancy("or").roles.values()
+
+
+def test_negative_edges_are_added_and_marked():
+    """They are in no minimal circuit, but cut alone each raises the metric."""
+    roles = redundancy("negative").roles
+    assert {edge for edge, role in roles.items() if role == OPPOSES} == named(planted("negative").opposing)
+
+
+@pytest.mark.parametrize(("motif", "kind"), [("or", "OR"), ("and", "AND"), ("vote", "2 of 3"), ("xor", "SUM")])
+def test_gates_are_named(motif: str, kind: str):
+    """At the MLP, where the edges of the heads meet. In a prompt of XOR only one of the bits differs, so that the effects add up."""
+    assert [gate.kind for gate in redundancy(motif).gates if gate.reader.startswith("m")] == [kind]
+
+
+def test_a_circuit_without_redundancy_stays_as_it_is():
+    """No edge is forbidden: the model needs each as much as the circuit does."""
+    known = redundancy("induction")
+    assert set(known.roles.values()) == {NEEDED} and known.alternatives == ()
+    assert known.untried == len(completed("induction")) == len(planted("induction").edges)
+
+
+def test_noising_and_denoising_are_told_apart():
+    """The circuit of one branch of an OR needs it, the model does not."""
+    ours, known = experiment("or"), redundancy("or")
+    measure = Faithfulness(ours)
+    for edge, value in known.without_in_model.items():
+        mask = ours.graph.mask.clone()
+        mask[ours.graph.find_writer(edge.split("->")[0]), ours.graph.find_reader(edge.split("->")[1])] = False
+        assert value == pytest.approx(measure.measured_alone(mask).value, abs=1e-6)
+        needed = known.roles[edge] == NEEDED
+        assert (value < 0.2) if needed else (value > 0.9)
+
+
+def test_what_takes_the_place_of_an_edge():
+    """The other branch of an OR."""
+    known, truth = redundancy("or"), planted("or")
+    first, second = (named(edges) for edges in truth.sufficient)
+    for edge in first - second:
+        assert set(known.replacements(edge)) == second - first
+
+
+def test_a_complete_circuit_is_kept_in_its_file(tmp_path):
+    """With all that is known of it; a part of it is no longer complete."""
+    completed("or").save(tmp_path / "circuit.json")
+    loaded = cs.Circuit.load(tmp_path / "circuit.json")
+    assert loaded.redundancy == redundancy("or") and loaded.certificate is None
+    assert loaded.strongest(2).redundancy is None
+
+
+def test_an_edge_that_only_changes_what_others_do():
+    """It is in no minimal circuit and does not oppose the behaviour."""
+    known = Redundancy(0.9, 1.0, ("a",), (), {"a": 0.0, "b": 0.5}, {"a": 0.0, "b": 0.5})
+    assert known.roles == {"a": NEEDED, "b": INTERACTS}
+
+
+def test_few_edges_are_forbidden_if_that_is_asked_for():
+    """The others are counted."""
+    ours = experiment("vote")
+    minimal = cs.Circuit.from_edges(ours.graph, sorted(planted("vote").sufficient[0]))
+    known = cs.complete(ours, ours.task, minimal, how=cs.Complete(edges=1, depth=1)).redundancy
+    assert known is not None and len(known.alternatives) == 1 and known.untried == 4
+
+
+def test_a_reader_with_a_small_effect_has_no_gate():
+    """Nor has one with a single edge."""
+    ours = experiment("or")
+    measure = Faithfulness(ours)
+    assert list(Gates(measure, ours.graph.edge_mask(planted("or").sufficient[0]), 0.1).named()) == []
+    assert list(Gates(measure, ours.graph.edge_mask(planted("or").edges), 2.0).named()) == []
+
+
+@pytest.mark.parametrize("knob", ["edges", "depth", "prompts"])
+def test_knobs_below_one_are_refused(knob: str):
+    """By name."""
+    with pytest.raises(InputError, match=f"Complete's {knob} must be at least 1, not 0"):
+        cs.Complete(**{knob: 0})
+
+
+def test_a_circuit_that_does_nothing_is_refused():
+    """There is nothing to complete."""
+    ours = experiment("or")
+    empty = cs.Circuit.from_edges(ours.graph, [("embed", "logits")])
+    with pytest.raises(InputError, match="complete a circuit that does the task"):
+        cs.complete(ours, ours.task, empty)
