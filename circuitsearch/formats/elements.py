@@ -15,6 +15,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.escape import plain_text
 from circuitsearch.names import LOGITS
 from circuitsearch.reachability import components
+from circuitsearch.redundancy import OPPOSES
 from circuitsearch.roles import Roles, roles_of
 
 _KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "expert", "s": "mixer"}
@@ -42,7 +43,7 @@ class Link:
     """An edge of the circuit, or its share where a port feeds several components: from writer to component.
 
     ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, ``logits``; ``score`` and ``effect`` are None if there
-    is none.
+    is none; ``role`` is what the edge does in a complete circuit, empty in others.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Link:
     port: str
     score: float | None
     effect: float | None = None
+    role: str = ""
 
     @property
     def strength(self) -> float | None:
@@ -59,7 +61,9 @@ class Link:
 
     @property
     def sign(self) -> str:
-        """The meaning of the strength: supports, opposes or unknown."""
+        """The meaning of the strength, supports, opposes or unknown; in a complete circuit an edge that opposes is known."""
+        if self.role == OPPOSES:
+            return OPPOSES
         if self.strength is None:
             return "unknown"
         return "supports" if self.strength > 0 else "opposes" if self.strength < 0 else "none"
@@ -73,7 +77,8 @@ class Link:
             "weight": None if self.strength is None else abs(self.strength),
         }
         known = {name: value for name, value in numbers.items() if value is not None}
-        return {"edge": self.edge, "port": self.port, "sign": self.sign} | known
+        role = {"role": self.role} if self.role else {}
+        return {"edge": self.edge, "port": self.port, "sign": self.sign} | role | known
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ def _links(circuit: Circuit) -> list[Link]:
     edges, graph = circuit.edges, circuit.graph
     scores, effects = (_of_edges(circuit, values) for values in (circuit.scores, circuit.effects))
     writes = {writer for writer, _ in edges}
+    edge_roles = {} if circuit.redundancy is None else circuit.redundancy.roles
 
     @cache
     def entered(reader: str) -> list[str]:
@@ -141,7 +147,7 @@ def _links(circuit: Circuit) -> list[Link]:
         return [name for name in fed if name in writes] or fed
 
     return [
-        Link(writer, name, f"{writer}->{reader}", _port(reader), score, effect)
+        Link(writer, name, edge := f"{writer}->{reader}", _port(reader), score, effect, edge_roles.get(edge, ""))
         for (writer, reader), score, effect in zip(edges, scores, effects, strict=True)
         for name in entered(reader)
     ]

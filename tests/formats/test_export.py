@@ -19,6 +19,7 @@ from circuitsearch.granularity import Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.reachability import components
 from tests.formats.readers import READERS
+from tests.setups import complete_with
 
 GRAPHS = {
     "plain": Graph(3, 4, 4),
@@ -75,6 +76,20 @@ def test_effects_give_sign_and_weight(tmp_path: Path, suffix: str):
     export(replace(Circuit.from_edges(graph, edges, scores), effects=effects), tmp_path / f"c.{suffix}")
     for *_, facts in READERS[suffix](tmp_path / f"c.{suffix}").links:
         assert (facts["score"], facts["effect"], facts["weight"], facts["sign"]) == (1.0, -2.0, 2.0, "opposes")
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "gexf", "cyjs"])
+def test_edges_of_a_complete_circuit_say_what_they_do(tmp_path: Path, suffix: str):
+    """One that opposes does so whatever the sign of its effect."""
+    edges = [("embed", "m0<in>"), ("embed", "m1<in>"), ("m0", "m1<in>"), ("m0", "logits"), ("m1", "logits")]
+    circuit = Circuit.from_edges(Graph(2, 4, 4), edges)
+    known = complete_with(circuit, ("embed->m0<in>", "m0->logits"), ("embed->m1<in>", "m1->logits"), "m0->m1<in>")
+    export(replace(circuit, effects=torch.ones(circuit.mask.shape), redundancy=known), tmp_path / f"c.{suffix}")
+    told = {
+        facts["edge"]: (facts["role"], facts["sign"]) for _, _, facts in READERS[suffix](tmp_path / f"c.{suffix}").links
+    }
+    assert told["m0->m1<in>"] == ("opposes", "opposes") and told["m0->logits"] == ("alternative", "supports")
+    assert told["m1->logits"] == told["embed->m1<in>"] == ("backup", "supports")
 
 
 @pytest.mark.parametrize("suffix", ["graphml", "gexf", "cyjs"])
