@@ -69,10 +69,15 @@ if TYPE_CHECKING:
     from circuitsearch.setup import Setup as Setup
     from circuitsearch.task import Example as Example
     from circuitsearch.task import Task as Task
+    from circuitsearch.validation import Clusters as Clusters
     from circuitsearch.validation import Measurement as Measurement
+    from circuitsearch.validation import Mechanisms as Mechanisms
     from circuitsearch.validation import Report as Report
+    from circuitsearch.validation import Specificity as Specificity
     from circuitsearch.validation import behaviour as behaviour
     from circuitsearch.validation import generalisation as generalisation
+    from circuitsearch.validation import mechanisms as mechanisms
+    from circuitsearch.validation import specificity as specificity
     from circuitsearch.validation import validate as validate
 
 # Where each public name lives. No submodule may bear the name of one of them, or importing it would hide the name.
@@ -129,7 +134,18 @@ _HOMES = {
         "with_effects",
     ),
     "circuitsearch.task": ("Example", "Task"),
-    "circuitsearch.validation": ("Measurement", "Report", "behaviour", "generalisation", "validate"),
+    "circuitsearch.validation": (
+        "Clusters",
+        "Measurement",
+        "Mechanisms",
+        "Report",
+        "Specificity",
+        "behaviour",
+        "generalisation",
+        "mechanisms",
+        "specificity",
+        "validate",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -168,6 +184,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "validate",
     "generalisation",
     "behaviour",
+    "specificity",
+    "mechanisms",
     "draw",
     "draw_comparison",
     "write_page",
@@ -190,6 +208,9 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Circuit",
     "Report",
     "Measurement",
+    "Specificity",
+    "Mechanisms",
+    "Clusters",
     "PathEffects",
     "Graph",
     "InputError",

@@ -181,7 +181,7 @@ def planned(
     if isinstance(model, str | Path):
         model, tokenizer = load(model)
     whole = Experiment.of(model, _task(task, tokenizer, settings.get("seed", 0)), **settings)
-    selection, stopping, held_out = (whole.on(part) for part in _parts(whole.task, whole.seed))
+    selection, stopping, held_out = (whole.on(part) for part in parts(whole.task, whole.seed))
     scored_by: Any = Recheck(chosen, recheck) if recheck else chosen
     return Plan(whole, selection, stopping, held_out, scored_by, faithfulness, tokenizer=tokenizer)
 
@@ -193,7 +193,7 @@ def scored_on(selection: Experiment) -> Experiment:
     return selection.on(task.subset([len(task) * row // n for row in range(n)]))
 
 
-def _parts(task: Task, seed: int) -> tuple[Task, Task, Task]:
+def parts(task: Task, seed: int) -> tuple[Task, Task, Task]:
     """The prompts that choose edges, that decide which circuit is returned, and that test it."""
     if len(set(task.split_groups)) == 1:
         return task, task, task

@@ -257,6 +257,8 @@ CHECKS = Registry(
         "accuracy": "circuitsearch.validation.checks:Accuracy",
         "accuracy-kept": "circuitsearch.validation.checks:AccuracyKept",
         "random-circuits": "circuitsearch.validation.checks:RandomCircuits",
+        "matched-circuits": "circuitsearch.validation.checks:MatchedCircuits",
+        "worst-prompts": "circuitsearch.validation.checks:WorstPrompts",
         "size-curve": "circuitsearch.validation.checks:SizeCurve",
         "minimality": "circuitsearch.validation.checks:Minimality",
         "redundant": "circuitsearch.validation.checks:Redundant",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-
 from circuitsearch.circuit import Circuit
 from circuitsearch.finding import Finding, Plan
+from circuitsearch.markdown_text import escaped, table
 from circuitsearch.redundancy import Redundancy
 from circuitsearch.scores import Agreement
 
@@ -32,7 +30,7 @@ def summary(plan: Plan, finding: Finding, model: str) -> str:
         f"{agreement(scores.agreement).capitalize()}." if scores.agreement is not None else "",
         _edges(circuit),
         "## Setup",
-        _table(("setting", "value"), _settings(plan)),
+        table(("setting", "value"), _settings(plan)),
         "`circuitsearch find --from manifest.json` runs it again.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -83,7 +81,7 @@ def _edges(circuit: Circuit) -> str:
         score = [] if circuit.effects is None else [_number(circuit.score(*edge.split("->")))]
         left = f"{without[edge]:.3f}" if edge in without else ""
         rows.append((f"`{edge}`", _number(strength), meaning(strength), *score, left))
-    return _table(("edge", *measures, "without it"), rows)
+    return table(("edge", *measures, "without it"), rows)
 
 
 def _edges_with_roles(circuit: Circuit, redundancy: Redundancy) -> str:
@@ -93,27 +91,8 @@ def _edges_with_roles(circuit: Circuit, redundancy: Redundancy) -> str:
         instead = ", ".join(redundancy.replacements(edge))
         left = (f"{value[edge]:.3f}" for value in (redundancy.without, redundancy.without_in_model))
         rows.append((f"`{edge}`", _number(strength), roles[edge], *left, instead))
-    return _table(("edge", "effect", "role", "without it", "the model without it", "replaced by"), rows)
+    return table(("edge", "effect", "role", "without it", "the model without it", "replaced by"), rows)
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:+.5f}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(escaped(cell) for cell in line) + " |" for line in lines)
-
-
-def escaped(value: object) -> str:
-    r"""Text with its Markdown escaped, but for edges in backticks.
-
-    Examples
-    --------
-    >>> print(escaped("a|b <i> *x*"), escaped("`a0.h1->m1<in>`"))
-    a\|b \<i\> \*x\* `a0.h1->m1<in>`
-    """
-    text = " ".join(str(value).split())
-    if re.fullmatch(r"`[\w.<>@-]+`", text) or re.fullmatch(r"-+", text):
-        return text
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", text)

@@ -18,7 +18,7 @@ PACKAGE = Path(cs.__file__).parent
 
 # From the lowest layer up: a package or module imports from lower layers only, so that there can be no circle.
 LAYERS = [
-    {"version", "errors", "escape", "tex_text", "colours", "progress", "show", "batch", "batching"},
+    {"version", "errors", "escape", "tex_text", "markdown_text", "colours", "progress", "show", "batch", "batching"},
     {"files", "target", "journal", "devices", "text", "knobs", "registry", "setup", "blocks", "metrics"},
     {"granularity", "names", "metric_contract", "task_file", "history", "redundancy"},
     {"graph", "task"},

@@ -187,6 +187,32 @@ def validate(
 
 
 @app.command()
+def specificity(
+    context: typer.Context,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs on one model.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Write specificity.json, .md and .svg to this folder.", show_default=False),
+    ] = None,
+    level: Annotated[
+        float, typer.Option(help="Faithfulness from which a circuit counts as doing a task of another circuit.")
+    ] = 0.5,
+    model: Annotated[str | None, typer.Option(help="Where the model is now.", show_default=False)] = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Measure the circuit of every run on the held-out prompts of every run's task.
+
+    The runs are of one model. Prints the faithfulness of every circuit on every task, the tasks that a circuit does beside its own,
+    and how much of its faithfulness is specific to its own.
+    """
+    from circuitsearch.cli.specificity import specificity
+
+    changed = {"model": model, "device": device if "device" in _given(context) else None}
+    specificity(runs, out, level, changed, Terminal(json))
+
+
+@app.command()
 def draw(
     circuit: options.CircuitArgument,
     out: Annotated[

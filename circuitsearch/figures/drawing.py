@@ -1,4 +1,4 @@
-"""``draw``: a circuit, or the result of an instrument, as a figure."""
+"""``draw``: a circuit, the result of an instrument, or the specificity of circuits, as a figure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from circuitsearch.figures.diagram import draw_circuit
 from circuitsearch.figures.results import draw_result
 from circuitsearch.instruments.result import Result
 from circuitsearch.roles import Roles
+from circuitsearch.validation.cross_task import Specificity
 from circuitsearch.validation.report import Report
 
 
@@ -29,9 +30,9 @@ def draw(
     width: str | float | None = None,
 ) -> None: ...
 @overload
-def draw(drawn: Result, path: str | Path) -> None: ...
-def draw(drawn: Circuit | Result, path: str | Path, **options: Any) -> None:
-    """Draw a circuit (layers from bottom to top, colour by sign, width by strength, line style by port), or an instrument's result.
+def draw(drawn: Result | Specificity, path: str | Path) -> None: ...
+def draw(drawn: Circuit | Result | Specificity, path: str | Path, **options: Any) -> None:
+    """Draw a circuit (layers from bottom to top, colour by sign, width by strength, line style by port), or a result as heatmaps.
 
     Blue edges support the behaviour, orange ones oppose it; the width is linear in its strength: the effect in the circuit if
     that was measured (``circuit.effects``), else the score. Edges into q are dashed, into
@@ -42,9 +43,9 @@ def draw(drawn: Circuit | Result, path: str | Path, **options: Any) -> None:
 
     Parameters
     ----------
-    drawn : Circuit or Result
-        What to draw. Edges without a score are grey and of one width. The result of an instrument is drawn as heatmaps, as SVG,
-        PDF, PNG or TikZ; the options below do not apply to it.
+    drawn : Circuit or Result or Specificity
+        What to draw. Edges without a score are grey and of one width. The result of an instrument, and the specificity of circuits,
+        are drawn as heatmaps, as SVG, PDF, PNG or TikZ; the options below do not apply to them.
     path : path
         The file to write; its suffix chooses SVG, PDF, PNG (300 dpi), TikZ, DOT, or HTML: an interactive page, for which of the
         options below only ``report`` applies.

@@ -21,6 +21,7 @@ from circuitsearch.metrics import metric_name
 from circuitsearch.scores import Scores
 from circuitsearch.task import Task
 from circuitsearch.validation.behaviour import Behaviour
+from circuitsearch.validation.cross_task import Specificity
 from circuitsearch.validation.report import Report
 
 ROWS = 10  # shown of a longer table
@@ -28,7 +29,7 @@ LONGEST = 200  # letters of a cell
 CELL = ' style="text-align: left"'
 
 
-def as_svg(drawn: Circuit | Result) -> str | None:
+def as_svg(drawn: Circuit | Result | Specificity) -> str | None:
     """Draw a circuit or a result; None if a circuit is empty or too large, or there is no Graphviz."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "drawn.svg"

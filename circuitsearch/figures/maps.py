@@ -46,6 +46,8 @@ class Map:
         Texts in the cells, if any.
     most : float
         Inches that a side may measure.
+    letters : int
+        Of a label, at most.
     """
 
     values: Sequence[Sequence[float]]
@@ -59,6 +61,17 @@ class Map:
     downwards: bool = False
     texts: Sequence[Sequence[str]] = ()
     most: float = MOST
+    letters: int = LABEL
+
+    @property
+    def row_labels(self) -> list[str]:
+        """The labels of the rows, as they are shown."""
+        return [label(row, self.letters) for row in self.rows]
+
+    @property
+    def column_labels(self) -> list[str]:
+        """The labels of the columns, as they are shown."""
+        return [label(column, self.letters) for column in self.columns]
 
     @property
     def size(self) -> tuple[float, float]:
@@ -68,7 +81,7 @@ class Map:
         return width, min(max(LEAST * 0.6, CELL * len(self.rows)), self.most)
 
 
-def label(text: str) -> str:
+def label(text: str, longest: int = LABEL) -> str:
     r"""A token as a label: spaces at its ends are visible, control and direction characters escaped, long tokens shortened.
 
     Examples
@@ -79,7 +92,7 @@ def label(text: str) -> str:
     inner = text.strip(" ")
     before, after = text.partition(inner)[::2] if inner else (text, "")
     shown = "·" * len(before) + one_line(inner) + "·" * len(after)
-    return shown if len(shown) <= LABEL else shown[: LABEL - 1] + "…"
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def _seen(char: str) -> str:
@@ -130,18 +143,18 @@ def one_line(text: str) -> str:
 def _space(each: Map) -> tuple[float, float]:
     """Width and height in inches of a map with its labels, colour bar and title."""
     width, height = each.size
-    beside = max((len(label(name)) for name in each.rows), default=1) * LETTER + 0.3
+    beside = max(map(len, each.row_labels), default=1) * LETTER + 0.3
     below = _longest(each) * LETTER * (0.9 if _steep(each) else 0) + 0.25
     return width + beside + 0.75, height + below + 0.45
 
 
 def _longest(each: Map) -> int:
-    return max((len(label(name)) for name in each.columns), default=1)
+    return max(map(len, each.column_labels), default=1)
 
 
 def _steep(each: Map) -> bool:
     """Whether two neighbouring labels below are too wide to be horizontal."""
-    lengths = [len(label(name)) for name in each.columns]
+    lengths = list(map(len, each.column_labels))
     widest = max((one + other for one, other in pairwise(lengths)), default=0) / 2 + 1
     return widest * LETTER > each.size[0] / max(1, len(each.columns))
 
@@ -172,9 +185,9 @@ def _ticks(axes: Axes, each: Map) -> None:
         for count, side in zip((len(each.columns), len(each.rows)), each.size, strict=True)
     )
     axes.set_xticks(
-        [at + 0.5 for at in across], [label(each.columns[at]) for at in across], rotation=90 if _steep(each) else 0
+        [at + 0.5 for at in across], [each.column_labels[at] for at in across], rotation=90 if _steep(each) else 0
     )
-    axes.set_yticks([at + 0.5 for at in down], [label(each.rows[at]) for at in down])
+    axes.set_yticks([at + 0.5 for at in down], [each.row_labels[at] for at in down])
     if each.downwards:
         axes.invert_yaxis()
     axes.spines[:].set_visible(False)

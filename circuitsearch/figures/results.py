@@ -1,4 +1,4 @@
-"""Results of instruments as heatmaps: one function for each kind of result."""
+"""Results of instruments, and specificity, as heatmaps: one function for each kind of result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from circuitsearch.instruments.lens import LogitLens
 from circuitsearch.instruments.patching import SITES, Patching
 from circuitsearch.instruments.patterns import Attention
 from circuitsearch.instruments.tracing import CausalTrace
+from circuitsearch.validation.cross_task import Specificity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LETTERS = 24  # of the name of a task
+
 
 def draw_result(result: object, path: str | Path) -> None:
-    """Draw the result of an instrument; see :func:`circuitsearch.draw`."""
+    """Draw a result; see :func:`circuitsearch.draw`."""
     suffix = suffix_of(path)
     with figure_style():
         content = encode(figure_of(result), suffix)
@@ -41,7 +44,7 @@ def figure_of(result: object) -> Figure:
     Raises
     ------
     InputError
-        If the value is not the result of an instrument.
+        If the value is not such a result.
     """
     raise InputError(f"cannot draw a {type(result).__name__}: give a circuit, or the result of an instrument")
 
@@ -131,3 +134,43 @@ def _(found: HeadRoles) -> Figure:
         for at, role in enumerate(found.roles)
     ]
     return draw_maps(maps, f"{found.task}: heads' scores less their null; a ring marks those that are given the role")
+
+
+@figure_of.register(Specificity)
+def _(found: Specificity) -> Figure:
+    names, tasks = list(found.circuits), list(found.tasks)
+    labels = {"row_name": "circuit", "downwards": True, "letters": LETTERS}
+    measures = [("faithfulness", "ratio of means"), ("per_prompt", "mean, bounded")]
+    maps = [_of_tasks(found, measure, unit) for measure, unit in measures]
+    shared = [[1.0 if one == two else found.overlap(one, two).contained for two in names] for one in names]
+    texts = [["" if one == two else _short(found.overlap(one, two).contained) for two in names] for one in names]
+    unit = "of the smaller circuit"
+    maps.append(
+        Map(shared, names, names, "edges shared", column_name="circuit", unit=unit, signed=False, texts=texts, **labels)
+    )
+    n = prompts(sum(found[names[0], task].n for task in tasks))
+    return draw_maps(maps, f"Circuits on {len(tasks)} tasks, {n}; colours end at -1 and 1")
+
+
+def _of_tasks(found: Specificity, measure: str, unit: str) -> Map:
+    """One number of every circuit on every task, as text and, from -1 to 1, as a colour."""
+    values = [[getattr(found[circuit, task], measure).value for task in found.tasks] for circuit in found.circuits]
+    shown = [[max(-1.0, min(1.0, value)) for value in row] for row in values]
+    texts = [list(map(_short, row)) for row in values]
+    labels = {"row_name": "circuit", "column_name": "task", "downwards": True, "letters": LETTERS}
+    title = {"faithfulness": "faithfulness", "per_prompt": "per prompt"}[measure]
+    return Map(
+        shown,
+        list(found.circuits),
+        list(found.tasks),
+        title,
+        unit=unit,
+        signed=measure == "faithfulness",
+        texts=texts,
+        **labels,
+    )
+
+
+def _short(value: float) -> str:
+    """Two decimals, as in ``.87``; nothing where it is not defined."""
+    return "" if value != value else f"{value:z.2f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log
 
@@ -93,6 +94,21 @@ def chance(task: Task) -> Tensor:
     """Accuracy of logits in random order on each prompt: (N,)."""
     counts = [(len(right), len(wrong)) for right, wrong in zip(task.answers, task.wrong, strict=True)]
     return torch.tensor([right / (right + wrong) for right, wrong in counts], dtype=torch.float64)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjust p-values so that all are right at once with the level's probability (Holm 1979), in the order given.
+
+    Examples
+    --------
+    >>> [round(each, 3) for each in holm([0.01, 0.04, 0.03, 0.005])]
+    [0.03, 0.06, 0.06, 0.02]
+    """
+    order = np.argsort(p, kind="stable")
+    raised = np.minimum(np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(p), 0, -1)), 1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = raised
+    return adjusted.tolist()
 
 
 def signed_rank_p(differences: np.ndarray) -> float:

@@ -10,6 +10,12 @@ for task in ioi induction; do
     circuitsearch draw "$work/$task" --out "$here/$task-pico.svg"
     circuitsearch draw "$work/$task" --theme dark --out "$here/$task-pico-dark.svg"
 done
+tasks="ioi induction greater_than gendered_pronoun docstring country_facts agreement"
+for task in $tasks; do
+    circuitsearch find "$task" --n 64 --out "$work/all/$task"
+done
+(cd "$work/all" && circuitsearch specificity $tasks --out "$work/specificity")
+cp "$work/specificity/specificity.svg" "$here/specificity.svg"
 circuitsearch models get gemma3-270m
 circuitsearch find ioi --model gemma3-270m --out "$work/real"
 circuitsearch draw "$work/real" --out "$here/ioi-gemma3-270m.svg"

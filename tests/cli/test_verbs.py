@@ -118,7 +118,9 @@ def test_doctor_finds_what_is_missing(command: Command, monkeypatch: pytest.Monk
     assert said.code == 2 and "no Graphviz here" in said.out and "figures" in said.err
 
 
-@pytest.mark.parametrize("verb", ["find", "score", "validate", "draw", "view", "tasks", "models", "doctor"])
+@pytest.mark.parametrize(
+    "verb", ["find", "score", "validate", "specificity", "draw", "view", "tasks", "models", "doctor"]
+)
 def test_every_verb_has_help(command: Command, verb: str):
     """--help explains and exits with 0."""
     said = command(verb, "--help")

@@ -11,10 +11,12 @@ from circuitsearch.validation.checks.curve import SizeCurve as SizeCurve
 from circuitsearch.validation.checks.kept import PerPrompt as PerPrompt
 from circuitsearch.validation.checks.kept import Ratio as Ratio
 from circuitsearch.validation.checks.kl import KL as KL
+from circuitsearch.validation.checks.matched import MatchedCircuits as MatchedCircuits
 from circuitsearch.validation.checks.means import MetricMeans as MetricMeans
 from circuitsearch.validation.checks.minimality import Minimality as Minimality
 from circuitsearch.validation.checks.new_prompts import NewPrompts as NewPrompts
 from circuitsearch.validation.checks.redundancy import Redundant as Redundant
+from circuitsearch.validation.checks.worst import WorstPrompts as WorstPrompts
 from circuitsearch.validation.measurement import Measurement
 from circuitsearch.validation.trial import Trial
 

@@ -18,8 +18,8 @@ from circuitsearch.validation.trial import Trial
 
 
 @dataclass(frozen=True)
-class RandomCircuits(Knobs):
-    """Faithfulness of random circuits of the circuit's size, pruned by the same rule.
+class Controls(Knobs):
+    """Base of checks that compare the circuit with random ones.
 
     Parameters
     ----------
@@ -39,6 +39,19 @@ class RandomCircuits(Knobs):
                 f"there must be 0 controls or more, on 1 prompt or more, not {self.count} on {self.prompts}"
             )
 
+
+@dataclass(frozen=True)
+class RandomCircuits(Controls):
+    """Faithfulness of random circuits of the circuit's size, pruned by the same rule.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    prompts : int
+        On how many of the prompts, at most: random circuits are many, and nearly always keep nothing.
+    """
+
     def measure(self, trial: Trial) -> Measurement:
         """A row for each circuit; no rows for a circuit without edges."""
         few, n = trial.faithfulness.on_first(self.prompts), len(trial.faithfulness.clean)
@@ -52,8 +65,8 @@ class RandomCircuits(Knobs):
         """The measurement of some values on ``n`` of the ``of`` prompts."""
         if not values:
             return Measurement("controls", lines=(("random circuits", "none run"),))
-        mean, on = sum(values) / len(values), "" if n == of else f" on {n} prompts"
-        text = f"{len(values)} of the same size{on}: faithfulness {mean:z.3f} on average, {max(values):z.3f} at best"
+        mean = sum(values) / len(values)
+        text = f"{len(values)} of the same size{on_some(n, of)}: faithfulness {in_words(values)}"
         return Measurement(
             "controls",
             mean,
@@ -61,6 +74,16 @@ class RandomCircuits(Knobs):
             lines=(("random circuits", text),),
             caption=f"{len(values)} random circuits of its size: {mean:z.3f} on average",
         )
+
+
+def on_some(n: int, of: int) -> str:
+    """That ``n`` of the ``of`` prompts were used; empty if all were."""
+    return "" if n == of else f" on {n} prompts"
+
+
+def in_words(values: Sequence[float]) -> str:
+    """The mean and the largest of the faithfulness of random circuits."""
+    return f"{sum(values) / len(values):z.3f} on average, {max(values):z.3f} at best"
 
 
 def random_circuits(graph: Graph, n_edges: int, count: int, seed: int) -> Tensor:
