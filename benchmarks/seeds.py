@@ -13,7 +13,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
-from circuitsearch.pipeline import METHOD, planned, scored_on
+from circuitsearch.pipeline import METHOD, circuit_of, planned
 
 TASKS = ("ioi", "induction", "greater_than", "docstring")
 FRESH = 2000
@@ -22,9 +22,7 @@ LOW = 0.85
 
 def found(model: object, prompts: cs.Task, seed: int) -> cs.Circuit:
     """The circuit that `find` returns, without the evidence for it."""
-    plan = planned(model, prompts, 0.9, METHOD, 0, None, {"seed": seed})
-    scores = scored_on(plan.selection).score(plan.method)
-    return cs.refine(plan.selection, plan.selection.task, scores, plan.stopping, plan.faithfulness)
+    return circuit_of(planned(model, prompts, 0.9, METHOD, 0, None, {"seed": seed}))
 
 
 def main() -> None:

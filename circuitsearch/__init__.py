@@ -54,6 +54,14 @@ if TYPE_CHECKING:
     from circuitsearch.methods.acdc import acdc as acdc
     from circuitsearch.page import write_page as write_page
     from circuitsearch.pipeline import find as find
+    from circuitsearch.replication import Methods as Methods
+    from circuitsearch.replication import Parts as Parts
+    from circuitsearch.replication import Resamples as Resamples
+    from circuitsearch.replication import Seeds as Seeds
+    from circuitsearch.replication import Stability as Stability
+    from circuitsearch.replication import Targets as Targets
+    from circuitsearch.replication import Templates as Templates
+    from circuitsearch.replication import stability as stability
     from circuitsearch.run import RunFolder as RunFolder
     from circuitsearch.run import open_run as open_run
     from circuitsearch.scores import Scores as Scores
@@ -119,6 +127,16 @@ _HOMES = {
     "circuitsearch.finding": ("Finding", "Listener"),
     "circuitsearch.page": ("write_page",),
     "circuitsearch.pipeline": ("find",),
+    "circuitsearch.replication": (
+        "stability",
+        "Stability",
+        "Parts",
+        "Resamples",
+        "Seeds",
+        "Templates",
+        "Targets",
+        "Methods",
+    ),
     "circuitsearch.run": ("RunFolder", "open_run"),
     "circuitsearch.scores": ("Scores",),
     "circuitsearch.setup": ("Setup",),
@@ -186,6 +204,13 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "behaviour",
     "specificity",
     "mechanisms",
+    "stability",
+    "Parts",
+    "Resamples",
+    "Seeds",
+    "Templates",
+    "Targets",
+    "Methods",
     "draw",
     "draw_comparison",
     "write_page",
@@ -211,6 +236,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Specificity",
     "Mechanisms",
     "Clusters",
+    "Stability",
     "PathEffects",
     "Graph",
     "InputError",

@@ -137,13 +137,21 @@ class Experiment:
         """The same experiment on other prompts; the model is not verified again."""
         if task is self.task:
             return self
-        other = copy(self)
-        for made_of_the_task in ("evaluator", "setup"):
-            vars(other).pop(made_of_the_task, None)
-        vars(other)["task"] = task
-        _check_kinds(other)
+        other = self._with("task", task)
         check_fit(self.described, task)
         check_metric(task.metric, other._first_batch, self._vocabulary_size)
+        return other
+
+    def seeded(self, seed: int) -> Experiment:
+        """The same experiment with another seed; the model is not verified again."""
+        return self._with("seed", seed)
+
+    def _with(self, name: str, value: Any) -> Experiment:
+        other = copy(self)
+        for made_of_settings in ("evaluator", "setup"):
+            vars(other).pop(made_of_settings, None)
+        vars(other)[name] = value
+        _check_kinds(other)
         return other
 
     def split(self, fraction: float = 0.5) -> tuple[Experiment, Experiment]:

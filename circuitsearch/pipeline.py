@@ -17,7 +17,7 @@ from circuitsearch.faithfulness import RATIO, Average
 from circuitsearch.finding import Finding, Listener, Plan
 from circuitsearch.loading import load
 from circuitsearch.methods import Recheck
-from circuitsearch.progress import Progress
+from circuitsearch.progress import Progress, silent
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import N_PROMPTS
 from circuitsearch.registry import CHECKS, FAITHFULNESS, METHODS, TASKS
@@ -186,6 +186,32 @@ def planned(
     return Plan(whole, selection, stopping, held_out, scored_by, faithfulness, tokenizer=tokenizer)
 
 
+def circuit_of(plan: Plan, checkpoint: Path | None = None) -> Circuit:
+    """The circuit that :func:`find` returns, without the evidence for it; with a checkpoint, an interrupted search goes on."""
+    scores = scored_on(plan.selection).score(plan.method)
+    return _searched(plan, scores, checkpoint, lambda circuit: None, silent)
+
+
+def _searched(
+    plan: Plan, scores: Scores, checkpoint: Path | None, passed: Callable[[Circuit], object], progress: Progress
+) -> Circuit:
+    scored = scored_on(plan.selection)
+    return search.refine(
+        plan.selection,
+        plan.selection.task,
+        scores,
+        plan.stopping,
+        plan.faithfulness,
+        starts=[scored.score(each) for each in plan.starts],
+        how=plan.refine,
+        of=plan.average,
+        minutes=plan.minutes,
+        checkpoint=checkpoint,
+        passed=passed,
+        progress=progress,
+    )
+
+
 def scored_on(selection: Experiment) -> Experiment:
     """The experiment on some of its prompts, evenly from all of them, since prompts of one group may stand together."""
     task = selection.task
@@ -202,13 +228,12 @@ def parts(task: Task, seed: int) -> tuple[Task, Task, Task]:
         return selection, selection, held_out
     selection, *others = task.parts(PARTS, seed)
     stopping, held_out = (
-        _at_least(part, min(times * len(task), most), seed)
-        for part, (times, most) in zip(others, EXTENDED, strict=True)
+        at_least(part, min(times * len(task), most), seed) for part, (times, most) in zip(others, EXTENDED, strict=True)
     )
     return selection, stopping, held_out
 
 
-def _at_least(task: Task, n: int, seed: int) -> Task:
+def at_least(task: Task, n: int, seed: int) -> Task:
     """The task with so many prompts, if it can write more."""
     if task.writer is None or len(task) >= n:
         return task
@@ -271,21 +296,7 @@ class _Stages:
 
     def search(self, plan: Plan, scores: Scores, progress: Progress) -> Circuit:
         """The circuit, searched from where an earlier run was interrupted; scores of further starts are computed again."""
-        scored = scored_on(plan.selection)
-        return search.refine(
-            plan.selection,
-            plan.selection.task,
-            scores,
-            plan.stopping,
-            plan.faithfulness,
-            starts=[scored.score(each) for each in plan.starts],
-            how=plan.refine,
-            of=plan.average,
-            minutes=plan.minutes,
-            checkpoint=self.checkpoint,
-            passed=self._passed,
-            progress=progress,
-        )
+        return _searched(plan, scores, self.checkpoint, self._passed, progress)
 
     def _passed(self, circuit: Circuit) -> None:
         for listener in self.listeners:

@@ -1,7 +1,8 @@
-"""Registries of methods, ablations, metrics, tasks, checks and granularities, and the parser of their names.
+"""Registries of methods, ablations, metrics, tasks, checks, variations and granularities, and the parser of their names.
 
 A registry lists names and where each is defined, as ``"package.module:attribute"``: those of this package here, those of
-other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``, ``.checks``). Each is
+other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``, ``.checks``,
+``.variations``). Each is
 imported when it is first used.
 """
 
@@ -265,6 +266,19 @@ CHECKS = Registry(
     },
     _has("measure"),
     "RandomCircuits(count=100)",
+)
+VARIATIONS = Registry(
+    "variation",
+    {
+        "resamples": "circuitsearch.replication.samples:Resamples",
+        "parts": "circuitsearch.replication.samples:Parts",
+        "seeds": "circuitsearch.replication.samples:Seeds",
+        "templates": "circuitsearch.replication.templates:Templates",
+        "targets": "circuitsearch.replication.settings:Targets",
+        "methods": "circuitsearch.replication.settings:Methods",
+    },
+    _has("configurations"),
+    "Parts(count=4)",
 )
 FAITHFULNESS = Registry(
     "faithfulness",

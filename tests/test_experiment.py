@@ -131,6 +131,16 @@ def test_the_model_is_verified_once_and_prompts_are_recorded_once(gpt2, task, mo
     assert (len(verified), len(recorded)) == (1, 2)
 
 
+def test_another_seed_is_another_setup(gpt2, task):
+    """With the same prompts and the same verified model; it is checked as any seed is."""
+    experiment = Experiment(gpt2, task)
+    other = experiment.seeded(3)
+    assert (other.setup.seed, experiment.setup.seed) == (3, 0) and other.described is experiment.described
+    assert other.setup.identity() == Experiment(gpt2, task, seed=3).setup.identity()
+    with pytest.raises(InputError, match="seed must be an integer of 0 or more, not -1"):
+        experiment.seeded(-1)
+
+
 def test_other_prompts_are_checked(gpt2, task):
     """An experiment on a task that does not fit its model is refused."""
     experiment = Experiment(gpt2, task)

@@ -34,6 +34,7 @@ LAYERS = [
     {"run_files"},
     {"run"},
     {"pipeline"},
+    {"replication"},
     {"cli"},
 ]
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

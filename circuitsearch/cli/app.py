@@ -213,6 +213,63 @@ def specificity(
 
 
 @app.command()
+def stability(
+    task: options.TaskArgument,
+    *,
+    vary: options.Vary = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="The folder; by default runs/stability-TASK-MODEL, and changed options."),
+    ] = None,
+    model: options.Model = "pico",
+    n: options.N = None,
+    seed: options.Seed = 0,
+    method: options.Method = "eap-ig",
+    ablation: options.Ablation = "resample",
+    metric: options.Metric = None,
+    faithfulness: options.Faithfulness = 0.9,
+    faithfulness_of: options.FaithfulnessOf = "ratio",
+    passes: options.Passes = None,
+    core: Annotated[
+        float, typer.Option(help="The least share of the searches of each variation that finds a core edge.")
+    ] = 1.0,
+    optional: Annotated[float, typer.Option(help="The least share of all searches that finds an optional edge.")] = 0.2,
+    effects: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Edges whose effects are measured; by default what a few forwards allow.", show_default=False
+        ),
+    ] = None,
+    spans: options.Spans = None,
+    positions: options.Positions = 0,
+    merge_heads: options.MergeHeads = False,
+    query_heads: options.QueryHeads = False,
+    neurons: options.Neurons = None,
+    experts: options.Experts = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Find the circuit of a task again and again, and say which of its edges stay.
+
+    Searches differ in their samples of prompts, their templates, seeds, targets or methods. The folder gets stability.json,
+    stability.md, a figure, and each circuit; a run that was interrupted goes on from there.
+    """
+    from circuitsearch.cli.nodes import granularity_asked
+    from circuitsearch.cli.stability import stability
+    from circuitsearch.question import Question
+    from circuitsearch.replication import Classes
+
+    nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
+    question = Question(
+        task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
+        faithfulness=faithfulness, faithfulness_of=faithfulness_of, passes=passes, granularity=nodes, device=device,
+        dtype=dtype,
+    )  # fmt: skip
+    stability(question, tuple(vary or ()), Classes(core, optional), effects, out, Terminal(json))
+
+
+@app.command()
 def draw(
     circuit: options.CircuitArgument,
     out: Annotated[

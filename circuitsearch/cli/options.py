@@ -56,6 +56,14 @@ Complete = Annotated[
         show_default=False,
     ),
 ]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What differs between searches: parts, resamples, templates, seeds, targets, methods, with knobs as in 'Parts(count=2)'."
+        " May be repeated; by default parts, and templates if the task has them.",
+        show_default=False,
+    ),
+]
 Passes = Annotated[int | None, typer.Option(min=1, help="Passes of the search at most: 12.", show_default=False)]
 Minutes = Annotated[
     float | None,

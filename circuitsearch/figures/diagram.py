@@ -24,6 +24,8 @@ from circuitsearch.names import LOGITS, canonical_name
 from circuitsearch.roles import Roles, roles_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from circuitsearch.validation.report import Report
 
 WIDEST = WIDTHS["two-column"]  # inches: the largest width of a figure without a given width
@@ -35,6 +37,7 @@ def draw_circuit(
     path: str | Path,
     *,
     report: Report | None = None,
+    inclusion: Tensor | None = None,
     caption: str | None = None,
     highlight: Iterable[str] = (),
     roles: Roles | None = None,
@@ -53,7 +56,7 @@ def draw_circuit(
     check_size(circuit, suffix)
     text = caption_for(circuit, report) if caption is None else caption
     look = Look(theme_named(theme), None if width is None else POINTS * inches(width), plain_text(text))
-    figure = plan(circuit, roles_of(circuit, roles))
+    figure = plan(circuit, roles_of(circuit, roles), inclusion)
     finish(figure, circuit, path, look, insets or {}, tokens, highlight)
 
 

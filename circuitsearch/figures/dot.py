@@ -42,7 +42,7 @@ def dot_source(plan: Plan, caption: str = "") -> str:
 def _key(plan: Plan) -> str:
     if plan.sides:
         return f"grey: in both; blue, dashed: only {plan.sides[0]}; orange, dotted: only {plan.sides[1]}"
-    return f"blue: supports, orange: opposes, width: |{plan.measure}| up to {plan.strongest:.2g}; dashed: into q, dotted: into k"
+    return f"blue: supports, orange: opposes, width: {plan.measure} up to {plan.strongest:.2g}; dashed: into q, dotted: into k"
 
 
 def _add_row(graph: graphviz.Digraph, plan: Plan, row: Row) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from torch import Tensor
+
 from circuitsearch.circuit import Circuit
 from circuitsearch.figures.diagram import draw_circuit
 from circuitsearch.figures.results import draw_result
@@ -21,6 +23,7 @@ def draw(
     path: str | Path,
     *,
     report: Report | None = None,
+    inclusion: Tensor | None = None,
     caption: str | None = None,
     highlight: Iterable[str] = (),
     roles: Roles | None = None,
@@ -51,6 +54,9 @@ def draw(drawn: Circuit | Result | Specificity, path: str | Path, **options: Any
         options below only ``report`` applies.
     report : Report, optional
         Its numbers are in the caption, if no caption is given.
+    inclusion : Tensor, optional
+        (U, V) how often repeated searches find each edge, 0 to 1, as :func:`circuitsearch.stability` gives it: the width of the lines,
+        while the strengths only give their colours. An HTML page does not show it.
     caption : str, optional
         Text below the figure; see :func:`caption_for`. An empty text draws none.
     highlight : iterable of str

@@ -82,7 +82,7 @@ def _strengths(plan: Plan, theme: style.Theme) -> list[Entry]:
     if not plan.strongest:
         return []
     values = [plan.strongest, plan.strongest / 2, plan.strongest / 10]
-    texts = [f"|{plan.measure}| {values[0]:.2g}", *(f"{value:.2g}" for value in values[1:])]
+    texts = [f"{plan.measure} {values[0]:.2g}", *(f"{value:.2g}" for value in values[1:])]
     looks = [{"color": theme.faint, "linewidth": style.width(value, plan.strongest)} for value in values]
     return [Entry(text, look) for text, look in zip(texts, looks, strict=True)]
 

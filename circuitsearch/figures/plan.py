@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from torch import Tensor
+
 from circuitsearch.blocks import Part
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
@@ -71,7 +73,7 @@ class Plan:
     sides : tuple of str
         Names of the two circuits, where two are compared.
     measure : str
-        What the strengths of strands are: scores, or effects in the circuit.
+        What the strengths of strands are, as the legend writes it: scores, effects in the circuit, or inclusion.
     """
 
     rows: tuple[Row, ...]
@@ -80,7 +82,7 @@ class Plan:
     arrows: tuple[tuple[str, str], ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
     sides: tuple[str, ...] = ()
-    measure: str = "score"
+    measure: str = "|score|"
 
     @cached_property
     def strongest(self) -> float:
@@ -124,8 +126,8 @@ class Plan:
         return tuple(dict.fromkeys(self.roles[name] for name in self.row_of if name in self.roles))
 
 
-def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
-    """The content of a circuit's diagram.
+def plan(circuit: Circuit, roles: Mapping[str, str] | None = None, inclusion: Tensor | None = None) -> Plan:
+    """The content of a circuit's diagram; with an ``inclusion`` (U, V) in place of strengths, which then only give the signs.
 
     Raises
     ------
@@ -144,9 +146,10 @@ def plan(circuit: Circuit, roles: Mapping[str, str] | None = None) -> Plan:
     edges = circuit.edges
     writes = {writer for writer, _ in edges}
     strands = tuple(strand for edge in edges for strand in _strands(circuit, edge, writes))
-    return replace(
-        assemble(circuit.graph, strands, roles or {}), measure="score" if circuit.effects is None else "effect"
-    )
+    measure = "|score|" if circuit.effects is None else "|effect|"
+    if inclusion is not None:
+        strands, measure = tuple(_included(circuit.graph, strand, inclusion) for strand in strands), "inclusion"
+    return replace(assemble(circuit.graph, strands, roles or {}), measure=measure)
 
 
 def fits(circuit: Circuit, suffix: str) -> bool:
@@ -233,6 +236,11 @@ def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str]) -> Itera
     says = OPPOSES if role == OPPOSES else style.sign(known)
     for head in _heads(circuit.graph, reader, writes):
         yield Strand(writer, reader, head, port, known, says, role in REPLACEABLE)
+
+
+def _included(graph: Graph, strand: Strand, inclusion: Tensor) -> Strand:
+    place = graph.writer_index[strand.writer], graph.reader_index[strand.reader]
+    return replace(strand, strength=float(inclusion[place]))
 
 
 def _heads(graph: Graph, reader: str, writes: set[str]) -> list[str]:
