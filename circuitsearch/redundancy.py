@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from circuitsearch.files import STRICT, Number
@@ -80,6 +80,9 @@ class Redundancy:
         The circuits found without some of its edges, in the order in which they were searched for.
     without, without_in_model : dict
         The faithfulness of the complete circuit without each of its edges, and that of the model without it.
+    left_out : dict
+        Edges that change the model's faithfulness by 1 - target or more when they are ablated in it, but with which the complete circuit would
+        miss the target, or in which they change little: the model's faithfulness without each.
     gates : tuple of Gate
         Readers at which edges work together in a way that has a name.
     untried : int
@@ -95,6 +98,7 @@ class Redundancy:
     alternatives: tuple[Alternative, ...]
     without: Mapping[str, Number]
     without_in_model: Mapping[str, Number]
+    left_out: Mapping[str, Number] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     untried: int = 0
 

@@ -163,9 +163,14 @@ class _Completion:
             found += self._without(edge, found)
             progress(done, len(forbidden))
         union = torch.stack([self.minimal, *(mask for _, mask in found if mask is not None)]).any(0)
-        interactions = Interactions(self.measure, self.least, self.most)
-        whole = interactions.added_to(union, effects_in(self.alternatives.few, self.graph.mask))
-        return whole, self._redundancy(whole, found, len(self._edges(self.minimal)) - len(forbidden))
+        interactions = Interactions(self.measure, self.alternatives.target, self.least, self.most)
+        whole, left_out = interactions.added_to(union, effects_in(self.alternatives.few, self.graph.mask))
+        redundancy = self._redundancy(whole, found)
+        return whole, replace(
+            redundancy,
+            left_out=self._named(self._without_in_model(left_out)),
+            untried=len(redundancy.minimal) - len(forbidden),
+        )
 
     def _to_forbid(self) -> list[Edge]:
         """The edges that the circuit loses much without, and the model at most half of that: those without which it loses most."""
@@ -200,7 +205,7 @@ class _Completion:
         """A circuit found before that has none of the forbidden edges."""
         return next((mask for _, mask in found if mask is not None and not (mask & forbidden).any()), None)
 
-    def _redundancy(self, whole: Tensor, found: list[tuple[Tensor, Tensor | None]], untried: int) -> Redundancy:
+    def _redundancy(self, whole: Tensor, found: list[tuple[Tensor, Tensor | None]]) -> Redundancy:
         return Redundancy(
             target=self.target,
             faithfulness=float(self.measure(whole[None])),
@@ -209,7 +214,6 @@ class _Completion:
             without=self._named(self.elimination.without_each(whole)),
             without_in_model=self._named(self._without_in_model(whole)),
             gates=tuple(Gates(self.measure, whole, self.least).named()),
-            untried=untried,
         )
 
     def _alternative(self, forbidden: Tensor, mask: Tensor | None) -> Alternative:

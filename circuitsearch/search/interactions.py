@@ -13,6 +13,7 @@ from circuitsearch.reachability import prune, touched
 from circuitsearch.scores import ranking
 from circuitsearch.search.effects import effects_in
 from circuitsearch.search.minimal import Edge
+from circuitsearch.target import reaches
 
 ESTIMATED = 0.2  # of the change that counts must the estimate be, for an edge to be ablated in the model
 
@@ -25,6 +26,8 @@ class Interactions:
     ----------
     measure : Faithfulness
         On the prompts of the search.
+    target : float
+        The faithfulness that the union is to keep.
     least : float
         The change of faithfulness from which an edge counts.
     most : int
@@ -32,6 +35,7 @@ class Interactions:
     """
 
     measure: Faithfulness
+    target: float
     least: float
     most: int
 
@@ -40,14 +44,17 @@ class Interactions:
         """Writers, readers and edges."""
         return self.measure.graph
 
-    def added_to(self, union: Tensor, effects: Tensor) -> Tensor:
-        """A union (U, V) of circuits with the edges outside it that count.
+    def added_to(self, union: Tensor, effects: Tensor) -> tuple[Tensor, Tensor]:
+        """A union (U, V) of circuits with the edges outside it that count, and those that count only in the model: (U, V) each.
 
-        Those between its nodes are added to it one by one (denoising), and those with the largest ``effects`` (U, V) in the model
-        are ablated there one by one (noising). Of all that count alone, the ones are kept that also count together.
+        Edges between its nodes are added to it one by one (denoising), and those with the largest ``effects`` (U, V) in the model are
+        ablated there one by one (noising). Of all that count alone, the ones are kept with which the target is reached, and which count
+        together.
         """
-        added = self._counting_in_the_union(union) | self._counting_in_the_model(union, effects)
-        return self._needed(prune(self.graph, union | added), union)
+        in_model = self._counting_in_the_model(union, effects)
+        added = self._counting_in_the_union(union) | in_model
+        whole = self._needed(self._faithful(prune(self.graph, union | added), union), union)
+        return whole, in_model & ~whole
 
     def _counting_in_the_union(self, union: Tensor) -> Tensor:
         candidates = self._between(union) & ~union
@@ -77,30 +84,41 @@ class Interactions:
 
     def _counting(self, base: Tensor, candidates: Tensor) -> Tensor:
         """The candidates (U, V) that change the faithfulness of a circuit (U, V) when one of them is added to it, or ablated in it."""
-        changes = self._changes(base, candidates)
+        own, values = self._switched(base, candidates)
         chosen = torch.zeros_like(candidates)
-        for edge, change in changes.items():
-            chosen[edge] = abs(change) >= self.least
+        for edge, value in values.items():
+            chosen[edge] = abs(value - own) >= self.least
         return chosen
 
-    def _changes(self, base: Tensor, candidates: Tensor) -> dict[Edge, float]:
-        """By how much the faithfulness of a circuit (U, V) changes with each of these edges (U, V) switched."""
+    def _switched(self, base: Tensor, candidates: Tensor) -> tuple[float, dict[Edge, float]]:
+        """The faithfulness of a circuit (U, V), and that with each of these edges (U, V) added to it, or ablated in it."""
         edges = [(row, column) for row, column in candidates.nonzero().tolist()]
-        if not edges:
-            return {}
         masks = base.repeat(len(edges) + 1, 1, 1)
         for mask, edge in zip(masks[1:], edges, strict=True):
             mask[edge] = ~mask[edge]
         own, *values = self.measure(masks, near=base).tolist()
-        return {edge: value - own for edge, value in zip(edges, values, strict=True)}
+        return own, dict(zip(edges, values, strict=True))
+
+    def _faithful(self, mask: Tensor, union: Tensor) -> Tensor:
+        """The circuit without edges outside the union, the one most in the way first, until it reaches the target."""
+        while (mask & ~union).any():
+            own, values = self._switched(mask, mask & ~union)
+            if reaches(own, self.target):
+                break
+            mask = self._without(mask, min(values, key=lambda edge: abs(values[edge] - 1)))
+        return mask
 
     def _needed(self, mask: Tensor, union: Tensor) -> Tensor:
         """The circuit without those edges outside the union that do not count in it, the one that changes least first."""
-        while changes := self._changes(mask, mask & ~union):
-            edge = min(changes, key=lambda each: abs(changes[each]))
-            if abs(changes[edge]) >= self.least:
+        while (mask & ~union).any():
+            own, values = self._switched(mask, mask & ~union)
+            edge = min(values, key=lambda edge: abs(values[edge] - own))
+            if abs(values[edge] - own) >= self.least:
                 break
-            mask = mask.clone()
-            mask[edge] = False
-            mask = prune(self.graph, mask)
+            mask = self._without(mask, edge)
         return mask
+
+    def _without(self, mask: Tensor, edge: Edge) -> Tensor:
+        fewer = mask.clone()
+        fewer[edge] = False
+        return prune(self.graph, fewer)

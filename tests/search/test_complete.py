@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import cast
 
 import pytest
+import torch
 
 import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.graph import Graph
 from circuitsearch.models.planted import Design, Planted, plant
 from circuitsearch.redundancy import ALTERNATIVE, BACKUP, INTERACTS, NEEDED, OPPOSES, Redundancy
 from circuitsearch.search.gates import Gates
+from circuitsearch.search.interactions import Interactions
 from circuitsearch.target import reaches
 
 SMALL = Design(layers=3, heads=3, distractor_heads=2, noise=0.002, rotated=True)
@@ -167,3 +171,29 @@ def test_a_circuit_that_does_nothing_is_refused():
     empty = cs.Circuit.from_edges(ours.graph, [("embed", "logits")])
     with pytest.raises(InputError, match="complete a circuit that does the task"):
         cs.complete(ours, ours.task, empty)
+
+
+class Opposed:
+    """Faithfulness of circuits of which two edges are enough; two others together take .7 from them, but only .2 from the model."""
+
+    graph = Graph(1, 2, 2)
+    clean, ablated = torch.ones(4), torch.zeros(4)
+    enough = graph.edge_mask([("embed", "m0<in>"), ("m0", "logits")])
+    opposing = graph.edge_mask([("embed", "a0.h0<v>"), ("a0.h0", "logits")])
+
+    def __call__(self, masks: torch.Tensor, near: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.tensor([self.of(mask) for mask in masks])
+
+    def of(self, mask: torch.Tensor) -> float:
+        whole, opposed = bool(mask[self.enough].all()), bool(mask[self.opposing].all())
+        if int(mask.sum()) > self.graph.n_edges // 2:
+            return 1.0 if opposed else 1.2
+        return whole - 0.7 * opposed
+
+
+def test_edges_with_which_the_circuit_is_not_faithful_are_left_out():
+    """What balances them in the model is not in the circuit. They are told all the same."""
+    measure = Opposed()
+    interactions = Interactions(cast(Faithfulness, measure), 0.9, 0.1, most=50)
+    whole, left_out = interactions.added_to(measure.enough, -measure.opposing.double())
+    assert torch.equal(whole, measure.enough) and torch.equal(left_out, measure.opposing)

@@ -52,6 +52,12 @@ def _named(redundancy: Redundancy) -> Iterator[Line]:
         edges = [edge for edge, own in redundancy.roles.items() if own == role]
         if edges:
             yield name, _first(edges)
+    if redundancy.left_out:
+        found = [f"{edge} ({value:.2f})" for edge, value in redundancy.left_out.items()]
+        yield (
+            "only in the model",
+            f"{_first(found)}: its faithfulness without each; the circuit is not faithful with them, or hardly changes",
+        )
     if redundancy.gates:
         yield "gates", _first([f"{gate.kind} at {gate.reader}" for gate in redundancy.gates])
     if redundancy.untried:
