@@ -145,7 +145,7 @@ def bca(statistic: Statistic, *columns: Sequence[float], confidence: float, n_re
     acceleration = sum(u**3 for u in from_mean) / (6 * sum(u**2 for u in from_mean) ** 1.5)
 
     def end(share: float) -> float:
-        shifted = bias + math.sqrt(n / (n - 1)) * float(stats.t.ppf(share, n - 1))
+        shifted = bias + math.sqrt(n / (n - 1)) * float(stats.t.ppf(share, (n - 1) / 2))
         place = normal.cdf(bias + shifted / (1 - acceleration * shifted)) * (n_resamples - 1)
         low = math.floor(place)
         high = min(low + 1, n_resamples - 1)

