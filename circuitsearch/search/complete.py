@@ -29,6 +29,8 @@ from circuitsearch.search.prompts import PassPrompts
 from circuitsearch.target import ROUNDING, check_target
 from circuitsearch.task import Task
 
+NO_PASS = 1000  # number of a pass that no search comes to, so that the prompts are others
+
 
 @dataclass(frozen=True)
 class Complete(Knobs):
@@ -42,12 +44,12 @@ class Complete(Knobs):
     depth : int
         How many edges are forbidden together at most: with 2 a third circuit is found where there are three.
     prompts : int
-        On how many prompts, at least, where the task can write them.
+        On how many prompts, at most; new ones where the task can write them.
     """
 
     edges: int = 32
     depth: int = 2
-    prompts: int = 128
+    prompts: int = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,7 +114,7 @@ def complete(
     """
     check_target(faithfulness)
     knobs, experiment = how or Complete(), Experiment.of(model, task, circuit, **settings)
-    prompts = PassPrompts(experiment, knobs.prompts).for_elimination(knobs.prompts)
+    prompts = PassPrompts(experiment, knobs.prompts).of_pass(NO_PASS)
     completion = _Completion(Faithfulness(prompts, of), circuit.mask, faithfulness, knobs, edges_to_try(experiment))
     mask, redundancy = completion.run(progress)
     effects = effects_in(completion.alternatives.few, mask)
