@@ -70,7 +70,10 @@ if TYPE_CHECKING:
     from circuitsearch.search import complete as complete
     from circuitsearch.search import greedy as greedy
     from circuitsearch.search import minimal as minimal
+    from circuitsearch.search import node_minimal as node_minimal
+    from circuitsearch.search import optimal as optimal
     from circuitsearch.search import refine as refine
+    from circuitsearch.search import smallest_subset as smallest_subset
     from circuitsearch.search import threshold as threshold
     from circuitsearch.search import top as top
     from circuitsearch.search import with_effects as with_effects
@@ -146,7 +149,10 @@ _HOMES = {
         "complete",
         "greedy",
         "minimal",
+        "node_minimal",
+        "optimal",
         "refine",
+        "smallest_subset",
         "threshold",
         "top",
         "with_effects",
@@ -193,11 +199,14 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "threshold",
     "top",
     "greedy",
+    "optimal",
     "minimal",
+    "node_minimal",
     "refine",
     "Refine",
     "complete",
     "Complete",
+    "smallest_subset",
     "with_effects",
     "validate",
     "generalisation",

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from circuitsearch import show
+from circuitsearch.certificate import Bound as Bound
+from circuitsearch.certificate import Certificate as Certificate
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_json, to_json, write_json
 from circuitsearch.graph import Graph
@@ -22,43 +24,6 @@ from circuitsearch.setup import MadeWith, Setup
 
 _WHAT = "a circuit that a run wrote"
 _MOST_BYTES = 1 << 32  # of a file: every edge of Llama-70B takes a sixth of it
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """Measurements, on the prompts of the search, which show that edges of a circuit cannot be removed.
-
-    Attributes
-    ----------
-    target : float
-        The faithfulness to reach.
-    faithfulness : float
-        The faithfulness of the circuit.
-    without : dict
-        For each edge that was tried and is needed, ``"a0.h1->a2.h3<q>"``, the faithfulness of the circuit without it (and
-        without the edges that are then on no path any more); none reaches the target.
-    """
-
-    __pydantic_config__ = STRICT
-
-    target: float
-    faithfulness: float
-    without: dict[str, float]
-
-    def describe(self, n_edges: int) -> str:
-        """In words; ``n_edges`` is the circuit's size."""
-        if not self.without:
-            return "exact runs did not show that any of its edges is needed"
-        if len(self.without) == n_edges:
-            tried = "each of its edges was"
-        else:
-            tried = f"{len(self.without)} of its edges were" if len(self.without) > 1 else "one of its edges was"
-        overshoots = any(value > 1 for value in self.without.values())
-        return (
-            f"{tried} removed by exact runs on the selection prompts, where its faithfulness is {self.faithfulness:.3f};"
-            f" without any one of them it is below {self.target:.3f}"
-            + (f" or above {2 - self.target:.3f}" if overshoots else "")
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +49,8 @@ class Circuit(MadeWith):
         A score is of the full model, and an edge may do something else in the circuit.
     redundancy : Redundancy, optional
         Of a complete circuit: the minimal circuits of which it is the union, and what each edge does in it.
+    bound : Bound, optional
+        How near it is to the best circuit by its scores: made by :func:`circuitsearch.optimal`.
     setup : Setup, optional
         What the circuit was found with, including the prompts of the search; a circuit from another tool has none.
     """
@@ -96,6 +63,7 @@ class Circuit(MadeWith):
     history: History | None = None
     effects: Tensor | None = None
     redundancy: Redundancy | None = None
+    bound: Bound | None = None
 
     @classmethod
     def from_edges(cls, graph: Graph, edges: Iterable[tuple[str, str]], scores: Tensor | None = None) -> Circuit:
@@ -172,8 +140,8 @@ class Circuit(MadeWith):
         return self._with(mask.view(self.mask.T.shape).T.contiguous())
 
     def _with(self, mask: Tensor) -> Circuit:
-        """The same with fewer edges, for which there is no certificate; effects stay those in the whole circuit."""
-        return replace(self, mask=mask, certificate=None, history=None, redundancy=None)
+        """The same with fewer edges, for which there is no certificate and no bound; effects stay those in the whole circuit."""
+        return replace(self, mask=mask, certificate=None, history=None, redundancy=None, bound=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types; ``edges``, ``scores`` and ``effects`` are in the same order."""
@@ -185,6 +153,7 @@ class Circuit(MadeWith):
             "scores": None if self.scores is None else self.scores.T[self.mask.T].tolist(),
             "effects": None if self.effects is None else self.effects.T[self.mask.T].tolist(),
             "certificate": None if self.certificate is None else asdict(self.certificate),
+            "bound": None if self.bound is None else asdict(self.bound),
             "setup": None if self.setup is None else self.setup.model_dump(mode="json"),
             "history": None if self.history is None else asdict(self.history),
             "redundancy": None if self.redundancy is None else asdict(self.redundancy),
@@ -238,6 +207,7 @@ class _Content:
     scores: list[Number] | None = None
     effects: list[Number] | None = None
     certificate: Certificate | None = None
+    bound: Bound | None = None
     setup: Setup | None = None
     history: History | None = None
     redundancy: Redundancy | None = None
@@ -259,7 +229,9 @@ class _Content:
             return tensor
 
         scores, effects = of_edges(self.scores), of_edges(self.effects)
-        return Circuit(self.graph, mask, scores, self.certificate, self.setup, self.history, effects, self.redundancy)
+        return Circuit(
+            self.graph, mask, scores, self.certificate, self.setup, self.history, effects, self.redundancy, self.bound
+        )
 
     def _check_numbers(self) -> None:
         """Check the counts before a mask of the graph's size is made."""

@@ -271,6 +271,7 @@ CHECKS = Registry(
         "partial-necessity": "circuitsearch.validation.checks:PartialNecessity",
         "completeness": "circuitsearch.validation.checks:Completeness",
         "certified-edges": "circuitsearch.validation.checks:CertifiedEdges",
+        "subsets": "circuitsearch.validation.checks:Subsets",
     },
     _has("measure"),
     "RandomCircuits(count=100)",

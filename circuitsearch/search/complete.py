@@ -24,7 +24,7 @@ from circuitsearch.search.effects import effects_in
 from circuitsearch.search.ending import edges_to_try
 from circuitsearch.search.gates import Gates
 from circuitsearch.search.interactions import Interactions
-from circuitsearch.search.minimal import Edge, Elimination
+from circuitsearch.search.minimal import Elimination, Place
 from circuitsearch.search.prompts import PassPrompts
 from circuitsearch.target import ROUNDING, check_target
 from circuitsearch.task import Task
@@ -119,7 +119,7 @@ def complete(
     mask, redundancy = completion.run(progress)
     effects = effects_in(completion.alternatives.few, mask)
     prompts.evaluator.release()
-    return replace(circuit, mask=mask, certificate=None, redundancy=redundancy, effects=effects)
+    return replace(circuit, mask=mask, certificate=None, bound=None, redundancy=redundancy, effects=effects)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ class _Completion:
             untried=len(redundancy.minimal) - len(forbidden),
         )
 
-    def _to_forbid(self) -> list[Edge]:
+    def _to_forbid(self) -> list[Place]:
         """The edges that the circuit loses much without, and the model at most half of that: those without which it loses most."""
         without = self.elimination.without_each(self.minimal)
         in_model = self._without_in_model(self.minimal)
@@ -182,12 +182,12 @@ class _Completion:
         redundant = (edge for edge in lost if lost[edge] >= max(self.least, 2 * abs(1 - in_model[edge])))
         return sorted(redundant, key=lost.__getitem__, reverse=True)[: self.knobs.edges]
 
-    def _without_in_model(self, edges: Tensor) -> dict[Edge, float]:
+    def _without_in_model(self, edges: Tensor) -> dict[Place, float]:
         """The model's faithfulness without each of these edges (U, V)."""
         return self.elimination.without_each(self.graph.mask, edges)
 
     def _without(
-        self, edge: Edge, found: Sequence[tuple[Tensor, Tensor | None]]
+        self, edge: Place, found: Sequence[tuple[Tensor, Tensor | None]]
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """What is forbidden, and the circuit found without it: first the edge alone, then also one edge of what took its place."""
         forbidden = torch.zeros_like(self.minimal)
@@ -226,7 +226,7 @@ class _Completion:
     def _edges(self, mask: Tensor) -> tuple[str, ...]:
         return tuple(f"{writer}->{reader}" for writer, reader in self.graph.edges(mask))
 
-    def _named(self, values: dict[Edge, float]) -> dict[str, float]:
+    def _named(self, values: dict[Place, float]) -> dict[str, float]:
         """Values of edges by name, in the stream's order of readers."""
         places = sorted(values, key=lambda edge: edge[::-1])
         return {

@@ -16,7 +16,7 @@ from circuitsearch.history import History
 from circuitsearch.methods.recheck import affordable_edges
 from circuitsearch.scores import Scores
 from circuitsearch.search.judging import Judges
-from circuitsearch.search.minimal import Edge, Elimination
+from circuitsearch.search.minimal import Elimination, Place
 from circuitsearch.search.passes import Passes, State
 from circuitsearch.search.ranked import strongest
 from circuitsearch.target import ROUNDING, reaches, threshold
@@ -48,7 +48,7 @@ class _Start:
     mask: Tensor
 
     @cached_property
-    def without_each(self) -> dict[Edge, float]:
+    def without_each(self) -> dict[Place, float]:
         """Its faithfulness without each of its edges."""
         return self.elimination(1.0).without_each(self.mask)
 
@@ -205,6 +205,6 @@ class Ending:
         experiment = self.selection if measure is None else measure.experiment
         return recorded(mask, self.scores, experiment, history)
 
-    def _certified(self, mask: Tensor, elimination: Elimination, without: dict[Edge, float]) -> Circuit:
+    def _certified(self, mask: Tensor, elimination: Elimination, without: dict[Place, float]) -> Circuit:
         circuit = self._found(mask, elimination.measure)
         return replace(circuit, certificate=elimination.certificate(mask, without))

@@ -12,7 +12,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.reachability import prune, touched
 from circuitsearch.scores import ranking
 from circuitsearch.search.effects import effects_in
-from circuitsearch.search.minimal import Edge
+from circuitsearch.search.minimal import Place
 from circuitsearch.target import reaches
 
 ESTIMATED = 0.2  # of the change that counts must the estimate be, for an edge to be ablated in the model
@@ -90,7 +90,7 @@ class Interactions:
             chosen[edge] = abs(value - own) >= self.least
         return chosen
 
-    def _switched(self, base: Tensor, candidates: Tensor) -> tuple[float, dict[Edge, float]]:
+    def _switched(self, base: Tensor, candidates: Tensor) -> tuple[float, dict[Place, float]]:
         """The faithfulness of a circuit (U, V), and that with each of these edges (U, V) added to it, or ablated in it."""
         edges = [(row, column) for row, column in candidates.nonzero().tolist()]
         masks = base.repeat(len(edges) + 1, 1, 1)
@@ -118,7 +118,7 @@ class Interactions:
             mask = self._without(mask, edge)
         return mask
 
-    def _without(self, mask: Tensor, edge: Edge) -> Tensor:
+    def _without(self, mask: Tensor, edge: Place) -> Tensor:
         fewer = mask.clone()
         fewer[edge] = False
         return prune(self.graph, fewer)

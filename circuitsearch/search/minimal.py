@@ -22,7 +22,7 @@ from circuitsearch.setup import Setup
 from circuitsearch.target import check_target, reaches
 from circuitsearch.task import Task
 
-Edge = tuple[int, int]  # row and column
+Place = tuple[int, ...]  # row and column of an edge, or the row of a node, for all edges from it
 MOST_SIZES = 64  # sizes of a ranking that are all tried
 TRIED_AT_ONCE = 8  # of more sizes
 
@@ -40,7 +40,7 @@ def smallest_prefix(
     are many, some evenly spaced ones, again and again.
     Parameters and errors are those of :func:`minimal`.
     """
-    search = _search(model, task, scores, faithfulness, settings)
+    search = elimination_of(model, task, scores, faithfulness, settings)
     return Circuit(scores.graph, search.smallest_prefix(scores.ranking()), scores.values, setup=search.setup(scores))
 
 
@@ -50,6 +50,7 @@ def minimal(
     scores: Scores,
     faithfulness: float = 0.9,
     *,
+    starts: Sequence[Scores] = (),
     progress: Progress = silent,
     **settings: Unpack[Settings],
 ) -> Circuit:
@@ -70,6 +71,9 @@ def minimal(
         The ranking to start from.
     faithfulness : float
         The target, in (0, 1]: the circuit's faithfulness must be within 1 - target of 1, on either side.
+    starts : sequence of Scores
+        Further rankings of the same edges. The search is done again from each, and the smallest circuit is returned. It has the
+        scores of the first ranking.
     progress : callable
         Called with (edges removed, edges at the start) and, when no more can be removed, with both equal.
     **settings
@@ -78,30 +82,34 @@ def minimal(
     Returns
     -------
     Circuit
-        Its ``certificate`` gives for every edge the faithfulness of the circuit without it. It is minimal in that no single
-        edge can be removed; a smaller circuit of other edges may exist.
+        Its ``certificate`` gives for every edge the faithfulness of the circuit without it. It is local-minimal (2410.08025): no
+        single edge can be removed. Several together may be (:func:`circuitsearch.smallest_subset`), and a smaller circuit of other
+        edges may exist.
 
     Raises
     ------
     InputError
         If the target is not in (0, 1], the model does not do the task, or the ablation, the granularity or the metric is not
-        that of the scores.
+        that of the scores, or a further ranking is of another graph.
     """
-    search = _search(model, task, scores, faithfulness, settings)
-    starts = [search.smallest_prefix(places) for places in scores.rankings()]
-    found = [search.shrunk(start, progress) for start in starts]
+    search = elimination_of(model, task, scores, faithfulness, settings)
+    for each in starts:
+        Experiment.of(search.measure.experiment, task, each)  # refuses the scores of another graph
+    rankings = [places for each in (scores, *starts) for places in each.rankings()]
+    found = [search.shrunk(search.smallest_prefix(places), progress) for places in rankings]
     mask, without = min(found, key=lambda mask_and_losses: int(mask_and_losses[0].sum()))
     return Circuit(scores.graph, mask, scores.values, search.certificate(mask, without), search.setup(scores))
 
 
-def _search(model: Any, task: Task, scores: Scores, target: float, settings: Settings) -> Elimination:
+def elimination_of(model: Any, task: Task, scores: Scores, target: float, settings: Settings) -> Elimination:
+    """Of the edges of circuits on these prompts."""
     check_target(target)
     return Elimination(Faithfulness(Experiment.of(model, task, scores, **settings)), target)
 
 
 @dataclass(frozen=True)
 class Elimination:
-    """Removes edges by runs of the model, as long as the target is reached.
+    """Removes edges by runs of the model, as long as the target is reached; a subclass removes nodes.
 
     Parameters
     ----------
@@ -125,31 +133,38 @@ class Elimination:
 
     def smallest_prefix(self, places: Tensor) -> Tensor:
         """Mask (U, V) of the smallest prefix of the ranking ``places`` (E, 2), among those tried, to reach the target."""
+        found = self.smallest(lambda size: strongest(self.graph, places, size), len(places))
+        if found is None:
+            raise InputError(
+                f"no set of the {len(places)} scored edges reaches a faithfulness of {self.target:g}: score more edges or lower the target"
+            )
+        return found
+
+    def smallest(self, prefix: Callable[[int], Tensor], total: int) -> Tensor | None:
+        """The first of growing circuits ``prefix(1)`` ... ``prefix(total)``, masks (U, V), among those tried, to reach the target."""
         last = 0
-        for sizes in _grouped(_growing(len(places)), 8):
-            found = self._first_to_reach(places, sizes)
+        for sizes in _grouped(_growing(total), 8):
+            found = self._first_to_reach(prefix, sizes)
             if found is not None:
                 lower = max([last, *(size for size in sizes if size < found)])
-                return strongest(self.graph, places, self._refined(places, lower, found))
+                return prefix(self._refined(prefix, lower, found))
             last = sizes[-1]
-        raise InputError(
-            f"no set of the {len(places)} scored edges reaches a faithfulness of {self.target:g}: score more edges or lower the target"
-        )
+        return None
 
-    def _refined(self, places: Tensor, lower: int, upper: int) -> int:
+    def _refined(self, prefix: Callable[[int], Tensor], lower: int, upper: int) -> int:
         """Smallest size in (lower, upper] that reaches the target; ``upper`` does.
 
         Of many sizes some evenly spaced ones are tried, then those before the first one that reaches the target, and so on.
         """
         while upper - lower > MOST_SIZES:
             sizes = [lower + (upper - lower) * i // TRIED_AT_ONCE for i in range(1, TRIED_AT_ONCE)]
-            found = self._first_to_reach(places, sizes) or upper
+            found = self._first_to_reach(prefix, sizes) or upper
             lower, upper = max([lower, *(size for size in sizes if size < found)]), found
-        found = self._first_to_reach(places, range(lower + 1, upper))
+        found = self._first_to_reach(prefix, range(lower + 1, upper))
         return upper if found is None else found
 
-    def _first_to_reach(self, places: Tensor, sizes: Sequence[int]) -> int | None:
-        masks = [strongest(self.graph, places, size) for size in sizes]
+    def _first_to_reach(self, prefix: Callable[[int], Tensor], sizes: Sequence[int]) -> int | None:
+        masks = [prefix(size) for size in sizes]
         worth = [(size, mask) for size, mask in zip(sizes, masks, strict=True) if mask.any()]
         if not worth:
             return None
@@ -161,9 +176,9 @@ class Elimination:
         mask: Tensor,
         progress: Progress = silent,
         passed: Callable[[Tensor], object] = lambda mask: None,
-        without: dict[Edge, float] | None = None,
+        without: dict[Place, float] | None = None,
         among: Tensor | None = None,
-    ) -> tuple[Tensor, dict[Edge, float]]:
+    ) -> tuple[Tensor, dict[Place, float]]:
         """Remove edges, or those in ``among`` (U, V), until none of them can be removed.
 
         ``passed`` is called with every smaller mask on the way; ``without`` is :meth:`without_each` of the mask, if it is known.
@@ -184,7 +199,7 @@ class Elimination:
         progress(total, total)
         return mask, without
 
-    def removable(self, mask: Tensor, without: dict[Edge, float]) -> list[Edge]:
+    def removable(self, mask: Tensor, without: dict[Place, float]) -> list[Place]:
         """The edges without any one of which the target is reached, first the one that changes the faithfulness least."""
         found = [edge for edge, value in without.items() if reaches(value, self.target)]
         if not found:
@@ -192,16 +207,19 @@ class Elimination:
         current = float(self.measure(mask[None], near=mask))
         return sorted(found, key=lambda edge: abs(without[edge] - current))
 
-    def without_each(self, mask: Tensor, among: Tensor | None = None) -> dict[Edge, float]:
-        """Faithfulness of the circuit without each of its edges, or of those in ``among``."""
-        tested = mask if among is None else mask & among
-        edges = [(row, column) for row, column in tested.nonzero().tolist()]
-        if not edges:
+    def without_each(self, mask: Tensor, among: Tensor | None = None) -> dict[Place, float]:
+        """Faithfulness of the circuit without each of its edges (in a subclass: nodes), or of those in ``among``."""
+        places = self.candidates(mask if among is None else mask & among)
+        if not places:
             return {}
-        values = self.measure(torch.stack([self._without(mask, [edge]) for edge in edges]), near=mask)
-        return dict(zip(edges, values.tolist(), strict=True))
+        values = self.measure(torch.stack([self._without(mask, [place]) for place in places]), near=mask)
+        return dict(zip(places, values.tolist(), strict=True))
 
-    def eliminate(self, mask: Tensor, candidates: list[Edge]) -> Iterator[Tensor]:
+    def candidates(self, mask: Tensor) -> list[Place]:
+        """What can be removed from a circuit: its edges."""
+        return [(row, column) for row, column in mask.nonzero().tolist()]
+
+    def eliminate(self, mask: Tensor, candidates: list[Place]) -> Iterator[Tensor]:
         """Remove each candidate in turn unless the target is missed without it; yield the circuit after each batch.
 
         Runs are batched by speculation: after a success the guess is that longer and longer prefixes of the candidates can
@@ -218,16 +236,16 @@ class Elimination:
             else:
                 left, width = candidates[candidates.index(gone[0]) + 1 if gone else width :], 16
             hopeful = bool(gone)
-            candidates = [edge for edge in left if mask[edge]]
+            candidates = [place for place in left if mask[place].any()]
 
-    def _gone_together(self, mask: Tensor, tried: list[Edge], start: Tensor) -> list[Edge]:
+    def _gone_together(self, mask: Tensor, tried: list[Place], start: Tensor) -> list[Place]:
         """The longest of the prefixes of 1, 2, 4 ... edges such that removing it, or any shorter one, reaches the target."""
         sizes = [*(1 << i for i in range(len(tried).bit_length()) if 1 << i < len(tried)), len(tried)]
         good = self._reached([self._without(mask, tried[:size]) for size in sizes], start)
         passed = good.index(False) if False in good else len(good)
         return tried[: sizes[passed - 1]] if passed else []
 
-    def _first_to_go(self, mask: Tensor, tried: list[Edge], start: Tensor) -> list[Edge]:
+    def _first_to_go(self, mask: Tensor, tried: list[Place], start: Tensor) -> list[Place]:
         """The first of these edges whose removal alone reaches the target, if any."""
         good = self._reached([self._without(mask, [edge]) for edge in tried], start)
         return [tried[good.index(True)]] if True in good else []
@@ -235,17 +253,24 @@ class Elimination:
     def _reached(self, masks: list[Tensor], start: Tensor) -> list[bool]:
         return reaches(self.measure(torch.stack(masks), near=start), self.target).tolist()
 
-    def _without(self, mask: Tensor, edges: Sequence[Edge]) -> Tensor:
+    def _without(self, mask: Tensor, places: Sequence[Place]) -> Tensor:
         fewer = mask.clone()
-        for edge in edges:
-            fewer[edge] = False
+        for place in places:
+            fewer[place] = False
         return prune(self.graph, fewer)
 
-    def certificate(self, mask: Tensor, without: dict[Edge, float]) -> Certificate:
+    def certificate(self, mask: Tensor, without: dict[Place, float]) -> Certificate:
         """Of the circuit's edges that were tried, those without which it misses the target."""
-        graph, needed = self.graph, {edge: value for edge, value in without.items() if not reaches(value, self.target)}
-        named = {f"{graph.writers[row]}->{graph.readers[column]}": value for (row, column), value in needed.items()}
-        return Certificate(self.target, float(self.measure(mask[None], near=mask)), named)
+        return Certificate(self.target, float(self.measure(mask[None], near=mask)), self.needed(without))
+
+    def needed(self, without: dict[Place, float]) -> dict[str, float]:
+        """The names of those without which the target is missed, with the faithfulness without each."""
+        return {self.name(place): value for place, value in without.items() if not reaches(value, self.target)}
+
+    def name(self, place: Place) -> str:
+        """Of an edge."""
+        row, column = place
+        return f"{self.graph.writers[row]}->{self.graph.readers[column]}"
 
 
 def _growing(largest: int) -> Iterator[int]:

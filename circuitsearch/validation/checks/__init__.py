@@ -24,6 +24,7 @@ from circuitsearch.validation.checks.means import MetricMeans as MetricMeans
 from circuitsearch.validation.checks.minimality import Minimality as Minimality
 from circuitsearch.validation.checks.new_prompts import NewPrompts as NewPrompts
 from circuitsearch.validation.checks.redundancy import Redundant as Redundant
+from circuitsearch.validation.checks.subsets import Subsets as Subsets
 from circuitsearch.validation.checks.worst import WorstPrompts as WorstPrompts
 from circuitsearch.validation.measurement import Measurement
 from circuitsearch.validation.trial import Trial

@@ -11,7 +11,11 @@ from circuitsearch.validation.trial import Trial
 
 @dataclass(frozen=True)
 class Minimality(Knobs):
-    """The search's certificate: edges without which the circuit misses the target, by exact runs on the prompts of the search."""
+    """The search's certificate: edges without which the circuit misses the target, by exact runs on the prompts of the search.
+
+    Its line says what is shown, in the words of Adolfi et al. (2410.08025): the circuit is *local-minimal* if that is so of each edge, and
+    *quasi-minimal* if of at least one. :class:`Subsets` shows whether a small one is *subset-minimal*.
+    """
 
     def measure(self, trial: Trial) -> Measurement:
         """The share of the circuit's edges that are known to be needed, and the faithfulness without each."""
