@@ -81,23 +81,33 @@ def certified_on(selection: cs.Experiment, circuit: cs.Circuit) -> cs.Experiment
     return next(each for each in tried if each.setup.prompts_sha256 == circuit.setup.prompts_sha256)
 
 
-def plain_faithfulness(experiment: cs.Experiment, masks: list[torch.Tensor]) -> list[float]:
-    """Of each circuit (U, V), by runs that share no code with the engine."""
-    model, task = experiment.described.model, experiment.task
-    plain = Plain(model, task, corrupt_writes(model, task))
-    clean = plain.each(logit_diff, plain.clean())
-    ablated, *kept = (
-        plain.each(logit_diff, plain.circuit(mask)) for mask in (torch.zeros_like(experiment.graph.mask), *masks)
-    )
-    return [ratio(each, clean, ablated) for each in kept]
+class PlainFaithfulness:
+    """Faithfulness of circuits (U, V) by runs that share no code with the engine; each is measured once."""
+
+    def __init__(self, experiment: cs.Experiment) -> None:
+        model, task = experiment.described.model, experiment.task
+        self.plain = Plain(model, task, corrupt_writes(model, task))
+        self.clean = self.plain.each(logit_diff, self.plain.clean())
+        self.known: dict[bytes, list[float]] = {}
+        self.ablated = self.metric(torch.zeros_like(experiment.graph.mask))
+
+    def metric(self, mask: torch.Tensor) -> list[float]:
+        """On each prompt."""
+        key = mask.numpy().tobytes()
+        if key not in self.known:
+            self.known[key] = self.plain.each(logit_diff, self.plain.circuit(mask))
+        return self.known[key]
+
+    def __call__(self, mask: torch.Tensor) -> float:
+        return ratio(self.metric(mask), self.clean, self.ablated)
 
 
-def confirmed(certificate: Certificate, circuit: cs.Circuit, experiment: cs.Experiment) -> dict[str, Any]:
+def confirmed(certificate: Certificate, circuit: cs.Circuit, plain: PlainFaithfulness) -> dict[str, Any]:
     """The certificate against plain runs: how many claims are wrong, and the largest difference of a faithfulness."""
     graph, masks = circuit.graph, [circuit.mask]
     for edge in certificate.without:
         masks.append(prune(graph, circuit.mask & ~graph.edge_mask([tuple(edge.split("->"))])))  # pyright: ignore[reportArgumentType]
-    own, *without = plain_faithfulness(experiment, masks)
+    own, *without = map(plain, masks)
     claimed = [certificate.faithfulness, *certificate.without.values()]
     return {
         "kind": certificate.kind(len(circuit)),
@@ -118,7 +128,7 @@ def subsets(certificate: Certificate, circuit: cs.Circuit, experiment: cs.Experi
     }  # fmt: skip
 
 
-def alike(case: Case, circuit: cs.Circuit, scores: dict[str, cs.Scores]) -> dict[str, Any]:
+def alike(circuit: cs.Circuit, scores: dict[str, cs.Scores]) -> dict[str, Any]:
     """Whether the strongest connected circuit of its size has the same edges, and what greedy and top have."""
     edges, n = set(circuit.edges), len(circuit)
     return {
@@ -132,13 +142,16 @@ def measured(case: Case) -> Iterator[dict[str, Any]]:
     """A row for each circuit; one that is too large is only counted."""
     selection = planned(case.model, case.task, TARGET, METHOD, 0, None, {"seed": case.seed}).selection
     scores = {name: scored_on(selection).score(name) for name in SCORES}
+    plain: dict[str, PlainFaithfulness] = {}
     for search, circuit, experiment in circuits(case):
         row: dict[str, Any] = {"case": case.name, "seed": case.seed, "search": search, "n_edges": len(circuit)}
         if circuit.certificate is not None and len(circuit) <= MOST:
-            row |= confirmed(circuit.certificate, circuit, experiment) | subsets(
-                circuit.certificate, circuit, experiment
-            )
-            row |= {"same": alike(case, circuit, scores), "n_prompts": len(experiment.task)}
+            prompts = experiment.setup.prompts_sha256
+            if prompts not in plain:
+                plain[prompts] = PlainFaithfulness(experiment)
+            row |= confirmed(circuit.certificate, circuit, plain[prompts])
+            row |= subsets(circuit.certificate, circuit, experiment)
+            row |= {"same": alike(circuit, scores), "n_prompts": len(experiment.task)}
         yield row
 
 

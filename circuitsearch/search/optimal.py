@@ -90,7 +90,7 @@ def _best(scores: Scores, program: _Program, mask: Tensor, seconds: float) -> tu
     missing = relaxed.most - _total(scores, mask)
     solved = missing <= GAP * relaxed.most
     if not solved:
-        mask, solved = better(program.allowed & (relaxed.cost <= missing), mask)
+        mask, solved = better(program.allowed & (relaxed.cost <= missing + GAP * relaxed.most), mask)
     total = _total(scores, mask)
     return mask, Bound(program.n, total, total if solved else relaxed.most, solved)
 
