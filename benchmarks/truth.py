@@ -1,11 +1,15 @@
 """Known circuits: which methods rank their edges first, and which searches find them.
 
     python -m benchmarks.truth --models 100 --out truth          # a line for each model; goes on where it was stopped
+    python -m benchmarks.truth --folder compiled --out mine      # the same of your own models with known circuits
     python -m benchmarks.truth --table --out truth               # the tables
 
 Model i is planted by seed i (:mod:`circuitsearch.models.planted`): the motifs in turn, of random size, among distractors, with noise and in a
 random basis. Half of the prompts choose edges. A circuit is *whole* if its edges are all the true ones and no other, and *enough* if it has
 no false edge and all edges of one sufficient set (of an OR either branch is enough). Beside them: models whose weights are in random order.
+
+A folder of models has a folder for each, with ``config.json``, ``model.safetensors``, ``truth.json`` and ``prompts.jsonl``, as
+:mod:`circuitsearch.models.planted.known` describes them; three quarters of its prompts are given to the methods and searches.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -26,12 +32,13 @@ from torch import Tensor
 import circuitsearch as cs
 from benchmarks import seeds
 from circuitsearch.faithfulness import Faithfulness
-from circuitsearch.models.planted import MOTIFS, Design, Planted, plant, reset
+from circuitsearch.models.planted import MOTIFS, Design, KnownCircuit, plant, reset
 from circuitsearch.pipeline import METHOD, planned
 
 METHODS = ("eap", "eap-ig", "eap-ig-activations", "clean-corrupt", "relp", "gim", "qk-fix", "exact")
 TARGET = 0.9
 PROMPTS = 64
+SEARCHED = 0.75  # of a folder's prompts
 
 
 def design(seed: int, noise: float) -> Design:
@@ -59,10 +66,10 @@ def average_precision(strength: Tensor, true: Tensor) -> float:
     return float((hits.cumsum(0) / torch.arange(1, len(hits) + 1))[hits.bool()].mean())
 
 
-def ranked(experiment: cs.Experiment, true: Tensor) -> dict[str, Any]:
+def ranked(experiment: cs.Experiment, true: Tensor, methods: Iterable[str] = METHODS) -> dict[str, Any]:
     """How well each method ranks the true edges (U, V)."""
     mask, rows = experiment.graph.mask, {}
-    for method in METHODS:
+    for method in methods:
         values = experiment.score(method).values
         strength, wanted = values[mask].abs(), true[mask]
         first = strength.topk(int(wanted.sum())).indices
@@ -77,28 +84,28 @@ def ranked(experiment: cs.Experiment, true: Tensor) -> dict[str, Any]:
 # ---- searches
 
 
-def minimal(planted: Planted, method: str) -> cs.Circuit:
+def minimal(known: KnownCircuit, method: str) -> cs.Circuit:
     """The minimal circuit from a method's ranking, on the same prompts."""
-    selection = planned(planted.model, planted.task, TARGET, METHOD, 0, None, {}).selection
+    selection = planned(known.model, known.task, TARGET, METHOD, 0, None, {}).selection
     return cs.minimal(selection, selection.task, selection.score(method), TARGET)
 
 
-SEARCHES: dict[str, Callable[[Planted, int], cs.Circuit]] = {
-    "find": lambda planted, seed: seeds.found(planted.model, planted.task, seed),
-    "minimal, EAP-IG": lambda planted, seed: minimal(planted, "eap-ig"),
-    "minimal, exact": lambda planted, seed: minimal(planted, "exact"),
+SEARCHES: dict[str, Callable[[KnownCircuit, int], cs.Circuit]] = {
+    "find": lambda known, seed: seeds.found(known.model, known.task, seed),
+    "minimal, EAP-IG": lambda known, seed: minimal(known, "eap-ig"),
+    "minimal, exact": lambda known, seed: minimal(known, "exact"),
 }
 
 
-def recovered(circuit: cs.Circuit, planted: Planted, fresh: Faithfulness) -> dict[str, Any]:
+def recovered(circuit: cs.Circuit, known: KnownCircuit, fresh: Faithfulness) -> dict[str, Any]:
     """A circuit against the true one, and its faithfulness on new prompts."""
-    edges, true = set(circuit.edges), set(planted.edges)
+    edges, true = set(circuit.edges), set(known.edges)
     return {
         "n_edges": len(edges),
         "false": len(edges - true),
         "missing": len(true - edges),
         "whole": edges == true,
-        "enough": edges <= true and any(some <= edges for some in planted.sufficient),
+        "enough": edges <= true and any(some <= edges for some in known.sufficient),
         "faithfulness": fresh.measured_alone(circuit.mask).value,
     }
 
@@ -106,34 +113,43 @@ def recovered(circuit: cs.Circuit, planted: Planted, fresh: Faithfulness) -> dic
 # ---- models
 
 
-def measured(seed: int, noise: float) -> dict[str, Any]:
-    """Everything of one model."""
+def planted(seed: int, noise: float) -> dict[str, Any]:
+    """Everything of the model of a seed."""
     motif = list(MOTIFS)[seed % len(MOTIFS)]
-    planted = plant(motif, seed, n=PROMPTS, design=design(seed, noise))
-    experiment = cs.Experiment(planted.model, planted.task)
-    fresh = Faithfulness(experiment.on(planted.prompts(PROMPTS, seed + 10**6)))
-    true = experiment.graph.edge_mask(planted.edges)
+    made = plant(motif, seed, n=PROMPTS, design=design(seed, noise))
+    return {"seed": seed, "motif": motif, "noise": noise, **measured(made, made.prompts(PROMPTS, seed + 10**6), seed)}
+
+
+def of_folder(folder: Path) -> dict[str, Any]:
+    """Everything of a user's model."""
+    known = KnownCircuit.load(folder)
+    task, new = known.task.split(SEARCHED)
+    return {"seed": folder.name, "motif": known.task.name, **measured(replace(known, task=task), new, 0)}
+
+
+def measured(known: KnownCircuit, new: cs.Task, seed: int) -> dict[str, Any]:
+    """Each method, each search, and the model with its weights in random order; ``new`` prompts measure the circuits."""
+    experiment = cs.Experiment(known.model, known.task)
+    fresh = Faithfulness(experiment.on(new))
+    true = experiment.graph.edge_mask(known.edges)
     searches = {}
     for name, search in SEARCHES.items():
         began = time.process_time()
-        searches[name] = recovered(search(planted, seed), planted, fresh) | {"seconds": time.process_time() - began}
+        searches[name] = recovered(search(known, seed), known, fresh) | {"seconds": time.process_time() - began}
     return {
-        "seed": seed,
-        "motif": motif,
-        "noise": noise,
-        "n_true": len(planted.edges),
+        "n_true": len(known.edges),
         "n_edges": experiment.graph.n_edges,
         "true_edges_keep": fresh.measured_alone(true).value,
         "methods": ranked(experiment, true),
         "searches": searches,
-        "reset": passes_reset(planted, seed),
+        "reset": passes_reset(known, seed),
     }
 
 
-def passes_reset(planted: Planted, seed: int) -> bool:
+def passes_reset(known: KnownCircuit, seed: int) -> bool:
     """Whether the model with its weights in random order passes as doing the task."""
     try:
-        cs.behaviour(reset(planted.model, seed), planted.task).check()
+        cs.behaviour(reset(known.model, seed), known.task).check()
     except cs.InputError:
         return False
     return True
@@ -162,17 +178,21 @@ def tables(rows: list[dict[str, Any]]) -> Iterable[str]:
     yield ""
     yield f"| motif | models | {' | '.join(f'{search}: whole, enough' for search in SEARCHES)} | {' | '.join(METHODS)} |"
     yield "|---|--:|" + "--:|" * (len(SEARCHES) + len(METHODS))
-    for motif in MOTIFS:
+    for motif in dict.fromkeys(row["motif"] for row in sorted(rows, key=_place)):
         some = [row for row in rows if row["motif"] == motif]
-        if some:
-            cells = [
-                f"{sum(r['searches'][s]['whole'] for r in some)}, {sum(r['searches'][s]['enough'] for r in some)}"
-                for s in SEARCHES
-            ]
-            cells += [f"{fmean(row['methods'][method]['precision'] for row in some):.2f}" for method in METHODS]
-            yield f"| {motif} | {len(some)} | {' | '.join(cells)} |"
+        cells = [
+            f"{sum(r['searches'][s]['whole'] for r in some)}, {sum(r['searches'][s]['enough'] for r in some)}"
+            for s in SEARCHES
+        ]
+        cells += [f"{fmean(row['methods'][method]['precision'] for row in some):.2f}" for method in METHODS]
+        yield f"| {motif} | {len(some)} | {' | '.join(cells)} |"
     yield ""
     yield f"models with their weights in random order that pass as doing the task: {sum(row['reset'] for row in rows)} of {len(rows)}"
+
+
+def _place(row: dict[str, Any]) -> int:
+    """Motifs come in their own order, tasks of folders after them."""
+    return list(MOTIFS).index(row["motif"]) if row["motif"] in MOTIFS else len(MOTIFS)
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -187,6 +207,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="this process takes every so-manieth model")
     parser.add_argument("--first", type=int, default=0, help="and begins with this one")
     parser.add_argument("--noise", type=float, default=0.002)
+    parser.add_argument("--folder", type=Path, help="measure the models in the folders of this one")
     parser.add_argument("--out", type=Path, default=Path("truth"))
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
@@ -194,20 +215,28 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     if asked.table:
         print("\n".join(tables([row for file in sorted(asked.out.glob("*.jsonl")) for row in read(file)])))
-        return
-    file = asked.out / f"{asked.first}.jsonl"
+    elif asked.folder is None:
+        numbers = range(asked.first, asked.models, asked.every)
+        run({seed: partial(planted, seed, asked.noise) for seed in numbers}, asked.out / f"{asked.first}.jsonl")
+    else:
+        folders = sorted(each for each in asked.folder.glob("*/") if each.is_dir())
+        run({each.name: partial(of_folder, each) for each in folders}, asked.out / "folder.jsonl")
+
+
+def run(models: Mapping[Any, Callable[[], dict[str, Any]]], file: Path) -> None:
+    """Measure the models that the file does not have, a line each; one that cannot be read ends it with a sentence."""
     known = {row["seed"] for row in read(file)}
-    for seed in range(asked.first, asked.models, asked.every):
-        if seed not in known:
-            row = measured(seed, asked.noise)
-            with file.open("a") as out:
-                out.write(json.dumps(row) + "\n")
-            print(
-                seed,
-                row["motif"],
-                {name: (each["whole"], each["enough"]) for name, each in row["searches"].items()},
-                flush=True,
-            )
+    for name, measure in models.items():
+        if name in known:
+            continue
+        try:
+            row = measure()
+        except cs.InputError as error:
+            raise SystemExit(f"{name}: {error}") from None
+        with file.open("a") as out:
+            out.write(json.dumps(row) + "\n")
+        found = {search: (each["whole"], each["enough"]) for search, each in row["searches"].items()}
+        print(name, row["motif"], found, flush=True)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from circuitsearch.validation import Report as Report
     from circuitsearch.validation import Specificity as Specificity
     from circuitsearch.validation import behaviour as behaviour
+    from circuitsearch.validation import comparable as comparable
     from circuitsearch.validation import generalisation as generalisation
     from circuitsearch.validation import mechanisms as mechanisms
     from circuitsearch.validation import specificity as specificity
@@ -165,6 +166,7 @@ _HOMES = {
         "Report",
         "Specificity",
         "behaviour",
+        "comparable",
         "generalisation",
         "mechanisms",
         "specificity",
@@ -210,6 +212,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "with_effects",
     "validate",
     "generalisation",
+    "comparable",
     "behaviour",
     "specificity",
     "mechanisms",

@@ -137,20 +137,24 @@ class Experiment:
         """The same experiment on other prompts; the model is not verified again."""
         if task is self.task:
             return self
-        other = self._with("task", task)
+        other = self._with(task=task)
         check_fit(self.described, task)
         check_metric(task.metric, other._first_batch, self._vocabulary_size)
         return other
 
     def seeded(self, seed: int) -> Experiment:
         """The same experiment with another seed; the model is not verified again."""
-        return self._with("seed", seed)
+        return self._with(seed=seed)
 
-    def _with(self, name: str, value: Any) -> Experiment:
+    def ablating(self, ablation: Ablation | str) -> Experiment:
+        """The same experiment, in which ablated edges carry something else; the model is not verified again."""
+        return self._with(ablation=ABLATIONS.read(ablation))
+
+    def _with(self, **changed: Any) -> Experiment:
         other = copy(self)
-        for made_of_settings in ("evaluator", "setup"):
-            vars(other).pop(made_of_settings, None)
-        vars(other)[name] = value
+        for made_of_them in ("evaluator", "setup"):
+            vars(other).pop(made_of_them, None)
+        vars(other).update(changed)
         _check_kinds(other)
         return other
 

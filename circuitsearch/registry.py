@@ -272,6 +272,7 @@ CHECKS = Registry(
         "completeness": "circuitsearch.validation.checks:Completeness",
         "certified-edges": "circuitsearch.validation.checks:CertifiedEdges",
         "subsets": "circuitsearch.validation.checks:Subsets",
+        "conventions": "circuitsearch.validation.checks:Conventions",
     },
     _has("measure"),
     "RandomCircuits(count=100)",

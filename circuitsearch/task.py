@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -21,14 +21,51 @@ from circuitsearch.errors import InputError, shortened
 from circuitsearch.metrics import Metric, logit_diff, metric_name
 from circuitsearch.text import Tokenizer, encode, encode_row
 
-if TYPE_CHECKING:
-    from circuitsearch.tasks.writer import Writer
-
 Ids = Sequence[int] | Tensor
 Prompts = Sequence[Ids] | Tensor | Mapping[str, Any]  # a mapping is what a tokenizer returns
 Factors = Mapping[
     str, tuple[str, ...]
 ]  # the values that one prompt uses: {"names": ("Mary", "John"), "templates": ("3",)}
+
+
+class PromptWriter(Protocol):
+    """Writes more prompts of a task; a frozen dataclass, in which a task replaces the fields ``task`` and ``metric`` by its own name and metric."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def by_group(self) -> Collection[int]:
+        """The groups of its prompts."""
+        ...
+
+    @property
+    def pools(self) -> Factors:
+        """For each factor of its prompts all values."""
+        ...
+
+    def of_groups(self, groups: Iterable[int]) -> Self:
+        """The writer of these groups' prompts alone."""
+        ...
+
+    def taking(self, other: Any, *factors: str) -> Self:
+        """The writer with the values of these factors that another writer has."""
+        ...
+
+    def share(self, number: int, count: int) -> Self:
+        """The writer of one of ``count`` shares of its prompts, which have none in common."""
+        ...
+
+    def draw(self, n: int, seed: int = 0, *, at_most: bool = False) -> Task:
+        """Write ``n`` different prompts; with ``at_most`` fewer, where there are not so many."""
+        ...
+
+    def draw_by_group(self, n: int, seed: int = 0) -> Task:
+        """Write ``n`` different prompts, each of a group."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """A prompt in words."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +108,7 @@ class Task:
     factors : tuple of mapping
         For each prompt, the values that it uses of each factor: ``{"names": ("Mary", "John"), "templates": ("3",)}``; empty
         if none are given. Like the groups, they do not count as part of the prompts.
-    writer : Writer, optional
+    writer : PromptWriter, optional
         Writes more prompts from the pools of these groups; None if the prompts are given, as in a file.
     """
 
@@ -85,7 +122,7 @@ class Task:
     metric: Metric = logit_diff
     spans: tuple[Spans, ...] = ()
     factors: tuple[Factors, ...] = ()
-    writer: Writer | None = field(default=None, repr=False)
+    writer: PromptWriter | None = field(default=None, repr=False)
 
     # ---- making one
 
@@ -229,7 +266,7 @@ class Task:
                         f"row {row}: the span {name!r} is outside the prompt of {len(ids)} tokens: {shortened(places)}"
                     )
 
-    def _own_writer(self, writer: Writer) -> Writer:
+    def _own_writer(self, writer: PromptWriter) -> PromptWriter:
         """The writer with this task's name and metric, which it may have been given after it was written."""
         strange = next((row for row, group in enumerate(self.groups, 1) if group not in writer.by_group), None)
         if strange is not None:

@@ -14,6 +14,7 @@ from circuitsearch.question import Question
 from circuitsearch.scores import Scores
 from circuitsearch.summary import agreement, meaning, strongest
 from circuitsearch.validation import Behaviour, Report
+from circuitsearch.validation.checks.kept import ABOVE
 
 STRONGEST = 12  # edges in the table
 SAID_ABOVE = ("metric", "faithfulness", "per_prompt", "minimality")  # measurements
@@ -145,10 +146,12 @@ def searched(terminal: Terminal, circuit: Circuit, took: str) -> None:
 def report(terminal: Terminal, report: Report, took: str) -> None:
     """Faithfulness with its interval, and a line for what each other check found."""
     value = report.faithfulness
-    above = ", above 1: stronger than in the model itself" if value.value > 1 else ""
+    above = ", above 1: stronger than in the model itself" if value.value > ABOVE else ""
     terminal.say(
         "evidence", f"faithfulness {value}{above}, per prompt {report.per_prompt}, on {report.prompts} ({took})"
     )
+    if report.quote:
+        terminal.say("quote", report.quote)
     for caution in report.cautions:
         terminal.say("caution", caution)
     if report.n_seen:

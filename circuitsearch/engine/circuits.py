@@ -154,12 +154,19 @@ class Evaluator:
 
         All of them run on one batch after another, which matters where activations do not fit the memory.
         """
-        values = torch.empty(len(weights), len(self.task), dtype=torch.float64)
+        return self.metrics_of_each(weights)[0]
+
+    def metrics_of_each(self, weights: Sequence[Tensor], *metrics: Metric) -> Tensor:
+        """M metrics (the task's if none is given) of some circuits, each run by itself, on every prompt: (M, C, N), on the CPU."""
+        metrics = metrics or (self.task.metric,)
+        values = torch.empty(len(metrics), len(weights), len(self.task), dtype=torch.float64)
         with memory_named(self.memory):
             for context in self._contexts():
-                rows = context.pair.batch.rows.cpu()
-                for row, each in zip(values, weights, strict=True):
-                    row[rows] = run_circuit(context, each).values.double().cpu()
+                pair, rows = context.pair, context.pair.batch.rows.cpu()
+                for circuit, each in enumerate(weights):
+                    logits = run_circuit(context, each).logits
+                    for of_metric, metric in zip(values, metrics, strict=True):
+                        of_metric[circuit, rows] = metric(logits, pair.known).double().cpu()
         return values
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:

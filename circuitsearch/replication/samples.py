@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import ClassVar
-from zlib import crc32
 
 import numpy as np
 
-from circuitsearch.errors import InputError
 from circuitsearch.knobs import Knobs
 from circuitsearch.replication.configuration import Configuration
 from circuitsearch.replication.variation import SAMPLES, check_count, check_enough
-from circuitsearch.task import Example, Task
-from circuitsearch.tasks.writer import PATIENCE, Pools, Rule, Writer
+from circuitsearch.task import PromptWriter, Task
 
 
 @dataclass(frozen=True)
@@ -76,10 +73,10 @@ class Parts(Knobs):
         for part in range(self.count):
             yield task.subset([row for row, ids in enumerate(task.clean) if part_of[tuple(ids.tolist())] == part])
 
-    def _written(self, task: Task, writer: Writer, seed: int) -> Iterator[Task]:
+    def _written(self, task: Task, writer: PromptWriter, seed: int) -> Iterator[Task]:
         check_enough(task, len(task), self)
         for part in range(self.count):
-            yield replace(writer, rule=_Share(writer.rule, part, self.count)).draw_by_group(len(task), seed)
+            yield writer.share(part, self.count).draw_by_group(len(task), seed)
 
 
 def _by_group(task: Task, seed: int) -> list[tuple[int, ...]]:
@@ -88,24 +85,6 @@ def _by_group(task: Task, seed: int) -> list[tuple[int, ...]]:
     prompts = list(groups)
     Random(seed).shuffle(prompts)
     return sorted(prompts, key=lambda prompt: groups[prompt])
-
-
-@dataclass(frozen=True)
-class _Share:
-    """A rule that writes the examples of one of some disjoint parts."""
-
-    rule: Rule
-    part: int
-    count: int
-
-    def __call__(self, random: Random, pools: Pools) -> Example:
-        for _ in range(PATIENCE * self.count):
-            example = self.rule(random, pools)
-            if crc32(example.clean.encode()) % self.count == self.part:
-                return example
-        raise InputError(
-            f"the task's words and templates give too few prompts for {self.count} disjoint parts: take fewer"
-        )
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from circuitsearch.errors import InputError, shortened
 from circuitsearch.knobs import Knobs
 from circuitsearch.replication.configuration import Configuration
 from circuitsearch.replication.variation import REPHRASINGS, check_count, check_enough
-from circuitsearch.task import Task
-from circuitsearch.tasks.writer import Writer
+from circuitsearch.task import PromptWriter, Task
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Templates(Knobs):
         parts = self._given(task, base.seed) if task.writer is None else self._written(task, task.writer, base.seed)
         return [base.on(part) for part in parts]
 
-    def _written(self, task: Task, writer: Writer, seed: int) -> Iterator[Task]:
+    def _written(self, task: Task, writer: PromptWriter, seed: int) -> Iterator[Task]:
         """Sets are those of some groups, since the pools of each group have what a prompt needs."""
         check_enough(task, len(task), self)
         for groups in self._dealt(sorted(writer.by_group), "groups of values", seed):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from random import Random
 from typing import Any, Protocol
+from zlib import crc32
 
 from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.metrics import Metric, logit_diff
@@ -89,6 +90,14 @@ class Writer:
         taken = {factor: theirs[factor] for factor in factors}
         return replace(self, by_group={group: {**pools, **taken} for group, pools in self.by_group.items()})
 
+    def share(self, number: int, count: int) -> Writer:
+        """The writer of one of ``count`` shares of its prompts, which have none in common: a digest of the prompt says whose it is."""
+        return replace(self, rule=_Share(self.rule, number, count))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """A prompt in words."""
+        return self.tokenizer.decode(ids)
+
     def draw(self, n: int, seed: int = 0, *, at_most: bool = False) -> Task:
         """Write ``n`` prompts, all different, from the pools of all groups together: any name with any template.
 
@@ -130,6 +139,24 @@ class Writer:
             )
         task = Task.from_examples(self.task, examples, self.tokenizer, metric=self.metric)
         return replace(task, writer=self.of_groups(task.groups))
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A rule that writes the examples of one of some disjoint shares."""
+
+    rule: Rule
+    number: int
+    count: int
+
+    def __call__(self, random: Random, pools: Pools) -> Example:
+        for _ in range(PATIENCE * self.count):
+            example = self.rule(random, pools)
+            if crc32(example.clean.encode()) % self.count == self.number:
+                return example
+        raise InputError(
+            f"the task's words and templates give too few prompts for {self.count} disjoint parts: take fewer"
+        )
 
 
 def check_count(task: str, n: int) -> None:

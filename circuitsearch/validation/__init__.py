@@ -6,6 +6,7 @@ from circuitsearch.validation.checks import Check as Check
 from circuitsearch.validation.checks.curve import size_curve as size_curve
 from circuitsearch.validation.checks.new_prompts import Generalisation as Generalisation
 from circuitsearch.validation.checks.new_prompts import generalisation as generalisation
+from circuitsearch.validation.comparable import comparable as comparable
 from circuitsearch.validation.cross_task import Specificity as Specificity
 from circuitsearch.validation.measurement import Interval as Interval
 from circuitsearch.validation.measurement import Measurement as Measurement

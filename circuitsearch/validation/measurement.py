@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from circuitsearch.errors import unknown
 from circuitsearch.files import STRICT, Number
 
 Cell = float | int | str | tuple[str, ...] | None  # None: not defined
@@ -86,6 +87,25 @@ class Measurement:
         """The value with its interval; NaN where there is none."""
         value = math.nan if self.value is None else self.value
         return Interval(value, *(self.interval or (math.nan, math.nan)))
+
+    def where(self, **cells: Cell) -> tuple[Mapping[str, Cell], ...]:
+        """The rows of the table that have these cells.
+
+        Raises
+        ------
+        InputError
+            If a row has no column of such a name.
+
+        Examples
+        --------
+        >>> Measurement("size", table=({"layer": 0, "edges": 4}, {"layer": 1, "edges": 9})).where(layer=1)
+        ({'layer': 1, 'edges': 9},)
+        """
+        for row in self.table:
+            for name in cells:
+                if name not in row:
+                    raise unknown("column", name, row)
+        return tuple(row for row in self.table if all(row[name] == cell for name, cell in cells.items()))
 
 
 def number(cell: Cell) -> float:

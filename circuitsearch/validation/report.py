@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +188,25 @@ class Report(MadeWith):
         seen = f"{self.n:,} {kind}" if kind else f"{self.n:,} prompts, {self.n_seen:,} of the search"
         return f"{seen}, without {self.n_copies:,} copies" if self.n_copies else seen
 
+    @property
+    def quote(self) -> str:
+        """The sentence for a paper: faithfulness with its interval, averaged both ways, and the conventions; empty if it was not measured."""
+        averages = (("faithfulness", "as a ratio of means"), ("per_prompt", "as a bounded mean per prompt"))
+        found = [(self.get(name), how) for name, how in averages]
+        said = [f"{each.estimate} {how}" for each, how in found if each is not None and not isnan(each.estimate.value)]
+        ablation = (
+            f"{self.ablation[:1].lower()}{self.ablation[1:].removesuffix('()')} ablation" if self.ablation else ""
+        )
+        conventions = ", ".join(
+            filter(None, ("edges", ablation, self.metric, self.prompts, f"{self.confidence:.0%} intervals"))
+        )
+        return f"faithfulness {' and '.join(said)} ({conventions})" if said else ""
+
     def rows(self) -> list[tuple[str, str]]:
-        """What was measured as (name, text); the last row, without a name, describes the intervals."""
+        """The sentence to quote, and what was measured, as (name, text); the last row, without a name, describes the intervals."""
         resamples = f", {self.n_resamples} resamples" if "bootstrap" in self.intervals else ""
         return [
+            *([("quote", self.quote)] if self.quote else []),
             ("task", f"{self.task}, {self.prompts}"),
             ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
             ("ablation", self.ablation),

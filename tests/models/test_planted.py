@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import compress, product
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,7 +16,10 @@ import circuitsearch as cs
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.models.planted import MOTIFS, Design, Planted, plant, reset
 from circuitsearch.models.planted.motif import Edge
+from circuitsearch.models.planted.prompts import PlantedWriter
 from circuitsearch.models.planted.stream import Stream
+from circuitsearch.search.prompts import PassPrompts
+from circuitsearch.validation import generalisation
 from tests.engine.plain import plain_circuit
 
 # Attention to anything but a match is below the rounding of float64.
@@ -213,7 +218,8 @@ def test_new_prompts_are_answered_too(motif: str):
     seen = {tuple(ids.tolist()) for ids in planted.task.clean}
     assert not seen & {tuple(ids.tolist()) for ids in new.clean}
     cs.behaviour(planted.model, new).check()
-    assert [len(part) for part in planted.task.split(0.5)] == [8, 8]
+    parts = [set(part.prompt_digests()) for part in planted.task.split(0.5)]
+    assert min(map(len, parts)) >= 4 and len(set.union(*parts)) == sum(map(len, parts)) == 16
 
 
 @pytest.mark.parametrize("motif", ["two-hop", "vote"])
@@ -318,3 +324,51 @@ def test_a_task_needs_a_prompt():
     """No prompts at all are refused."""
     with pytest.raises(cs.InputError, match="at least 1 prompt, not 0"):
         plant("or", n=0)
+
+
+# ---- new prompts
+
+
+@of_every_motif
+def test_parts_of_a_task_write_prompts_of_their_own(motif: str):
+    """All different, none that another part has or writes, and the model does the task on them."""
+    planted = plant(motif, 2, n=32)
+    parts = planted.task.parts((0.5, 0.25, 0.25))
+    written = [part.fresh(24, seed=1) for part in parts]
+    digests = [set(part.prompt_digests()) | set(new.prompt_digests()) for part, new in zip(parts, written, strict=True)]
+    assert all(len(set(new.prompt_digests())) == 24 for new in written)
+    assert len(set.union(*digests)) == sum(map(len, digests))
+    ((clean, ablated),) = cs.Experiment(planted.model, written[0]).evaluator.ends()
+    assert clean.min() > 1 and ablated.max() < 0.5
+
+
+def test_every_pass_of_a_search_has_new_prompts():
+    """And a report measures the circuit on further ones."""
+    planted = plant("induction", 0, n=16)
+    selection, held_out = cs.Experiment(planted.model, planted.task).split()
+    prompts = PassPrompts(selection, 8)
+    first, second = (set(prompts.of_pass(number).task.prompt_digests()) for number in (1, 2))
+    assert prompts.are_new and len(first) == len(second) == 8 and not first & second
+    circuit = cs.Circuit.from_edges(selection.graph, planted.edges)
+    (row,) = generalisation(circuit, selection, held_out, n=12, n_resamples=20)
+    assert (row.label, row.n) == ("new prompts", 12) and row.faithfulness.value == pytest.approx(1, abs=0.01)
+
+
+def test_a_writer_whose_prompts_run_out_says_so():
+    """Of a rule with three prompts there are three, and no more; other factors than none are unknown."""
+    planted = plant("induction", 0, n=4)
+    writer = planted.task.writer
+    assert isinstance(writer, PlantedWriter)
+    pairs = [planted.motif.write(Random(seed), ()) for seed in range(3)]
+    few = replace(
+        writer,
+        by_group=tuple(range(64)),
+        motif=replace(planted.motif, write=lambda random, sites: random.choice(pairs)),
+    )
+    assert len(few.draw(5, at_most=True)) == len(few.draw(3)) == 3
+    with pytest.raises(cs.InputError, match="about 3 distinct prompts, not 5; ask for a smaller n"):
+        few.draw(5)
+    with pytest.raises(cs.InputError, match="at least 1 prompt, not 0"):
+        few.draw(0)
+    with pytest.raises(cs.InputError, match="unknown factor 'names'"):
+        few.taking(writer, "names")

@@ -23,7 +23,8 @@ from circuitsearch.validation import Interval
 
 @cache
 def planted(motif: str = "induction", n: int = 24, noise: float = 0.0) -> Planted:
-    return plant(motif, 0, n=n, design=Design(noise=noise))
+    made = plant(motif, 0, n=n, design=Design(noise=noise))
+    return replace(made, task=replace(made.task, writer=None))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import cast
 
@@ -28,7 +29,8 @@ def planted(motif: str) -> Planted:
 
 @cache
 def experiment(motif: str) -> cs.Experiment:
-    return cs.Experiment(planted(motif).model, planted(motif).task)
+    task = replace(planted(motif).task, writer=None)  # so that all is measured on the same prompts
+    return cs.Experiment(planted(motif).model, task)
 
 
 @cache

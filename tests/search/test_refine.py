@@ -13,7 +13,7 @@ from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.search import ending
 from circuitsearch.search.ending import Ending
 from circuitsearch.search.judging import Judges
-from circuitsearch.search.minimal import Elimination
+from circuitsearch.search.minimal import Elimination, Place
 from circuitsearch.search.prompts import PassPrompts
 from circuitsearch.target import reaches
 
@@ -57,7 +57,7 @@ def test_no_elimination_is_done_twice(pico: Any, monkeypatch: pytest.MonkeyPatch
     done: list[tuple[int, bytes]] = []
     without_each = Elimination.without_each
 
-    def counted(self: Elimination, mask: Tensor, among: Tensor | None = None) -> dict[tuple[int, int], float]:
+    def counted(self: Elimination, mask: Tensor, among: Tensor | None = None) -> dict[Place, float]:
         done.append((len(self.measure.clean), mask.numpy().tobytes()))
         return without_each(self, mask, among)
 

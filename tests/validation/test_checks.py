@@ -17,9 +17,12 @@ from circuitsearch.figures import caption_for
 from circuitsearch.figures.viewer.data import page_data
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
 from circuitsearch.registry import CHECKS
-from circuitsearch.validation import Measurement, Report, Trial
+from circuitsearch.setup import Spec
+from circuitsearch.validation import Interval, Measurement, Report, Trial
 from circuitsearch.validation.checks import KL, USUAL, Check, NewPrompts, RandomCircuits, SizeCurve
-from tests.setups import made_up_report
+from circuitsearch.validation.checks.curve import CurvePoint
+from circuitsearch.validation.measurement import number
+from tests.setups import made_up_report, measuring, with_setup
 
 SCHEMA = Path(__file__).parents[2] / "docs/report.schema.json"
 
@@ -94,9 +97,44 @@ def test_a_usual_check_with_other_knobs_takes_its_place(trial: Trial):
 
 
 def test_what_is_printed_is_what_was_measured(trial: Trial):
-    """Rows in the order of the checks; the last one describes the intervals."""
+    """The sentence to quote, then rows in the order of the checks; the last one describes the intervals."""
     names = [name for name, _ in validated(trial).rows()]
-    assert names[:5] == ["task", "edges", "ablation", "logit_diff", "faithfulness"] and names[-1] == ""
+    assert names[:6] == ["quote", "task", "edges", "ablation", "logit_diff", "faithfulness"] and names[-1] == ""
+
+
+def test_the_sentence_to_quote_names_the_numbers_and_their_conventions(trial: Trial):
+    """It is the first line of the text and on the page; only what was measured is in it."""
+    report = made_up_report()
+    sentence = (
+        "faithfulness 0.912 [0.874, 0.941] as a ratio of means and 0.912 [0.874, 0.941] as a bounded mean per prompt"
+        " (edges, resample ablation, logit_diff, 128 held-out prompts, 95% intervals)"
+    )
+    assert str(report).splitlines()[0].split(maxsplit=1) == ["quote", sentence]
+    assert page_data(trial.circuit, report)["about"]["others"][0] == ["quote", sentence]
+    nothing = float("nan")
+    assert "bounded" not in measuring(report, per_prompt=Interval(nothing, nothing, nothing)).quote
+    assert replace(report, measurements=()).quote == "" and replace(report, measurements=()).rows()[0][0] == "task"
+    means = with_setup(report, ablation=Spec.of(cs.Mean(over_positions=True)))
+    assert "mean(over_positions=True) ablation" in means.quote
+
+
+def test_areas_under_the_curve_stand_beside_a_bounded_one(trial: Trial):
+    """By trapezoids in plain numbers; sizes above 1 are counted; without all sizes there are none."""
+    found = SizeCurve().measure(trial)
+    columns = [[number(row[name]) for row in found.table] for name in ("share", "faithfulness", "per_prompt")]
+    shares, kept, bounded = columns
+    assert max(bounded) <= 1 <= max(kept) + 1e-9 and min(bounded) >= 0
+
+    def area(heights: list[float]) -> float:
+        return sum((shares[i] - shares[i - 1]) * (heights[i] + heights[i - 1]) / 2 for i in range(1, 10))
+
+    areas = [area(kept), area([abs(1 - each) for each in kept]), area(bounded)]
+    (line,) = found.lines
+    assert line[0] == "area under curve"
+    assert line[1].startswith("CPR {:.3f}, CMD {:.3f} (MIB), bounded per prompt {:.3f}".format(*areas))
+    louder = [CurvePoint(3, share, 1.2 if share < 0.01 else 1.0, per_prompt=0.8) for share in shares]
+    assert SizeCurve().found(louder).lines[0][1].endswith("; 3 of 10 sizes above 1, which raises CPR")
+    assert SizeCurve().found(louder[1:]).lines == ()
 
 
 def test_a_name_that_was_not_measured_is_refused(trial: Trial):

@@ -27,6 +27,7 @@ from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.checks import controls
 from circuitsearch.validation.checks.controls import random_circuits
 from circuitsearch.validation.checks.curve import CurvePoint, area_from_model, area_under
+from circuitsearch.validation.checks.kept import OVERSHOOTS
 from tests.setups import measuring
 
 
@@ -161,10 +162,13 @@ def test_what_is_not_defined_is_null_in_the_file_and_said_in_words(planted, tmp_
 
 
 def test_a_value_above_one_is_called_what_it_is(planted):
-    """A circuit that does the task more strongly than the model is said to."""
+    """A circuit that does the task more strongly than the model is said to, with a caution where its whole interval is above 1."""
     *_, report = planted
     louder = measuring(report, faithfulness=Interval(1.2, 1.1, 1.3))
     assert "above 1: more strongly than the model" in str(louder)
+    assert louder.cautions == [OVERSHOOTS] and "caution          faithfulness above 1: the circuit does" in str(louder)
+    perhaps = measuring(report, faithfulness=Interval(1.2, 0.9, 1.3))
+    assert "above 1: more strongly than the model" in str(perhaps) and perhaps.cautions == []
     assert "above 1" not in str(measuring(report, faithfulness=Interval(0.9, 0.8, 1.0)))
 
 

@@ -257,7 +257,10 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
         "kept": _short(report.circuit),
         "accuracy": [_short(report.model_accuracy), _short(report.circuit_accuracy)],
         "cautions": report.cautions,
-        "others": [list(line) for each in report.measurements if each.name not in SHOWN for line in each.lines],
+        "others": [
+            *([["quote", report.quote]] if report.quote else []),
+            *(list(line) for each in report.measurements if each.name not in SHOWN for line in each.lines),
+        ],
         "by_factor": [
             [each.label, each.n, _ends(each.faithfulness), _ends(each.per_prompt)]
             for each in report.by_factor

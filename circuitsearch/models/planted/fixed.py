@@ -9,7 +9,8 @@ import torch
 from circuitsearch.models.planted.design import Design
 from circuitsearch.models.planted.induction import INDUCTION
 from circuitsearch.models.planted.layout import Layout
-from circuitsearch.models.planted.plant import model_of, write_prompts
+from circuitsearch.models.planted.plant import model_of
+from circuitsearch.models.planted.prompts import write_prompts
 from circuitsearch.models.planted.stream import SIZE
 from circuitsearch.task import Task
 

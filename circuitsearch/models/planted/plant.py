@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from circuitsearch.errors import InputError, shortened, unknown
+from circuitsearch.errors import unknown
 from circuitsearch.models.planted.backup import BACKUP
 from circuitsearch.models.planted.both import BOTH
 from circuitsearch.models.planted.builder import Builder
@@ -18,10 +18,12 @@ from circuitsearch.models.planted.either import EITHER
 from circuitsearch.models.planted.exclusive import EXCLUSIVE
 from circuitsearch.models.planted.induction import INDUCTION
 from circuitsearch.models.planted.ioi import IOI
+from circuitsearch.models.planted.known import KnownCircuit
 from circuitsearch.models.planted.layout import Layout
 from circuitsearch.models.planted.motif import Edge, Motif
 from circuitsearch.models.planted.negative import NEGATIVE
 from circuitsearch.models.planted.noise import add_noise
+from circuitsearch.models.planted.prompts import PlantedWriter, write_prompts
 from circuitsearch.models.planted.step import STEP
 from circuitsearch.models.planted.two_hop import TWO_HOP
 from circuitsearch.models.planted.vote import VOTE
@@ -32,8 +34,8 @@ MOTIFS = {each.name: each for each in (INDUCTION, TWO_HOP, IOI, EITHER, BACKUP, 
 
 
 @dataclass(frozen=True, eq=False)
-class Planted:
-    """A model with a known circuit.
+class Planted(KnownCircuit):
+    """A model with a circuit that was planted.
 
     An edge is *true* if it carries a difference between clean and corrupt prompts on which the logit difference depends, where
     cut edges carry the corrupt prompt's values: with some of the other true edges cut, or none, the metric changes if it is cut
@@ -45,14 +47,14 @@ class Planted:
     model : GPT2LMHeadModel
         The model.
     task : Task
-        Its prompts, each in a group of its own.
+        Its prompts, and their writer, with which a search has new ones in every pass.
     edges : tuple of Edge
         The true edges, in the package's names.
-    motif : Motif
-        What the circuit computes.
     sufficient : tuple of frozenset
         Sets of edges each of which has faithfulness 1, while none of its edges can be left out: one set of all true edges,
         unless the circuit is redundant or true edges cancel.
+    motif : Motif
+        What the circuit computes.
     opposing : frozenset
         The true edges that work against the answer: cut alone, each raises the metric.
     design : Design
@@ -61,11 +63,7 @@ class Planted:
         Where the circuit is.
     """
 
-    model: Any
-    task: Task
-    edges: tuple[Edge, ...]
     motif: Motif
-    sufficient: tuple[frozenset[Edge], ...]
     opposing: frozenset[Edge]
     design: Design
     layout: Layout
@@ -110,10 +108,10 @@ def plant(motif: str = "induction", seed: int = 0, *, n: int = 32, design: Desig
     edges = tuple(layout.named(edge) for edge in chosen.edges)
     return Planted(
         model_of(chosen, layout, design, seed),
-        write_prompts(chosen, layout, n, seed),
+        PlantedWriter(f"planted-{chosen.name}", chosen, layout).draw(n, seed),
         edges,
-        chosen,
         tuple(frozenset(map(layout.named, some)) for some in chosen.sufficient) or (frozenset(edges),),
+        chosen,
         frozenset(map(layout.named, chosen.opposing)),
         design,
         layout,
@@ -131,16 +129,3 @@ def model_of(motif: Motif, layout: Layout, design: Design, seed: int = 0) -> Any
     # The constant comes last: relative to it, noise on the embedding would be larger than all else in the stream.
     builder.model.transformer.wpe.weight.add_(design.constant * builder.stream.constant)
     return builder.model.to(design.dtype)
-
-
-def write_prompts(motif: Motif, layout: Layout, n: int, seed: int) -> Task:
-    """Write ``n`` prompts of a motif for the models with a given layout."""
-    if n < 1:
-        raise InputError(f"a planted task has at least 1 prompt, not {shortened(n)}")
-    random = Random(seed)
-    pairs = [motif.write(random, layout.sites) for _ in range(n)]
-    clean, corrupt = (
-        [[layout.words[word] for word in getattr(pair, side)] for pair in pairs] for side in ("clean", "corrupt")
-    )
-    answers, wrong = ([layout.words[getattr(pair, side)] for pair in pairs] for side in ("answer", "wrong"))
-    return Task.from_ids(clean, corrupt, answers, wrong, name=f"planted-{motif.name}")

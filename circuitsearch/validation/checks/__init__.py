@@ -11,6 +11,7 @@ from circuitsearch.validation.checks.against_random import Sufficiency as Suffic
 from circuitsearch.validation.checks.certified_edges import CertifiedEdges as CertifiedEdges
 from circuitsearch.validation.checks.completeness import Completeness as Completeness
 from circuitsearch.validation.checks.controls import RandomCircuits as RandomCircuits
+from circuitsearch.validation.checks.conventions import Conventions as Conventions
 from circuitsearch.validation.checks.curve import SizeCurve as SizeCurve
 from circuitsearch.validation.checks.edge_minimality import EdgeMinimality as EdgeMinimality
 from circuitsearch.validation.checks.equivalence import Equivalence as Equivalence

@@ -8,6 +8,9 @@ from circuitsearch.knobs import Knobs
 from circuitsearch.validation.measurement import Interval, Measurement
 from circuitsearch.validation.trial import Trial
 
+ABOVE = 1.005
+"""From here on a faithfulness is above 1: a circuit that is the model to its second digit does not overshoot."""
+
 
 @dataclass(frozen=True)
 class Ratio(Knobs):
@@ -22,8 +25,16 @@ class Ratio(Knobs):
 
     def found(self, value: Interval) -> Measurement:
         """The measurement of a value."""
-        above = " (above 1: more strongly than the model itself)" if value.value > 1 else ""
-        return Measurement.of("faithfulness", value, lines=(("faithfulness", f"{value}{above}"),))
+        above = " (above 1: more strongly than the model itself)" if value.value > ABOVE else ""
+        cautions = (OVERSHOOTS,) if value.low > ABOVE else ()
+        return Measurement.of("faithfulness", value, lines=(("faithfulness", f"{value}{above}"),), cautions=cautions)
+
+
+OVERSHOOTS = (
+    "faithfulness above 1: the circuit does the task more strongly than the model, because edges that oppose it are left out, so that"
+    " more is not better; quote the bounded per-prompt number with it"
+)
+"""The caution where the whole interval is above 1."""
 
 
 @dataclass(frozen=True)

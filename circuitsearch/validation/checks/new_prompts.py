@@ -15,8 +15,7 @@ from circuitsearch.escape import plain_text
 from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import bounded
 from circuitsearch.knobs import Knobs
-from circuitsearch.task import Task
-from circuitsearch.tasks.writer import Writer
+from circuitsearch.task import PromptWriter, Task
 from circuitsearch.validation.bootstrap import ratio
 from circuitsearch.validation.measurement import Cell, Interval, Measurement, number
 from circuitsearch.validation.trial import Trial
@@ -175,12 +174,12 @@ def _conditions(selection: Experiment, evaluation: Experiment, n: int) -> Condit
         yield factors, theirs
 
 
-def _new_factors(ours: Writer, theirs: Writer) -> tuple[str, ...]:
+def _new_factors(ours: PromptWriter, theirs: PromptWriter) -> tuple[str, ...]:
     """Those of which no value is in both pools."""
     return tuple(factor for factor, values in ours.pools.items() if not set(values) & set(theirs.pools[factor]))
 
 
-def _written(ours: Writer, theirs: Writer, factors: tuple[str, ...], n: int, seed: int) -> Conditions:
+def _written(ours: PromptWriter, theirs: PromptWriter, factors: tuple[str, ...], n: int, seed: int) -> Conditions:
     """New prompts from our pools, and from theirs for one factor of several."""
     for new in [(), *((factor,) for factor in factors if len(factors) > 1)]:
         yield new, ours.taking(theirs, *new).draw(n, seed=seed, at_most=True)

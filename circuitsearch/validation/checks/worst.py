@@ -64,9 +64,9 @@ def _about(task: Task, row: int) -> dict[str, Cell]:
 
 
 def _text(task: Task, row: int) -> str:
-    """The clean prompt as text on one line, if the task has a tokenizer; else its token ids."""
+    """The clean prompt as text on one line, if the task writes its prompts; else its token ids."""
     ids = task.clean[row].tolist()
-    text = " ".join(map(str, ids)) if task.writer is None else task.writer.tokenizer.decode(ids)
+    text = " ".join(map(str, ids)) if task.writer is None else task.writer.text(ids)
     return shortened(plain_text(text), TEXT)
 
 
