@@ -40,8 +40,12 @@ if TYPE_CHECKING:
     from circuitsearch.methods import EAPIG as EAPIG
     from circuitsearch.methods import GIM as GIM
     from circuitsearch.methods import CleanCorrupt as CleanCorrupt
+    from circuitsearch.methods import Conductance as Conductance
     from circuitsearch.methods import EAPIGActivations as EAPIGActivations
+    from circuitsearch.methods import EdgePruning as EdgePruning
+    from circuitsearch.methods import Ensemble as Ensemble
     from circuitsearch.methods import Exact as Exact
+    from circuitsearch.methods import Matryoshka as Matryoshka
     from circuitsearch.methods import PathEffects as PathEffects
     from circuitsearch.methods import QKFix as QKFix
     from circuitsearch.methods import Recheck as Recheck
@@ -114,11 +118,15 @@ _HOMES = {
         "EAPIG",
         "CleanCorrupt",
         "EAPIGActivations",
+        "Conductance",
         "RelP",
         "GIM",
         "QKFix",
         "Exact",
         "Recheck",
+        "Matryoshka",
+        "EdgePruning",
+        "Ensemble",
         "PathEffects",
         "path_effect",
         "direct_effect",
@@ -188,11 +196,15 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "EAPIG",
     "EAPIGActivations",
     "CleanCorrupt",
+    "Conductance",
     "RelP",
     "GIM",
     "QKFix",
     "Exact",
     "Recheck",
+    "Matryoshka",
+    "EdgePruning",
+    "Ensemble",
     "acdc",
     "Granularity",
     "Resample",

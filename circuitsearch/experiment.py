@@ -26,7 +26,7 @@ from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
 from circuitsearch.progress import Progress, silent
 from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
-from circuitsearch.scores import Agreement, Method, Rechecking, Scores, Work
+from circuitsearch.scores import Agreement, AnyMethod, Method, Ranker, Rechecking, Scores, Work
 from circuitsearch.setup import Setup, Spec, versions
 from circuitsearch.task import Task
 
@@ -227,7 +227,7 @@ class Experiment:
 
     def score(
         self,
-        method: Method | Rechecking | str,
+        method: AnyMethod | str,
         *,
         journal: str | Path | None = None,
         progress: Progress = silent,
@@ -236,6 +236,8 @@ class Experiment:
         chosen: Any = METHODS.read(method)
         check_metric_suits(self.task.metric, chosen, self._first_batch, self._vocabulary_size)
         setup = self.setup.model_copy(update={"method": Spec.of(chosen)})
+        if isinstance(chosen, Ranker):
+            return Scores(self.graph, chosen.rank(self, progress), setup)
         average = _Average(self, Journal(journal, setup.identity()), progress)
         if not isinstance(chosen, Rechecking):
             return Scores(self.graph, average(chosen), setup)
@@ -274,7 +276,7 @@ class _Average:
 def score(
     model: Any,
     task: Task,
-    method: Method | Rechecking | str,
+    method: AnyMethod | str,
     *,
     journal: str | Path | None = None,
     progress: Progress = silent,
@@ -300,7 +302,8 @@ def score(
     Returns
     -------
     Scores
-        How much the metric falls when an edge is ablated, for every edge: positive supports the behaviour.
+        How much the metric falls when an edge is ablated, for every edge: positive supports the behaviour. Of learned rankings
+        and ensembles strengths, which have no sign.
 
     Raises
     ------
@@ -309,7 +312,8 @@ def score(
 
     Notes
     -----
-    Scores do not depend on the memory, on the prompts' order, or on how they are batched.
+    Scores do not depend on the memory, on the prompts' order, or on how they are batched; those of learned rankings may, within what
+    their training leaves open.
     """
     return Experiment.of(model, task, **settings).score(method, journal=journal, progress=progress)
 

@@ -13,7 +13,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import RATIO, Average
 from circuitsearch.models.gguf import Origin, origin_of
-from circuitsearch.scores import Method, Rechecking, Scores
+from circuitsearch.scores import AnyMethod, Scores
 from circuitsearch.search import Complete, Refine
 from circuitsearch.setup import Setup, Spec
 from circuitsearch.validation import Behaviour, Check, Report
@@ -54,10 +54,10 @@ class Plan:
     selection: Experiment
     stopping: Experiment
     held_out: Experiment
-    method: Method | Rechecking
+    method: AnyMethod
     faithfulness: float
     average: Average = RATIO
-    starts: tuple[Method | Rechecking, ...] = ()
+    starts: tuple[AnyMethod, ...] = ()
     checks: tuple[Check, ...] = ()
     refine: Refine = field(default_factory=Refine)
     complete: Complete | None = None

@@ -22,7 +22,7 @@ from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import N_PROMPTS
 from circuitsearch.registry import CHECKS, FAITHFULNESS, METHODS, TASKS
 from circuitsearch.run import RunFolder
-from circuitsearch.scores import Method, Rechecking, Scores
+from circuitsearch.scores import AnyMethod, Scores
 from circuitsearch.search import Complete, Refine
 from circuitsearch.target import check_target
 from circuitsearch.task import Task
@@ -45,10 +45,10 @@ def find(
     task: Task | str,
     faithfulness: float = 0.9,
     *,
-    method: Method | Rechecking | str = METHOD,
+    method: AnyMethod | str = METHOD,
     recheck: int = 0,
     faithfulness_of: Average | str = RATIO,
-    starts: Sequence[Method | Rechecking | str] = (),
+    starts: Sequence[AnyMethod | str] = (),
     checks: Sequence[Check | str] = (),
     refine: Refine | None = None,
     complete: Complete | bool = False,
@@ -170,7 +170,7 @@ def planned(
     model: Any,
     task: Task | str,
     faithfulness: float,
-    method: Method | Rechecking | str,
+    method: AnyMethod | str,
     recheck: int,
     tokenizer: Any,
     settings: Settings,

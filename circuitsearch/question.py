@@ -18,7 +18,7 @@ from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
 from circuitsearch.models.load import Source, dtype_named, locate
 from circuitsearch.registry import ABLATIONS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
-from circuitsearch.scores import Method, Rechecking
+from circuitsearch.scores import AnyMethod
 from circuitsearch.search import Refine
 from circuitsearch.setup import Spec
 from circuitsearch.task import Task
@@ -78,12 +78,12 @@ class Question(BaseModel):
             getattr(self, word)
 
     @cached_property
-    def method_asked(self) -> Method | Rechecking:
+    def method_asked(self) -> AnyMethod:
         """How edges are scored."""
         return METHODS.read(self.method)
 
     @cached_property
-    def starts_asked(self) -> tuple[Method | Rechecking, ...]:
+    def starts_asked(self) -> tuple[AnyMethod, ...]:
         """Further rankings that the search starts from."""
         return tuple(METHODS.read(each) for each in self.starts)
 

@@ -134,7 +134,9 @@ class Registry:
         return made(*given, **knobs) if isinstance(made, type) else partial(made, *given, **knobs)
 
     def _value(self, tree: ast.expr, text: str) -> Any:
-        """A knob's value: another value of this kind, or a literal. Nothing is evaluated."""
+        """A knob's value: another value of this kind, a tuple of such, or a literal. Nothing is evaluated."""
+        if isinstance(tree, ast.Tuple):
+            return tuple(self._value(each, text) for each in tree.elts)
         return self._build(tree, text) if isinstance(tree, ast.Call | ast.Name) else ast.literal_eval(tree)
 
     @cached_property
@@ -207,13 +209,17 @@ METHODS = Registry(
         "eap-ig": "circuitsearch.methods.eap:EAPIG",
         "eap-ig-activations": "circuitsearch.methods.eap:EAPIGActivations",
         "clean-corrupt": "circuitsearch.methods.eap:CleanCorrupt",
+        "conductance": "circuitsearch.methods.conductance:Conductance",
         "relp": "circuitsearch.methods.relp:RelP",
         "gim": "circuitsearch.methods.gim:GIM",
         "qk-fix": "circuitsearch.methods.atp:QKFix",
         "exact": "circuitsearch.methods.exact:Exact",
         "recheck": "circuitsearch.methods.recheck:Recheck",
+        "matryoshka": "circuitsearch.methods.matryoshka:Matryoshka",
+        "edge-pruning": "circuitsearch.methods.edge_pruning:EdgePruning",
+        "ensemble": "circuitsearch.methods.ensemble:Ensemble",
     },
-    lambda value: hasattr(value, "effects") or hasattr(value, "second"),
+    lambda value: any(hasattr(value, name) for name in ("effects", "second", "rank")),
     "EAPIG(steps=5)",
 )
 ABLATIONS = Registry(

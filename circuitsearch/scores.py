@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import save_file
@@ -17,7 +17,12 @@ from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_safetensors, to_json, write_whole
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
+from circuitsearch.progress import Progress
+from circuitsearch.registry import METHODS
 from circuitsearch.setup import MadeWith, Setup
+
+if TYPE_CHECKING:
+    from circuitsearch.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,22 @@ class Rechecking(Protocol):
         ...
 
 
+@runtime_checkable
+class Ranker(Protocol):
+    """A method that ranks edges by all prompts together, such as one that is trained on them.
+
+    Its scores are strengths of 0 or more, the strongest edge the largest. They are no effects: they have neither the metric's unit
+    nor a sign.
+    """
+
+    def rank(self, experiment: Experiment, progress: Progress) -> Tensor:
+        """Strength of each edge: (U, V), float64, on the CPU, zero where there is no edge."""
+        ...
+
+
+AnyMethod = Method | Rechecking | Ranker
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How well an estimate agrees with measured effects, over the edges that were measured.
@@ -95,12 +116,14 @@ class Agreement:
 class Scores(MadeWith):
     """How much the metric falls when an edge is ablated, as a method estimates it: positive supports the behaviour.
 
+    Those of learned rankings and ensembles (:class:`Ranker`) are strengths instead, without unit and sign.
+
     Attributes
     ----------
     graph : Graph
         Names and order of writers and readers.
     values : Tensor
-        (U, V), float64, on the CPU, in the metric's own unit, averaged over prompts; zero where there is no edge,
+        (U, V), float64, on the CPU, in the metric's own unit, averaged over prompts, or strengths; zero where there is no edge,
         NaN where an edge was not scored.
     setup : Setup, optional
         What the scores were computed with; scores from another tool have none.
@@ -119,6 +142,11 @@ class Scores(MadeWith):
     def __getitem__(self, edge: tuple[str, str]) -> float:
         """One edge's effect, the nodes in any tool's spelling: ``scores["a0.h1", "a2.h3<q>"]``."""
         return float(self.values[self.graph.find_edge(edge)])
+
+    @property
+    def are_effects(self) -> bool:
+        """Whether they are estimated effects, with the metric's unit and a sign; those of other tools are taken for such."""
+        return are_effects(self.setup)
 
     @property
     def scored(self) -> Tensor:
@@ -203,6 +231,12 @@ def _check_tensor(name: str, tensor: Tensor | None, shape: tuple[int, int]) -> N
     if tensor is None or tensor.dtype != torch.float64 or tensor.shape != shape:
         found = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}".removeprefix("torch.")
         raise InputError(f"the tensor {name!r} must be float64 {list(shape)}, and is {shortened(found)}")
+
+
+def are_effects(setup: Setup | None) -> bool:
+    """Whether the scores of a result are estimated effects, not a ranker's strengths."""
+    method = None if setup is None else setup.method
+    return method is None or not METHODS.knows(method.name) or not hasattr(METHODS.load(method.name), "rank")
 
 
 def ranking(graph: Graph, values: Tensor) -> Tensor:

@@ -12,6 +12,11 @@ _EFFECTS = (
     "An effect is what the edge brings to the circuit's metric: gradients in the edges' weights, integrated from no edges to the circuit,"
     " averaged over stopping prompts. Effects add up to what the circuit's metric is above that of no edges. The figure shows them."
 )
+_SCORE = (
+    "A score is how much the metric falls when the edge alone is ablated from the model, by the method's estimate, in the metric's"
+    " unit, averaged over prompts: positive scores support the behaviour, negative ones oppose it."
+)
+_STRENGTH = "A score is how early the edge comes in the ranking: it has no unit, and says nothing of whether the edge supports the behaviour."
 
 
 def summary(plan: Plan, finding: Finding, model: str) -> str:
@@ -24,9 +29,8 @@ def summary(plan: Plan, finding: Finding, model: str) -> str:
         "```\n" + str(finding.report).replace("`", "'") + "\n```",
         "## Edges",
         _EFFECTS if circuit.effects is not None else "",
-        "A score is how much the metric falls when the edge alone is ablated from the model, by the method's estimate, in the metric's"
-        " unit, averaged over prompts: positive scores support the behaviour, negative ones oppose it. The last column is the"
-        " faithfulness on the prompts of the search when the edge is removed from the circuit.",
+        f"{_SCORE if scores.are_effects else _STRENGTH} The last column is the faithfulness on the prompts of the search when the edge"
+        " is removed from the circuit.",
         f"{agreement(scores.agreement).capitalize()}." if scores.agreement is not None else "",
         _edges(circuit),
         "## Setup",

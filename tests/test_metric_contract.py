@@ -100,8 +100,24 @@ def test_inference_mode_is_no_hindrance():
         assert metric_digest(logit_diff, BATCH, V)
 
 
-ONE_CLEAN_GRADIENT = [cs.EAP(), cs.RelP(), cs.GIM(), cs.QKFix(cs.EAP()), cs.Recheck(cs.EAP())]
-SEVERAL_GRADIENTS = [cs.EAPIG(), cs.EAPIGActivations(), cs.CleanCorrupt(), cs.QKFix(cs.EAPIG()), cs.Recheck()]
+ONE_CLEAN_GRADIENT = [
+    cs.EAP(),
+    cs.Conductance(steps=1),
+    cs.Ensemble((cs.EAP(), cs.Exact())),
+    cs.RelP(),
+    cs.GIM(),
+    cs.QKFix(cs.EAP()),
+    cs.Recheck(cs.EAP()),
+]
+SEVERAL_GRADIENTS = [
+    cs.EAPIG(),
+    cs.Conductance(),
+    cs.Matryoshka(),
+    cs.EAPIGActivations(),
+    cs.CleanCorrupt(),
+    cs.QKFix(cs.EAPIG()),
+    cs.Recheck(),
+]
 
 
 @pytest.mark.parametrize("method", ONE_CLEAN_GRADIENT + SEVERAL_GRADIENTS, ids=repr)

@@ -40,7 +40,10 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
     scores.save(out)
     journal.unlink(missing_ok=True)
     top = scores.top(say.STRONGEST)
-    rows = [(f"{writer}->{reader}", f"{value:+.4f}", meaning(value)) for writer, reader, value in top]
+    rows = [
+        (f"{writer}->{reader}", f"{value:+.4f}", meaning(value) if scores.are_effects else "")
+        for writer, reader, value in top
+    ]
     terminal.table(say.TITLE, ("edge", " score", ""), rows)
     terminal.say("scores", f"{int(scores.scored.sum())} edges by {scores.method}, in {out}")
     if scores.agreement is not None:

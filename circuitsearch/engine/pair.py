@@ -111,24 +111,33 @@ class Pair:
 
         As many runs go through the model together as the memory holds.
         """
+        found = (run.ports.folded(copies) for copies, run in self.runs_along(index, values))
+        return reduce(operator.add, found)
+
+    def runs_along(self, index: int, values: Sequence[Tensor]) -> Iterator[tuple[int, GradientRun]]:
+        """Runs in each of which a part (or EMBED) has one of these outputs (B, ...).
+
+        As many go through the model together as the memory holds: their number, and one run of as many copies of the batch, whose
+        prompts are those of the first run, then those of the second one ...
+        """
         each = bytes_per_prompt(self.described, self.clean_ids.shape[1]) * len(self.batch)
         at_once = max(1, self.memory // each)
-        together = [values[first : first + at_once] for first in range(0, len(values), at_once)]
-        return reduce(operator.add, (self._gradients_at(index, some) for some in together))
+        for first in range(0, len(values), at_once):
+            some = values[first : first + at_once]
+            yield len(some), self._run_with(index, some)
 
-    def _gradients_at(self, index: int, values: Sequence[Tensor]) -> PortGradients:
+    def _run_with(self, index: int, values: Sequence[Tensor]) -> GradientRun:
         copies, joint = len(values), torch.cat(list(values))
-        run = port_gradients(
+        return port_gradients(
             self.described,
             self.known.repeat(copies),
             self.clean_ids.repeat(copies, 1),
             self.metric,
             None if self.prefix is None else self.prefix.repeat(copies).cache(),
             lambda part, _: joint if part == index else None,
-            spans=self.spans,
+            spans=None if self.spans is None else self.spans.repeat(copies, 1),
             memory=self.memory,
         )
-        return run.ports.folded(copies)
 
     def differences(self, clean: Activations) -> Activations:
         """Clean minus ablated output of every part: what cutting all its edges removes."""

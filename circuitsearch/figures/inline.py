@@ -49,7 +49,7 @@ def as_html(value: Any) -> str:
 @as_html.register
 def _(scores: Scores) -> str:
     rows = [(f"{writer} → {reader}", f"{value:+.4f}") for writer, reader, value in scores.top(ROWS)]
-    header = ("edge", f"fall of {scores.metric} when it is ablated")
+    header = ("edge", f"fall of {scores.metric} when it is ablated" if scores.are_effects else "strength")
     about = f"{scores.task}: {int(scores.scored.sum()):,} edges scored by {scores.method} on {scores.n:,} prompts"
     if scores.agreement is not None:
         found = scores.agreement

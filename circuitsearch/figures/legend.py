@@ -54,7 +54,8 @@ def tint(plan: Plan, role: str, theme: style.Theme) -> str:
 
 def _signs(plan: Plan, theme: style.Theme) -> list[Entry]:
     shown = {strand.says for strand in plan.strands}
-    texts = {"supports": "supports", "opposes": "opposes", "unknown": "no score"}
+    unsigned = any(strand.strength is not None and strand.says == "unknown" for strand in plan.strands)
+    texts = {"supports": "supports", "opposes": "opposes", "unknown": "no sign" if unsigned else "no score"}
     return [
         Entry(text, {"color": theme.lines[says], "linewidth": SAMPLE_WIDTH})
         for says, text in texts.items()

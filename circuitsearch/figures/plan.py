@@ -18,6 +18,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.names import LOGITS, PORTS
 from circuitsearch.reachability import components
 from circuitsearch.redundancy import OPPOSES, REPLACEABLE
+from circuitsearch.scores import are_effects
 
 MOST = 2000  # strands on a page; more need a viewer that zooms and filters
 ROUTER = "router"
@@ -230,10 +231,11 @@ def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str]) -> Itera
     writer, reader = edge
     strength = circuit.strength(writer, reader)
     known = None if strength is None or not math.isfinite(strength) else strength
+    signed = circuit.effects is not None or are_effects(circuit.setup)
     owner, _, rest = reader.partition("<")
     port = ROUTER if owner.endswith(f".{ROUTER}") else rest.partition(">")[0]
     role = "" if circuit.redundancy is None else circuit.redundancy.roles.get(f"{writer}->{reader}", "")
-    says = OPPOSES if role == OPPOSES else style.sign(known)
+    says = OPPOSES if role == OPPOSES else style.sign(known if signed else None)
     for head in _heads(circuit.graph, reader, writes):
         yield Strand(writer, reader, head, port, known, says, role in REPLACEABLE)
 

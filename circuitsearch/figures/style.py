@@ -119,7 +119,7 @@ def theme_named(name: str) -> Theme:
 
 
 def sign(score: float | None) -> str:
-    """The meaning of a score: the edge supports the behaviour or opposes it, or there is no score.
+    """The meaning of a score: the edge supports the behaviour or opposes it, or there is no score with a sign.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from circuitsearch.names import LOGITS
 from circuitsearch.reachability import components
 from circuitsearch.redundancy import OPPOSES
 from circuitsearch.roles import Roles, roles_of
+from circuitsearch.scores import are_effects
 
 _KINDS = {"a": "attention", "ah": "head", "m": "mlp", "mn": "neuron", "me": "expert", "s": "mixer"}
 
@@ -43,7 +44,7 @@ class Link:
     """An edge of the circuit, or its share where a port feeds several components: from writer to component.
 
     ``port`` is ``q``, ``k``, ``v``, ``in`` or, at the logits, ``logits``; ``score`` and ``effect`` are None if there
-    is none; ``role`` is what the edge does in a complete circuit, empty in others.
+    is none; ``role`` is what the edge does in a complete circuit, empty in others. Unless ``signed`` the score says nothing of the sign.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Link:
     score: float | None
     effect: float | None = None
     role: str = ""
+    signed: bool = True
 
     @property
     def strength(self) -> float | None:
@@ -64,7 +66,7 @@ class Link:
         """The meaning of the strength, supports, opposes or unknown; in a complete circuit an edge that opposes is known."""
         if self.role == OPPOSES:
             return OPPOSES
-        if self.strength is None:
+        if self.strength is None or (self.effect is None and not self.signed):
             return "unknown"
         return "supports" if self.strength > 0 else "opposes" if self.strength < 0 else "none"
 
@@ -138,7 +140,7 @@ def _node(name: str, role: str) -> Node:
 def _links(circuit: Circuit) -> list[Link]:
     edges, graph = circuit.edges, circuit.graph
     scores, effects = (_of_edges(circuit, values) for values in (circuit.scores, circuit.effects))
-    writes = {writer for writer, _ in edges}
+    writes, signed = {writer for writer, _ in edges}, are_effects(circuit.setup)
     edge_roles = {} if circuit.redundancy is None else circuit.redundancy.roles
 
     @cache
@@ -147,7 +149,9 @@ def _links(circuit: Circuit) -> list[Link]:
         return [name for name in fed if name in writes] or fed
 
     return [
-        Link(writer, name, edge := f"{writer}->{reader}", _port(reader), score, effect, edge_roles.get(edge, ""))
+        Link(
+            writer, name, edge := f"{writer}->{reader}", _port(reader), score, effect, edge_roles.get(edge, ""), signed
+        )
         for (writer, reader), score, effect in zip(edges, scores, effects, strict=True)
         for name in entered(reader)
     ]

@@ -25,7 +25,7 @@ from circuitsearch.replication.samples import Parts
 from circuitsearch.replication.searches import Found, Searches
 from circuitsearch.replication.templates import Templates, has_factor
 from circuitsearch.replication.variation import REPHRASINGS, SAMPLES, Variation, name_of
-from circuitsearch.scores import Method, Rechecking
+from circuitsearch.scores import AnyMethod
 from circuitsearch.setup import Spec
 from circuitsearch.task import Task
 from circuitsearch.validation.trial import Trial
@@ -39,7 +39,7 @@ def stability(
     faithfulness: float = 0.9,
     *,
     vary: Variation | str | Sequence[Variation | str] | None = None,
-    method: Method | Rechecking | str = METHOD,
+    method: AnyMethod | str = METHOD,
     discover: Discover | None = None,
     classes: Classes | None = None,
     effects: int | None = None,

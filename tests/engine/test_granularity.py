@@ -16,7 +16,18 @@ from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import score
 from circuitsearch.granularity import Granularity
-from circuitsearch.methods import EAP, EAPIG, GIM, CleanCorrupt, EAPIGActivations, Exact, QKFix, Recheck, RelP
+from circuitsearch.methods import (
+    EAP,
+    EAPIG,
+    GIM,
+    CleanCorrupt,
+    Conductance,
+    EAPIGActivations,
+    Exact,
+    QKFix,
+    Recheck,
+    RelP,
+)
 from circuitsearch.models.describe import describe
 from circuitsearch.reachability import components
 from circuitsearch.search import minimal
@@ -103,7 +114,7 @@ def test_exact_effects_equal_the_plain_run(granularity):
         assert float(scores.values[row, column]) == pytest.approx(float(clean - cut), abs=1e-10)
 
 
-METHODS = [EAP(), EAPIG(2), EAPIGActivations(1), CleanCorrupt(), RelP(), GIM()]
+METHODS = [EAP(), EAPIG(2), EAPIGActivations(1), CleanCorrupt(), Conductance(2), RelP(), GIM()]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)

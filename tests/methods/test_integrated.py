@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from circuitsearch.experiment import score
-from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, EAPIGActivations
+from circuitsearch.experiment import Experiment, score
+from circuitsearch.methods import EAP, EAPIG, CleanCorrupt, Conductance, EAPIGActivations
 from circuitsearch.models.describe import describe
 from circuitsearch.task import Task
 from tests.conftest import granularity_of, random_task
@@ -46,11 +46,15 @@ class ByHand:
         self.graph = describe(model, granularity).graph
         self.clean, self.corrupt = (plain_writes(model, side[row], granularity) for side in (task.clean, task.corrupt))
 
-    def gradients(self, change: Change) -> Tensor:
-        """(V, T, D) in the clean run with a change."""
+    def run(self, change: Change) -> tuple[Tensor, Tensor]:
+        """The clean run with a change: what is written (U, T, D), and the gradient at every port (V, T, D)."""
         run = ChangedRun(change, self.model, self.ids, self.graph.mask)
         logits = run.logits[-1]
-        return run.gradients(logits[self.answer] - logits[self.wrong])
+        return torch.stack(run.writes).detach(), run.gradients(logits[self.answer] - logits[self.wrong])
+
+    def gradients(self, change: Change) -> Tensor:
+        """(V, T, D) in the clean run with a change."""
+        return self.run(change)[1]
 
     def on_the_path(self, group: int, share: float) -> Change:
         """Set a group of writers to ``share`` of the way from corrupt to clean."""
@@ -84,11 +88,22 @@ def eap_ig_activations(prompt: ByHand) -> Tensor:
     return prompt.scores([prompt.gradients(prompt.on_the_path(g, share)) for g in groups for share in (1 / 2, 1)])
 
 
+def conductance(prompt: ByHand) -> Tensor:
+    """The gradient at embeddings corrupt + k / 3 (clean - corrupt), k = 1, 2, 3, times what writes gained since k - 1."""
+    before, total = prompt.corrupt, torch.zeros(())
+    for k in (1, 2, 3):
+        writes, gradients = prompt.run(prompt.on_the_path(EMBED, k / 3))
+        total = total + torch.einsum("utd,vtd->uv", writes - before, gradients)
+        before = writes
+    return total
+
+
 CASES = {
     EAP(): eap,
     EAPIG(steps=3): eap_ig,
     CleanCorrupt(): clean_corrupt,
     EAPIGActivations(steps=2): eap_ig_activations,
+    Conductance(steps=3): conductance,
 }
 
 
@@ -101,3 +116,21 @@ def test_scores_are_the_formula_by_plain_autograd(method, any_model):
     scale = scores.values.abs().max()
     assert scale > 1e-3
     assert (scores.values - expected)[scores.graph.mask].abs().max() < 1e-10 * max(1, float(scale))
+
+
+@pytest.mark.parametrize("ablation", ["resample", "mean", "zero"])
+def test_conductance_of_one_step_is_eap(ablation, gpt2):
+    """Whatever ablated edges carry, since the changes of all steps add up to clean minus ablated."""
+    of_steps, eap_scores = (
+        score(gpt2, random_task(), method, ablation=ablation).values for method in (Conductance(1), EAP())
+    )
+    assert (of_steps - eap_scores).abs().max() < 1e-12 * eap_scores.abs().max()
+
+
+def test_conductance_of_many_steps_sums_to_the_metric_on_the_last_edges(gpt2):
+    """The metric's change is what the edges into the logits bring, closely and without a factor, since each change is taken where it is made."""
+    task = random_task()
+    experiment = Experiment(gpt2, task)
+    to_logits = float(experiment.score(Conductance(steps=100)).values[:, -1].sum())
+    ((clean, ablated),) = experiment.evaluator.ends()
+    assert to_logits == pytest.approx(float((clean - ablated).mean()), rel=0.01)

@@ -18,8 +18,12 @@ from circuitsearch.methods import (
     EAPIG,
     GIM,
     CleanCorrupt,
+    Conductance,
     EAPIGActivations,
+    EdgePruning,
+    Ensemble,
     Exact,
+    Matryoshka,
     QKFix,
     Recheck,
     RelP,
@@ -36,6 +40,7 @@ ALL = [
     EAPIG(steps=3),
     EAPIGActivations(steps=2),
     CleanCorrupt(),
+    Conductance(steps=3),
     RelP(),
     GIM(),
     QKFix(),
@@ -43,14 +48,21 @@ ALL = [
     Exact(),
     Recheck(EAP(), k=20),
 ]
+# Of methods that rank by all prompts at once, whose scores are no effects; with few steps and without parts of the prompts.
+RANKERS = [
+    Matryoshka(steps=3, rate=0.5),
+    EdgePruning(steps=3),
+    Ensemble((EAP(), EAPIG(steps=2))),
+    Ensemble((EAP(), EAPIG(steps=2)), ranks=True),
+]
 
 
 def test_the_battery_runs_every_method():
     """No method goes untested."""
-    assert {type(method) for method in ALL} == set(map(METHODS.load, METHODS.names()))
+    assert {type(method) for method in ALL + RANKERS} == set(map(METHODS.load, METHODS.names()))
 
 
-@pytest.mark.parametrize("method", ALL, ids=repr)
+@pytest.mark.parametrize("method", ALL + RANKERS, ids=repr)
 def test_scores_are_zero_off_the_graph(method, grouped):
     """Pairs that are no edge score exactly zero."""
     scores = score(grouped, random_task(), method)
@@ -65,7 +77,7 @@ def test_scores_are_zero_where_clean_is_corrupt(method, gpt2):
     assert score(blind_to(gpt2, task), task, method).values.abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("method", ALL, ids=repr)
+@pytest.mark.parametrize("method", ALL + RANKERS, ids=repr)
 def test_scores_do_not_depend_on_batching(method, gpt2):
     """Batches of 1, 3, 8 and all, in any order, of mixed lengths, give the same scores."""
     task = mixed_task()
@@ -79,7 +91,7 @@ def test_scores_do_not_depend_on_batching(method, gpt2):
             assert (values - reference.values).abs().max() < 1e-10 * scale
 
 
-@pytest.mark.parametrize("method", ALL, ids=repr)
+@pytest.mark.parametrize("method", ALL + RANKERS, ids=repr)
 def test_a_longer_shared_prefix_changes_nothing(method, gpt2):
     """The same prompts scored without their prefix being shared give the same scores."""
     task = random_task(differs_at=6)
@@ -89,7 +101,7 @@ def test_a_longer_shared_prefix_changes_nothing(method, gpt2):
     assert (shared - unshared).abs().max() < 1e-10 * shared.abs().max()
 
 
-@pytest.mark.parametrize("method", ALL, ids=repr)
+@pytest.mark.parametrize("method", ALL + RANKERS, ids=repr)
 def test_the_planted_circuit_is_found(method):
     """The three edges built by hand come out as the minimal circuit, whatever method ranked the edges."""
     model, task = induction_model(), induction_task()
@@ -168,7 +180,7 @@ def test_methods_that_make_no_sense_are_refused(text):
         METHODS.read(text)
 
 
-@pytest.mark.parametrize("method", ALL, ids=repr)
+@pytest.mark.parametrize("method", ALL + RANKERS, ids=repr)
 def test_a_method_is_rebuilt_from_what_it_prints(method):
     """repr is enough to rebuild a method."""
     assert METHODS.read(repr(method)) == method

@@ -1,0 +1,116 @@
+"""A ranking from gates that are trained to be open or shut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from circuitsearch.errors import InputError
+from circuitsearch.experiment import Experiment
+from circuitsearch.knobs import Knobs
+from circuitsearch.methods.matryoshka import check_positive, on_edges
+from circuitsearch.methods.objective import Objective
+from circuitsearch.metric_contract import Needs
+from circuitsearch.progress import Progress, silent
+
+LOW, HIGH, TEMPERATURE = -0.1, 1.1, 2 / 3  # of the hard concrete distribution, as in both papers
+OPEN = 2.0  # log alpha before training, nearly all gates open; the paper's 10, of which nothing is learned at first, is for thousands of steps
+WARMING = 0.07  # share of the steps over which the learning rate rises
+TIGHTENING = 5 / 6  # share of the steps over which the target falls from all edges to ``share`` of them
+
+
+@dataclass(frozen=True)
+class EdgePruning(Knobs):
+    """A random gate an edge, trained to be open on few edges only (Bhaskar et al. 2406.16778; gates: Louizos et al. 1712.01312).
+
+    The weight of an edge is drawn from a hard concrete distribution: a sigmoid of (log alpha + logistic noise) / (2/3), stretched to -0.1 ... 1.1 and
+    clamped to 0 ... 1. Each step draws all weights anew, and descends (Adam) the distance of the circuit's metric from the model's
+    (:class:`circuitsearch.methods.objective.Objective`; the paper's is the divergence of its prediction, which is that of the metric
+    ``neg_kl``) plus a * d + b * d ** 2, where d is how far the expected share of shut gates is from its target; a and b ascend. The target goes
+    linearly from none to all but ``share`` of the edges over the first five sixths of the steps. The learning rate rises over the
+    first steps, then falls to 0.
+
+    A score is the probability that the gate is not shut: a strength in 0 ... 1. It is no effect: it has neither the metric's unit nor a sign.
+    It is trained for one size, so it says less of circuits that are much smaller or larger.
+
+    Cost: for each step a forward and a backward of a circuit with weighted edges on ``prompts`` of the prompts.
+
+    Parameters
+    ----------
+    share : float
+        Share of the edges that are to be kept, between 0 and 1.
+    steps : int
+        Steps of training.
+    prompts : int
+        Prompts of a step, at most. If the task has more, they are divided at random, and each step takes one part.
+    rate : float
+        Learning rate, also of a and b. The paper trains for 3,000 steps with .8, from gates that are wider open.
+
+    Raises
+    ------
+    InputError
+        If a number is not above 0, the share is not below 1, or where it is used, if ablating every edge does not change the metric.
+
+    Notes
+    -----
+    The result depends on the experiment's seed, and on how the prompts are ordered if they are divided.
+    """
+
+    needs: ClassVar[Needs] = Needs.GRADIENT
+    share: float = 0.05
+    steps: int = 200
+    prompts: int = 16
+    rate: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "share", "steps", "prompts", "rate")
+        if not self.share < 1:
+            raise InputError(
+                f"EdgePruning's share must be below 1, not {self.share}: it is the share of the edges to keep"
+            )
+
+    def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
+        """Train on all prompts: probabilities (U, V), float64, zero where there is no edge."""
+        generator = torch.Generator().manual_seed(experiment.seed)
+        objective = Objective.of(experiment, self.prompts, False, generator)
+        log_alpha = torch.full((experiment.graph.n_edges,), OPEN, dtype=torch.float64, requires_grad=True)
+        multipliers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.Adam([{"params": [log_alpha]}, {"params": [multipliers], "maximize": True}], self.rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_at)
+        for step in range(self.steps):
+            optimizer.zero_grad()
+            gates = drawn_gates(log_alpha, generator)
+            _, gradient = objective(objective.drawn(generator), gates.detach())
+            gates.backward(gradient)
+            self._penalty(log_alpha, multipliers, step).backward()
+            optimizer.step()
+            schedule.step()
+            progress(step + 1, self.steps)
+        return on_edges(experiment, probability_open(log_alpha.detach()))
+
+    def _penalty(self, log_alpha: Tensor, multipliers: Tensor, step: int) -> Tensor:
+        """a * d + b * d ** 2."""
+        target = (1 - self.share) * min(1.0, step / (TIGHTENING * self.steps))
+        missed = 1 - probability_open(log_alpha).mean() - target
+        return multipliers[0] * missed + multipliers[1] * missed**2
+
+    def _rate_at(self, step: int) -> float:
+        warm = max(1.0, WARMING * self.steps)
+        return (step + 1) / warm if step < warm - 1 else (self.steps - step) / (self.steps - warm + 1)
+
+
+def drawn_gates(log_alpha: Tensor, generator: torch.Generator) -> Tensor:
+    """Weights (E,) drawn from the hard concrete distribution of each log alpha (E,)."""
+    uniform = torch.rand(log_alpha.shape, generator=generator, dtype=log_alpha.dtype).clamp(1e-6, 1 - 1e-6)
+    stretched = torch.sigmoid((uniform.logit() + log_alpha) / TEMPERATURE) * (HIGH - LOW) + LOW
+    return stretched.clamp(0, 1)
+
+
+def probability_open(log_alpha: Tensor) -> Tensor:
+    """Probability that a gate is above 0: (E,)."""
+    return torch.sigmoid(log_alpha - TEMPERATURE * log(-LOW / HIGH))
