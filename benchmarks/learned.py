@@ -5,7 +5,7 @@
     python -m benchmarks.learned --steady --model pico --task ioi --out learned
     python -m benchmarks.learned --planted 10 --out learned                 # on models with known circuits, as in benchmarks.truth
 
-Rankings are made on half of `--n` prompts, those that choose edges in `find`, and measured on up to 64 held-out ones. *CPR* and *CMD* are those of the MIB benchmark
+Rankings are made on half of `--n` prompts, those that choose edges in `find`, and measured on up to `--measured` held-out ones. *CPR* and *CMD* are those of the MIB benchmark
 (2504.13151), on its ten sizes, from the strongest 0.1% of the edges to all, each pruned: the area under faithfulness, the ratio of means, against the share of edges,
 and the area between that curve and 1. CPR grows above the model's own behaviour. *Bounded* is the area under the mean bounded faithfulness of each prompt, which is 1 at
 most, and *small* its mean over the sizes up to 5%. *At find's size*: the longest prefix of the ranking that, pruned, has at most as many edges as find's circuit.
@@ -39,10 +39,9 @@ from circuitsearch.search.ranked import strongest
 from circuitsearch.validation.checks.curve import SHARES, CurvePoint, area_from_model, area_under
 
 RANKINGS = ("eap-ig", "conductance", "matryoshka", "matryoshka(overshoot=True)", "edge-pruning", "ensemble")
-ON_PLANTED = ("eap-ig", "conductance", "matryoshka(steps=100, rate=0.2)", "edge-pruning(steps=100)", "ensemble")
+ON_PLANTED = ("eap-ig", "conductance", "matryoshka(steps=40, rate=0.3)", "edge-pruning(steps=60)", "ensemble")
 NOISE = 0.002  # of planted models
 FIND = "find"
-MEASURED = 64  # held-out prompts at most
 SMALL = 0.05  # share of the edges up to which a circuit is small
 SETS = 4  # disjoint sets of prompts
 TOP = (16, 64, 256)
@@ -104,7 +103,7 @@ class Bench:
         self.model, tokenizer = cs.load(asked.model)
         task = prompts(tokenizer, asked.task, asked.n, asked.seed)
         self.plan: Plan = planned(self.model, task, 0.9, METHOD, 0, tokenizer, {"seed": asked.seed})
-        self.measure = Faithfulness(self.plan.held_out).on_first(MEASURED)
+        self.measure = Faithfulness(self.plan.held_out).on_first(asked.measured)
         self.fwd = forward_seconds(self.model, self.plan.selection.task)
 
     def cell(self, name: str, circuit: dict[str, Any]) -> dict[str, Any]:
@@ -198,6 +197,7 @@ def main() -> None:
     parser.add_argument("--ranking", action="append", default=[])
     parser.add_argument("--n", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--measured", type=int, default=64, help="held-out prompts at most")
     parser.add_argument("--steady", action="store_true", help="overlaps over disjoint sets of prompts")
     parser.add_argument("--planted", type=int, default=0, help="so many models with known circuits")
     parser.add_argument("--out", type=Path, default=Path("learned"))

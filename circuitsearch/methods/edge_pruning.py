@@ -74,6 +74,7 @@ class EdgePruning(Knobs):
                 f"EdgePruning's share must be below 1, not {self.share}: it is the share of the edges to keep"
             )
 
+    @torch.enable_grad()
     def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
         """Train on all prompts: probabilities (U, V), float64, zero where there is no edge."""
         generator = torch.Generator().manual_seed(experiment.seed)

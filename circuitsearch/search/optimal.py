@@ -148,7 +148,8 @@ class _Program:
         result = linprog(-self._gain, matrix, most, bounds=(0, 1), method="highs-ds", options=options)
         if result.status != 0:
             return None
-        return _Relaxed(-result.fun, self._spread(result.x) > TINY, self._spread(result.lower.marginals))
+        cost = self._spread(result.lower.marginals) * self._unit
+        return _Relaxed(-result.fun * self._unit, self._spread(result.x) > TINY, cost)
 
     def solved(self, seconds: float) -> tuple[Tensor, bool]:
         """The best circuit (U, V) that is found, without edges if none is, and whether it is proven to be the best."""
@@ -164,9 +165,14 @@ class _Program:
         return prune(self.graph, self._spread(chosen) > 0.5), result.status == 0
 
     @cached_property
+    def _unit(self) -> float:
+        """The strongest edge: the solver takes numbers below 1e-7 for 0, and metrics have units of any size."""
+        return float(self.strength[self.places].max()) or 1.0
+
+    @cached_property
     def _gain(self) -> np.ndarray:
-        """Of each variable: the strength of an edge, nothing for a node."""
-        return np.concatenate([self.strength[self.places].numpy(), np.zeros(len(self.allowed))])
+        """Of each variable: the strength of an edge in that unit, nothing for a node."""
+        return np.concatenate([self.strength[self.places].numpy() / self._unit, np.zeros(len(self.allowed))])
 
     def _spread(self, values: np.ndarray) -> Tensor:
         """Values of the edges, the first of all variables, as (U, V); 0 elsewhere."""

@@ -94,6 +94,14 @@ def test_without_time_the_best_known_circuit_comes_with_a_bound(monkeypatch: pyt
     )
 
 
+def test_the_unit_of_the_metric_does_not_matter():
+    """Scores of a probability may be below the solver's tolerances."""
+    scores = made_up(Graph(3, 4, 2), 3)
+    small = optimal(replace(scores, values=1e-12 * scores.values), 9)
+    assert torch.equal(small.mask, optimal(scores, 9).mask)
+    assert small.bound is not None and small.bound.solved and small.bound.total > 0
+
+
 def test_what_has_no_answer_is_refused():
     """No edges, no time, no scored path."""
     scores = made_up(Graph(2, 2, 2), 0)
