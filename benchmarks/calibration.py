@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration coverage [--samples 1000]
     python -m benchmarks.calibration null [--samples 1000]
-    python -m benchmarks.calibration edges [--models 40]
+    python -m benchmarks.calibration edges [--models 40] [--out calibration.jsonl]
 
 *coverage*: as :mod:`benchmarks.coverage`, but of the intervals of reports themselves. *null*: the tests on data for which the null hypothesis is true, drawn from what was
 measured on planted models. Exact binomial tests have few p values and are conservative; their *randomised* p, uniform where the test is exact, is tested for uniformity. *edges*: exact effects
@@ -12,7 +12,9 @@ of every edge of planted models, tested prompt by prompt (Student's t), with Ben
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -129,10 +131,11 @@ def null_binomial(rng: np.random.Generator) -> Callable[[], tuple[float, float]]
     additions = random_additions(experiment.graph, mask, POOL, rng)
     changes = _random_changes(Faithfulness(experiment), mask, additions, rng).numpy()
     own = np.quantile(changes, 0.9)
+    share = float((changes < own).mean())  # nearly .9: some edges were drawn twice
 
     def once() -> tuple[float, float]:
         count = int((rng.choice(changes, 100) < own).sum())
-        return binomial.at_least(count, 100, 0.9), randomised(count, 100, 0.9, rng)
+        return binomial.at_least(count, 100, share), randomised(count, 100, share, rng)
 
     return once
 
@@ -202,9 +205,13 @@ def of_model(seed: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def print_edges(models: int) -> None:
-    """Means over models, and the largest false share of one."""
-    rows = [of_model(seed) for seed in range(models)]
+def print_edges(models: int, out: Path) -> None:
+    """Means over models, and their range; a line of the file for each model, from which a run that was stopped goes on."""
+    lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+    for seed in range(len(lines), models):
+        lines.append(json.dumps(of_model(seed)))
+        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = [json.loads(each) for each in lines]
     for name in rows[0]:
         values = [row[name] for row in rows]
         print(
@@ -218,10 +225,11 @@ def main() -> None:
     parser.add_argument("what", choices=("coverage", "null", "edges"))
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--models", type=int, default=40)
+    parser.add_argument("--out", type=Path, default=Path("calibration.jsonl"), help="of edges: a line for each model")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.what == "edges":
-        print_edges(options.models)
+        print_edges(options.models, options.out)
     else:
         {"coverage": print_coverage, "null": print_null}[options.what](options.samples)
 

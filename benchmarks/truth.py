@@ -90,8 +90,15 @@ def minimal(known: KnownCircuit, method: str) -> cs.Circuit:
     return cs.minimal(selection, selection.task, selection.score(method), TARGET)
 
 
+def completed(known: KnownCircuit, seed: int) -> cs.Circuit:
+    """The circuit of `find(complete=True)`."""
+    selection = planned(known.model, known.task, TARGET, METHOD, 0, None, {"seed": seed}).selection
+    return cs.complete(selection, selection.task, seeds.found(known.model, known.task, seed), TARGET)
+
+
 SEARCHES: dict[str, Callable[[KnownCircuit, int], cs.Circuit]] = {
     "find": lambda known, seed: seeds.found(known.model, known.task, seed),
+    "find, complete": completed,
     "minimal, EAP-IG": lambda known, seed: minimal(known, "eap-ig"),
     "minimal, exact": lambda known, seed: minimal(known, "exact"),
 }
@@ -117,6 +124,7 @@ def planted(seed: int, noise: float) -> dict[str, Any]:
     """Everything of the model of a seed."""
     motif = list(MOTIFS)[seed % len(MOTIFS)]
     made = plant(motif, seed, n=PROMPTS, design=design(seed, noise))
+    made = replace(made, task=made.prompts(PROMPTS, seed))  # given ones: no search has others
     return {"seed": seed, "motif": motif, "noise": noise, **measured(made, made.prompts(PROMPTS, seed + 10**6), seed)}
 
 

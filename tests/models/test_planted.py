@@ -338,6 +338,10 @@ def test_parts_of_a_task_write_prompts_of_their_own(motif: str):
     digests = [set(part.prompt_digests()) | set(new.prompt_digests()) for part, new in zip(parts, written, strict=True)]
     assert all(len(set(new.prompt_digests())) == 24 for new in written)
     assert len(set.union(*digests)) == sum(map(len, digests))
+    writer = planted.task.writer
+    assert writer is not None
+    shares = [set(writer.share(part, 3).draw_by_group(16).prompt_digests()) for part in range(3)]
+    assert len(set.union(*shares)) == 48
     ((clean, ablated),) = cs.Experiment(planted.model, written[0]).evaluator.ends()
     assert clean.min() > 1 and ablated.max() < 0.5
 

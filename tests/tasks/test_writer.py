@@ -43,7 +43,7 @@ def writer(pico_tokenizer: Any) -> Writer:
 def test_prompts_use_the_pools_of_their_group_alone(make: Callable[..., Task], tokenizer: Any) -> None:
     """Each value in a prompt's factors is in its own group's pools, and pools of two groups have none in common."""
     task = make(tokenizer, n=48)
-    assert task.writer is not None
+    assert isinstance(task.writer, Writer)
     by_group = task.writer.by_group
     for group, factors in zip(task.groups, task.factors, strict=True):
         assert set(factors) == set(by_group[group])

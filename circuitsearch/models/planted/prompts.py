@@ -35,6 +35,8 @@ class PlantedWriter:
         The task's metric.
     by_group : tuple of int
         The groups of its prompts.
+    part, count : int
+        Which of some disjoint parts of these prompts it writes; a digest of the clean words divides them.
     """
 
     task: str
@@ -42,6 +44,8 @@ class PlantedWriter:
     layout: Layout
     metric: Metric = logit_diff
     by_group: tuple[int, ...] = tuple(range(GROUPS))
+    part: int = 0
+    count: int = 1
 
     @property
     def pools(self) -> Mapping[str, tuple[str, ...]]:
@@ -59,8 +63,8 @@ class PlantedWriter:
         return self
 
     def share(self, number: int, count: int) -> PlantedWriter:
-        """The writer of one of ``count`` shares of its groups."""
-        return self.of_groups(self.by_group[number::count])
+        """The writer of one of ``count`` shares of its prompts."""
+        return replace(self, part=number, count=count)
 
     def draw_by_group(self, n: int, seed: int = 0) -> Task:
         """As :meth:`draw`: every prompt is of a group."""
@@ -89,18 +93,19 @@ class PlantedWriter:
         return replace(task, name=self.task, metric=self.metric, groups=groups, writer=self.of_groups(groups))
 
     def _distinct(self, n: int, random: Random) -> Iterator[Pair]:
-        """At most ``n`` pairs of the writer's groups with different clean prompts."""
+        """At most ``n`` of the writer's pairs with different clean prompts."""
         written: set[bytes] = set()
-        patience = PATIENCE * GROUPS // len(self.by_group)
+        patience = PATIENCE * self.count * GROUPS // len(self.by_group)
         while len(written) < n:
             drawn = (self.motif.write(random, self.layout.sites) for _ in range(patience))
-            pair = next(
-                (each for each in drawn if group_of(each) in self.by_group and bytes(each.clean) not in written), None
-            )
+            pair = next((each for each in drawn if self._writes(each) and bytes(each.clean) not in written), None)
             if pair is None:
                 return
             written.add(bytes(pair.clean))
             yield pair
+
+    def _writes(self, pair: Pair) -> bool:
+        return group_of(pair) in self.by_group and crc32(bytes(pair.clean)) // GROUPS % self.count == self.part
 
 
 def group_of(pair: Pair) -> int:
