@@ -65,8 +65,9 @@ def test_it_is_the_steps_one_after_another(gpt2, task):
 def test_a_circuit_is_completed_if_that_is_asked_for(tmp_path):
     """The folder has the minimal one too; a second call reads both back and tells the same."""
     planted = plant("or", seed=3, n=24, design=Design(layers=3, heads=3))
+    task = planted.prompts(24, 3)  # given ones: searches that write others take longer
     diary = Diary()
-    finding = cs.find(planted.model, planted.task, complete=True, out=tmp_path / "run", listeners=[diary])
+    finding = cs.find(planted.model, task, complete=True, out=tmp_path / "run", listeners=[diary])
     assert [line for line in diary.lines if isinstance(line, str)][1:-2] == [
         "behaviour",
         "scores",
@@ -79,10 +80,10 @@ def test_a_circuit_is_completed_if_that_is_asked_for(tmp_path):
     assert set(minimal.edges) in planted.sufficient and minimal.certificate is not None
     assert finding.report["redundancy"].value == 2 and "OR at m" in str(finding.report)
     again = Diary()
-    recalled = cs.find(planted.model, planted.task, complete=True, out=tmp_path / "run", listeners=[again])
+    recalled = cs.find(planted.model, task, complete=True, out=tmp_path / "run", listeners=[again])
     assert recalled.circuit.redundancy == finding.circuit.redundancy and ("Circuit", True) in again.lines
     with pytest.raises(InputError, match=r"completed Complete\(.*, not none"):
-        cs.find(planted.model, planted.task, out=tmp_path / "run", listeners=[])
+        cs.find(planted.model, task, out=tmp_path / "run", listeners=[])
 
 
 def test_edges_are_scored_on_some_prompts_of_every_group(gpt2):
