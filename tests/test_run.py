@@ -52,6 +52,7 @@ class MadeUpPlan:
     starts: tuple[Method, ...] = ()
     checks: tuple[Check, ...] = ()
     refine: Refine = field(default_factory=Refine)
+    complete: None = None
 
     @property
     def stopping(self) -> Side:

@@ -115,7 +115,7 @@ def test_every_number_is_that_of_plain_runs(hand: ByHand):
     found = [row["value"] for row in hand.found.table]
     assert [value is None for value in found] == [value is None for value in expected]
     known = [value for value in expected if value is not None]
-    assert [value for value in found if value is not None] == pytest.approx(known, abs=1e-9)
+    assert [value for value in found if value is not None] == pytest.approx(known, rel=1e-9, abs=1e-9)
     assert len({round(value, 6) for value in known}) > 60  # of few combinations is the number the same by chance
 
 
