@@ -85,7 +85,7 @@ def find(
         How the circuit is searched for.
     complete : Complete or bool
         Whether, and how, the circuit is completed by what can take the place of its edges and what opposes it: see
-        :func:`circuitsearch.complete`.
+        :func:`circuitsearch.complete`. Not if the time is over before.
     minutes : float, optional
         The search ends after about this time with the best circuit so far; the same call with ``out`` goes on from there.
     out : path, optional
@@ -159,7 +159,9 @@ def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
 
 
 def _completed(plan: Plan, minimal: Circuit, progress: Progress) -> Circuit:
-    """The minimal circuit with what can take the place of its edges."""
+    """The minimal circuit with what can take the place of its edges; as it is, if the time was over before it was found."""
+    if minimal.history is not None and not minimal.history.complete:
+        return minimal
     return search.complete(
         plan.selection, plan.selection.task, minimal, plan.faithfulness,
         how=plan.complete, of=plan.average, progress=progress,

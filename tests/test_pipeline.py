@@ -86,6 +86,14 @@ def test_a_circuit_is_completed_if_that_is_asked_for(tmp_path):
         cs.find(planted.model, task, out=tmp_path / "run", listeners=[])
 
 
+def test_a_circuit_whose_search_goes_on_is_not_completed_yet():
+    """The time was over; the same call goes on with the search."""
+    planted = plant("or", seed=3, n=24, design=Design(layers=3, heads=3))
+    finding = cs.find(planted.model, planted.prompts(24, 3), complete=True, minutes=0, listeners=[])
+    assert finding.circuit.history is not None and not finding.circuit.history.complete
+    assert finding.circuit.redundancy is None
+
+
 def test_edges_are_scored_on_some_prompts_of_every_group(gpt2):
     """Groups may stand together in a file: the first prompts would all be of one."""
     rows = [row for row in range(30) for _ in range(4)]
