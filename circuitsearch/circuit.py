@@ -14,10 +14,11 @@ from torch import Tensor
 from circuitsearch import show
 from circuitsearch.certificate import Bound as Bound
 from circuitsearch.certificate import Certificate as Certificate
-from circuitsearch.errors import InputError, shortened
+from circuitsearch.errors import InputError
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_json, to_json, write_json
 from circuitsearch.graph import Graph
 from circuitsearch.history import History
+from circuitsearch.names import ends_of
 from circuitsearch.reachability import digraph, prune, touched
 from circuitsearch.redundancy import Redundancy
 from circuitsearch.setup import MadeWith, Setup
@@ -215,9 +216,8 @@ class _Content:
     def circuit(self) -> Circuit:
         """The circuit; raises an InputError if the fields contradict each other."""
         self._check_numbers()
-        places = self.graph.places(map(_ends, self.edges))
-        mask = torch.zeros_like(self.graph.mask)
-        mask[places[:, 0], places[:, 1]] = True
+        places = self.graph.places(map(ends_of, self.edges))
+        mask = self.graph.mask_at(places)
         if int(mask.sum()) < len(places):
             raise InputError("an edge is named twice")
 
@@ -242,10 +242,3 @@ class _Content:
         for name, values in (("scores", self.scores), ("effects", self.effects)):
             if values is not None and len(values) != len(self.edges):
                 raise InputError(f"it holds {len(values)} {name} for {len(self.edges)} edges")
-
-
-def _ends(edge: str) -> tuple[str, str]:
-    writer, arrow, reader = edge.partition("->")
-    if not arrow:
-        raise InputError(f"{shortened(repr(edge))} is not an edge: write it as 'a0.h1->a2.h3<q>'")
-    return writer, reader

@@ -334,10 +334,7 @@ class Graph:
         InputError
             If a name is unknown, or the reader does not come after the writer.
         """
-        mask = torch.zeros_like(self.mask)
-        rows, columns = self.places(edges).unbind(1)
-        mask[rows, columns] = True
-        return mask
+        return self.mask_at(self.places(edges))
 
     def places(self, edges: Iterable[tuple[str, str]]) -> Tensor:
         """Rows and columns (E, 2) of the named edges.
@@ -356,6 +353,16 @@ class Graph:
         for row, column in places[~self.mask[places[:, 0], places[:, 1]]].tolist():
             self.find_edge((self.writers[row], self.readers[column]))  # raises
         return places
+
+    def mask_at(self, places: Tensor) -> Tensor:
+        """Boolean (U, V) mask of the edges at some rows and columns (E, 2)."""
+        mask = torch.zeros_like(self.mask)
+        mask[places[:, 0], places[:, 1]] = True
+        return mask
+
+    def edge_name(self, row: int, column: int) -> str:
+        """The name of an edge, ``"a0.h1->a2.h3<q>"``."""
+        return f"{self.writers[row]}->{self.readers[column]}"
 
     def edges(self, mask: Tensor) -> Iterator[tuple[str, str]]:
         """Name the edges of a (U, V) mask, in the stream's order of readers."""

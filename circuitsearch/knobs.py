@@ -29,6 +29,14 @@ class Knobs:
                 raise InputError(f"{owner}'s {each.name} must be {wanted}, not {shortened(repr(given))}")
 
 
+def check_at_least_one(knobs: Knobs, *names: str) -> None:
+    """Raise an InputError that names the first of these knobs that is below 1; None counts as not given."""
+    for name in names:
+        value = getattr(knobs, name)
+        if value is not None and value < 1:
+            raise InputError(f"{type(knobs).__name__}'s {name} must be at least 1, not {value}")
+
+
 def suits(value: Any, hint: Any) -> bool:
     """Whether a value is of an annotated type, for classes, unions and tuples of such; other types are not checked.
 

@@ -5,9 +5,24 @@ from __future__ import annotations
 import re
 
 from circuitsearch.blocks import Part
+from circuitsearch.errors import InputError, shortened
 
 EMBED, LOGITS = "embed", "logits"
 PORTS = ("q", "k", "v")
+
+
+def ends_of(edge: str) -> tuple[str, str]:
+    """Writer and reader of an edge's name; raises an InputError if it is none.
+
+    Examples
+    --------
+    >>> ends_of("a0.h1->a2.h3<q>")
+    ('a0.h1', 'a2.h3<q>')
+    """
+    writer, arrow, reader = edge.partition("->")
+    if not arrow:
+        raise InputError(f"{shortened(repr(edge))} is not an edge: write it as 'a0.h1->a2.h3<q>'")
+    return writer, reader
 
 
 def writers_of(part: Part, merged: bool) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from circuitsearch.circuit import Circuit
 from circuitsearch.finding import Finding, Plan
 from circuitsearch.markdown_text import escaped, table
+from circuitsearch.names import ends_of
 from circuitsearch.redundancy import Redundancy
 from circuitsearch.scores import Agreement
 
@@ -82,7 +83,7 @@ def _edges(circuit: Circuit) -> str:
     measures = ("score", "") if circuit.effects is None else ("effect", "", "score")
     rows = []
     for edge, strength in strongest(circuit):
-        score = [] if circuit.effects is None else [_number(circuit.score(*edge.split("->")))]
+        score = [] if circuit.effects is None else [_number(circuit.score(*ends_of(edge)))]
         left = f"{without[edge]:.3f}" if edge in without else ""
         rows.append((f"`{edge}`", _number(strength), meaning(strength), *score, left))
     return table(("edge", *measures, "without it"), rows)

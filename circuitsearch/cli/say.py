@@ -9,6 +9,7 @@ from typing import Any
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.finding import Finding, Plan
+from circuitsearch.names import ends_of
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import Question
 from circuitsearch.scores import Scores
@@ -184,5 +185,5 @@ def finding_as_json(question: Question, finding: Finding) -> dict[str, Any]:
 
 
 def _edge_as_json(circuit: Circuit, edge: str) -> dict[str, Any]:
-    ends = edge.split("->")
+    ends = ends_of(edge)
     return {"edge": edge, "score": circuit.score(*ends), "effect": circuit.effect(*ends)}

@@ -11,6 +11,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
 from circuitsearch.figures.plot import panel, title, write_plot
+from circuitsearch.names import ends_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,8 +92,7 @@ def _asked(axes: Axes, certificate: Certificate, theme: style.Theme) -> None:
 
 
 def _colour(circuit: Circuit, edge: str, theme: style.Theme) -> str:
-    writer, _, reader = edge.partition("->")
-    strength = circuit.strength(writer, reader)
+    strength = circuit.strength(*ends_of(edge))
     if strength is None or not math.isfinite(strength):
         return theme.lines["unknown"]
     return theme.lines["supports" if strength >= 0 else "opposes"]

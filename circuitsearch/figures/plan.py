@@ -146,7 +146,13 @@ def plan(circuit: Circuit, roles: Mapping[str, str] | None = None, inclusion: Te
         raise InputError("there is nothing to draw: the circuit has no edges")
     edges = circuit.edges
     writes = {writer for writer, _ in edges}
-    strands = tuple(strand for edge in edges for strand in _strands(circuit, edge, writes))
+    roles_of_edges = {} if circuit.redundancy is None else circuit.redundancy.roles
+    signed = circuit.effects is not None or are_effects(circuit.setup)
+    strands = tuple(
+        strand
+        for edge in edges
+        for strand in _strands(circuit, edge, writes, roles_of_edges.get("->".join(edge), ""), signed)
+    )
     measure = "|score|" if circuit.effects is None else "|effect|"
     if inclusion is not None:
         strands, measure = tuple(_included(circuit.graph, strand, inclusion) for strand in strands), "inclusion"
@@ -227,14 +233,13 @@ def _place_of_writer(graph: Graph, name: str) -> Place:
 # ---- strands
 
 
-def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str]) -> Iterator[Strand]:
+def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str], role: str, signed: bool) -> Iterator[Strand]:
+    """The lines of an edge with a role in a complete circuit; ``signed`` if its strength has a sign."""
     writer, reader = edge
     strength = circuit.strength(writer, reader)
     known = None if strength is None or not math.isfinite(strength) else strength
-    signed = circuit.effects is not None or are_effects(circuit.setup)
     owner, _, rest = reader.partition("<")
     port = ROUTER if owner.endswith(f".{ROUTER}") else rest.partition(">")[0]
-    role = "" if circuit.redundancy is None else circuit.redundancy.roles.get(f"{writer}->{reader}", "")
     says = OPPOSES if role == OPPOSES else style.sign(known if signed else None)
     for head in _heads(circuit.graph, reader, writes):
         yield Strand(writer, reader, head, port, known, says, role in REPLACEABLE)

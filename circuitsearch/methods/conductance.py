@@ -13,8 +13,8 @@ from torch import Tensor
 from circuitsearch.engine.gradients import EMBED
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.trace import Activations
-from circuitsearch.errors import InputError
 from circuitsearch.knobs import Knobs
+from circuitsearch.methods.eap import check_steps
 from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Work
 
@@ -46,8 +46,7 @@ class Conductance(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 1:
-            raise InputError(f"the number of steps must be at least 1, not {self.steps}")
+        check_steps(self.steps)
 
     @property
     def needs(self) -> Needs:

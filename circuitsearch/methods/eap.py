@@ -67,7 +67,7 @@ class EAPIG(ByGradient):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_steps(self.steps)
+        check_steps(self.steps)
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
         """The summed gradients along the path, and the writers' outputs in the clean run."""
@@ -92,7 +92,7 @@ class EAPIGActivations(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_steps(self.steps)
+        check_steps(self.steps)
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
@@ -122,6 +122,7 @@ class CleanCorrupt(Knobs):
         return (EAP().effects(pair, work) + EAPIG(steps=1).effects(pair, work)) / 2
 
 
-def _check_steps(steps: int) -> None:
+def check_steps(steps: int) -> None:
+    """Raise an InputError for a number of steps below 1."""
     if steps < 1:
         raise InputError(f"the number of steps must be at least 1, not {steps}")

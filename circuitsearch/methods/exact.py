@@ -51,7 +51,7 @@ class Exact(Knobs):
         effects, prompts = _Effects(pair), pair.batch.rows.tolist()
         places = chosen.T.nonzero().flip(1)  # (E, 2), reader by reader
         for done, edges in zip(range(0, len(places), EDGES_AT_ONCE), places.split(EDGES_AT_ONCE), strict=True):
-            key = " ".join(f"{graph.writers[row]}->{graph.readers[column]}" for row, column in edges[[0, -1]].tolist())
+            key = " ".join(graph.edge_name(*edge) for edge in edges[[0, -1]].tolist())
             found = work.journal.once(f"{key} {_digest(edges)}", prompts, lambda edges=edges: effects.of(edges))
             values[tuple(edges.T)] = torch.tensor(found, dtype=torch.float64).sum(0)
             work.tick((done + len(edges)) / len(places))

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
 from circuitsearch.graph import Graph
-from circuitsearch.knobs import Knobs
+from circuitsearch.knobs import Knobs, check_at_least_one
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.exact import Exact
 from circuitsearch.metric_contract import Needs
@@ -50,9 +49,7 @@ class Recheck(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in (("k", self.k), ("around", self.around)):
-            if value is not None and value < 1:
-                raise InputError(f"Recheck's {name} must be at least 1, not {value}")
+        check_at_least_one(self, "k", "around")
 
     @property
     def needs(self) -> Needs:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from circuitsearch.circuit import Circuit
@@ -16,7 +15,7 @@ from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.figures.viewer.data import Evidence, Prompt
 from circuitsearch.instruments import attention, direct_logit, head_roles
 from circuitsearch.page.tokens import token_texts
-from circuitsearch.reachability import prune
+from circuitsearch.search.nodes import NodeElimination
 from circuitsearch.task import Task
 
 N_PROMPTS = 32  # prompts shown
@@ -65,19 +64,10 @@ def circuit_runs(experiment: Experiment, circuit: Circuit, tokenizer: Any = None
 
 def _without_each_node(circuit: Circuit, measure: Faithfulness) -> dict[str, float]:
     """Faithfulness of the circuit without each of its nodes but embedding and logits."""
-    graph = circuit.graph
-    after_embed = graph.parts[0].rows.start
-    rows = [row for row in range(after_embed, len(graph.writers)) if bool(circuit.mask[row].any())]
-    if not rows or len(rows) > MOST_NODES:
+    nodes = NodeElimination(measure, 1.0)
+    if len(nodes.candidates(circuit.mask)) > MOST_NODES:
         return {}
-    values = measure(torch.stack([_without(circuit, row) for row in rows]), near=circuit.mask)
-    return dict(zip((graph.writers[row] for row in rows), values.tolist(), strict=True))
-
-
-def _without(circuit: Circuit, row: int) -> Tensor:
-    fewer = circuit.mask.clone()
-    fewer[row] = False
-    return prune(circuit.graph, fewer)
+    return {nodes.name(node): value for node, value in nodes.without_each(circuit.mask).items()}
 
 
 # ---- prompts as text

@@ -50,4 +50,4 @@ def _edge(
     shares = {name: inclusion(sum(there), len(there), confidence) for name, there in by_variation.items()}
     share = inclusion(sum(there for _, there in has), len(has), confidence)
     status = classes.named(tuple(each.value for each in shares.values()), share.value)
-    return EdgeStability(f"{graph.writers[row]}->{graph.readers[column]}", status, share, shares, **effect)
+    return EdgeStability(graph.edge_name(row, column), status, share, shares, **effect)

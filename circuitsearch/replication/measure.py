@@ -12,6 +12,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.names import ends_of
 from circuitsearch.pipeline import EXTENDED, METHOD, PARTS, at_least, planned
 from circuitsearch.progress import Progress, silent
 from circuitsearch.registry import VARIATIONS
@@ -20,7 +21,7 @@ from circuitsearch.replication.classes import CORE, Classes
 from circuitsearch.replication.configuration import Configuration, Discover, Find
 from circuitsearch.replication.edges import edges_of
 from circuitsearch.replication.folder import Folder
-from circuitsearch.replication.result import FoundCircuit, Stability, ends
+from circuitsearch.replication.result import FoundCircuit, Stability
 from circuitsearch.replication.samples import Parts
 from circuitsearch.replication.searches import Found, Searches
 from circuitsearch.replication.templates import Templates, has_factor
@@ -127,7 +128,7 @@ def stability(
     masks = {
         name_of(each): [own.circuit.mask for own in found if own.variation == name_of(each)] for each in variations
     }
-    core = Circuit.from_edges(held_out.graph, (ends(each.edge) for each in edges if each.status == CORE))
+    core = Circuit.from_edges(held_out.graph, (ends_of(each.edge) for each in edges if each.status == CORE))
     return Stability(
         setup=base.experiment.setup.model_copy(update={"method": Spec.of(base.method)}),
         graph=held_out.graph,

@@ -15,6 +15,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.files import STRICT, Number, parse_json, read_json, to_json, write_json
 from circuitsearch.graph import Graph
 from circuitsearch.history import Measured
+from circuitsearch.names import ends_of
 from circuitsearch.replication.agreement import Agreement, Rephrasing
 from circuitsearch.replication.classes import CORE, Classes
 from circuitsearch.setup import MadeWith, Setup
@@ -157,12 +158,12 @@ class Stability(MadeWith):
         return sum(nan if each.forwards is None else each.forwards for each in self.circuits)
 
     def _circuit(self, edges: Sequence[EdgeStability]) -> Circuit:
-        mask = self.graph.edge_mask(ends(each.edge) for each in edges)
+        mask = self.graph.edge_mask(ends_of(each.edge) for each in edges)
         effects = self._tensor({each.edge: each.effect.value for each in edges}, nan)
         return Circuit(self.graph, mask, setup=self.setup, effects=effects)
 
     def _tensor(self, values: Mapping[str, float], others: float) -> Tensor:
-        places = self.graph.places(map(ends, values))
+        places = self.graph.places(map(ends_of, values))
         tensor = torch.full(self.graph.mask.shape, others, dtype=torch.float64)
         tensor[places[:, 0], places[:, 1]] = torch.tensor(list(values.values()), dtype=torch.float64)
         return tensor
@@ -214,9 +215,3 @@ class Stability(MadeWith):
         from circuitsearch.replication.text import summary
 
         return "\n".join(f"{name:<16} {value}".rstrip() for name, value in summary(self))
-
-
-def ends(edge: str) -> tuple[str, str]:
-    """Writer and reader of an edge's name."""
-    writer, _, reader = edge.partition("->")
-    return writer, reader

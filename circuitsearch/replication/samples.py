@@ -9,14 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from circuitsearch.knobs import Knobs
 from circuitsearch.replication.configuration import Configuration
-from circuitsearch.replication.variation import SAMPLES, check_count, check_enough
+from circuitsearch.replication.variation import SAMPLES, Repeated, check_enough
 from circuitsearch.task import PromptWriter, Task
 
 
 @dataclass(frozen=True)
-class Resamples(Knobs):
+class Resamples(Repeated):
     """Bootstrap resamples (Efron 1979) of the given prompts: as many, drawn with replacement. No search gets other prompts, even if
     the task can write them.
 
@@ -29,10 +28,6 @@ class Resamples(Knobs):
     count: int = 10
     source: ClassVar[str] = SAMPLES
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count(self, self.count)
-
     def configurations(self, base: Configuration) -> list[Configuration]:
         """One for each resample."""
         check_enough(base.task, base.task.n_distinct, self)
@@ -42,7 +37,7 @@ class Resamples(Knobs):
 
 
 @dataclass(frozen=True)
-class Parts(Knobs):
+class Parts(Repeated):
     """Disjoint sets of prompts with the same names, words and templates.
 
     A task that writes its prompts writes as many for each part as there are, and in every search only prompts of its own part,
@@ -56,10 +51,6 @@ class Parts(Knobs):
 
     count: int = 4
     source: ClassVar[str] = SAMPLES
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count(self, self.count)
 
     def configurations(self, base: Configuration) -> list[Configuration]:
         """One for each part."""
@@ -88,7 +79,7 @@ def _by_group(task: Task, seed: int) -> list[tuple[int, ...]]:
 
 
 @dataclass(frozen=True)
-class Seeds(Knobs):
+class Seeds(Repeated):
     """Other seeds: of the split into prompts that choose edges and prompts that choose the circuit, of the passes, and, if the task
     writes its prompts, of the prompts.
 
@@ -100,10 +91,6 @@ class Seeds(Knobs):
 
     count: int = 5
     source: ClassVar[str] = SAMPLES
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count(self, self.count)
 
     def configurations(self, base: Configuration) -> list[Configuration]:
         """One for each seed."""

@@ -8,14 +8,13 @@ from random import Random
 from typing import ClassVar
 
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.knobs import Knobs
 from circuitsearch.replication.configuration import Configuration
-from circuitsearch.replication.variation import REPHRASINGS, check_count, check_enough
+from circuitsearch.replication.variation import REPHRASINGS, Repeated, check_enough
 from circuitsearch.task import PromptWriter, Task
 
 
 @dataclass(frozen=True)
-class Templates(Knobs):
+class Templates(Repeated):
     """Disjoint sets of templates, with the same names and words.
 
     A task that writes its prompts writes as many for each set as there are. Of given prompts with ``factors``, each search has those
@@ -35,10 +34,6 @@ class Templates(Knobs):
     left_out: bool = False
     factor: str = "templates"
     source: ClassVar[str] = REPHRASINGS
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count(self, self.count)
 
     def configurations(self, base: Configuration) -> list[Configuration]:
         """One for each set."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from circuitsearch.errors import InputError
+from circuitsearch.knobs import Knobs
 from circuitsearch.replication.configuration import Configuration
 from circuitsearch.setup import Spec
 from circuitsearch.task import Task
@@ -42,6 +43,16 @@ class Variation(Protocol):
 def name_of(variation: Variation) -> str:
     """The variation's name in tables and files: its class in lower case."""
     return type(variation).__name__.lower()
+
+
+class Repeated(Knobs):
+    """Base of variations that say how many searches they make, in a knob ``count``."""
+
+    count: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count(self, self.count)  # pyright: ignore[reportArgumentType]  (every subclass is a variation)
 
 
 def check_count(variation: Variation, count: int) -> None:

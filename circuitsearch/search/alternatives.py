@@ -10,15 +10,12 @@ import torch
 from torch import Tensor
 
 from circuitsearch.experiment import Experiment
-from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.reachability import prune
 from circuitsearch.scores import ranking
-from circuitsearch.search.effects import effects_in
+from circuitsearch.search.effects import EFFECT_PROMPTS, effects_in
 from circuitsearch.search.minimal import Elimination
 from circuitsearch.target import reaches
-
-EFFECT_PROMPTS = 32  # at most, on which the effects in the model without some edges are measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,30 +24,27 @@ class Alternatives:
 
     Parameters
     ----------
-    measure : Faithfulness
-        On the prompts of the search.
+    elimination : Elimination
+        On the prompts of the search, with the target to reach.
     minimal : Tensor
-        Mask (U, V) of a circuit that reaches the target.
-    target : float
-        The faithfulness to reach.
+        Mask (U, V) of a circuit that reaches it.
     most : int
         Edges, at most, that are added to what is left of that circuit, and that are then tried one by one.
     """
 
-    measure: Faithfulness
+    elimination: Elimination
     minimal: Tensor
-    target: float
     most: int
 
     @property
     def graph(self) -> Graph:
         """Writers, readers and edges."""
-        return self.measure.graph
+        return self.elimination.graph
 
     @cached_property
     def few(self) -> Experiment:
         """On some of the prompts."""
-        return self.measure.on_first(EFFECT_PROMPTS).experiment
+        return self.elimination.measure.on_first(EFFECT_PROMPTS).experiment
 
     def without(self, forbidden: Tensor) -> Tensor | None:
         """A circuit (U, V) that reaches the target without the edges ``forbidden`` (U, V), or None.
@@ -60,7 +54,7 @@ class Alternatives:
         """
         left = prune(self.graph, self.minimal & ~forbidden)
         for larger in self._larger(left, self._supporting(forbidden)):
-            if reaches(float(self.measure(larger[None])), self.target):
+            if reaches(float(self.elimination.measure(larger[None])), self.elimination.target):
                 return self._smaller(larger, left)
         return None
 
@@ -82,7 +76,6 @@ class Alternatives:
 
     def _smaller(self, mask: Tensor, left: Tensor) -> Tensor:
         """The circuit without the edges that can be removed: of all, or if these are many of those that were added."""
-        elimination = Elimination(self.measure, self.target)
         among = mask if int(mask.sum()) <= self.most else mask & ~left
-        smaller, _ = elimination.shrunk(mask, among=among)
+        smaller, _ = self.elimination.shrunk(mask, among=among)
         return smaller

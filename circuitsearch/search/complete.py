@@ -16,7 +16,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import RATIO, Average, Faithfulness
 from circuitsearch.graph import Graph
-from circuitsearch.knobs import Knobs
+from circuitsearch.knobs import Knobs, check_at_least_one
 from circuitsearch.progress import Progress, silent
 from circuitsearch.redundancy import Alternative, Redundancy
 from circuitsearch.search.alternatives import Alternatives
@@ -30,6 +30,8 @@ from circuitsearch.target import ROUNDING, check_target
 from circuitsearch.task import Task
 
 NO_PASS = 1000  # number of a pass that no search comes to, so that the prompts are others
+
+Found = tuple[Tensor, Tensor | None]  # edges that were forbidden, and the circuit without them: (U, V) each
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,7 @@ class Complete(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("edges", "depth", "prompts"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Complete's {name} must be at least 1, not {getattr(self, name)}")
+        check_at_least_one(self, "edges", "depth", "prompts")
 
 
 def complete(
@@ -151,21 +151,26 @@ class _Completion:
 
     @cached_property
     def elimination(self) -> Elimination:
-        return Elimination(self.measure, self.target)
+        """With the target, or what the minimal circuit itself reaches if that is less."""
+        return Elimination(self.measure, min(self.target, 1 - abs(1 - self.own)) - ROUNDING)
 
     @cached_property
     def alternatives(self) -> Alternatives:
-        target = min(self.target, 1 - abs(1 - self.own)) - ROUNDING
-        return Alternatives(self.measure, self.minimal, target, self.most)
+        return Alternatives(self.elimination, self.minimal, self.most)
+
+    @cached_property
+    def _of_model(self) -> dict[Place, float]:
+        """The model's faithfulness without each edge that was ablated in it so far."""
+        return {}
 
     def run(self, progress: Progress) -> tuple[Tensor, Redundancy]:
         forbidden = self._to_forbid()
-        found: list[tuple[Tensor, Tensor | None]] = []
+        found: list[Found] = []
         for done, edge in enumerate(forbidden, 1):
             found += self._without(edge, found)
             progress(done, len(forbidden))
         union = torch.stack([self.minimal, *(mask for _, mask in found if mask is not None)]).any(0)
-        interactions = Interactions(self.measure, self.alternatives.target, self.least, self.most)
+        interactions = Interactions(self.elimination, self.least, self.most)
         whole, left_out = interactions.added_to(union, effects_in(self.alternatives.few, self.graph.mask))
         redundancy = self._redundancy(whole, found)
         return whole, replace(
@@ -184,11 +189,12 @@ class _Completion:
 
     def _without_in_model(self, edges: Tensor) -> dict[Place, float]:
         """The model's faithfulness without each of these edges (U, V)."""
-        return self.elimination.without_each(self.graph.mask, edges)
+        places = self.elimination.candidates(edges)
+        new = torch.tensor([place for place in places if place not in self._of_model], dtype=torch.long).view(-1, 2)
+        self._of_model.update(self.elimination.without_each(self.graph.mask, self.graph.mask_at(new)))
+        return {place: self._of_model[place] for place in places}
 
-    def _without(
-        self, edge: Place, found: Sequence[tuple[Tensor, Tensor | None]]
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _without(self, edge: Place, found: Sequence[Found]) -> Iterator[Found]:
         """What is forbidden, and the circuit found without it: first the edge alone, then also one edge of what took its place."""
         forbidden = torch.zeros_like(self.minimal)
         forbidden[edge] = True
@@ -203,25 +209,27 @@ class _Completion:
             forbidden = forbidden.clone()
             forbidden[tuple(new[-1])] = True
 
-    def _known(self, forbidden: Tensor, found: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
+    def _known(self, forbidden: Tensor, found: Sequence[Found]) -> Tensor | None:
         """A circuit found before that has none of the forbidden edges."""
         return next((mask for _, mask in found if mask is not None and not (mask & forbidden).any()), None)
 
-    def _redundancy(self, whole: Tensor, found: list[tuple[Tensor, Tensor | None]]) -> Redundancy:
+    def _redundancy(self, whole: Tensor, found: Sequence[Found]) -> Redundancy:
         return Redundancy(
             target=self.target,
             faithfulness=float(self.measure(whole[None])),
             minimal=self._edges(self.minimal),
-            alternatives=tuple(self._alternative(*each) for each in found),
+            alternatives=tuple(self._alternatives(found)),
             without=self._named(self.elimination.without_each(whole)),
             without_in_model=self._named(self._without_in_model(whole)),
             gates=tuple(Gates(self.measure, whole, self.least).named()),
         )
 
-    def _alternative(self, forbidden: Tensor, mask: Tensor | None) -> Alternative:
-        if mask is None:
-            return Alternative(self._edges(forbidden), (), nan)
-        return Alternative(self._edges(forbidden), self._edges(mask), float(self.measure(mask[None])))
+    def _alternatives(self, found: Sequence[Found]) -> Iterator[Alternative]:
+        masks = [mask for _, mask in found if mask is not None]
+        values = iter(self.measure(torch.stack(masks)).tolist() if masks else [])
+        for forbidden, mask in found:
+            edges, value = ((), nan) if mask is None else (self._edges(mask), next(values))
+            yield Alternative(self._edges(forbidden), edges, value)
 
     def _edges(self, mask: Tensor) -> tuple[str, ...]:
         return tuple(f"{writer}->{reader}" for writer, reader in self.graph.edges(mask))
@@ -229,6 +237,4 @@ class _Completion:
     def _named(self, values: dict[Place, float]) -> dict[str, float]:
         """Values of edges by name, in the stream's order of readers."""
         places = sorted(values, key=lambda edge: edge[::-1])
-        return {
-            f"{self.graph.writers[row]}->{self.graph.readers[column]}": values[row, column] for row, column in places
-        }
+        return {self.elimination.name(place): values[place] for place in places}

@@ -13,6 +13,7 @@ from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.task import Task
 
 STEPS = 5  # gradients, from no edges to the circuit
+EFFECT_PROMPTS = 32  # at most, on which searches measure effects
 
 
 def with_effects(model: Any, task: Task, circuit: Circuit, **settings: Unpack[Settings]) -> Circuit:

@@ -12,7 +12,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.reachability import prune, touched
 from circuitsearch.scores import ranking
 from circuitsearch.search.effects import effects_in
-from circuitsearch.search.minimal import Place
+from circuitsearch.search.minimal import Elimination, Place
 from circuitsearch.target import reaches
 
 ESTIMATED = 0.2  # of the change that counts must the estimate be, for an edge to be ablated in the model
@@ -24,25 +24,27 @@ class Interactions:
 
     Parameters
     ----------
-    measure : Faithfulness
-        On the prompts of the search.
-    target : float
-        The faithfulness that the union is to keep.
+    elimination : Elimination
+        On the prompts of the search, with the target that the union is to reach.
     least : float
         The change of faithfulness from which an edge counts.
     most : int
         Edges, at most, that are run.
     """
 
-    measure: Faithfulness
-    target: float
+    elimination: Elimination
     least: float
     most: int
 
     @property
     def graph(self) -> Graph:
         """Writers, readers and edges."""
-        return self.measure.graph
+        return self.elimination.graph
+
+    @property
+    def measure(self) -> Faithfulness:
+        """On the prompts of the search."""
+        return self.elimination.measure
 
     def added_to(self, union: Tensor, effects: Tensor) -> tuple[Tensor, Tensor]:
         """A union (U, V) of circuits with the edges outside it that count, and those that count only in the model: (U, V) each.
@@ -77,10 +79,7 @@ class Interactions:
 
     def _strongest(self, effects: Tensor, among: Tensor) -> Tensor:
         """The edges (U, V) with the largest effects, at most as many as are run."""
-        places = ranking(self.graph, effects.masked_fill(~among, torch.nan))[: self.most]
-        chosen = torch.zeros_like(among)
-        chosen[places[:, 0], places[:, 1]] = True
-        return chosen
+        return self.graph.mask_at(ranking(self.graph, effects.masked_fill(~among, torch.nan))[: self.most])
 
     def _counting(self, base: Tensor, candidates: Tensor) -> Tensor:
         """The candidates (U, V) that change the faithfulness of a circuit (U, V) when one of them is added to it, or ablated in it."""
@@ -103,9 +102,9 @@ class Interactions:
         """The circuit without edges outside the union, the one most in the way first, until it reaches the target."""
         while (mask & ~union).any():
             own, values = self._switched(mask, mask & ~union)
-            if reaches(own, self.target):
+            if reaches(own, self.elimination.target):
                 break
-            mask = self._without(mask, min(values, key=lambda edge: abs(values[edge] - 1)))
+            mask = self.elimination.without(mask, [min(values, key=lambda edge: abs(values[edge] - 1))])
         return mask
 
     def _needed(self, mask: Tensor, union: Tensor) -> Tensor:
@@ -115,10 +114,5 @@ class Interactions:
             edge = min(values, key=lambda edge: abs(values[edge] - own))
             if abs(values[edge] - own) >= self.least:
                 break
-            mask = self._without(mask, edge)
+            mask = self.elimination.without(mask, [edge])
         return mask
-
-    def _without(self, mask: Tensor, edge: Place) -> Tensor:
-        fewer = mask.clone()
-        fewer[edge] = False
-        return prune(self.graph, fewer)

@@ -212,7 +212,7 @@ class Elimination:
         places = self.candidates(mask if among is None else mask & among)
         if not places:
             return {}
-        values = self.measure(torch.stack([self._without(mask, [place]) for place in places]), near=mask)
+        values = self.measure(torch.stack([self.without(mask, [place]) for place in places]), near=mask)
         return dict(zip(places, values.tolist(), strict=True))
 
     def candidates(self, mask: Tensor) -> list[Place]:
@@ -229,7 +229,7 @@ class Elimination:
         while candidates:
             tried = candidates[:width]
             gone = self._gone_together(mask, tried, start) if hopeful else self._first_to_go(mask, tried, start)
-            mask = self._without(mask, gone) if gone else mask
+            mask = self.without(mask, gone) if gone else mask
             yield mask
             if hopeful:
                 left, width = candidates[len(gone) or 1 :], min(4 * width, 256) if gone == tried else max(1, len(gone))
@@ -241,19 +241,20 @@ class Elimination:
     def _gone_together(self, mask: Tensor, tried: list[Place], start: Tensor) -> list[Place]:
         """The longest of the prefixes of 1, 2, 4 ... edges such that removing it, or any shorter one, reaches the target."""
         sizes = [*(1 << i for i in range(len(tried).bit_length()) if 1 << i < len(tried)), len(tried)]
-        good = self._reached([self._without(mask, tried[:size]) for size in sizes], start)
+        good = self._reached([self.without(mask, tried[:size]) for size in sizes], start)
         passed = good.index(False) if False in good else len(good)
         return tried[: sizes[passed - 1]] if passed else []
 
     def _first_to_go(self, mask: Tensor, tried: list[Place], start: Tensor) -> list[Place]:
         """The first of these edges whose removal alone reaches the target, if any."""
-        good = self._reached([self._without(mask, [edge]) for edge in tried], start)
+        good = self._reached([self.without(mask, [edge]) for edge in tried], start)
         return [tried[good.index(True)]] if True in good else []
 
     def _reached(self, masks: list[Tensor], start: Tensor) -> list[bool]:
         return reaches(self.measure(torch.stack(masks), near=start), self.target).tolist()
 
-    def _without(self, mask: Tensor, places: Sequence[Place]) -> Tensor:
+    def without(self, mask: Tensor, places: Sequence[Place]) -> Tensor:
+        """The circuit (U, V) without some edges (in a subclass: nodes), and without those that are then on no path."""
         fewer = mask.clone()
         for place in places:
             fewer[place] = False
@@ -269,8 +270,7 @@ class Elimination:
 
     def name(self, place: Place) -> str:
         """Of an edge."""
-        row, column = place
-        return f"{self.graph.writers[row]}->{self.graph.readers[column]}"
+        return self.graph.edge_name(*place)
 
 
 def _growing(largest: int) -> Iterator[int]:

@@ -14,7 +14,7 @@ from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import Average, Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.history import History, Measured, Pass
-from circuitsearch.knobs import Knobs
+from circuitsearch.knobs import Knobs, check_at_least_one
 from circuitsearch.reachability import prune
 from circuitsearch.search.advice import advice
 from circuitsearch.search.costs import GRADIENT, RECORD, VALUE
@@ -65,9 +65,7 @@ class Refine(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("passes", "prompts", "patience"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Refine's {name} must be at least 1, not {getattr(self, name)}")
+        check_at_least_one(self, "passes", "prompts", "patience")
         for name in ("swapped", "added", "dropped", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"Refine's {name} must be in [0, 1), not {getattr(self, name)}")

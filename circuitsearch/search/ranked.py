@@ -41,9 +41,7 @@ def top(scores: Scores, n: int) -> Circuit:
 
 def strongest(graph: Graph, places: Tensor, n: int) -> Tensor:
     """Mask (U, V) of the first ``n`` of a ranking's ``places`` (E, 2), pruned."""
-    mask = torch.zeros_like(graph.mask)
-    mask[places[:n, 0], places[:n, 1]] = True
-    return prune(graph, mask)
+    return prune(graph, graph.mask_at(places[:n]))
 
 
 def greedy(scores: Scores, n: int) -> Circuit:

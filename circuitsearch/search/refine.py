@@ -16,7 +16,7 @@ from circuitsearch.progress import Progress, silent
 from circuitsearch.scores import Scores
 from circuitsearch.search.checkpoint import Checkpoint
 from circuitsearch.search.costs import VALUE
-from circuitsearch.search.effects import effects_in
+from circuitsearch.search.effects import EFFECT_PROMPTS, effects_in
 from circuitsearch.search.ending import Ending, edges_to_try, recorded
 from circuitsearch.search.passes import Passes, Refine, State
 from circuitsearch.search.ranked import strongest
@@ -26,7 +26,6 @@ from circuitsearch.task import Task
 
 START_AT = 0.05  # of the target: the faithfulness of the prefix that the passes start from
 START_SHARE = 0.01  # of all edges, that it has at least: at a circuit of a few edges no single edge helps
-EFFECT_PROMPTS = 32  # at most, of those that stop the passes, on which the effects of edges in the circuit are measured
 
 Passed = Callable[[Circuit], object]
 """Called after every pass with the best circuit so far and its history."""

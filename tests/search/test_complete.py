@@ -17,6 +17,7 @@ from circuitsearch.models.planted import Design, Planted, plant
 from circuitsearch.redundancy import ALTERNATIVE, BACKUP, INTERACTS, NEEDED, OPPOSES, Redundancy
 from circuitsearch.search.gates import Gates
 from circuitsearch.search.interactions import Interactions
+from circuitsearch.search.minimal import Elimination
 from circuitsearch.target import reaches
 
 SMALL = Design(layers=3, heads=3, distractor_heads=2, noise=0.002, rotated=True)
@@ -196,6 +197,6 @@ class Opposed:
 def test_edges_with_which_the_circuit_is_not_faithful_are_left_out():
     """What balances them in the model is not in the circuit. They are told all the same."""
     measure = Opposed()
-    interactions = Interactions(cast(Faithfulness, measure), 0.9, 0.1, most=50)
+    interactions = Interactions(Elimination(cast(Faithfulness, measure), 0.9), 0.1, most=50)
     whole, left_out = interactions.added_to(measure.enough, -measure.opposing.double())
     assert torch.equal(whole, measure.enough) and torch.equal(left_out, measure.opposing)

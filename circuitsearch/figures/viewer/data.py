@@ -156,7 +156,7 @@ def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
     """
     occurring = {column: index for index, column in enumerate(_columns(places))}
     rows = places.tolist()
-    names = [f"{circuit.graph.writers[u]}->{circuit.graph.readers[v]}" for u, v in rows]
+    names = [circuit.graph.edge_name(*row) for row in rows]
     redundancy = circuit.redundancy
     certified = circuit.certificate.without if circuit.certificate else {}
     known = certified if redundancy is None else redundancy.without

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from circuitsearch.errors import InputError, shortened
+from circuitsearch.errors import InputError
 from circuitsearch.files import STRICT, checking, read_json, write_bytes, write_json
 from circuitsearch.graph import Graph
 from circuitsearch.models.describe import describe
 from circuitsearch.models.load import read
 from circuitsearch.models.planted.motif import Edge
+from circuitsearch.names import ends_of
 from circuitsearch.task import Task
 
 TRUTH, PROMPTS = "truth.json", "prompts.jsonl"
@@ -91,14 +92,9 @@ class _Truth:
 
 def _named(graph: Graph, edges: Iterable[str]) -> tuple[Edge, ...]:
     """Edges of a graph by their canonical names; raises an InputError for one that is none."""
-    return tuple((graph.writers[row], graph.readers[column]) for row, column in map(graph.find_edge, map(_ends, edges)))
-
-
-def _ends(edge: str) -> Edge:
-    writer, arrow, reader = edge.partition("->")
-    if not arrow:
-        raise InputError(f"{shortened(repr(edge))} is not an edge: write it as 'a0.h1->a2.h3<q>'")
-    return writer, reader
+    return tuple(
+        (graph.writers[row], graph.readers[column]) for row, column in map(graph.find_edge, map(ends_of, edges))
+    )
 
 
 def _rows(task: Task) -> Iterable[dict[str, Any]]:

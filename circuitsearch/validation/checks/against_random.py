@@ -154,15 +154,8 @@ class PartialNecessity(AgainstRandom):
         others, size, rng = (graph.mask & ~circuit).nonzero(), int(circuit.sum()), np.random.default_rng(seed)
         if len(others) < size:
             return ()
-        return [_of(graph, others[torch.from_numpy(rng.permutation(len(others))[:size])]) for _ in range(self.count)]
+        return [graph.mask_at(others[torch.from_numpy(rng.permutation(len(others))[:size])]) for _ in range(self.count)]
 
     def surpassed(self, own: Tensor, random: Tensor, tie: float) -> Tensor:
         """Those that change less."""
         return random < own - tie
-
-
-def _of(graph: Graph, places: Tensor) -> Tensor:
-    """The mask (U, V) of edges (E, 2)."""
-    mask = torch.zeros_like(graph.mask)
-    mask[places[:, 0], places[:, 1]] = True
-    return mask

@@ -73,8 +73,7 @@ class CertifiedEdges(Knobs):
             needed = [
                 count + (not good) for count, good in zip(needed, reaches(shares, self.target).tolist(), strict=True)
             ]
-        graph = faithfulness.graph
-        names = [f"{graph.writers[row]}->{graph.readers[column]}" for row, column in places.tolist()]
+        names = [faithfulness.graph.edge_name(*place) for place in places.tolist()]
         return self.found(names, needed)
 
     def _subsets(self, n: int, seed: int) -> list[torch.Tensor]:

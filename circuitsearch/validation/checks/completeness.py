@@ -81,8 +81,7 @@ class Completeness(Knobs):
             found = _measured(faithfulness, circuit, sets)
             best = max(range(len(found)), key=lambda each: _size(found[each]))
             removed = sets[best][1]
-            row, column = places[best].tolist()
-            last = f"{faithfulness.graph.writers[row]}->{faithfulness.graph.readers[column]}"
+            last = faithfulness.graph.edge_name(*places[best].tolist())
             rows.append(found[best] | {"kind": "greedy", "set": f"step {len(rows) + 1}: {last}"})
         return rows
 

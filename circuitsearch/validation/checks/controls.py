@@ -13,6 +13,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.knobs import Knobs
 from circuitsearch.reachability import prune
+from circuitsearch.search.ranked import strongest
 from circuitsearch.validation.measurement import Measurement
 from circuitsearch.validation.trial import Trial
 
@@ -113,9 +114,7 @@ def _grown(graph: Graph, n_edges: int, rng: np.random.Generator) -> Tensor:
     places = places[torch.from_numpy(rng.permutation(len(places)))]
 
     def prefix(length: int) -> Tensor:
-        mask = torch.zeros_like(graph.mask)
-        mask[places[:length, 0], places[:length, 1]] = True
-        return prune(graph, mask)
+        return strongest(graph, places, length)
 
     low, high = n_edges - 1, len(places)  # the pruned size grows with the prefix, so bisect
     while high - low > 1:

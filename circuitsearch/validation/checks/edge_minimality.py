@@ -74,7 +74,7 @@ class EdgeMinimality(HypothesisTest):
             return self.without("edge_minimality", "there are no edges to compare with", unit="random edges")
         own = edge_changes(few, mask, places)
         random = _random_changes(few, mask, additions, rng)
-        names = [f"{few.graph.writers[row]}->{few.graph.readers[column]}" for row, column in places.tolist()]
+        names = [few.graph.edge_name(*place) for place in places.tolist()]
         return self.found(names, own, random, rounding(few), len(trial.circuit), trial.confidence)
 
     def found(

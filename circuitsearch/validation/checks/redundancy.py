@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from circuitsearch.knobs import Knobs
+from circuitsearch.names import ends_of
 from circuitsearch.redundancy import ALTERNATIVE, BACKUP, OPPOSES, Redundancy
 from circuitsearch.validation.bootstrap import ratio
 from circuitsearch.validation.measurement import Line, Measurement
@@ -77,13 +78,8 @@ def _kept(trial: Trial, redundancy: Redundancy) -> Iterator[Line]:
     if len(redundancy.circuits) == 1:
         return
     graph = trial.circuit.graph
-    masks = torch.stack([graph.edge_mask(_ends(edge) for edge in edges) for edges in redundancy.circuits])
+    masks = torch.stack([graph.edge_mask(map(ends_of, edges)) for edges in redundancy.circuits])
     (values,) = trial.faithfulness.metrics(masks)
     for number, (edges, metric) in enumerate(zip(redundancy.circuits, values, strict=True), 1):
         kept = trial.interval(ratio, metric, trial.faithfulness.clean, trial.faithfulness.ablated)
         yield f"minimal circuit {number}", f"{len(edges)} edges, faithfulness {kept}"
-
-
-def _ends(edge: str) -> tuple[str, str]:
-    writer, _, reader = edge.partition("->")
-    return writer, reader
