@@ -4,13 +4,16 @@
 
 For each task: the circuit with the report of `find`, hypothesis tests, completeness, matched controls and worst prompts; its stability over disjoint
 sets of prompts and over templates; whether its prompts are one mechanism; and at the end the specificity of the circuits. It is written to one page, and goes on
-where it was stopped. The cost printed is in forwards of each search's selection prompts.
+where it was stopped. Costs are processor time in plain Hugging Face forwards of a task's prompts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +21,17 @@ from typing import Any
 import torch
 
 import circuitsearch as cs
+from benchmarks.real import forward_seconds
 from circuitsearch.pipeline import parts
 from circuitsearch.replication import Find
 from circuitsearch.replication.templates import has_factor
 
+TESTS = (  # as few random edges and circuits as can be significant, on few prompts
+    "HypothesisTests(edge_minimality=EdgeMinimality(count=66, prompts=4, edges=20),"
+    " sufficiency=Sufficiency(count=45, prompts=4), partial_necessity=PartialNecessity(count=45, prompts=4))"
+)
 CHECKS = (
-    "hypothesis-tests",
+    TESTS,
     "Completeness(count=5, steps=3, tries=5, prompts=16)",
     "matched-circuits",
     "worst-prompts",
@@ -69,19 +77,21 @@ class Study:
 
     def find(self, task: str) -> cs.Finding:
         """The circuit and its report."""
-        return cs.find(
-            self.model, self.task(task), refine=self.refine, checks=CHECKS, tokenizer=self.tokenizer,
-            out=self.out / task, listeners=[],
-        )  # fmt: skip
+        with self._timed(f"{task}: circuit and report"):
+            return cs.find(
+                self.model, self.task(task), refine=self.refine, checks=CHECKS, tokenizer=self.tokenizer,
+                out=self.out / task, listeners=[],
+            )  # fmt: skip
 
     def stability(self, task: str) -> cs.Stability:
         """Of circuits on disjoint sets of prompts, and on disjoint sets of templates where the task has several."""
         prompts = self.task(task)
         templates = [cs.Templates(self.searches)] if has_factor(prompts, cs.Templates.factor) else []
-        return cs.stability(
-            self.model, prompts, vary=(cs.Parts(self.searches), *templates), discover=Find(self.refine),
-            out=self.out / f"{task}-stability",
-        )  # fmt: skip
+        with self._timed(f"{task}: stability"):
+            return cs.stability(
+                self.model, prompts, vary=(cs.Parts(self.searches), *templates), discover=Find(self.refine),
+                out=self.out / f"{task}-stability",
+            )  # fmt: skip
 
     def report(self, tasks: list[str]) -> Iterator[str]:
         """The page, section by section."""
@@ -90,14 +100,13 @@ class Study:
         for task in tasks:
             found = self.find(task)
             circuits[task] = found.circuit
-            history = found.circuit.history
-            cost = "" if history is None else f"Cost of the search: {history.forwards:.0f} forwards of its prompts."
-            yield f"## {task}: the circuit\n\n{_verbatim(found.report)}\n\n{cost}"
+            yield f"## {task}: the circuit\n\n{_verbatim(found.report)}"
         yield f"## Specificity\n\n{self._specificity(circuits)}"
         for task in tasks:
             yield f"## {task}: mechanisms\n\n{self._mechanisms(task)}"
         for task in tasks:
             yield f"## {task}: stability\n\n{_verbatim(self.stability(task))}"
+        yield f"## Cost\n\n{self._costs(tasks)}"
 
     def _specificity(self, circuits: dict[str, cs.Circuit]) -> str:
         held_out = {name: parts(self.task(name), 0)[2] for name in circuits}
@@ -113,8 +122,36 @@ class Study:
         """A text that is written once."""
         path = self.out / f"{name}.md"
         if not path.exists():
-            path.write_text(make(), encoding="utf-8")
+            with self._timed(name.replace("-", ": ")):
+                path.write_text(make(), encoding="utf-8")
         return path.read_text(encoding="utf-8")
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Adds the processor seconds of a stage to those that it took before it was stopped."""
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            spent = self._spent()
+            spent[stage] = spent.get(stage, 0) + time.process_time() - began
+            self._costs_file.write_text(json.dumps(spent, indent=1), encoding="utf-8")
+
+    @property
+    def _costs_file(self) -> Path:
+        return self.out / "seconds.json"
+
+    def _spent(self) -> dict[str, float]:
+        return json.loads(self._costs_file.read_text(encoding="utf-8")) if self._costs_file.exists() else {}
+
+    def _costs(self, tasks: list[str]) -> str:
+        """A row for each stage; a forward is one of the first task's prompts where a stage is about all."""
+        forward = {name: forward_seconds(self.model, self.task(name)) for name in tasks}
+        rows = ["| stage | forwards |", "|---|--:|"]
+        for stage, seconds in self._spent().items():
+            per = forward.get(stage.split(":")[0], forward[tasks[0]])
+            rows.append(f"| {stage} | {seconds / per:.0f} |")
+        return "\n".join(rows)
 
 
 def _verbatim(value: object) -> str:

@@ -36,7 +36,7 @@ class EdgeMinimality(HypothesisTest):
     those that the path adds. For each edge of the circuit, an exact binomial test asks whether its removal changes more than that of a share
     ``quantile`` of random edges, and another one, the paper's, whether it changes more than that of a smaller share: then the edge was not needed. Both
     are corrected over the edges by Holm's method. The p of the circuit is the largest of its edges: that of the test
-    that every edge is needed. The change is the mean over prompts of its magnitude (the paper averages its square).
+    that every edge is needed, which needs no correction over the edges, so it may be shown where some single edges are not. The change is the mean over prompts of its magnitude (the paper averages its square).
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ class EdgeMinimality(HypothesisTest):
             "edge_minimality",
             max(p),
             self.level,
-            f"every edge matters more than {self.quantile:.0%} of random ones",
+            f"all edges together: each matters more than {self.quantile:.0%} of random ones",
             _share(needed_edges, len(names), size, confidence),
-            f"share of {_of_all(len(names), size)} that does",
+            f"share of {_of_all(len(names), size)} shown one by one, corrected over the edges,",
             n,
             "random edges",
             POWER,
