@@ -59,10 +59,10 @@ def intervals(parts: np.ndarray, wholes: np.ndarray, rng: np.random.Generator) -
     error, errors = standard_error(parts, wholes), standard_error(parts[rows], wholes[rows])
     high, low = np.quantile((found - value)[errors > 0] / errors[errors > 0], [0.975, 0.025])
     half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * error
-    end = bca(parts, wholes, found)
+    end, kurtosis = bca(parts, wholes, found), float(stats.kurtosis(parts - value * wholes, fisher=False))
     return {
         "BCa": end(CONFIDENCE),
-        "BCa, t-widened": end(widened(CONFIDENCE, n)),
+        "BCa, t-widened": end(widened(CONFIDENCE, n, kurtosis)),
         "t": (value - half, value + half),
         "bootstrap-t": (value - high * error, value - low * error),
     }

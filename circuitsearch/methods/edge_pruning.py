@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
 from circuitsearch.knobs import Knobs
+from circuitsearch.methods.ensemble import check_method, share_below
 from circuitsearch.methods.matryoshka import check_positive, on_edges
 from circuitsearch.methods.objective import Objective
 from circuitsearch.metric_contract import Needs
@@ -34,10 +35,13 @@ class EdgePruning(Knobs):
     linearly from none to all but ``share`` of the edges over the first five sixths of the steps. The learning rate rises over the
     first steps, then falls to 0.
 
+    With a ``start`` it is a sequential ensemble (Mondorf et al. 2510.06811): before training, a gate is the wider open the higher its edge ranks by the magnitude of
+    that method's score. The paper starts from EAP-IG; log alpha is here linear in the rank, from -2 for the weakest edge to 2 for the strongest.
+
     A score is the probability that the gate is not shut: a strength in 0 ... 1. It is no effect: it has neither the metric's unit nor a sign.
     It is trained for one size, so it says less of circuits that are much smaller or larger.
 
-    Cost: for each step a forward and a backward of a circuit with weighted edges on ``prompts`` of the prompts.
+    Cost: for each step a forward and a backward of a circuit with weighted edges on ``prompts`` of the prompts, and that of ``start``.
 
     Parameters
     ----------
@@ -49,11 +53,14 @@ class EdgePruning(Knobs):
         Prompts of a step, at most. If the task has more, they are divided at random, and each step takes one part.
     rate : float
         Learning rate, also of a and b. The paper trains for 3,000 steps with .8, from gates that are wider open.
+    start : Method, optional
+        Its ranking is where training starts; by default all gates are alike, with a log alpha of 2.
 
     Raises
     ------
     InputError
-        If a number is not above 0, the share is not below 1, or where it is used, if ablating every edge does not change the metric.
+        If a number is not above 0, the share is not below 1, the start is no method, or where it is used, if ablating every edge does not
+        change the metric.
 
     Notes
     -----
@@ -65,6 +72,7 @@ class EdgePruning(Knobs):
     steps: int = 200
     prompts: int = 16
     rate: float = 0.3
+    start: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,13 +81,15 @@ class EdgePruning(Knobs):
             raise InputError(
                 f"EdgePruning's share must be below 1, not {self.share}: it is the share of the edges to keep"
             )
+        if self.start is not None:
+            check_method("as EdgePruning's start", self.start)
 
     @torch.enable_grad()
     def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
         """Train on all prompts: probabilities (U, V), float64, zero where there is no edge."""
         generator = torch.Generator().manual_seed(experiment.seed)
         objective = Objective.of(experiment, self.prompts, False, generator)
-        log_alpha = torch.full((experiment.graph.n_edges,), OPEN, dtype=torch.float64, requires_grad=True)
+        log_alpha = self._started(experiment).requires_grad_()
         multipliers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.Adam([{"params": [log_alpha]}, {"params": [multipliers], "maximize": True}], self.rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_at)
@@ -93,6 +103,12 @@ class EdgePruning(Knobs):
             schedule.step()
             progress(step + 1, self.steps)
         return on_edges(experiment, probability_open(log_alpha.detach()))
+
+    def _started(self, experiment: Experiment) -> Tensor:
+        """Log alpha of each edge (E,) before training."""
+        if self.start is None:
+            return torch.full((experiment.graph.n_edges,), OPEN, dtype=torch.float64)
+        return OPEN * (2 * share_below(experiment.score(self.start)) - 1)
 
     def _penalty(self, log_alpha: Tensor, multipliers: Tensor, step: int) -> Tensor:
         """a * d + b * d ** 2."""

@@ -56,8 +56,7 @@ class Ensemble(Knobs):
         if len(self.methods) < 2:
             raise InputError(f"an Ensemble needs two methods or more, not {len(self.methods)}")
         for method in self.methods:
-            if isinstance(method, type) or not isinstance(method, Method | Ranker | Rechecking):
-                raise InputError(f"{method!r} in an Ensemble is not a method: give values such as EAPIG(steps=5)")
+            check_method("in an Ensemble", method)
 
     @property
     def needs(self) -> Needs:
@@ -77,10 +76,27 @@ class Ensemble(Knobs):
 
     def _strengths(self, scores: Scores) -> Tensor:
         """Magnitudes or ranks (U, V) in 0 ... 1."""
-        mask, values = scores.graph.mask, scores.values.abs()
-        if not torch.equal(scores.scored, mask):
-            raise InputError(f"{scores.method} leaves edges without a score: give an Ensemble methods that score all")
-        if not self.ranks:
-            return values / values.max().clamp(min=torch.finfo(values.dtype).tiny)
-        ranks = torch.from_numpy(rankdata(values[mask].numpy())) / mask.sum()
-        return torch.zeros_like(values).masked_scatter_(mask, ranks)
+        mask, ranks, values = scores.graph.mask, share_below(scores), scores.values.abs()
+        if self.ranks:
+            return torch.zeros_like(values).masked_scatter_(mask, ranks)
+        return values / values.max().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def share_below(scores: Scores) -> Tensor:
+    """Rank of each edge (E,) by magnitude: 1 / E for the weakest of E edges, 1 for the strongest, ties their mean rank.
+
+    Raises
+    ------
+    InputError
+        If not every edge has a score.
+    """
+    mask = scores.graph.mask
+    if not torch.equal(scores.scored, mask):
+        raise InputError(f"{scores.method} leaves edges without a score: give a method that scores all")
+    return torch.from_numpy(rankdata(scores.values[mask].abs().numpy())) / mask.sum()
+
+
+def check_method(place: str, method: Any) -> None:
+    """Refuse what is no value of a method."""
+    if isinstance(method, type) or not isinstance(method, Method | Ranker | Rechecking):
+        raise InputError(f"{method!r} {place} is not a method: give values such as EAPIG(steps=5)")

@@ -142,6 +142,20 @@ def test_an_ensemble_is_the_mean_of_what_its_methods_say(gpt2):
     assert torch.allclose(experiment.score(cs.Ensemble(methods, ranks=True)).values[mask], ranks)
 
 
+def test_edge_pruning_starts_from_a_ranking(gpt2):
+    """A sequential ensemble that has hardly been trained ranks as the method that it started from; without one all edges are alike."""
+    experiment = cs.Experiment(gpt2, random_task())
+    mask = experiment.graph.mask
+    started, alike = (
+        experiment.score(cs.EdgePruning(steps=1, rate=1e-9, start=start)).values[mask] for start in (cs.EAP(), None)
+    )
+    first = rankdata(experiment.score(cs.EAP()).values[mask].abs().numpy())
+    assert (rankdata(started.round(decimals=6).numpy()) == first).all()
+    assert (
+        alike.max() - alike.min() < 1e-6 and started.min() < alike.min() and float(started.max() - alike.max()) < 1e-6
+    )
+
+
 # ---- strengths are no effects
 
 
@@ -169,6 +183,7 @@ def test_strengths_are_told_from_effects(tmp_path, gpt2):
         ("matryoshka(prompts='all')", "prompts must be an integer"),
         ("edge-pruning(share=1.5)", "share must be below 1"),
         ("edge-pruning(rate=0)", "rate must be above 0"),
+        ("edge-pruning(start=3)", "start is not a method"),
         ("ensemble(methods=(eap,))", "two methods or more"),
         ("ensemble(methods=(eap, 5))", "not a method"),
         ("conductance(steps=0)", "at least 1"),

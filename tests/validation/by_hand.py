@@ -125,7 +125,8 @@ def bounded(circuit: float, clean: float, ablated: float) -> float:
 def bca(statistic: Statistic, *columns: Sequence[float], confidence: float, n_resamples: int, seed: int):
     """The value and its bias-corrected and accelerated bootstrap interval (Efron 1987): (value, low, high).
 
-    Its normal quantiles are replaced by Student's t with n - 1 degrees of freedom, times sqrt(n / (n - 1)) (Hesterberg 2015).
+    Its normal quantiles are replaced by Student's t with the degrees of freedom of a variance of values with so much kurtosis,
+    times sqrt(n / (n - 1)) (Hesterberg 2015).
     """
     n, normal = len(columns[0]), NormalDist()
     value = statistic(*columns)
@@ -142,10 +143,13 @@ def bca(statistic: Statistic, *columns: Sequence[float], confidence: float, n_re
     bias = normal.inv_cdf(below / n_resamples)
     without = [of_rows(row for row in range(n) if row != left) for left in range(n)]
     from_mean = [mean(without) - each for each in without]
+    spread = sum(u**2 for u in from_mean) / n
+    kurtosis = max(5, (1 + 4 / math.sqrt(n)) * sum(u**4 for u in from_mean) / n / spread**2)
+    freedom = max(1, 2 * (n - 1) / (kurtosis - 1))
     acceleration = sum(u**3 for u in from_mean) / (6 * sum(u**2 for u in from_mean) ** 1.5)
 
     def end(share: float) -> float:
-        shifted = bias + math.sqrt(n / (n - 1)) * float(stats.t.ppf(share, (n - 1) / 2))
+        shifted = bias + math.sqrt(n / (n - 1)) * float(stats.t.ppf(share, freedom))
         place = normal.cdf(bias + shifted / (1 - acceleration * shifted)) * (n_resamples - 1)
         low = math.floor(place)
         high = min(low + 1, n_resamples - 1)
