@@ -174,7 +174,7 @@ def test_captions_in_svg_and_pdf(tiny, tmp_path):
 @pytest.mark.slow
 def test_titles_of_plots(report, scores, tmp_path):
     """The names of tasks in curves, scatters and maps of heads."""
-    for chunk in chunks(SHORT, 60):
+    for chunk in chunks(SHORT, 120):
         name = " | ".join(chunk)
         draw_curve(with_setup(report, task=name), tmp_path / "c.svg")
         draw_agreement(with_setup(scores, task=name, metric=chunk[0]), tmp_path / "a.svg")
@@ -186,10 +186,11 @@ def test_titles_of_plots(report, scores, tmp_path):
 @pytest.mark.slow
 def test_texts_of_any_length(tiny, report, tmp_path):
     """Twenty thousand letters are cut or wrapped, in seconds."""
-    for text in LONG:
-        draw(tiny, tmp_path / "c.svg", caption=text, roles={"a0.h1": f"x{text}"})
-        draw_curve(with_setup(report, task=text), tmp_path / "d.svg")
+    for text, other in zip(LONG, [*LONG[1:], LONG[0]], strict=True):
+        draw(tiny, tmp_path / "c.svg", caption=text, roles={"a0.h1": f"x{other}"})
         check_svg((tmp_path / "c.svg").read_bytes())
+    for text in LONG[::2]:
+        draw_curve(with_setup(report, task=text), tmp_path / "d.svg")
         check_svg((tmp_path / "d.svg").read_bytes())
 
 

@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 import circuitsearch as cs
 model, tokenizer = cs.load("pico")
-task = cs.tasks.greater_than(tokenizer, n=4, seed=0)
+task = cs.tasks.greater_than(tokenizer, n=1, seed=0)
 cs.score(model, task, cs.Exact(), journal=sys.argv[1]).save(sys.argv[2])
 """
 

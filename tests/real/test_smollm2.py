@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from circuitsearch.experiment import Experiment
 from circuitsearch.models.fetch import fetch
 from circuitsearch.models.gguf_header import read_header
 from circuitsearch.task import Task
+from circuitsearch.validation.checks import USUAL, NewPrompts
 from tests.engine.plain import PlainRun, plain_writes
 from tests.engine.test_circuit_gradient import assert_is_derivative
 from tests.exact import exact_throughout
@@ -91,9 +93,11 @@ def test_exact_effects_are_those_of_plain_runs(smollm2: tuple[Any, Any], task: T
         assert found[edge] == pytest.approx(expected, abs=2e-4) and abs(expected) > 5e-3
 
 
-def test_find_searches_it(smollm2: tuple[Any, Any]):
+def test_find_searches_it(smollm2: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch):
     """With few prompts and passes: every stage is done, and the circuit is a small part of the model."""
     model, tokenizer = smollm2
+    few = [NewPrompts(8) if isinstance(each, NewPrompts) else each for each in USUAL]
+    monkeypatch.setattr(import_module("circuitsearch.validation.validate"), "USUAL", few)
     prompts = cs.tasks.ioi(tokenizer, n=6, seed=0)
     finding = cs.find(model, prompts, tokenizer=tokenizer, refine=cs.Refine(passes=2, prompts=4), listeners=[])
     assert finding.circuit.history is not None and len(finding.circuit.history.passes) == 2
