@@ -100,7 +100,7 @@ class EdgeMinimality(HypothesisTest):
             "edge_minimality",
             max(p),
             self.level,
-            f"all edges together: each matters more than {self.quantile:.0%} of random ones",
+            f"each of them, tested together, matters more than {self.quantile:.0%} of random ones",
             _share(needed_edges, len(names), size, confidence),
             f"share of {_of_all(len(names), size)} shown one by one, corrected over the edges,",
             n,
