@@ -17,7 +17,7 @@ from torch import Tensor
 from circuitsearch import show
 from circuitsearch.batch import Batch, Spans
 from circuitsearch.batching import batched
-from circuitsearch.errors import InputError, shortened
+from circuitsearch.errors import InputError, counted, shortened
 from circuitsearch.metrics import Metric, logit_diff, metric_name
 from circuitsearch.text import Tokenizer, encode, encode_row
 
@@ -90,7 +90,7 @@ class Example:
 class Task:
     """A behaviour, as N pairs of clean and corrupt prompts with right and wrong answers.
 
-    Make one with :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
+    Make one with :meth:`from_pair`, :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
     ``circuitsearch.tasks``. A task whose columns differ in length, or whose pairs are not aligned, is refused.
 
     Attributes
@@ -218,6 +218,49 @@ class Task:
         spans = [_spans_of(example, tokenizer, ids) for example, ids in zip(examples, columns[0], strict=True)]
         factors = [example.factors for example in examples] if any(example.factors for example in examples) else ()
         return cls.from_ids(*columns, name=name, metric=metric, groups=groups, spans=spans, factors=factors)
+
+    @classmethod
+    def from_pair(
+        cls,
+        clean: str,
+        corrupt: str,
+        answer: str,
+        wrong: str,
+        tokenizer: Tokenizer,
+        *,
+        spans: Mapping[str, tuple[int, int]] | None = None,
+        metric: Metric = logit_diff,
+        name: str = "",
+    ) -> Task:
+        """Build a task from one prompt and its counterfactual. It has no held-out prompts, and reports on it say so.
+
+        Parameters
+        ----------
+        clean, corrupt
+            Two prompts of as many tokens.
+        answer, wrong
+            The next token after the clean prompt, and after the corrupt one, with their leading space.
+        tokenizer
+            The model's.
+        spans
+            Parts of the clean prompt that have names: first character, and last character + 1.
+        name
+            By default "one prompt", with the clean prompt.
+
+        Raises
+        ------
+        InputError
+            As :meth:`from_examples`.
+
+        Examples
+        --------
+        >>> import circuitsearch as cs
+        >>> _, tokenizer = cs.load("pico")
+        >>> Task.from_pair("The capital of France is", "The capital of Italy is", " Paris", " Rome", tokenizer)
+        Task('one prompt (The capital of France is)', 1 example, metric=logit_diff)
+        """
+        example = Example(clean, corrupt, (answer,), (wrong,), spans=spans or {})
+        return cls.from_examples(name or f"one prompt ({shortened(clean, 40)})", [example], tokenizer, metric)
 
     @classmethod
     def from_file(cls, path: str | Path, tokenizer: Tokenizer | None = None, metric: Metric = logit_diff) -> Task:
@@ -521,7 +564,7 @@ class Task:
         return show.as_html(self)
 
     def __repr__(self) -> str:
-        return f"Task({self.name!r}, {len(self)} examples, metric={metric_name(self.metric)})"
+        return f"Task({self.name!r}, {counted(len(self), 'example')}, metric={metric_name(self.metric)})"
 
 
 def _encoded(place: str, example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:

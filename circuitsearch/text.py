@@ -183,8 +183,17 @@ def answers_beside(
         Ids of that prompt's answers.
     """
     likeliest = ", ".join(map(repr, likeliest_tokens(logits, tokenizer, k)))
-    sides = (f"{kind} {_with_rank(logits, ids, tokenizer)}" for kind, ids in (("right", right), ("wrong", wrong)))
-    return f"the likeliest tokens are {likeliest}; yours are {' and '.join(sides)}"
+    given = (("right", right), ("wrong", wrong))
+    sides = (f"{kind} {_with_rank(logits, ids, tokenizer)}" for kind, ids in given if len(ids))
+    meant = _meant(likeliest_tokens(logits, tokenizer, k), [_text(tokenizer, token) for token in right])
+    return f"the likeliest tokens are {likeliest}; yours are {' and '.join(sides)}{meant}"
+
+
+def _meant(likeliest: Sequence[str], answers: Sequence[str]) -> str:
+    """A question whether a likely token was meant that differs from an answer in spaces or capitals only."""
+    pairs = ((token, answer) for token in likeliest for answer in answers if token not in answers)
+    near = next((pair for pair in pairs if pair[0].strip().lower() == pair[1].strip().lower() != ""), None)
+    return "" if near is None else f"; did you mean {near[0]!r}, not {near[1]!r}?"
 
 
 def _with_rank(logits: Tensor, ids: Sequence[int], tokenizer: Tokenizer | None) -> str:

@@ -141,4 +141,6 @@ def test_the_likeliest_tokens_stand_beside_the_answers(bpe: Any):
     assert likeliest_tokens(logits, bpe, 2) == [" Paris", "Paris"]
     assert likeliest_tokens(logits, None, 1) == [str(spaced)]
     said = answers_beside(logits, [paris], [rome], bpe, k=1)
-    assert said == "the likeliest tokens are ' Paris'; yours are right 'Paris' (rank 2) and wrong 'Rome' (rank 3)"
+    beside = "the likeliest tokens are ' Paris'; yours are right 'Paris' (rank 2) and wrong 'Rome' (rank 3)"
+    assert said == f"{beside}; did you mean ' Paris', not 'Paris'?"
+    assert answers_beside(logits, [spaced], [rome], bpe, k=1).endswith("wrong 'Rome' (rank 3)")

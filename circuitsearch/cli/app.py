@@ -50,8 +50,12 @@ def about(
 @app.command()
 def find(
     context: typer.Context,
-    task: options.OptionalTask = None,
+    task: options.TaskArgument = None,
     *,
+    clean: options.Clean = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -103,13 +107,11 @@ def find(
             raise InputError(f"--from takes its settings from the manifest: leave out {', '.join(sorted(extra))}")
         words = (model if "model" in given else None, device if "device" in given else None)
         find_again(again, out, *words, overwrite, Terminal(json))
-    elif task is None:
-        raise InputError("find needs a task: a name, as in 'circuitsearch find ioi', or a file of JSON lines")
     else:
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
         question = Question(
-            task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
-            faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
+            task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), model=model, n=n, seed=seed,
+            method=method, ablation=ablation, metric=metric, faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
             starts=tuple(start or ()), checks=tuple(check or ()), complete=complete, granularity=nodes,
             device=device, dtype=dtype,
         )  # fmt: skip
@@ -118,7 +120,12 @@ def find(
 
 @app.command()
 def score(
-    task: options.TaskArgument,
+    task: options.TaskArgument = None,
+    *,
+    clean: options.Clean = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of the scores.")] = Path("scores.safetensors"),
     model: options.Model = "pico",
     n: options.N = None,
@@ -143,8 +150,8 @@ def score(
 
     nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
     question = Question(
-        task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric, granularity=nodes,
-        device=device, dtype=dtype,
+        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), model=model, n=n, seed=seed,
+        method=method, ablation=ablation, metric=metric, granularity=nodes, device=device, dtype=dtype,
     )  # fmt: skip
     score(question, out, Terminal(json))
 
@@ -153,8 +160,12 @@ def score(
 def validate(
     context: typer.Context,
     circuit: options.CircuitArgument,
-    task: options.TaskArgument,
+    task: options.TaskArgument = None,
     *,
+    clean: options.Clean = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report to this JSON file.")] = None,
     model: options.Model = "pico",
     n: options.N = None,
@@ -179,8 +190,8 @@ def validate(
     from circuitsearch.question import Question
 
     question = Question(
-        task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, checks=tuple(check or ()),
-        device=device, dtype=dtype,
+        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), model=model, n=n, seed=seed,
+        ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype,
     )  # fmt: skip
     given = _given(context) & {"ablation", "seed"}
     validate(circuit, question, given, out, Terminal(json))
@@ -214,7 +225,7 @@ def specificity(
 
 @app.command()
 def stability(
-    task: options.TaskArgument,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")],
     *,
     vary: options.Vary = None,
     out: Annotated[
@@ -322,10 +333,12 @@ def inspect(
         Path | None, typer.Option("-o", "--out", help="The folder; by default runs/inspect-TASK-MODEL.")
     ] = None,
     model: options.Model = "pico",
-    prompt: Annotated[str | None, typer.Option(help="One prompt instead of a task.")] = None,
-    corrupt: Annotated[str | None, typer.Option(help="Its counterfactual, of as many tokens.")] = None,
-    answer: Annotated[str | None, typer.Option(help="Its answer, with the leading space.")] = None,
-    wrong: Annotated[str | None, typer.Option(help="The counterfactual's answer.")] = None,
+    clean: Annotated[
+        str | None, typer.Option("--clean", "--prompt", help="One prompt instead of a task.", show_default=False)
+    ] = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
     subject: Annotated[str | None, typer.Option(help="Words of the prompt; of a task, the span (trace).")] = None,
     n: Annotated[int | None, typer.Option("--n", help="Prompts: 64, or all of a file.")] = None,
     seed: options.Seed = 0,

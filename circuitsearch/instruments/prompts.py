@@ -12,7 +12,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.granularity import Granularity
 from circuitsearch.metrics import logit_diff
 from circuitsearch.models.describe import Described, describe
-from circuitsearch.task import Example, Task
+from circuitsearch.task import Task
 from circuitsearch.text import encode
 
 MOST_REPEATED = 20  # random tokens that are repeated
@@ -51,7 +51,7 @@ def prompt_pair(
     if at < 0:
         raise InputError(f"the subject {subject!r} is not in the prompt {clean!r}")
     spans = {"subject": (at, at + len(subject))} if subject else {}
-    task = Task.from_examples(name, [Example(clean, corrupt, (answer,), (wrong,), spans=spans)], tokenizer)
+    task = Task.from_pair(clean, corrupt, answer, wrong, tokenizer, spans=spans, name=name)
     if subject and "subject" not in task.span_names:
         raise InputError(f"the subject {subject!r} does not begin and end with a token of this tokenizer")
     return task

@@ -37,8 +37,8 @@ class Behaviour(MadeWith):
     setup : Setup, optional
         What was measured.
     note : str
-        If the most likely token is mostly not a right answer, or wrong answers are often above the right ones: the likeliest
-        tokens after the first prompt.
+        If the most likely token is mostly not a right answer, or wrong answers are often above the right ones, or there is one
+        prompt: the likeliest tokens after the first prompt, beside its answers.
     test : TaskTest, optional
         Whether the model does the task, on the different prompts; files of earlier versions have none.
     """
@@ -99,7 +99,10 @@ def behaviour(model: Any, task: Task, *, tokenizer: Any = None, **settings: Unpa
     columns = _measured(experiment)
     means = [float(values.mean()) for values in columns]
     _, _, share_right, share_first = means
-    note = _note(experiment, tokenizer) if share_first < MOSTLY or share_right < CLEARLY else ""
+    unclear = share_first < MOSTLY or share_right < CLEARLY or len(experiment.task) == 1
+    note = _note(experiment, tokenizer) if unclear else ""
+    if share_first == 0:
+        note = f"the model's likeliest token is never a right answer: check the answers and their leading space; {note}"
     return Behaviour(*means, setup=experiment.setup, note=note, test=_tested(experiment.task, *columns[:3]))
 
 

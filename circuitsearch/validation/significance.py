@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from circuitsearch.errors import counted
 from circuitsearch.files import STRICT, Number
 from circuitsearch.task import Task
 
@@ -79,7 +80,7 @@ class TaskTest:
         if level <= LEVEL:
             return f"the model does the task (level {LEVEL:g})"
         enough = ceil(log(LEVEL) / log(max(0.5, self.chance)))
-        return f"without exception, but {self.n} prompts show no more than p = {level:.2g}: give {enough} or more for the level {LEVEL:g}"
+        return f"without exception, but {counted(self.n, 'prompt')} can show no more than p = {level:.2g}: give {enough} or more for the level {LEVEL:g}"
 
     def __str__(self) -> str:
         against = f"binomial p {_p(self.accuracy_p)} against chance {self.chance:.1%}"

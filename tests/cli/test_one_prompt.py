@@ -1,0 +1,79 @@
+"""One prompt on the command line in place of a task: what it gives, what it says of the evidence, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import circuitsearch as cs
+
+FRANCE = ("--clean", "The capital of France is", "--corrupt", "The capital of Italy is")
+PARIS = (*FRANCE, "--answer", " Paris", "--wrong", " Rome")
+NAME = "one prompt (The capital of France is)"
+
+
+@pytest.fixture
+def found(command: Callable[..., Any]) -> Any:
+    said = command("find", *PARIS, "--model", "pico", "--passes", "4")
+    assert said.code == 0, said.err
+    return said
+
+
+def test_find_says_everywhere_that_nothing_is_held_out(found: Any):
+    """The terminal before the search and after it, the first line of the report, the figure's caption and the page."""
+    run = Path("runs/The-capital-of-France-is-pico-passes4")
+    before, after = found.out.split("\nscores ")
+    assert "no prompts are held out, since there is one prompt" in before and "no held-out evidence" in after
+    report = (run / "report.md").read_text()
+    assert report.split("```\n")[1].startswith("caution          no held-out evidence: the search used this prompt,")
+    assert "no held-out evidence" in (run / "circuit.html").read_text()
+    assert "no held-out evidence" in (run / "circuit.dot").read_text()
+    saved = cs.Report.load(run / "report.json")
+    assert saved.task == NAME and saved.n == saved.n_seen == 1 and "no held-out evidence" in saved.cautions[0]
+    assert "no interval: it takes 2 prompts" in saved.quote and "95% interval" not in saved.quote
+
+
+def test_find_shows_the_likeliest_tokens_beside_the_answers(found: Any):
+    """A newcomer sees whether the answers are what the model would say."""
+    assert "the likeliest tokens are 'Paris'" in found.out and "yours are right 'Paris' (rank 1)" in found.out
+
+
+def test_the_manifest_runs_it_again(found: Any, command: Callable[..., Any]):
+    """The prompt is in the manifest, so that the run can be repeated from it."""
+    said = command("find", "--from", "runs/The-capital-of-France-is-pico-passes4/manifest.json")
+    assert said.code == 0 and "the same circuit, edge for edge" in said.out, said.err
+
+
+def test_other_commands_take_the_prompt(found: Any, command: Callable[..., Any]):
+    """Scores, a validation and an instrument of the same prompt, without a file."""
+    said = command("score", *PARIS, "--json", "--method", "eap")
+    assert said.code == 0 and json.loads(said.out)["n"] == 1, said.err
+    circuit = "runs/The-capital-of-France-is-pico-passes4"
+    said = command("validate", circuit, *PARIS)
+    assert said.code == 0 and "no held-out evidence" in said.out, said.err
+    said = command("validate", circuit, "--clean", "The capital of Spain is", *PARIS[2:])
+    assert said.code == 0 and "1 held-out prompt" in said.out and "no held-out evidence" not in said.out, said.err
+    said = command("inspect", "dla", *PARIS)
+    assert said.code == 0 and NAME in said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (FRANCE, ("--answer, --wrong",)),
+        ((*FRANCE, "--answer", " Paris", "--wrong", ""), ("--wrong", "empty")),
+        (("ioi", *PARIS), ("either a task", "one prompt")),
+        ((*PARIS, "--n", "3"), ("--n",)),
+        ((*FRANCE, "--answer", " Paris", "--wrong", "Rome"), ("' Paris'", "'Rome'", "space")),
+        (("--clean", "The capital of Italy is", *PARIS[2:]), ("are the same", "change a token")),
+    ],
+)
+def test_what_is_refused(command: Callable[..., Any], arguments: tuple[str, ...], words: tuple[str, ...]):
+    """Each wrong use gets a sentence that names what to change, before any folder is made."""
+    said = command("find", *arguments)
+    assert said.code == 2 and all(word in said.err for word in words), said.err
+    assert "\n" not in said.err.strip() and not Path("runs").exists()
