@@ -17,7 +17,7 @@ class Batch:
 
     Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids, shorter prompts padded on the right;
     ``lengths`` (B,) of the prompts without padding; ``answers``, ``wrong`` (B, k) ids, padded with -1; ``position`` (B,)
-    where the metric reads; ``clean_logits`` (B, vocabulary), once known. ``spans``: of each example, the positions of each
+    where the metric reads, or (B, K) where it reads an answer of K tokens; ``clean_logits`` (B, vocabulary), once known. ``spans``: of each example, the positions of each
     named token span.
     """
 
@@ -34,6 +34,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def reads(self) -> Tensor:
+        """(B, K) the positions that the metric reads, K = 1 unless the answers have several tokens."""
+        return self.position.view(len(self), -1)
 
     def to(self, device: torch.device | str) -> Batch:
         """Copy the tensors to ``device``."""

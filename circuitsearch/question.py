@@ -28,14 +28,14 @@ MOST_PROMPTS = 1_000_000
 
 
 class OnePrompt(BaseModel):
-    """A prompt, its counterfactual and the answers to both, as text."""
+    """A prompt, its counterfactual and the answers to both, as text; without a wrong answer the right one is teacher-forced."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clean: str
     corrupt: str
     answer: str
-    wrong: str
+    wrong: str | None = None
 
 
 class Question(BaseModel):

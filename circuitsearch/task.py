@@ -18,7 +18,7 @@ from circuitsearch import show
 from circuitsearch.batch import Batch, Spans
 from circuitsearch.batching import batched
 from circuitsearch.errors import InputError, counted, shortened
-from circuitsearch.metrics import Metric, logit_diff, metric_name
+from circuitsearch.metrics import Metric, answer_log_prob, logit_diff, metric_name
 from circuitsearch.text import Tokenizer, encode, encode_row
 
 Ids = Sequence[int] | Tensor
@@ -72,6 +72,8 @@ class PromptWriter(Protocol):
 class Example:
     """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space.
 
+    Without ``wrong`` there is one answer, of any number of tokens, which is teacher-forced: see :class:`Task`.
+
     ``spans`` names parts of the clean text, (first character, last character + 1) each; their tokens are spans of the
     task. The last token is the span ``END``, unless it is in a named span. ``factors`` are the values from which the pair
     is written: its names, words and template.
@@ -98,7 +100,7 @@ class Task:
     clean, corrupt : tuple of Tensor
         N tensors of (T,) token ids; lengths may differ between pairs, never within one.
     answers, wrong : tuple of Tensor
-        N tensors of (k,) token ids.
+        N tensors of (k,) token ids: k right answers of one token each, or the k tokens of a teacher-forced answer.
     position : tuple of int
         Position in each prompt at which the metric reads the logits; by default the last token.
     groups : tuple of int
@@ -108,6 +110,9 @@ class Task:
     factors : tuple of mapping
         For each prompt, the values that it uses of each factor: ``{"names": ("Mary", "John"), "templates": ("3",)}``; empty
         if none are given. Like the groups, they do not count as part of the prompts.
+    teacher_forced : bool
+        Whether each prompt has one answer, of k tokens, and no wrong ones. Both prompts end with the answer's first k - 1 tokens, and
+        the metric reads all k of them, at the k positions up to ``position``.
     writer : PromptWriter, optional
         Writes more prompts from the pools of these groups; None if the prompts are given, as in a file.
     """
@@ -122,6 +127,7 @@ class Task:
     metric: Metric = logit_diff
     spans: tuple[Spans, ...] = ()
     factors: tuple[Factors, ...] = ()
+    teacher_forced: bool = False
     writer: PromptWriter | None = field(default=None, repr=False)
 
     # ---- making one
@@ -132,10 +138,10 @@ class Task:
         clean: Prompts,
         corrupt: Prompts,
         answers: Sequence[int | Ids] | Tensor,
-        wrong: Sequence[int | Ids] | Tensor,
+        wrong: Sequence[int | Ids] | Tensor | None,
         *,
         name: str = "task",
-        metric: Metric = logit_diff,
+        metric: Metric | None = None,
         position: Sequence[int] | Tensor | None = None,
         groups: Sequence[int | str] | Tensor | None = None,
         spans: Sequence[Mapping[str, int | Sequence[int]]] = (),
@@ -151,7 +157,11 @@ class Task:
             (N, T) ids, or N sequences of ids of any lengths, each pair of one length; or the output of a Hugging Face
             tokenizer, whose ``attention_mask`` then marks padding, before or after the prompt.
         answers, wrong
-            (N,) or (N, k) ids, or N sequences of ids.
+            (N,) or (N, k) ids, or N sequences of ids: the tokens that are right, and those that are wrong. If ``wrong`` is None, each
+            row of ``answers`` is one answer of k tokens, which is teacher-forced: its first k - 1 tokens are added to both prompts.
+        metric
+            By default :func:`~circuitsearch.metrics.logit_diff`, or :func:`~circuitsearch.metrics.answer_log_prob` of teacher-forced
+            answers.
         position
             (N,) positions that the metric reads, counted from the first token that is not padding; by default the last one.
         groups
@@ -180,9 +190,15 @@ class Task:
         >>> task = Task.from_ids([[5, 6, 7], [5, 8, 7]], [[5, 9, 7], [5, 9, 7]], [1, 2], [2, 1])
         >>> len(task), [batch.start for batch in task.batches()]
         (2, [1])
+        >>> Task.from_ids([[5, 6, 7]], [[5, 9, 7]], [[3, 4]], None).clean
+        (tensor([5, 6, 7, 3]),)
         """
+        forced = wrong is None
+        if forced and position is not None:
+            raise InputError("teacher-forced answers are read where they stand, after the prompts: leave out position")
         given: dict[str, Any] = {"clean": _prompts("clean", clean), "corrupt": _prompts("corrupt", corrupt)}
-        given |= {"answers": _vectors("answers", answers), "wrong": _vectors("wrong", wrong)}
+        given |= {"answers": _vectors("answers", answers)}
+        given |= {"wrong": tuple(ids[:0] for ids in given["answers"]) if wrong is None else _vectors("wrong", wrong)}
         given |= {} if position is None else {"position": _numbers("position", position)}
         given |= {} if groups is None else {"groups": _labels(groups)}
         given |= {} if lengths is None else {"lengths": _numbers("lengths", lengths)}
@@ -194,30 +210,43 @@ class Task:
             pad = None if pad_id is None else int(_vector("pad_id", [pad_id]))
             given |= {side: _unpadded(given[side], pad, given.get("lengths")) for side in ("clean", "corrupt")}
         given.pop("lengths", None)
+        if forced:
+            given |= {side: _continued(given[side], given["answers"]) for side in ("clean", "corrupt")}
         given.setdefault("position", tuple(len(ids) - 1 for ids in given["clean"]))
         given.setdefault("groups", _numbered(tuple(ids.tolist()) for ids in given["clean"]))
-        task = cls(name, **given, metric=metric, **optional)
+        metric = metric or (answer_log_prob if forced else logit_diff)
+        task = cls(name, **given, metric=metric, **optional, teacher_forced=forced)
         task.check_prompts_differ()
         return task
 
     @classmethod
     def from_examples(
-        cls, name: str, examples: Sequence[Example], tokenizer: Tokenizer, metric: Metric = logit_diff
+        cls, name: str, examples: Sequence[Example], tokenizer: Tokenizer, metric: Metric | None = None
     ) -> Task:
-        """Build a task from text.
+        """Build a task from text; without wrong answers it is teacher-forced.
 
         Raises
         ------
         InputError
             If the two prompts of an example have different numbers of tokens or are the same, a word is not in the
-            vocabulary, or an answer is not one token.
+            vocabulary, an answer is not one token, or only some examples have wrong answers.
         """
+        forced = [not example.wrong for example in examples]
+        if any(forced) and not all(forced):
+            raise InputError(
+                f"task {name!r}, row {forced.index(True) + 1}: it has no wrong answer, and other rows have one: give every row one,"
+                " or none, so that the log probability of the answer is the metric"
+            )
         rows = [_encoded(f"task {name!r}, row {row}", example, tokenizer) for row, example in enumerate(examples, 1)]
         columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
         groups = [example.group for example in examples]
         spans = [_spans_of(example, tokenizer, ids) for example, ids in zip(examples, columns[0], strict=True)]
         factors = [example.factors for example in examples] if any(example.factors for example in examples) else ()
-        return cls.from_ids(*columns, name=name, metric=metric, groups=groups, spans=spans, factors=factors)
+        clean, corrupt, answers, wrong = columns
+        return cls.from_ids(
+            clean, corrupt, answers, None if any(forced) else wrong,
+            name=name, metric=metric, groups=groups, spans=spans, factors=factors,
+        )  # fmt: skip
 
     @classmethod
     def from_pair(
@@ -225,11 +254,11 @@ class Task:
         clean: str,
         corrupt: str,
         answer: str,
-        wrong: str,
+        wrong: str | None,
         tokenizer: Tokenizer,
         *,
         spans: Mapping[str, tuple[int, int]] | None = None,
-        metric: Metric = logit_diff,
+        metric: Metric | None = None,
         name: str = "",
     ) -> Task:
         """Build a task from one prompt and its counterfactual. It has no held-out prompts, and reports on it say so.
@@ -239,7 +268,8 @@ class Task:
         clean, corrupt
             Two prompts of as many tokens.
         answer, wrong
-            The next token after the clean prompt, and after the corrupt one, with their leading space.
+            The next token after the clean prompt, and after the corrupt one, with their leading space. If ``wrong`` is None, the
+            answer may have several tokens; its log probability is the metric.
         tokenizer
             The model's.
         spans
@@ -258,8 +288,10 @@ class Task:
         >>> _, tokenizer = cs.load("pico")
         >>> Task.from_pair("The capital of France is", "The capital of Italy is", " Paris", " Rome", tokenizer)
         Task('one prompt (The capital of France is)', 1 example, metric=logit_diff)
+        >>> Task.from_pair("The capital of France is", "The capital of Italy is", " Paris in France", None, tokenizer)
+        Task('one prompt (The capital of France is)', 1 example, metric=answer_log_prob)
         """
-        example = Example(clean, corrupt, (answer,), (wrong,), spans=spans or {})
+        example = Example(clean, corrupt, (answer,), () if wrong is None else (wrong,), spans=spans or {})
         return cls.from_examples(name or f"one prompt ({shortened(clean, 40)})", [example], tokenizer, metric)
 
     @classmethod
@@ -299,7 +331,9 @@ class Task:
             object.__setattr__(self, "writer", self._own_writer(self.writer))
         columns = zip(self.clean, self.corrupt, self.answers, self.wrong, self.position, strict=True)
         for row, (clean, corrupt, answers, wrong, position) in enumerate(columns, 1):
-            problem = _problem(clean, corrupt, answers, wrong, position)
+            problem = _problem(clean, corrupt, position) or (
+                _forced_problem(answers, wrong, position) if self.teacher_forced else _answers_problem(answers, wrong)
+            )
             if problem:
                 raise InputError(f"row {row}: {problem}")
         for row, (ids, spans) in enumerate(zip(self.clean, self.spans, strict=False), 1):
@@ -359,7 +393,7 @@ class Task:
     def check_vocabulary(self, size: int) -> None:
         """Raise an InputError that names the row if any id is outside 0 ... ``size`` - 1."""
         for row, columns in enumerate(zip(self.clean, self.corrupt, self.answers, self.wrong, strict=True), 1):
-            for ids in columns:
+            for ids in filter(len, columns):
                 if int(ids.min()) < 0 or int(ids.max()) >= size:
                     bad = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
                     raise InputError(
@@ -509,16 +543,30 @@ class Task:
         use it for causal models only, in which padding changes nothing before it.
         """
         extents = [(self._first_difference(row) if share_prefix else 0, len(ids)) for row, ids in enumerate(self.clean)]
-        for rows in batched(extents, size or len(self), mix_lengths=pad):
-            yield self._batch(rows, min(extents[row][0] for row in rows))
+        for alike in self._of_equal_reads():
+            for places in batched([extents[row] for row in alike], size or len(self), mix_lengths=pad):
+                rows = [alike[place] for place in places]
+                yield self._batch(rows, min(extents[row][0] for row in rows))
+
+    def _of_equal_reads(self) -> list[list[int]]:
+        """The rows, those together of which the metric reads as many positions."""
+        numbers = [self._reads(row) for row in range(len(self))]
+        return [[row for row, number in enumerate(numbers) if number == one] for one in sorted(set(numbers))]
+
+    def _reads(self, row: int) -> int:
+        """At how many positions the metric reads a prompt."""
+        return len(self.answers[row]) if self.teacher_forced else 1
 
     def _first_difference(self, row: int) -> int:
-        """Length of the prefix that both prompts share and that is before the metric's position."""
+        """Length of the prefix that both prompts share and that is before the metric's positions."""
         differs = torch.nonzero(self.clean[row] != self.corrupt[row])
         first = int(differs[0]) if len(differs) else len(self.clean[row]) - 1
-        return min(first, self.position[row])
+        return min(first, self.position[row] - self._reads(row) + 1)
 
     def _batch(self, rows: list[int], start: int) -> Batch:
+        position = torch.tensor([self.position[row] for row in rows])  # (B,)
+        if self.teacher_forced:
+            position = position[:, None] - torch.arange(self._reads(rows[0]) - 1, -1, -1)  # (B, K)
         return Batch(
             rows=torch.tensor(rows),
             clean=_filled([self.clean[row] for row in rows]),
@@ -526,7 +574,7 @@ class Task:
             lengths=torch.tensor([len(self.clean[row]) for row in rows]),
             answers=_padded([self.answers[row] for row in rows]),
             wrong=_padded([self.wrong[row] for row in rows]),
-            position=torch.tensor([self.position[row] for row in rows]),
+            position=position,
             start=start,
             spans=tuple(self.spans[row] for row in rows) if self.spans else (),
         )
@@ -537,7 +585,7 @@ class Task:
         The metric has a digest of its own (:func:`circuitsearch.metric_contract.metric_digest`).
         """
         columns = [[ids.tolist() for ids in c] for c in (self.clean, self.corrupt, self.answers, self.wrong)]
-        content: list[Any] = [*columns, list(self.position)]
+        content: list[Any] = [*columns, list(self.position), *(["teacher-forced"] if self.teacher_forced else [])]
         if spans:
             content.append([{name: list(places[name]) for name in spans} for places in self.spans])
         return _sha256(content)
@@ -751,7 +799,12 @@ def _run(ids: Tensor, pad: int) -> Tensor:
     return (ids == pad).flip(-1).long().cumprod(-1).sum(-1)
 
 
-def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, position: int) -> str | None:
+def _continued(prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The prompts with all tokens of their answers but the last."""
+    return tuple(torch.cat([ids, answer[:-1]]) for ids, answer in zip(prompts, answers, strict=True))
+
+
+def _problem(clean: Tensor, corrupt: Tensor, position: int) -> str | None:
     if len(clean) == 0:
         return "the prompt is empty: give at least one token"
     if len(clean) != len(corrupt):
@@ -759,6 +812,23 @@ def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, pos
             f"the clean prompt has {len(clean)} tokens and the corrupt one {len(corrupt)}:"
             " make the pair token-aligned, of one length"
         )
+    if not 0 <= position < len(clean):
+        return f"the metric's position {position} is outside the prompt of {len(clean)} tokens, 0 ... {len(clean) - 1}"
+    return None
+
+
+def _forced_problem(answers: Tensor, wrong: Tensor, position: int) -> str | None:
+    """What is wrong with a teacher-forced answer."""
+    if len(answers) == 0:
+        return "the answer is empty: give at least one token"
+    if len(wrong):
+        return "a teacher-forced answer is scored by its own log probability: leave the wrong answers out"
+    if position + 1 < len(answers):
+        return "there is no prompt before the answer: give at least one token"
+    return None
+
+
+def _answers_problem(answers: Tensor, wrong: Tensor) -> str | None:
     if len(answers) == 0 or len(wrong) == 0:
         return "there must be at least one right and one wrong answer"
     for kind, ids in (("right", answers.tolist()), ("wrong", wrong.tolist())):
@@ -768,8 +838,6 @@ def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, pos
     both = sorted(set(answers.tolist()) & set(wrong.tolist()))
     if both:
         return f"token {both[0]} is given as right and as wrong answer: make them differ"
-    if not 0 <= position < len(clean):
-        return f"the metric's position {position} is outside the prompt of {len(clean)} tokens, 0 ... {len(clean) - 1}"
     return None
 
 

@@ -16,8 +16,16 @@ TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A ta
 TaskOption = Annotated[str | None, typer.Option("--task", help="A task's name, or a file of JSON lines.")]
 Clean = Annotated[str | None, typer.Option(help="One prompt instead of a task.", show_default=False)]
 Corrupt = Annotated[str | None, typer.Option(help="Its counterfactual, of as many tokens.", show_default=False)]
-Answer = Annotated[str | None, typer.Option(help="Its answer, with the leading space.", show_default=False)]
-Wrong = Annotated[str | None, typer.Option(help="The counterfactual's answer.", show_default=False)]
+Answer = Annotated[
+    str | None,
+    typer.Option(help="Its answer, with the leading space; of several tokens without --wrong.", show_default=False),
+]
+Wrong = Annotated[
+    str | None,
+    typer.Option(
+        help="The counterfactual's answer; without it the answer's log probability is the metric.", show_default=False
+    ),
+]
 InstrumentArgument = Annotated[
     str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
 ]
@@ -116,13 +124,12 @@ def one_prompt(clean: str | None, corrupt: str | None, answer: str | None, wrong
     """
     from circuitsearch.question import OnePrompt
 
-    given = {"clean": clean, "corrupt": corrupt, "answer": answer, "wrong": wrong}
-    missing = [f"--{name}" for name, text in given.items() if not text]
-    if len(missing) == len(given):
+    texts = {"--clean": clean, "--corrupt": corrupt, "--answer": answer, "--wrong": wrong}
+    if set(texts.values()) == {None}:
         return None
-    if missing:
+    missing = [name for name, text in texts.items() if not text and (name != "--wrong" or text is not None)]
+    if not (clean and corrupt and answer) or missing:
         raise InputError(
-            "one prompt needs its counterfactual and the answers to both, none of them empty: give"
-            f" {', '.join(missing)} too"
+            f"one prompt needs its counterfactual and the answers to both, none of them empty: give {', '.join(missing)} too"
         )
-    return OnePrompt(**given)
+    return OnePrompt(clean=clean, corrupt=corrupt, answer=answer, wrong=wrong)

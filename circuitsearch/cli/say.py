@@ -108,7 +108,7 @@ def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:
     )
     if measured.test is not None:
         terminal.say("", f"{measured.test}: {measured.test.verdict}")
-    if measured.accuracy == 0:
+    if measured.accuracy == 0 and (measured.test is None or measured.test.against_chance):
         terminal.say("", "the model never prefers a right answer to a wrong one: expect no circuit of the behaviour")
     if measured.note:
         terminal.say("", measured.note)

@@ -162,7 +162,7 @@ def _verify_parts(described: Described, ids: Tensor) -> bool:
 
 
 def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
-    """The model's logits (B, vocabulary), as it gives them itself for ``ids`` (B, T), at a position (B,) of each."""
+    """The model's logits (B, vocabulary), as it gives them itself for ``ids`` (B, T), at a position (B,) of each, or K of them."""
     try:
         logits = described.model(input_ids=ids, use_cache=False).logits
     except RuntimeError as error:
@@ -170,7 +170,8 @@ def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
             f"the model itself cannot be run in {_name(described.dtype)} ({str(error).partition(chr(10))[0]}):"
             " try another dtype, and for a mixture of experts model.set_experts_implementation('eager')"
         ) from None
-    logits = logits[torch.arange(len(ids), device=logits.device), position.to(logits.device)]
+    rows = torch.arange(len(ids), device=logits.device).view(-1, *[1] * (position.dim() - 1))
+    logits = logits[rows, position.to(logits.device)]
     if not logits.isfinite().all():
         raise InputError(_not_finite(described))
     return logits

@@ -19,7 +19,7 @@ MOST_REPEATED = 20  # random tokens that are repeated
 
 
 def prompt_pair(
-    tokenizer: Any, clean: str, corrupt: str, answer: str, wrong: str, *, subject: str = "", name: str = "prompt"
+    tokenizer: Any, clean: str, corrupt: str, answer: str, wrong: str | None, *, subject: str = "", name: str = "prompt"
 ) -> Task:
     """One prompt and its counterfactual as a task; its subject, if given, is the span ``subject``.
 
@@ -30,7 +30,7 @@ def prompt_pair(
     clean, corrupt : str
         Two prompts with the same number of tokens.
     answer, wrong : str
-        Single tokens, with their leading space.
+        Single tokens, with their leading space; without ``wrong`` the answer may have several.
     subject : str
         Words of the clean prompt.
 

@@ -128,7 +128,8 @@ class Report(MadeWith):
     def test(self) -> TaskTest:
         """Whether the model does the task on these prompts."""
         (row,) = self["accuracy"].table
-        return TaskTest(*(row[field.name] for field in fields(TaskTest)))  # pyright: ignore[reportArgumentType]
+        n, *others = (row[field.name] for field in fields(TaskTest))
+        return TaskTest(n, *map(number, others))  # pyright: ignore[reportArgumentType]
 
     @property
     def controls(self) -> tuple[float, ...]:

@@ -61,10 +61,18 @@ def test_other_commands_take_the_prompt(found: Any, command: Callable[..., Any])
     assert said.code == 0 and NAME in said.out, said.err
 
 
+def test_without_a_wrong_answer_all_tokens_of_the_answer_are_scored(command: Callable[..., Any]):
+    """The metric is the answer's log probability, and the output says so and names no wrong answer."""
+    said = command("score", *FRANCE, "--answer", " Paris .", "--method", "eap")
+    assert said.code == 0 and "mean answer_log_prob -" in said.out, said.err
+    assert "no wrong answers to compare with" in said.out and "right answer to a wrong one" not in said.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (FRANCE, ("--answer, --wrong",)),
+        (FRANCE, ("give --answer too",)),
+        ((*FRANCE, "--answer", " Paris in", "--wrong", " Rome"), ("not one token", "leave the wrong answers out")),
         ((*FRANCE, "--answer", " Paris", "--wrong", ""), ("--wrong", "empty")),
         (("ioi", *PARIS), ("either a task", "one prompt")),
         ((*PARIS, "--n", "3"), ("--n",)),
