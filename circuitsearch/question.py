@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.ablation import Ablation
+from circuitsearch.alignment import Alignment
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
 from circuitsearch.models.load import Source, dtype_named, locate
-from circuitsearch.registry import ABLATIONS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
+from circuitsearch.registry import ABLATIONS, ALIGNMENTS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
 from circuitsearch.scores import AnyMethod
 from circuitsearch.search import Refine
 from circuitsearch.setup import Spec
@@ -45,6 +46,7 @@ class Question(BaseModel):
 
     task: str | None = Field(default=None, description="a task's name or file; None for one prompt")
     prompt: OnePrompt | None = Field(default=None, description="one prompt in place of a task")
+    align: str = Field(default="error", description="what is done with pairs of unequal lengths")
     model: str = "pico"
     n: int | None = None
     seed: int = 0
@@ -90,6 +92,7 @@ class Question(BaseModel):
             "ablation_asked",
             "granularity_asked",
             "metric_asked",
+            "align_asked",
             "task_file",
             "starts_asked",
             "checks_asked",
@@ -115,6 +118,11 @@ class Question(BaseModel):
     def ablation_asked(self) -> Ablation:
         """What ablated edges carry."""
         return ABLATIONS.read(self.ablation)
+
+    @cached_property
+    def align_asked(self) -> Alignment:
+        """What is done with pairs of unequal lengths."""
+        return ALIGNMENTS.read(self.align)
 
     @cached_property
     def granularity_asked(self) -> Granularity:
@@ -165,6 +173,7 @@ class Question(BaseModel):
                 ("", str(Spec.of(self.method_asked)), str(Spec.of(default.method_asked))),
                 ("", str(Spec.of(self.ablation_asked)), str(Spec.of(default.ablation_asked))),
                 ("", self.metric, None),
+                ("align", str(Spec.of(self.align_asked)), str(Spec.of(default.align_asked))),
                 ("f", f"{self.faithfulness:g}", f"{default.faithfulness:g}"),
                 ("of", self.faithfulness_of, "ratio"),
                 ("start", "-".join(str(Spec.of(each)) for each in self.starts_asked), ""),
@@ -218,11 +227,11 @@ class Question(BaseModel):
                 " file with token ids"
             )
         if self.prompt is not None:
-            return Task.from_pair(**self.prompt.model_dump(), tokenizer=tokenizer)
+            return Task.from_pair(**self.prompt.model_dump(), tokenizer=tokenizer, align=self.align_asked)
         return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
 
     def _from_file(self, file: Path, tokenizer: Any) -> Task:
-        task = Task.from_file(file, tokenizer)
+        task = Task.from_file(file, tokenizer, align=self.align_asked)
         if self.n is not None and self.n > len(task):
             raise InputError(f"{file} has {len(task)} rows, fewer than the {self.n} that --n asks for")
         return task if self.n is None else task.subset(range(self.n))

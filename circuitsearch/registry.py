@@ -302,6 +302,12 @@ FAITHFULNESS = Registry(
     _has("estimate"),
     "ratio",
 )
+ALIGNMENTS = Registry(
+    "alignment",
+    {name: f"circuitsearch.alignment:{name.capitalize()}" for name in ("error", "drop", "span")},
+    _has("align"),
+    "span",
+)
 GRANULARITIES = Registry(
     "granularity",
     {"heads-and-mlps": "circuitsearch.granularity:WHOLE", "granularity": "circuitsearch.graph:Granularity"},

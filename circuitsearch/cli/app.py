@@ -56,6 +56,7 @@ def find(
     corrupt: options.Corrupt = None,
     answer: options.Answer = None,
     wrong: options.Wrong = None,
+    align: options.Align = "error",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -110,7 +111,7 @@ def find(
     else:
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
         question = Question(
-            task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), model=model, n=n, seed=seed,
+            task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
             method=method, ablation=ablation, metric=metric, faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
             starts=tuple(start or ()), checks=tuple(check or ()), complete=complete, granularity=nodes,
             device=device, dtype=dtype,
@@ -126,6 +127,7 @@ def score(
     corrupt: options.Corrupt = None,
     answer: options.Answer = None,
     wrong: options.Wrong = None,
+    align: options.Align = "error",
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of the scores.")] = Path("scores.safetensors"),
     model: options.Model = "pico",
     n: options.N = None,
@@ -150,7 +152,7 @@ def score(
 
     nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
     question = Question(
-        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), model=model, n=n, seed=seed,
+        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
         method=method, ablation=ablation, metric=metric, granularity=nodes, device=device, dtype=dtype,
     )  # fmt: skip
     score(question, out, Terminal(json))
@@ -166,6 +168,7 @@ def validate(
     corrupt: options.Corrupt = None,
     answer: options.Answer = None,
     wrong: options.Wrong = None,
+    align: options.Align = "error",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report to this JSON file.")] = None,
     model: options.Model = "pico",
     n: options.N = None,
@@ -190,7 +193,7 @@ def validate(
     from circuitsearch.question import Question
 
     question = Question(
-        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), model=model, n=n, seed=seed,
+        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
         ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype,
     )  # fmt: skip
     given = _given(context) & {"ablation", "seed"}
@@ -232,6 +235,7 @@ def stability(
         Path | None,
         typer.Option("-o", "--out", help="The folder; by default runs/stability-TASK-MODEL, and changed options."),
     ] = None,
+    align: options.Align = "error",
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
@@ -273,7 +277,7 @@ def stability(
 
     nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
     question = Question(
-        task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
+        task=task, align=align, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
         faithfulness=faithfulness, faithfulness_of=faithfulness_of, passes=passes, granularity=nodes, device=device,
         dtype=dtype,
     )  # fmt: skip
@@ -339,6 +343,7 @@ def inspect(
     corrupt: options.Corrupt = None,
     answer: options.Answer = None,
     wrong: options.Wrong = None,
+    align: options.Align = "error",
     subject: Annotated[str | None, typer.Option(help="Words of the prompt; of a task, the span (trace).")] = None,
     n: Annotated[int | None, typer.Option("--n", help="Prompts: 64, or all of a file.")] = None,
     seed: options.Seed = 0,

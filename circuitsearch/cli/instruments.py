@@ -34,6 +34,7 @@ class Look:
     corrupt: str | None = None
     answer: str | None = None
     wrong: str | None = None
+    align: str = "error"
     subject: str | None = None
     model: str = "pico"
     n: int | None = None
@@ -79,7 +80,7 @@ class Look:
         """The options that other commands have too; for random tokens said twice the task is a placeholder."""
         named = self.task is not None and not Path(self.task).is_file()
         n = N_PROMPTS if self.n is None and named else self.n
-        words = {name: getattr(self, name) for name in ("model", "seed", "metric", "device", "dtype")}
+        words = {name: getattr(self, name) for name in ("align", "model", "seed", "metric", "device", "dtype")}
         return Question(task="ioi" if self.said_twice else self.task, prompt=self.one_prompt, n=n, **words)
 
     def named_spans(self, task: Task) -> tuple[str, ...]:

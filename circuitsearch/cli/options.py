@@ -26,6 +26,12 @@ Wrong = Annotated[
         help="The counterfactual's answer; without it the answer's log probability is the metric.", show_default=False
     ),
 ]
+Align = Annotated[
+    str,
+    typer.Option(
+        help="Pairs of unequal lengths: error; drop, which leaves them out; span, which aligns the words that differ."
+    ),
+]
 InstrumentArgument = Annotated[
     str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
 ]

@@ -15,6 +15,7 @@ from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import Question
 from circuitsearch.scores import Scores
 from circuitsearch.summary import agreement, meaning, strongest
+from circuitsearch.task import Task
 from circuitsearch.validation import Behaviour, Report
 from circuitsearch.validation.checks.kept import ABOVE
 
@@ -32,6 +33,7 @@ class Narrator(ProgressBar):
     def running(self, plan: Plan):
         describe_model(self.terminal, plan.selection.model, self.question)
         self.shared = plan.stopping is plan.selection  # one set of prompts chooses edges and circuit
+        note(self.terminal, plan.whole.task)
         if plan.held_out is plan.selection:
             why = "there is one prompt" if len(plan.whole.task) == 1 else "all prompts are of one group"
             self.terminal.say(
@@ -96,6 +98,12 @@ def describe_model(terminal: Terminal, model: Any, question: Question) -> None:
     config, dtype = model.config, str(model.dtype).removeprefix("torch.")
     shape = f"{config.num_hidden_layers} layers of {config.num_attention_heads} heads, width {config.hidden_size}"
     terminal.say("model", f"{question.model_name} ({config.model_type}, {shape}), {dtype} on {model.device.type}")
+
+
+def note(terminal: Terminal, task: Task) -> None:
+    """Which rows of the task were left out or aligned, if any."""
+    if task.note:
+        terminal.say("caution", task.note)
 
 
 def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:

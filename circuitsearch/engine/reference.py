@@ -66,7 +66,7 @@ class ReplayContext:
         if self.described.shares_prefix and self.described.causal:
             live &= places <= self.position.amax(1, keepdim=True)
         if self.pair.shares_prefix:
-            live &= (batch.clean != batch.corrupt)[:, batch.start :].cumsum(1) > 0
+            live &= batch.differs[:, batch.start :].cumsum(1) > 0
         return live.scatter(1, self.position, True)
 
     @cached_property

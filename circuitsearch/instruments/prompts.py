@@ -109,6 +109,10 @@ def shuffled(task: Task, seed: int, keep: int = 0, last: bool = False) -> tuple[
     ``last`` is true. Spans and answers are unchanged, so they now mark random tokens.
     """
     generator = torch.Generator().manual_seed(seed)
+    if task.aligned:
+        raise InputError(
+            "prompts and counterfactuals of unequal lengths cannot be shuffled alike: leave them out with align='drop'"
+        )
     positions = tuple(_order(len(ids), keep, last, generator) for ids in task.clean)
     columns = [
         tuple(torch.empty_like(ids).scatter_(0, to, ids) for ids, to in zip(column, positions, strict=True))
