@@ -120,7 +120,7 @@ class Span(Knobs):
         return Aligned(
             kept,
             positions,
-            f"{unequal:,} of {counted(len(rows), 'pair')} differ in length and are aligned by their spans",
+            f"{unequal:,} of {counted(len(rows), 'pair')} aligned by spans, since their prompts differ in length",
         )
 
 

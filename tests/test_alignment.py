@@ -75,7 +75,7 @@ def test_an_error_says_where_and_what_to_do():
 def test_a_task_checks_and_keeps_its_alignment():
     """It is part of the task's identity, follows its rows, and a wrong one is refused."""
     task = Task.from_ids([[1, 2, 3], [1, 5, 3]], [[1, 8, 9, 3], [1, 6, 3]], [4, 5], [5, 4], align="span")
-    assert task.note == "1 of 2 pairs differ in length and are aligned by their spans"
+    assert task.note == "1 of 2 pairs aligned by spans, since their prompts differ in length"
     assert task.subset([1]).aligned[0].tolist() == [0, 1, 2] and task.subset([0]).aligned[0].tolist() == [0, 2, 3]
     assert [batch.start for batch in task.batches()] == [1] and task.max_length == 4
     (batch,) = task.batches()

@@ -63,13 +63,13 @@ def test_other_commands_take_the_prompt(found: Any, command: Callable[..., Any])
 
 def test_unequal_lengths_are_refused_or_aligned(command: Callable[..., Any]):
     """The sentence says where they differ and what to ask for; asked for, it is done and said."""
-    unequal = ("--clean", "The capital of France is", "--corrupt", "The capital of South Italy is", *PARIS[4:])
+    unequal = ("--clean", "The capital of France is", "--corrupt", "The capital of Peru Italy is", *PARIS[4:])
     said = command("score", *unequal, "--method", "eap")
     assert said.code == 2 and "against 2" in said.err and "--align" in said.err, said
     said = command("score", *unequal, "--method", "eap", "--align", "spam")
     assert said.code == 2 and "did you mean 'span'" in said.err
     said = command("score", *unequal, "--method", "eap", "--align", "span")
-    assert said.code == 0 and "1 of 1 pair differ in length" in said.out, said.err
+    assert said.code == 0 and "1 of 1 pair aligned by spans" in said.out, said.err
 
 
 def test_without_a_wrong_answer_all_tokens_of_the_answer_are_scored(command: Callable[..., Any]):
