@@ -17,7 +17,9 @@ class Batch:
 
     Shapes: ``rows`` (B,) places in the task; ``clean``, ``corrupt`` (B, T) ids, shorter prompts padded on the right;
     ``lengths`` (B,) of the prompts without padding; ``answers``, ``wrong`` (B, k) ids, padded with -1; ``position`` (B,)
-    where the metric reads; ``clean_logits`` (B, vocabulary), once known. ``spans``: of each example, the positions of each
+    where the metric reads, or (B, K) where it reads an answer of K tokens; ``clean_logits`` (B, vocabulary), once known; ``aligned`` (B, T)
+    the positions in the corrupt prompts that correspond to those of the clean ones, if not each to its own, and then ``corrupt`` has a
+    length of its own. ``spans``: of each example, the positions of each
     named token span.
     """
 
@@ -30,10 +32,24 @@ class Batch:
     position: Tensor
     start: int
     clean_logits: Tensor | None = None
+    aligned: Tensor | None = None
     spans: tuple[Spans, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def reads(self) -> Tensor:
+        """(B, K) the positions that the metric reads, K = 1 unless the answers have several tokens."""
+        return self.position.view(len(self), -1)
+
+    @property
+    def differs(self) -> Tensor:
+        """(B, T) where the corrupt prompt has another token, or its token comes from another position."""
+        if self.aligned is None:
+            return self.clean != self.corrupt
+        places = torch.arange(self.clean.shape[1], device=self.clean.device)
+        return (self.clean != self.corrupt.gather(1, self.aligned)) | (self.aligned != places)
 
     def to(self, device: torch.device | str) -> Batch:
         """Copy the tensors to ``device``."""

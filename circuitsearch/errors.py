@@ -37,6 +37,17 @@ def shortened(text: object, longest: int = _LONGEST_NAME) -> str:
     return f"{text[:before]}...{text[len(text) - (longest - 3 - before) :]}"
 
 
+def counted(n: int, thing: str) -> str:
+    """A number of things in words.
+
+    Examples
+    --------
+    >>> counted(1, "prompt"), counted(1200, "prompt")
+    ('1 prompt', '1,200 prompts')
+    """
+    return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out: Python's, an accelerator's, or that of torch's allocator on the CPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

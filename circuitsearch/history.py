@@ -11,12 +11,12 @@ from circuitsearch.target import reaches, threshold
 
 @dataclass(frozen=True)
 class Measured:
-    """A faithfulness with its standard error over prompts.
+    """A faithfulness with its standard error over prompts, which counts as 0 for one prompt.
 
     Examples
     --------
-    >>> print(Measured(0.912, 0.034))
-    0.912 ± 0.034
+    >>> print(Measured(0.912, 0.034), Measured(0.912, 0.0))
+    0.912 ± 0.034 0.912
     """
 
     __pydantic_config__ = STRICT
@@ -25,7 +25,7 @@ class Measured:
     error: Number
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ± {self.error:.3f}"
+        return f"{self.value:.3f} ± {self.error:.3f}" if self.error else f"{self.value:.3f}"
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ def metric_digest(metric: Metric, batch: Batch, vocabulary_size: int) -> str:
 def random_logits(
     like: Batch, vocabulary_size: int, seed: int, dtype: torch.dtype = torch.float32, scale: float = RANGE
 ) -> Tensor:
-    """Draw logits (B, vocabulary) uniformly from -scale ... scale, the same on every machine."""
-    drawn = np.random.RandomState(seed).uniform(-scale, scale, (len(like), vocabulary_size))
+    """Draw logits (B, vocabulary), or (B, K, vocabulary) of K positions, uniformly from -scale ... scale, the same on every machine."""
+    drawn = np.random.RandomState(seed).uniform(-scale, scale, (*like.position.shape, vocabulary_size))
     return torch.as_tensor(drawn).to(like.clean.device, dtype)
 
 
@@ -126,7 +126,8 @@ def _few(batch: Batch) -> Batch:
 
 
 def _raised(logits: Tensor, ids: Tensor) -> Tensor:
-    """Logits (B, vocabulary) with those at ``ids`` (B, k) higher by BOOST; ids of -1 are padding."""
+    """Logits (B, vocabulary) with those at ``ids`` (B, k) higher by BOOST; ids of -1 are padding. Of K positions, one id is at each."""
+    ids = ids[..., None] if logits.dim() == 3 else ids
     return logits.scatter_add(-1, ids.clamp(min=0), BOOST * (ids >= 0).to(logits))
 
 
@@ -259,9 +260,10 @@ def _vanishes_at_clean(metric: Metric, batch: Batch, vocabulary_size: int) -> bo
 
 
 def _made_up_batches(batch: Batch, vocabulary_size: int) -> Iterator[Batch]:
-    """Four random prompts with one answer of each kind; then with several, padded."""
+    """Four random prompts with one answer of each kind; then with several, padded. Of teacher-forced answers, with one and three tokens."""
     names = sorted({name for spans in batch.spans for name in spans})
-    for right, wrong, padded in ((1, 1, False), (3, 2, True)):
+    forced = batch.position.dim() == 2
+    for right, wrong, padded in ((1, 0, False), (3, 0, False)) if forced else ((1, 1, False), (3, 2, True)):
         draw = np.random.RandomState(right)
         clean, corrupt, *answers = (
             torch.as_tensor(draw.randint(0, vocabulary_size, (4, n), dtype=np.int64)) for n in (8, 8, right, wrong)
@@ -270,7 +272,8 @@ def _made_up_batches(batch: Batch, vocabulary_size: int) -> Iterator[Batch]:
             ids[1, 1:] = -1
         spans = tuple({name: (_place(name, 8),) for name in names} for _ in range(4)) if names else ()
         lengths = torch.full((4,), 8)
-        made = Batch(torch.arange(4), clean, corrupt, lengths, *answers, position=lengths - 1, start=0, spans=spans)
+        position = (lengths[:, None] - torch.arange(right, 0, -1)) if forced else lengths - 1
+        made = Batch(torch.arange(4), clean, corrupt, lengths, *answers, position=position, start=0, spans=spans)
         yield made.to(batch.clean.device)
 
 

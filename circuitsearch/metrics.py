@@ -1,7 +1,8 @@
 """Metrics: one number per prompt, higher when the model does the task better.
 
 Each takes the logits at the position from which the prompt's answer is read, (B, vocabulary), and the
-:class:`~circuitsearch.batch.Batch` with the right and the wrong answers, and returns (B,).
+:class:`~circuitsearch.batch.Batch` with the right and the wrong answers, and returns (B,). Where the answers are teacher-forced,
+the logits are those at each of the K positions from which a token of the answer is read, (B, K, vocabulary).
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ Metric = Callable[[Tensor, Batch], Tensor]
 
 def _at(values: Tensor, ids: Tensor, absent: float) -> Tensor:
     """Select ``values`` (B, vocabulary) at ``ids`` (B, k); ids of -1 are padding and give ``absent``."""
+    if values.dim() > 2:
+        raise InputError(
+            "teacher-forced answers are read at several positions: use the metric answer_log_prob, or neg_kl"
+        )
     return values.gather(-1, ids.clamp(min=0)).masked_fill(ids < 0, absent)
 
 
@@ -45,9 +50,26 @@ def log_likelihood(logits: Tensor, batch: Batch) -> Tensor:
     return _at(logits.log_softmax(-1), batch.answers, -float("inf")).logsumexp(-1)
 
 
+def answer_log_prob(logits: Tensor, batch: Batch) -> Tensor:
+    """Log probability of the whole answer after the prompt, in nats (B,): the sum over its tokens of the log probability of each.
+
+    Each token is read after the prompt and the answer's earlier tokens (teacher forcing), whatever the model itself would say.
+    There are no wrong answers: the corrupt run has the same tokens after the corrupt prompt.
+
+    Raises
+    ------
+    InputError
+        Unless the logits are (B, K, vocabulary), those of a task whose answers are teacher-forced.
+    """
+    if logits.dim() != 3:
+        raise InputError("answer_log_prob scores teacher-forced answers: use log_likelihood for answers of one token")
+    return logits.log_softmax(-1).gather(-1, batch.answers[..., None])[..., 0].sum(-1)
+
+
 def neg_kl(logits: Tensor, batch: Batch) -> Tensor:
     """Minus the KL divergence from the clean model's next-token distribution, in nats (B,); 0 is the best.
 
+    It is the mean over the positions that are read, if there are several.
     Its gradient is zero at the clean run, so methods that take the gradient only there (EAP) give every edge the score zero.
 
     Raises
@@ -60,18 +82,29 @@ def neg_kl(logits: Tensor, batch: Batch) -> Tensor:
             "neg_kl needs the clean model's logits: run it through circuitsearch.engine, which provides them"
         )
     clean = batch.clean_logits.log_softmax(-1)
-    return (clean.exp() * (logits.log_softmax(-1) - clean)).sum(-1)
+    values = (clean.exp() * (logits.log_softmax(-1) - clean)).sum(-1)
+    return values if values.dim() == 1 else values.mean(-1)
 
 
 def accuracy(logits: Tensor, batch: Batch) -> Tensor:
-    """1 if the best right answer has a higher logit than every wrong one, else 0 (B,)."""
+    """1 if the best right answer has a higher logit than every wrong one, else 0 (B,).
+
+    Of a teacher-forced answer, which has no wrong ones, 1 if the model itself would say it, as :func:`top1`.
+    """
+    if logits.dim() == 3:
+        return top1(logits, batch)
     right = _at(logits, batch.answers, -float("inf")).amax(-1)
     wrong = _at(logits, batch.wrong, -float("inf")).amax(-1)
     return (right > wrong).to(logits.dtype)
 
 
 def top1(logits: Tensor, batch: Batch) -> Tensor:
-    """1 if the most likely token of the whole vocabulary is a right answer, else 0 (B,)."""
+    """1 if the most likely token of the whole vocabulary is a right answer, else 0 (B,).
+
+    Of a teacher-forced answer, 1 if each of its tokens is the most likely one: the model would say it, token by token.
+    """
+    if logits.dim() == 3:
+        return (logits.argmax(-1) == batch.answers).all(-1).to(logits.dtype)
     best = logits.argmax(-1, keepdim=True)  # (B, 1)
     return (best == batch.answers).any(-1).to(logits.dtype)
 

@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.ablation import Ablation
+from circuitsearch.alignment import Alignment
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
 from circuitsearch.models.load import Source, dtype_named, locate
-from circuitsearch.registry import ABLATIONS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
+from circuitsearch.registry import ABLATIONS, ALIGNMENTS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
 from circuitsearch.scores import AnyMethod
 from circuitsearch.search import Refine
 from circuitsearch.setup import Spec
@@ -27,12 +28,25 @@ N_PROMPTS = 256
 MOST_PROMPTS = 1_000_000
 
 
+class OnePrompt(BaseModel):
+    """A prompt, its counterfactual and the answers to both, as text; without a wrong answer the right one is teacher-forced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clean: str
+    corrupt: str
+    answer: str
+    wrong: str | None = None
+
+
 class Question(BaseModel):
     """The options of a run; :meth:`check` checks everything that does not need the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    task: str
+    task: str | None = Field(default=None, description="a task's name or file; None for one prompt")
+    prompt: OnePrompt | None = Field(default=None, description="one prompt in place of a task")
+    align: str = Field(default="error", description="what is done with pairs of unequal lengths")
     model: str = "pico"
     n: int | None = None
     seed: int = 0
@@ -52,6 +66,13 @@ class Question(BaseModel):
 
     def check(self) -> None:
         """Raise an InputError about the first option that is wrong."""
+        if (self.task is None) == (self.prompt is None):
+            raise InputError(
+                f"give {'either' if self.task else ''} a task, by its name or file, or one prompt with --clean, --corrupt, --answer"
+                " and --wrong"
+            )
+        if self.prompt is not None and self.n is not None:
+            raise InputError("--n is the number of a task's prompts, and here is one prompt: leave it out")
         if self.n is not None and not 1 <= self.n <= MOST_PROMPTS:
             raise InputError(f"the number of prompts must be 1 to {MOST_PROMPTS:,}, not {self.n}: change --n")
         if not 0 < self.faithfulness <= 1:
@@ -71,6 +92,7 @@ class Question(BaseModel):
             "ablation_asked",
             "granularity_asked",
             "metric_asked",
+            "align_asked",
             "task_file",
             "starts_asked",
             "checks_asked",
@@ -98,6 +120,11 @@ class Question(BaseModel):
         return ABLATIONS.read(self.ablation)
 
     @cached_property
+    def align_asked(self) -> Alignment:
+        """What is done with pairs of unequal lengths."""
+        return ALIGNMENTS.read(self.align)
+
+    @cached_property
     def granularity_asked(self) -> Granularity:
         """What counts as a node."""
         return GRANULARITIES.read(self.granularity)
@@ -109,7 +136,9 @@ class Question(BaseModel):
 
     @cached_property
     def task_file(self) -> Path | None:
-        """The task's file; None for a named task."""
+        """The task's file; None for a named task, and for one prompt."""
+        if self.task is None:
+            return None
         path = Path(self.task)
         if TASKS.knows(self.task):
             return None
@@ -134,8 +163,8 @@ class Question(BaseModel):
     @property
     def name(self) -> str:
         """Name of the run folder: the task, the model, and the options that are not at their defaults."""
-        default = Question(task=self.task)
-        parts = [Path(self.task).stem if self.task_file else TASKS.canonical(self.task), self.model_name]
+        default = Question(task=self.task, prompt=self.prompt)
+        parts = [self._task_name, self.model_name]
         parts += [
             f"{label}{_of_a_path(value)}"
             for label, value, usual in (
@@ -144,6 +173,7 @@ class Question(BaseModel):
                 ("", str(Spec.of(self.method_asked)), str(Spec.of(default.method_asked))),
                 ("", str(Spec.of(self.ablation_asked)), str(Spec.of(default.ablation_asked))),
                 ("", self.metric, None),
+                ("align", str(Spec.of(self.align_asked)), str(Spec.of(default.align_asked))),
                 ("f", f"{self.faithfulness:g}", f"{default.faithfulness:g}"),
                 ("of", self.faithfulness_of, "ratio"),
                 ("start", "-".join(str(Spec.of(each)) for each in self.starts_asked), ""),
@@ -158,6 +188,12 @@ class Question(BaseModel):
         ]
         return "-".join(parts)
 
+    @property
+    def _task_name(self) -> str:
+        if self.task is None:
+            return "" if self.prompt is None else _of_a_path(self.prompt.clean)
+        return Path(self.task).stem if self.task_file else TASKS.canonical(self.task)
+
     def load(self) -> tuple[Any, Any, Task]:
         """Load the model and its tokenizer, and make the task."""
         model, tokenizer = load(self.model, dtype=self.dtype, device=device_named(self.device))
@@ -165,7 +201,7 @@ class Question(BaseModel):
 
     def prompts(self, tokenizer: Any) -> Task:
         """Make the task."""
-        task = self._named(tokenizer) if self.task_file is None else self._from_file(self.task_file, tokenizer)
+        task = self._asked(tokenizer)
         task = task if self.metric is None else replace(task, metric=self.metric_asked)
         positions = self.granularity_asked.positions
         return task.of_length(positions) if positions else task
@@ -180,16 +216,22 @@ class Question(BaseModel):
         """Settings of the experiment beside the model and the task."""
         return {"ablation": self.ablation_asked, "granularity": self.granularity_asked, "seed": self.seed}
 
-    def _named(self, tokenizer: Any) -> Task:
+    def _asked(self, tokenizer: Any) -> Task:
+        """The task that was asked for, with its own metric."""
+        if self.task_file is not None:
+            return self._from_file(self.task_file, tokenizer)
         if tokenizer is None:
+            what = "one prompt" if self.task is None else f"the task {self.task!r}"
             raise InputError(
-                f"the task {self.task!r} needs a tokenizer, and the model folder {self.model} has none: add its"
-                " tokenizer.json, or give a task file with token ids"
+                f"{what} needs a tokenizer, and the model folder {self.model} has none: add its tokenizer.json, or give a task"
+                " file with token ids"
             )
+        if self.prompt is not None:
+            return Task.from_pair(**self.prompt.model_dump(), tokenizer=tokenizer, align=self.align_asked)
         return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
 
     def _from_file(self, file: Path, tokenizer: Any) -> Task:
-        task = Task.from_file(file, tokenizer)
+        task = Task.from_file(file, tokenizer, align=self.align_asked)
         if self.n is not None and self.n > len(task):
             raise InputError(f"{file} has {len(task)} rows, fewer than the {self.n} that --n asks for")
         return task if self.n is None else task.subset(range(self.n))

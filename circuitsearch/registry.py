@@ -60,7 +60,7 @@ class Registry:
         (EAPIG(steps=5), EAPIG(steps=10), Recheck(first=RelP(), k=50))
         >>> METRICS.read("logit-dif")
         Traceback (most recent call last):
-        circuitsearch.errors.InputError: unknown metric 'logit-dif': did you mean 'logit_diff'? Known: logit_diff, prob_diff, log_likelihood, neg_kl, accuracy, top1.
+        circuitsearch.errors.InputError: unknown metric 'logit-dif': did you mean 'logit_diff'? Known: logit_diff, prob_diff, log_likelihood, answer_log_prob, neg_kl, accuracy, top1.
         """
         if isinstance(given, str):
             return self._parsed(given.strip())
@@ -237,7 +237,7 @@ METRICS = Registry(
     "metric",
     {
         name: f"circuitsearch.metrics:{name}"
-        for name in ("logit_diff", "prob_diff", "log_likelihood", "neg_kl", "accuracy", "top1")
+        for name in ("logit_diff", "prob_diff", "log_likelihood", "answer_log_prob", "neg_kl", "accuracy", "top1")
     },
     callable,
     "logit_diff",
@@ -301,6 +301,12 @@ FAITHFULNESS = Registry(
     {"ratio": "circuitsearch.faithfulness:RATIO", "prompt": "circuitsearch.faithfulness:PROMPT"},
     _has("estimate"),
     "ratio",
+)
+ALIGNMENTS = Registry(
+    "alignment",
+    {name: f"circuitsearch.alignment:{name.capitalize()}" for name in ("error", "drop", "span")},
+    _has("align"),
+    "span",
 )
 GRANULARITIES = Registry(
     "granularity",

@@ -47,6 +47,7 @@ def _settings(plan: Plan) -> list[tuple[str, object]]:
         ("faithfulness asked for", f"{plan.faithfulness:g}"),
         ("faithfulness is", f"{plan.average}"),
         ("search", f"{plan.refine}"),
+        *([("unequal lengths", plan.whole.task.note)] if plan.whole.task.note else []),
         ("selection prompts", setup.n),
         ("stopping prompts", 0 if plan.stopping is plan.selection else len(plan.stopping.task)),
         ("held-out prompts", 0 if plan.held_out is plan.selection else len(plan.held_out.task)),

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from circuitsearch import show
+from circuitsearch.alignment import ERROR, Alignment, Row
 from circuitsearch.batch import Batch, Spans
 from circuitsearch.batching import batched
-from circuitsearch.errors import InputError, shortened
-from circuitsearch.metrics import Metric, logit_diff, metric_name
+from circuitsearch.errors import InputError, counted, shortened
+from circuitsearch.metrics import Metric, answer_log_prob, logit_diff, metric_name
+from circuitsearch.registry import ALIGNMENTS
 from circuitsearch.text import Tokenizer, encode, encode_row
 
 Ids = Sequence[int] | Tensor
@@ -72,9 +74,12 @@ class PromptWriter(Protocol):
 class Example:
     """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space.
 
+    Without ``wrong`` there is one answer, of any number of tokens, which is teacher-forced: see :class:`Task`.
+
     ``spans`` names parts of the clean text, (first character, last character + 1) each; their tokens are spans of the
     task. The last token is the span ``END``, unless it is in a named span. ``factors`` are the values from which the pair
-    is written: its names, words and template.
+    is written: its names, words and template. ``corrupt_spans`` are parts of the corrupt text, for
+    :class:`circuitsearch.alignment.Span`.
     """
 
     clean: str
@@ -84,21 +89,22 @@ class Example:
     group: int = 0
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     factors: Factors = field(default_factory=dict)
+    corrupt_spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """A behaviour, as N pairs of clean and corrupt prompts with right and wrong answers.
 
-    Make one with :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
+    Make one with :meth:`from_pair`, :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
     ``circuitsearch.tasks``. A task whose columns differ in length, or whose pairs are not aligned, is refused.
 
     Attributes
     ----------
     clean, corrupt : tuple of Tensor
-        N tensors of (T,) token ids; lengths may differ between pairs, never within one.
+        N tensors of (T,) token ids; lengths may differ between pairs, and within one only if ``aligned`` says how.
     answers, wrong : tuple of Tensor
-        N tensors of (k,) token ids.
+        N tensors of (k,) token ids: k right answers of one token each, or the k tokens of a teacher-forced answer.
     position : tuple of int
         Position in each prompt at which the metric reads the logits; by default the last token.
     groups : tuple of int
@@ -108,6 +114,14 @@ class Task:
     factors : tuple of mapping
         For each prompt, the values that it uses of each factor: ``{"names": ("Mary", "John"), "templates": ("3",)}``; empty
         if none are given. Like the groups, they do not count as part of the prompts.
+    teacher_forced : bool
+        Whether each prompt has one answer, of k tokens, and no wrong ones. Both prompts end with the answer's first k - 1 tokens, and
+        the metric reads all k of them, at the k positions up to ``position``.
+    aligned : tuple of Tensor
+        For each prompt the position (T,) in its corrupt prompt that corresponds to each of its own; empty if each corresponds to the
+        one at its place. See :class:`circuitsearch.alignment.Span`.
+    note : str
+        Which rows were left out, or how many are aligned by spans; empty for none.
     writer : PromptWriter, optional
         Writes more prompts from the pools of these groups; None if the prompts are given, as in a file.
     """
@@ -122,6 +136,9 @@ class Task:
     metric: Metric = logit_diff
     spans: tuple[Spans, ...] = ()
     factors: tuple[Factors, ...] = ()
+    teacher_forced: bool = False
+    aligned: tuple[Tensor, ...] = ()
+    note: str = ""
     writer: PromptWriter | None = field(default=None, repr=False)
 
     # ---- making one
@@ -132,14 +149,16 @@ class Task:
         clean: Prompts,
         corrupt: Prompts,
         answers: Sequence[int | Ids] | Tensor,
-        wrong: Sequence[int | Ids] | Tensor,
+        wrong: Sequence[int | Ids] | Tensor | None,
         *,
         name: str = "task",
-        metric: Metric = logit_diff,
+        metric: Metric | None = None,
         position: Sequence[int] | Tensor | None = None,
         groups: Sequence[int | str] | Tensor | None = None,
         spans: Sequence[Mapping[str, int | Sequence[int]]] = (),
         factors: Sequence[Mapping[str, str | Sequence[str]]] = (),
+        corrupt_spans: Sequence[Mapping[str, int | Sequence[int]]] = (),
+        align: Alignment | str = ERROR,
         pad_id: int | None = None,
         lengths: Sequence[int] | Tensor | None = None,
     ) -> Task:
@@ -151,7 +170,11 @@ class Task:
             (N, T) ids, or N sequences of ids of any lengths, each pair of one length; or the output of a Hugging Face
             tokenizer, whose ``attention_mask`` then marks padding, before or after the prompt.
         answers, wrong
-            (N,) or (N, k) ids, or N sequences of ids.
+            (N,) or (N, k) ids, or N sequences of ids: the tokens that are right, and those that are wrong. If ``wrong`` is None, each
+            row of ``answers`` is one answer of k tokens, which is teacher-forced: its first k - 1 tokens are added to both prompts.
+        metric
+            By default :func:`~circuitsearch.metrics.logit_diff`, or :func:`~circuitsearch.metrics.answer_log_prob` of teacher-forced
+            answers.
         position
             (N,) positions that the metric reads, counted from the first token that is not padding; by default the last one.
         groups
@@ -163,6 +186,11 @@ class Task:
         factors
             N mappings from the name of a factor to the values of it that the prompt uses, one or several:
             ``{"names": ["Mary", "John"], "templates": "3"}``.
+        corrupt_spans
+            The same for the corrupt prompts, if they differ there in length.
+        align
+            What is done with pairs of unequal lengths: ``"error"``, ``"drop"``, ``"span"`` or an
+            :class:`circuitsearch.alignment.Alignment`.
         pad_id
             The id with which prompts are padded at the end; it is removed there.
         lengths
@@ -180,13 +208,20 @@ class Task:
         >>> task = Task.from_ids([[5, 6, 7], [5, 8, 7]], [[5, 9, 7], [5, 9, 7]], [1, 2], [2, 1])
         >>> len(task), [batch.start for batch in task.batches()]
         (2, [1])
+        >>> Task.from_ids([[5, 6, 7]], [[5, 9, 7]], [[3, 4]], None).clean
+        (tensor([5, 6, 7, 3]),)
         """
+        forced = wrong is None
+        if forced and position is not None:
+            raise InputError("teacher-forced answers are read where they stand, after the prompts: leave out position")
         given: dict[str, Any] = {"clean": _prompts("clean", clean), "corrupt": _prompts("corrupt", corrupt)}
-        given |= {"answers": _vectors("answers", answers), "wrong": _vectors("wrong", wrong)}
+        given |= {"answers": _vectors("answers", answers)}
+        given |= {"wrong": tuple(ids[:0] for ids in given["answers"]) if wrong is None else _vectors("wrong", wrong)}
         given |= {} if position is None else {"position": _numbers("position", position)}
         given |= {} if groups is None else {"groups": _labels(groups)}
         given |= {} if lengths is None else {"lengths": _numbers("lengths", lengths)}
-        optional = {"spans": _spans(spans), "factors": _factors(factors)}
+        optional: dict[str, Any] = {"spans": _spans(spans), "factors": _factors(factors)}
+        optional["corrupt_spans"] = _spans(corrupt_spans)
         _check_counts(given | {name: column for name, column in optional.items() if column})
         if pad_id is None and lengths is None:
             _check_padding(given["clean"], given["corrupt"], end=position is None)
@@ -194,33 +229,113 @@ class Task:
             pad = None if pad_id is None else int(_vector("pad_id", [pad_id]))
             given |= {side: _unpadded(given[side], pad, given.get("lengths")) for side in ("clean", "corrupt")}
         given.pop("lengths", None)
+        if forced:
+            given |= {side: _continued(given[side], given["answers"]) for side in ("clean", "corrupt")}
         given.setdefault("position", tuple(len(ids) - 1 for ids in given["clean"]))
         given.setdefault("groups", _numbered(tuple(ids.tolist()) for ids in given["clean"]))
-        task = cls(name, **given, metric=metric, **optional)
+        given |= {name: column for name, column in optional.items() if column}
+        given = _after_alignment(given, ALIGNMENTS.read(align))
+        metric = metric or (answer_log_prob if forced else logit_diff)
+        task = cls(name, **given, metric=metric, teacher_forced=forced)
         task.check_prompts_differ()
         return task
 
     @classmethod
     def from_examples(
-        cls, name: str, examples: Sequence[Example], tokenizer: Tokenizer, metric: Metric = logit_diff
+        cls,
+        name: str,
+        examples: Sequence[Example],
+        tokenizer: Tokenizer,
+        metric: Metric | None = None,
+        align: Alignment | str = ERROR,
     ) -> Task:
-        """Build a task from text.
+        """Build a task from text; without wrong answers it is teacher-forced.
 
         Raises
         ------
         InputError
             If the two prompts of an example have different numbers of tokens or are the same, a word is not in the
-            vocabulary, or an answer is not one token.
+            vocabulary, an answer is not one token, or only some examples have wrong answers.
         """
+        forced = [not example.wrong for example in examples]
+        if any(forced) and not all(forced):
+            raise InputError(
+                f"task {name!r}, row {forced.index(True) + 1}: it has no wrong answer, and other rows have one: give every row one,"
+                " or none, so that the log probability of the answer is the metric"
+            )
         rows = [_encoded(f"task {name!r}, row {row}", example, tokenizer) for row, example in enumerate(examples, 1)]
         columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
         groups = [example.group for example in examples]
-        spans = [_spans_of(example, tokenizer, ids) for example, ids in zip(examples, columns[0], strict=True)]
+        spans = [
+            _spans_of(each.clean, each.spans, tokenizer, ids) for each, ids in zip(examples, columns[0], strict=True)
+        ]
+        others = [
+            _spans_of(each.corrupt, each.corrupt_spans, tokenizer, ids)
+            for each, ids in zip(examples, columns[1], strict=True)
+        ]
+        corrupt_spans = others if any(each.corrupt_spans for each in examples) else ()
         factors = [example.factors for example in examples] if any(example.factors for example in examples) else ()
-        return cls.from_ids(*columns, name=name, metric=metric, groups=groups, spans=spans, factors=factors)
+        clean, corrupt, answers, wrong = columns
+        return cls.from_ids(
+            clean, corrupt, answers, None if any(forced) else wrong,
+            name=name, metric=metric, groups=groups, spans=spans, factors=factors, corrupt_spans=corrupt_spans, align=align,
+        )  # fmt: skip
 
     @classmethod
-    def from_file(cls, path: str | Path, tokenizer: Tokenizer | None = None, metric: Metric = logit_diff) -> Task:
+    def from_pair(
+        cls,
+        clean: str,
+        corrupt: str,
+        answer: str,
+        wrong: str | None,
+        tokenizer: Tokenizer,
+        *,
+        spans: Mapping[str, tuple[int, int]] | None = None,
+        metric: Metric | None = None,
+        align: Alignment | str = ERROR,
+        name: str = "",
+    ) -> Task:
+        """Build a task from one prompt and its counterfactual. It has no held-out prompts, and reports on it say so.
+
+        Parameters
+        ----------
+        clean, corrupt
+            Two prompts of as many tokens, unless ``align`` says otherwise: see :meth:`from_ids`.
+        answer, wrong
+            The next token after the clean prompt, and after the corrupt one, with their leading space. If ``wrong`` is None, the
+            answer may have several tokens; its log probability is the metric.
+        tokenizer
+            The model's.
+        spans
+            Parts of the clean prompt that have names: first character, and last character + 1.
+        name
+            By default "one prompt", with the clean prompt.
+
+        Raises
+        ------
+        InputError
+            As :meth:`from_examples`.
+
+        Examples
+        --------
+        >>> import circuitsearch as cs
+        >>> _, tokenizer = cs.load("pico")
+        >>> Task.from_pair("The capital of France is", "The capital of Italy is", " Paris", " Rome", tokenizer)
+        Task('one prompt (The capital of France is)', 1 example, metric=logit_diff)
+        >>> Task.from_pair("The capital of France is", "The capital of Italy is", " Paris in France", None, tokenizer)
+        Task('one prompt (The capital of France is)', 1 example, metric=answer_log_prob)
+        """
+        example = Example(clean, corrupt, (answer,), () if wrong is None else (wrong,), spans=spans or {})
+        return cls.from_examples(name or f"one prompt ({shortened(clean, 40)})", [example], tokenizer, metric, align)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        tokenizer: Tokenizer | None = None,
+        metric: Metric = logit_diff,
+        align: Alignment | str = ERROR,
+    ) -> Task:
         """Read a file of JSON lines, or of one JSON array.
 
         Each row is an object with ``clean, corrupt, answer, wrong`` as text, or
@@ -244,7 +359,7 @@ class Task:
 
         columns = read_task_file(Path(path), tokenizer)
         try:
-            return cls.from_ids(**columns, metric=metric)
+            return cls.from_ids(**columns, metric=metric, align=align)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -256,7 +371,10 @@ class Task:
             object.__setattr__(self, "writer", self._own_writer(self.writer))
         columns = zip(self.clean, self.corrupt, self.answers, self.wrong, self.position, strict=True)
         for row, (clean, corrupt, answers, wrong, position) in enumerate(columns, 1):
-            problem = _problem(clean, corrupt, answers, wrong, position)
+            positions = self.aligned[row - 1] if self.aligned else None
+            problem = _problem(clean, corrupt, position, positions) or (
+                _forced_problem(answers, wrong, position) if self.teacher_forced else _answers_problem(answers, wrong)
+            )
             if problem:
                 raise InputError(f"row {row}: {problem}")
         for row, (ids, spans) in enumerate(zip(self.clean, self.spans, strict=False), 1):
@@ -279,7 +397,8 @@ class Task:
     def check_prompts_differ(self) -> None:
         """Raise an InputError that names the row unless each pair of prompts differs before or at the metric's position."""
         for row, (clean, corrupt, position) in enumerate(zip(self.clean, self.corrupt, self.position, strict=True), 1):
-            if torch.equal(clean[: position + 1], corrupt[: position + 1]):
+            last = int(self.aligned[row - 1][position]) if self.aligned else position
+            if torch.equal(clean[: position + 1], corrupt[: last + 1]):
                 where = "" if torch.equal(clean, corrupt) else f" up to token {position}, where the metric reads"
                 raise InputError(
                     f"task {self.name!r}, row {row}: the clean and the corrupt prompt are the same{where}, so patching"
@@ -316,7 +435,7 @@ class Task:
     def check_vocabulary(self, size: int) -> None:
         """Raise an InputError that names the row if any id is outside 0 ... ``size`` - 1."""
         for row, columns in enumerate(zip(self.clean, self.corrupt, self.answers, self.wrong, strict=True), 1):
-            for ids in columns:
+            for ids in filter(len, columns):
                 if int(ids.min()) < 0 or int(ids.max()) >= size:
                     bad = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
                     raise InputError(
@@ -332,7 +451,7 @@ class Task:
     @property
     def max_length(self) -> int:
         """Length of the longest prompt, in tokens."""
-        return max(len(ids) for ids in self.clean)
+        return max(len(ids) for ids in (*self.clean, *self.corrupt))
 
     @property
     def span_names(self) -> tuple[str, ...]:
@@ -362,7 +481,7 @@ class Task:
     @property
     def _columns(self) -> tuple[str, ...]:
         """Names of the attributes with one entry for each prompt."""
-        optional = [name for name in ("spans", "factors") if getattr(self, name)]
+        optional = [name for name in ("spans", "factors", "aligned") if getattr(self, name)]
         return "clean", "corrupt", "answers", "wrong", "position", "groups", *optional
 
     def fresh(self, n: int, seed: int = 0) -> Task:
@@ -466,16 +585,32 @@ class Task:
         use it for causal models only, in which padding changes nothing before it.
         """
         extents = [(self._first_difference(row) if share_prefix else 0, len(ids)) for row, ids in enumerate(self.clean)]
-        for rows in batched(extents, size or len(self), mix_lengths=pad):
-            yield self._batch(rows, min(extents[row][0] for row in rows))
+        for alike in self._of_equal_reads():
+            for places in batched([extents[row] for row in alike], size or len(self), mix_lengths=pad):
+                rows = [alike[place] for place in places]
+                yield self._batch(rows, min(extents[row][0] for row in rows))
+
+    def _of_equal_reads(self) -> list[list[int]]:
+        """The rows, those together of which the metric reads as many positions."""
+        numbers = [self._reads(row) for row in range(len(self))]
+        return [[row for row, number in enumerate(numbers) if number == one] for one in sorted(set(numbers))]
+
+    def _reads(self, row: int) -> int:
+        """At how many positions the metric reads a prompt."""
+        return len(self.answers[row]) if self.teacher_forced else 1
 
     def _first_difference(self, row: int) -> int:
-        """Length of the prefix that both prompts share and that is before the metric's position."""
-        differs = torch.nonzero(self.clean[row] != self.corrupt[row])
+        """Length of the prefix that both prompts share and that is before the metric's positions."""
+        differs = torch.nonzero(
+            _differs(self.clean[row], self.corrupt[row], self.aligned[row] if self.aligned else None)
+        )
         first = int(differs[0]) if len(differs) else len(self.clean[row]) - 1
-        return min(first, self.position[row])
+        return min(first, self.position[row] - self._reads(row) + 1)
 
     def _batch(self, rows: list[int], start: int) -> Batch:
+        position = torch.tensor([self.position[row] for row in rows])  # (B,)
+        if self.teacher_forced:
+            position = position[:, None] - torch.arange(self._reads(rows[0]) - 1, -1, -1)  # (B, K)
         return Batch(
             rows=torch.tensor(rows),
             clean=_filled([self.clean[row] for row in rows]),
@@ -483,8 +618,9 @@ class Task:
             lengths=torch.tensor([len(self.clean[row]) for row in rows]),
             answers=_padded([self.answers[row] for row in rows]),
             wrong=_padded([self.wrong[row] for row in rows]),
-            position=torch.tensor([self.position[row] for row in rows]),
+            position=position,
             start=start,
+            aligned=_filled([self.aligned[row] for row in rows]) if self.aligned else None,
             spans=tuple(self.spans[row] for row in rows) if self.spans else (),
         )
 
@@ -494,7 +630,8 @@ class Task:
         The metric has a digest of its own (:func:`circuitsearch.metric_contract.metric_digest`).
         """
         columns = [[ids.tolist() for ids in c] for c in (self.clean, self.corrupt, self.answers, self.wrong)]
-        content: list[Any] = [*columns, list(self.position)]
+        content: list[Any] = [*columns, list(self.position), *(["teacher-forced"] if self.teacher_forced else [])]
+        content += [[positions.tolist() for positions in self.aligned]] if self.aligned else []
         if spans:
             content.append([{name: list(places[name]) for name in spans} for places in self.spans])
         return _sha256(content)
@@ -521,7 +658,7 @@ class Task:
         return show.as_html(self)
 
     def __repr__(self) -> str:
-        return f"Task({self.name!r}, {len(self)} examples, metric={metric_name(self.metric)})"
+        return f"Task({self.name!r}, {counted(len(self), 'example')}, metric={metric_name(self.metric)})"
 
 
 def _encoded(place: str, example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
@@ -531,13 +668,13 @@ def _encoded(place: str, example: Example, tokenizer: Tokenizer) -> tuple[list[i
         raise InputError(f"{place}: {error}") from None
 
 
-def _spans_of(example: Example, tokenizer: Tokenizer, ids: list[int]) -> dict[str, tuple[int, ...]]:
-    """Positions of an example's spans; a span that does not begin and end with a token is left out."""
+def _spans_of(
+    text: str, named: Mapping[str, tuple[int, int]], tokenizer: Tokenizer, ids: list[int]
+) -> dict[str, tuple[int, ...]]:
+    """Positions of the named spans of a text; a span that does not begin and end with a token is left out."""
     spans: dict[str, tuple[int, ...]] = {}
-    for name, (first, last) in example.spans.items():
-        before, through = (
-            encode(tokenizer, text) for text in (example.clean[:first].rstrip(" "), example.clean[:last])
-        )
+    for name, (first, last) in named.items():
+        before, through = (encode(tokenizer, part) for part in (text[:first].rstrip(" "), text[:last]))
         if before == ids[: len(before)] and through == ids[: len(through)]:
             spans[name] = tuple(range(len(before), len(through)))
     end = len(ids) - 1
@@ -708,14 +845,64 @@ def _run(ids: Tensor, pad: int) -> Tensor:
     return (ids == pad).flip(-1).long().cumprod(-1).sum(-1)
 
 
-def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, position: int) -> str | None:
+def _continued(prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The prompts with all tokens of their answers but the last."""
+    return tuple(torch.cat([ids, answer[:-1]]) for ids, answer in zip(prompts, answers, strict=True))
+
+
+def _after_alignment(given: Mapping[str, Any], align: Alignment) -> dict[str, Any]:
+    """The columns of the rows that an alignment keeps, with what it says of them."""
+    others = (
+        given.get("spans") or ({},) * len(given["clean"]),
+        given.get("corrupt_spans") or ({},) * len(given["clean"]),
+    )
+    rows = [Row(*each) for each in zip(given["clean"], given["corrupt"], *others, strict=True)]
+    found = align.align(rows)
+    columns = {
+        name: tuple(column[row] for row in found.kept) for name, column in given.items() if name != "corrupt_spans"
+    }
+    return {**columns, "aligned": found.positions, "note": found.note}
+
+
+def _differs(clean: Tensor, corrupt: Tensor, aligned: Tensor | None) -> Tensor:
+    """(T,) where the corrupt prompt has another token, or its token comes from another position."""
+    if aligned is None:
+        return clean != corrupt
+    return (clean != corrupt[aligned]) | (aligned != torch.arange(len(aligned)))
+
+
+def _problem(clean: Tensor, corrupt: Tensor, position: int, aligned: Tensor | None) -> str | None:
     if len(clean) == 0:
         return "the prompt is empty: give at least one token"
-    if len(clean) != len(corrupt):
+    if aligned is not None and not _is_alignment(aligned, len(clean), len(corrupt)):
+        return "aligned must have for each token of the clean prompt a position in the corrupt one, in order"
+    if aligned is None and len(clean) != len(corrupt):
         return (
             f"the clean prompt has {len(clean)} tokens and the corrupt one {len(corrupt)}:"
             " make the pair token-aligned, of one length"
         )
+    if not 0 <= position < len(clean):
+        return f"the metric's position {position} is outside the prompt of {len(clean)} tokens, 0 ... {len(clean) - 1}"
+    return None
+
+
+def _is_alignment(aligned: Tensor, length: int, others: int) -> bool:
+    """Whether it has a position below ``others`` for each of ``length`` tokens, in ascending order."""
+    return len(aligned) == length and bool((aligned.diff() >= 0).all() and aligned[0] >= 0 and aligned[-1] < others)
+
+
+def _forced_problem(answers: Tensor, wrong: Tensor, position: int) -> str | None:
+    """What is wrong with a teacher-forced answer."""
+    if len(answers) == 0:
+        return "the answer is empty: give at least one token"
+    if len(wrong):
+        return "a teacher-forced answer is scored by its own log probability: leave the wrong answers out"
+    if position + 1 < len(answers):
+        return "there is no prompt before the answer: give at least one token"
+    return None
+
+
+def _answers_problem(answers: Tensor, wrong: Tensor) -> str | None:
     if len(answers) == 0 or len(wrong) == 0:
         return "there must be at least one right and one wrong answer"
     for kind, ids in (("right", answers.tolist()), ("wrong", wrong.tolist())):
@@ -725,8 +912,6 @@ def _problem(clean: Tensor, corrupt: Tensor, answers: Tensor, wrong: Tensor, pos
     both = sorted(set(answers.tolist()) & set(wrong.tolist()))
     if both:
         return f"token {both[0]} is given as right and as wrong answer: make them differ"
-    if not 0 <= position < len(clean):
-        return f"the metric's position {position} is outside the prompt of {len(clean)} tokens, 0 ... {len(clean) - 1}"
     return None
 
 

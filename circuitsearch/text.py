@@ -36,20 +36,43 @@ def _added(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 
 
 def encode_row(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[str], wrong: Sequence[str]) -> Row:
-    """Token ids of a pair of prompts and its answers.
+    """Token ids of a pair of prompts and its answers: of each its token, or without wrong answers all tokens of the only right one.
 
     Raises
     ------
     InputError
         If a word is not in the vocabulary, an answer is not one token after the clean prompt, or the space between prompt
-        and answer is missing or doubled.
+        and answer is missing or doubled; without wrong answers, if there are several right ones, or the answer's tokens are not
+        the same after both prompts.
     """
     clean_ids, corrupt_ids = (_known(tokenizer, text) for text in (clean, corrupt))
     _check_spaces(clean, corrupt, [*right, *wrong])
+    if not wrong:
+        return clean_ids, corrupt_ids, _whole_answer(tokenizer, clean, corrupt, right), []
     right_ids, wrong_ids = (
         [_answer(tokenizer, clean, answer, clean_ids) for answer in answers] for answers in (right, wrong)
     )
     return clean_ids, corrupt_ids, right_ids, wrong_ids
+
+
+def answer_tokens(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int] | None = None) -> list[int]:
+    """Return the tokens with which ``answer`` continues ``prompt``; ``prompt_ids`` saves tokenising the prompt again.
+
+    Prompt and answer are tokenised together, as the model would read them.
+
+    Raises
+    ------
+    InputError
+        If the answer is empty, or changes the tokens of the prompt.
+    """
+    before = encode(tokenizer, prompt) if prompt_ids is None else prompt_ids
+    after = encode(tokenizer, prompt + answer)
+    if after[: len(before)] != before or len(after) == len(before):
+        raise InputError(
+            f"the answer {_quoted(answer)} does not begin with a token of its own after {prompt[-40:]!r} in this tokenizer:"
+            " begin it with a space, and end the prompt without one"
+        )
+    return after[len(before) :]
 
 
 def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int] | None = None) -> int:
@@ -70,7 +93,7 @@ def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: lis
         advice = (
             "remove the space at the prompt's end and begin the answer with it"
             if prompt.endswith(" ")
-            else "choose an answer that is one token, with its leading space"
+            else "choose an answer that is one token, with its leading space, or leave the wrong answers out to score a longer one"
         )
         raise InputError(
             f"the answer {_quoted(answer)} is not one token after {prompt[-40:]!r} in this tokenizer"
@@ -146,6 +169,29 @@ def _answer(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int
     return token
 
 
+def _whole_answer(tokenizer: Tokenizer, clean: str, corrupt: str, answers: Sequence[str]) -> list[int]:
+    """All tokens of the only answer, which must be the same after both prompts."""
+    if len(answers) != 1:
+        raise InputError(
+            f"there are {len(answers)} right answers and no wrong one: give one of each, or one right answer alone"
+        )
+    (answer,) = answers
+    if _is_cased(clean[-1:]) and _is_cased(answer[:1]):
+        raise InputError(
+            f"the answer {_quoted(answer)} would continue the last word of {clean[-20:]!r}: begin it with a space, or give token"
+            " ids if that is intended"
+        )
+    ids, after_corrupt = (answer_tokens(tokenizer, prompt, answer) for prompt in (clean, corrupt))
+    if ids != after_corrupt:
+        raise InputError(
+            f"the answer {_quoted(answer)} has other tokens after the corrupt prompt than after the clean one: end both with the"
+            " same word"
+        )
+    if getattr(tokenizer, "unk_token_id", None) in ids and str(tokenizer.unk_token) not in answer:
+        raise InputError(f"the answer {_quoted(answer)} has a word that is not in the vocabulary: use another one")
+    return ids
+
+
 def _is_cased(letter: str) -> bool:
     """Whether it is a letter of a script with capitals; such scripts put spaces between words."""
     return letter.lower() != letter.upper()
@@ -183,8 +229,17 @@ def answers_beside(
         Ids of that prompt's answers.
     """
     likeliest = ", ".join(map(repr, likeliest_tokens(logits, tokenizer, k)))
-    sides = (f"{kind} {_with_rank(logits, ids, tokenizer)}" for kind, ids in (("right", right), ("wrong", wrong)))
-    return f"the likeliest tokens are {likeliest}; yours are {' and '.join(sides)}"
+    given = (("right", right), ("wrong", wrong))
+    sides = (f"{kind} {_with_rank(logits, ids, tokenizer)}" for kind, ids in given if len(ids))
+    meant = _meant(likeliest_tokens(logits, tokenizer, k), [_text(tokenizer, token) for token in right])
+    return f"the likeliest tokens are {likeliest}; yours are {' and '.join(sides)}{meant}"
+
+
+def _meant(likeliest: Sequence[str], answers: Sequence[str]) -> str:
+    """A question whether a likely token was meant that differs from an answer in spaces or capitals only."""
+    pairs = ((token, answer) for token in likeliest for answer in answers if token not in answers)
+    near = next((pair for pair in pairs if pair[0].strip().lower() == pair[1].strip().lower() != ""), None)
+    return "" if near is None else f"; did you mean {near[0]!r}, not {near[1]!r}?"
 
 
 def _with_rank(logits: Tensor, ids: Sequence[int], tokenizer: Tokenizer | None) -> str:

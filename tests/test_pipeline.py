@@ -153,7 +153,7 @@ def test_one_group_of_prompts_gives_a_circuit_without_held_out_evidence(gpt2, ta
     alike = task.subset([0])
     finding = cs.find(gpt2, alike, 0.6, method="eap", recheck=0)
     assert len(finding.circuit) > 0 and finding.report.n_seen == finding.report.n == 1
-    assert "1 prompts of the search" in str(finding.report) and "no interval" in str(finding.report)
+    assert "1 prompt of the search" in str(finding.report) and "no interval" in str(finding.report)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from circuitsearch.errors import InputError
-from circuitsearch.task import Task
+from circuitsearch.task import Example, Task
 
 
 def ids_row(**changes) -> str:
@@ -429,3 +429,15 @@ def test_the_digest_sees_every_choice():
         replace(Task.from_ids(*columns), position=(0,)).digest(),
     ]
     assert same[0] == same[1] and len({same[0], *others}) == 4
+
+
+def test_teacher_forced_answers_continue_both_prompts():
+    """All tokens but the last are added; batches read the answer's positions, of one length each."""
+    task = Task.from_ids([[5, 6], [7, 8], [5, 7]], [[5, 9], [7, 9], [6, 7]], [[1, 2, 3], [4], [3, 2, 1]], None)
+    assert [ids.tolist() for ids in task.clean] == [[5, 6, 1, 2], [7, 8], [5, 7, 3, 2]]
+    assert [ids.tolist() for ids in task.corrupt] == [[5, 9, 1, 2], [7, 9], [6, 7, 3, 2]]
+    assert [batch.position.tolist() for batch in task.batches(pad=True)] == [[[1]], [[1, 2, 3], [1, 2, 3]]]
+    assert [batch.start for batch in task.subset([0, 1]).batches()] == [1, 1]
+    assert [batch.start for batch in task.subset([2]).batches()] == [0]
+    with pytest.raises(InputError, match="other rows have one"):
+        Task.from_examples("mixed", [Example("a", "b", ("c",), ()), Example("a", "b", ("c",), ("d",))], None)

@@ -141,4 +141,22 @@ def test_the_likeliest_tokens_stand_beside_the_answers(bpe: Any):
     assert likeliest_tokens(logits, bpe, 2) == [" Paris", "Paris"]
     assert likeliest_tokens(logits, None, 1) == [str(spaced)]
     said = answers_beside(logits, [paris], [rome], bpe, k=1)
-    assert said == "the likeliest tokens are ' Paris'; yours are right 'Paris' (rank 2) and wrong 'Rome' (rank 3)"
+    beside = "the likeliest tokens are ' Paris'; yours are right 'Paris' (rank 2) and wrong 'Rome' (rank 3)"
+    assert said == f"{beside}; did you mean ' Paris', not 'Paris'?"
+    assert answers_beside(logits, [spaced], [rome], bpe, k=1).endswith("wrong 'Rome' (rank 3)")
+
+
+def test_all_tokens_of_an_answer_without_a_wrong_one(bpe: Any):
+    """They continue the clean prompt as the tokenizer itself continues it, and must be the same after the corrupt one."""
+    clean, corrupt, answer, wrong = encode_row(bpe, "a b", "a c", [" New York"], [])
+    assert clean + answer == bpe("a b New York").input_ids and corrupt + answer == bpe("a c New York").input_ids
+    assert len(answer) > 1 and wrong == []
+    for right, words in (
+        ([" a", " b"], "2 right answers"),
+        (["York"], "begin it with a space"),
+        ([""], "token of its own"),
+    ):
+        with pytest.raises(InputError, match=words):
+            encode_row(bpe, "a b", "a c", right, [])
+    with pytest.raises(InputError, match="leave the wrong answers out"):
+        encode_row(bpe, "a b", "a c", [" New York"], [" a"])

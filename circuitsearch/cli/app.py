@@ -50,8 +50,13 @@ def about(
 @app.command()
 def find(
     context: typer.Context,
-    task: options.OptionalTask = None,
+    task: options.TaskArgument = None,
     *,
+    clean: options.Clean = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
+    align: options.Align = "error",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -103,13 +108,11 @@ def find(
             raise InputError(f"--from takes its settings from the manifest: leave out {', '.join(sorted(extra))}")
         words = (model if "model" in given else None, device if "device" in given else None)
         find_again(again, out, *words, overwrite, Terminal(json))
-    elif task is None:
-        raise InputError("find needs a task: a name, as in 'circuitsearch find ioi', or a file of JSON lines")
     else:
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
         question = Question(
-            task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
-            faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
+            task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
+            method=method, ablation=ablation, metric=metric, faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
             starts=tuple(start or ()), checks=tuple(check or ()), complete=complete, granularity=nodes,
             device=device, dtype=dtype,
         )  # fmt: skip
@@ -118,7 +121,13 @@ def find(
 
 @app.command()
 def score(
-    task: options.TaskArgument,
+    task: options.TaskArgument = None,
+    *,
+    clean: options.Clean = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
+    align: options.Align = "error",
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of the scores.")] = Path("scores.safetensors"),
     model: options.Model = "pico",
     n: options.N = None,
@@ -143,8 +152,8 @@ def score(
 
     nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
     question = Question(
-        task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric, granularity=nodes,
-        device=device, dtype=dtype,
+        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
+        method=method, ablation=ablation, metric=metric, granularity=nodes, device=device, dtype=dtype,
     )  # fmt: skip
     score(question, out, Terminal(json))
 
@@ -153,8 +162,13 @@ def score(
 def validate(
     context: typer.Context,
     circuit: options.CircuitArgument,
-    task: options.TaskArgument,
+    task: options.TaskArgument = None,
     *,
+    clean: options.Clean = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
+    align: options.Align = "error",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report to this JSON file.")] = None,
     model: options.Model = "pico",
     n: options.N = None,
@@ -179,8 +193,8 @@ def validate(
     from circuitsearch.question import Question
 
     question = Question(
-        task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, checks=tuple(check or ()),
-        device=device, dtype=dtype,
+        task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
+        ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype,
     )  # fmt: skip
     given = _given(context) & {"ablation", "seed"}
     validate(circuit, question, given, out, Terminal(json))
@@ -214,13 +228,14 @@ def specificity(
 
 @app.command()
 def stability(
-    task: options.TaskArgument,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")],
     *,
     vary: options.Vary = None,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="The folder; by default runs/stability-TASK-MODEL, and changed options."),
     ] = None,
+    align: options.Align = "error",
     model: options.Model = "pico",
     n: options.N = None,
     seed: options.Seed = 0,
@@ -262,7 +277,7 @@ def stability(
 
     nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
     question = Question(
-        task=task, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
+        task=task, align=align, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
         faithfulness=faithfulness, faithfulness_of=faithfulness_of, passes=passes, granularity=nodes, device=device,
         dtype=dtype,
     )  # fmt: skip
@@ -322,10 +337,13 @@ def inspect(
         Path | None, typer.Option("-o", "--out", help="The folder; by default runs/inspect-TASK-MODEL.")
     ] = None,
     model: options.Model = "pico",
-    prompt: Annotated[str | None, typer.Option(help="One prompt instead of a task.")] = None,
-    corrupt: Annotated[str | None, typer.Option(help="Its counterfactual, of as many tokens.")] = None,
-    answer: Annotated[str | None, typer.Option(help="Its answer, with the leading space.")] = None,
-    wrong: Annotated[str | None, typer.Option(help="The counterfactual's answer.")] = None,
+    clean: Annotated[
+        str | None, typer.Option("--clean", "--prompt", help="One prompt instead of a task.", show_default=False)
+    ] = None,
+    corrupt: options.Corrupt = None,
+    answer: options.Answer = None,
+    wrong: options.Wrong = None,
+    align: options.Align = "error",
     subject: Annotated[str | None, typer.Option(help="Words of the prompt; of a task, the span (trace).")] = None,
     n: Annotated[int | None, typer.Option("--n", help="Prompts: 64, or all of a file.")] = None,
     seed: options.Seed = 0,

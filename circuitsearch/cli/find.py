@@ -100,7 +100,8 @@ def _size(question: Question) -> str:
     found = estimate(question.model, device_named(question.device), question.dtype)
     if question.task_file is not None and question.n is None:
         return str(found)
-    return found.of_run((question.n or N_PROMPTS) // 2, pipeline.FORWARDS)
+    n = 1 if question.prompt is not None else (question.n or N_PROMPTS) // 2
+    return found.of_run(n, pipeline.FORWARDS)
 
 
 def _compare(earlier: Path, circuit: Circuit, terminal: Terminal) -> None:

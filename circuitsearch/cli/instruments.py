@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import instruments
+from circuitsearch.cli.options import one_prompt
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.devices import device_named
-from circuitsearch.errors import InputError, unknown
+from circuitsearch.errors import InputError, counted, unknown
 from circuitsearch.figures import draw
 from circuitsearch.files import write_whole
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
 from circuitsearch.loading import load
-from circuitsearch.question import Question
+from circuitsearch.question import OnePrompt, Question
 from circuitsearch.task import Task
 
 N_PROMPTS = 64
@@ -29,10 +30,11 @@ class Look:
 
     instrument: str
     task: str | None = None
-    prompt: str | None = None
+    clean: str | None = None
     corrupt: str | None = None
     answer: str | None = None
     wrong: str | None = None
+    align: str = "error"
     subject: str | None = None
     model: str = "pico"
     n: int | None = None
@@ -60,25 +62,26 @@ class Look:
         if extra:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
             raise InputError(f"inspect {self.instrument} does not take {names}: leave it out")
-        pair = (self.prompt, self.corrupt, self.answer, self.wrong)
-        if (self.task is not None) + (self.prompt is not None) + self.said_twice != 1:
+        one = self.one_prompt
+        if (self.task is not None) + (one is not None) + self.said_twice != 1:
             raise InputError(
-                "inspect needs --task, a name or a file, or else one --prompt with --corrupt, --answer, --wrong"
-            )
-        if self.prompt is not None and None in pair:
-            raise InputError(
-                "a --prompt needs its counterfactual and two answers: give --corrupt, --answer and --wrong too"
+                "inspect needs --task, a name or a file, or else one prompt: --clean, --corrupt, --answer, --wrong"
             )
         site_named(self.site)
         self.question.check()
 
     @property
+    def one_prompt(self) -> OnePrompt | None:
+        """The prompt, if one is given instead of a task."""
+        return one_prompt(self.clean, self.corrupt, self.answer, self.wrong)
+
+    @property
     def question(self) -> Question:
-        """The options that other commands have too; for a single prompt the task is a placeholder."""
+        """The options that other commands have too; for random tokens said twice the task is a placeholder."""
         named = self.task is not None and not Path(self.task).is_file()
         n = N_PROMPTS if self.n is None and named else self.n
-        words = {name: getattr(self, name) for name in ("model", "seed", "metric", "device", "dtype")}
-        return Question(task="ioi" if self.task is None else self.task, n=n, **words)
+        words = {name: getattr(self, name) for name in ("align", "model", "seed", "metric", "device", "dtype")}
+        return Question(task="ioi" if self.said_twice else self.task, prompt=self.one_prompt, n=n, **words)
 
     def named_spans(self, task: Task) -> tuple[str, ...]:
         """The spans that are columns: those asked for, or, where prompts differ in length, all that every prompt has."""
@@ -108,13 +111,14 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
     task = _task(look, model, tokenizer)
     with terminal.progress(look.instrument) as bar:
         result = INSTRUMENTS[look.instrument].use(Seen(look, model, tokenizer, task, bar))
-    where = out or Path("runs") / f"inspect-{task.name}-{look.question.model_name}"
+    name = "prompt" if look.one_prompt is not None else task.name
+    where = out or Path("runs") / f"inspect-{name}-{look.question.model_name}"
     where.mkdir(parents=True, exist_ok=True)
     numbers, figure = where / f"{look.instrument}.json", where / f"{look.instrument}.svg"
     write_whole(numbers, result.save)
     draw(result, figure)
     header, rows = result.table()
-    terminal.table(f"{look.instrument} on {task.name}, {len(task)} prompt{'s' * (len(task) != 1)}", header, rows)
+    terminal.table(f"{look.instrument} on {task.name}, {counted(len(task), 'prompt')}", header, rows)
     for line in _remarks(result):
         terminal.say("", line)
     terminal.say("numbers", str(numbers))
@@ -125,12 +129,9 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
 def _task(look: Look, model: Any, tokenizer: Any) -> Task:
     if look.said_twice:
         return instruments.said_twice(model, look.n or N_PROMPTS, tokenizer, seed=look.seed)
-    if look.prompt is None:
+    if look.one_prompt is None or not look.subject or tokenizer is None:
         return look.question.prompts(tokenizer)
-    if tokenizer is None:
-        raise InputError(f"a --prompt needs a tokenizer, and the model folder {look.model} has none")
-    texts = (look.prompt, look.corrupt or "", look.answer or "", look.wrong or "")
-    task = instruments.prompt_pair(tokenizer, *texts, subject=look.subject or "")
+    task = instruments.prompt_pair(tokenizer, **look.one_prompt.model_dump(), subject=look.subject)
     return task if look.metric is None else replace(task, metric=look.question.metric_asked)
 
 
@@ -183,7 +184,7 @@ def _trace(seen: Seen) -> Result:
     look, names = seen.look, seen.task.span_names
     subject = (
         look.subject
-        if look.prompt is None and look.subject
+        if look.clean is None and look.subject
         else next((n for n in ("subject", "country") if n in names), "")
     )
     if not subject:

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")]
-OptionalTask = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name, or a file of JSON lines.")]
+from circuitsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from circuitsearch.question import OnePrompt
+
+TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name, or a file of JSON lines.")]
 TaskOption = Annotated[str | None, typer.Option("--task", help="A task's name, or a file of JSON lines.")]
+Clean = Annotated[str | None, typer.Option(help="One prompt instead of a task.", show_default=False)]
+Corrupt = Annotated[str | None, typer.Option(help="Its counterfactual, of as many tokens.", show_default=False)]
+Answer = Annotated[
+    str | None,
+    typer.Option(help="Its answer, with the leading space; of several tokens without --wrong.", show_default=False),
+]
+Wrong = Annotated[
+    str | None,
+    typer.Option(
+        help="The counterfactual's answer; without it the answer's log probability is the metric.", show_default=False
+    ),
+]
+Align = Annotated[
+    str,
+    typer.Option(
+        help="Pairs of unequal lengths: error; drop, which leaves them out; span, which aligns the words that differ."
+    ),
+]
 InstrumentArgument = Annotated[
     str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
 ]
@@ -96,3 +118,24 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on standard output, and everything else on standard error."),
 ]
+
+
+def one_prompt(clean: str | None, corrupt: str | None, answer: str | None, wrong: str | None) -> OnePrompt | None:
+    """The prompt that these options give; None if none of them is given.
+
+    Raises
+    ------
+    InputError
+        If only some of them are.
+    """
+    from circuitsearch.question import OnePrompt
+
+    texts = {"--clean": clean, "--corrupt": corrupt, "--answer": answer, "--wrong": wrong}
+    if set(texts.values()) == {None}:
+        return None
+    missing = [name for name, text in texts.items() if not text and (name != "--wrong" or text is not None)]
+    if not (clean and corrupt and answer) or missing:
+        raise InputError(
+            f"one prompt needs its counterfactual and the answers to both, none of them empty: give {', '.join(missing)} too"
+        )
+    return OnePrompt(clean=clean, corrupt=corrupt, answer=answer, wrong=wrong)

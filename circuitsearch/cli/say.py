@@ -8,12 +8,14 @@ from typing import Any
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.errors import counted
 from circuitsearch.finding import Finding, Plan
 from circuitsearch.names import ends_of
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import Question
 from circuitsearch.scores import Scores
 from circuitsearch.summary import agreement, meaning, strongest
+from circuitsearch.task import Task
 from circuitsearch.validation import Behaviour, Report
 from circuitsearch.validation.checks.kept import ABOVE
 
@@ -26,10 +28,17 @@ class Narrator(ProgressBar):
 
     def __init__(self, terminal: Terminal, question: Question) -> None:
         super().__init__()
-        self.terminal, self.question = terminal, question
+        self.terminal, self.question, self.shared = terminal, question, False
 
     def running(self, plan: Plan):
         describe_model(self.terminal, plan.selection.model, self.question)
+        self.shared = plan.stopping is plan.selection  # one set of prompts chooses edges and circuit
+        note(self.terminal, plan.whole.task)
+        if plan.held_out is plan.selection:
+            why = "there is one prompt" if len(plan.whole.task) == 1 else "all prompts are of one group"
+            self.terminal.say(
+                "caution", f"no prompts are held out, since {why}: there will be no evidence on other prompts"
+            )
         return super().running(plan)
 
     def started(self, stage: str) -> None:
@@ -46,10 +55,12 @@ class Narrator(ProgressBar):
         last = history.passes[-1]
         if self.first is None:
             self.first = last.number
-        others = "" if last.judged is None else f", {last.judged.together} on these and as many new ones"
+        stopping = "" if self.shared else f", {last.stopping} on the stopping prompts"
+        new = last.judged is not None and last.judged.together != last.judged.stopping
+        others = f", {last.judged.together} on these and as many new ones" if last.judged is not None and new else ""
         self.terminal.say(
             f"pass {last.number}",
-            f"{last.n_edges:,} edges, faithfulness {last.selection}, {last.stopping} on the stopping prompts{others};"
+            f"{last.n_edges:,} edges, faithfulness {last.selection}{stopping}{others};"
             f" best {len(circuit):,} edges{self._left(last.number)}",
         )
         if history.ended:
@@ -89,9 +100,15 @@ def describe_model(terminal: Terminal, model: Any, question: Question) -> None:
     terminal.say("model", f"{question.model_name} ({config.model_type}, {shape}), {dtype} on {model.device.type}")
 
 
+def note(terminal: Terminal, task: Task) -> None:
+    """Which rows of the task were left out or aligned, if any."""
+    if task.note:
+        terminal.say("caution", task.note)
+
+
 def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:
     """How well the model does the task."""
-    terminal.say("task", f"{measured.task}, {measured.n} pairs of prompts")
+    terminal.say("task", f"{measured.task}, {counted(measured.n, 'pair')} of prompts")
     terminal.say(
         "behaviour",
         f"accuracy {measured.accuracy:.1%} (likeliest token right: {measured.top1:.1%}),"
@@ -99,7 +116,7 @@ def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:
     )
     if measured.test is not None:
         terminal.say("", f"{measured.test}: {measured.test.verdict}")
-    if measured.accuracy == 0:
+    if measured.accuracy == 0 and (measured.test is None or measured.test.against_chance):
         terminal.say("", "the model never prefers a right answer to a wrong one: expect no circuit of the behaviour")
     if measured.note:
         terminal.say("", measured.note)
@@ -108,7 +125,7 @@ def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:
 def scores(terminal: Terminal, scores: Scores, took: str) -> None:
     """How many edges were scored, and how."""
     count = int(scores.scored.sum())
-    terminal.say("scores", f"{count} edges scored by {scores.method} on {scores.n} prompts ({took})")
+    terminal.say("scores", f"{count} edges scored by {scores.method} on {counted(scores.n, 'prompt')} ({took})")
     if scores.agreement is not None:
         terminal.say("", agreement(scores.agreement))
 
@@ -131,7 +148,8 @@ def searched(terminal: Terminal, circuit: Circuit, took: str) -> None:
     """The size of a circuit that the search found, and its faithfulness there."""
     text = _size(circuit)
     if circuit.history is not None:
-        text += f"; faithfulness {circuit.history.stopping} on the {circuit.history.n_stopping} prompts that chose it"
+        chose = counted(circuit.history.n_stopping, "prompt")
+        text += f"; faithfulness {circuit.history.stopping} on the {chose} that chose it"
     terminal.say("circuit", f"{text} ({took})")
     if circuit.history is not None:
         terminal.say(
@@ -155,8 +173,6 @@ def report(terminal: Terminal, report: Report, took: str) -> None:
         terminal.say("quote", report.quote)
     for caution in report.cautions:
         terminal.say("caution", caution)
-    if report.n_seen:
-        terminal.say("", "these are not held out: give more prompts, of different groups, for evidence on new ones")
     for each in report.measurements:
         for name, found in () if each.name in SAID_ABOVE else each.lines:
             terminal.say("", f"{name}: {found}")

@@ -34,6 +34,7 @@ def stability(
     Folder(out)  # refuses a folder of something else before the model is loaded
     model, tokenizer, task = question.load()
     say.describe_model(terminal, model, question)
+    say.note(terminal, task)
     experiment = Experiment.of(model, task, **question.settings)
     measured = behaviour(experiment, task, tokenizer=tokenizer)
     say.behaviour(terminal, measured)

@@ -31,6 +31,7 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
     model, tokenizer, task = question.load()
     experiment = Experiment.of(model, task, **question.settings)
     say.describe_model(terminal, model, question)
+    say.note(terminal, task)
     measured = behaviour(experiment, task, tokenizer=tokenizer)
     say.behaviour(terminal, measured)
     measured.check()
@@ -62,6 +63,7 @@ def validate(circuit: Path, question: Question, given: set[str], out: Path | Non
     settings = {name: getattr(question, name) for name in given}
     experiment = Experiment.of(model, task, found, **settings)
     say.describe_model(terminal, model, question)
+    say.note(terminal, task)
     say.behaviour(terminal, behaviour(experiment, task))
     with terminal.progress("validating") as bar:
         report = validate_circuit(experiment, found, task, checks=question.checks_asked, progress=bar)

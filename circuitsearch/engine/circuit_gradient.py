@@ -86,7 +86,7 @@ class _WeightedPass(BlockPass):
         self.active = torch.zeros(len(self.graph.writers), dtype=torch.bool)  # writers whose delta may not be zero
         made = embed.new_zeros if gradient else embed.new_empty  # inactive writers' are read by the backward pass alone
         self.all_positions = made(self.graph.parts[context.last_mixing].seen, b, t, d)
-        self.trimmed = made(len(self.graph.writers), b, 1, d)
+        self.trimmed = made(len(self.graph.writers), *context.position.shape, d)
         self.deltas = self.all_positions  # those that are read at present
         self.ran: dict[int, _Ran] = {}  # by part index
         with torch.no_grad():
@@ -97,7 +97,7 @@ class _WeightedPass(BlockPass):
         pair, last = self.context.pair, len(self.graph.readers) - 1
         stream = self.stream(len(self.parts), last, self.deltas)
         stream.requires_grad_(self.differentiate)
-        logits = self.context.components.unembed(stream[:, 0])
+        logits = self.context.unembed(stream.flatten(0, 1))
         values = pair.metric(logits, pair.known)
         if not self.differentiate:
             return CircuitRun(logits, values)
@@ -223,7 +223,7 @@ class _Backward:
 
     @torch.no_grad()
     def run(self, at_logits: Tensor) -> Tensor:
-        """The gradient (B, U, V), from that at the final stream (B, 1, D)."""
+        """The gradient (B, U, V), from that at the final stream (B, R, D)."""
         self._read([len(self.graph.readers) - 1], widened(at_logits)[None])
         for stage in reversed(self.graph.stages):
             grads = {index: self._at_writers(index) for index in stage}
@@ -250,9 +250,9 @@ class _Backward:
         self.grads = {row: self._placed(grad) for row, grad in self.grads.items()}
 
     def _placed(self, grad: Tensor) -> Tensor:
-        """A gradient at the metric's positions (B, 1, D) among zeros at all others: (B, T, D)."""
+        """A gradient at the metric's positions (B, R, D) among zeros at all others: (B, T, D)."""
         out = grad.new_zeros(self.deltas.shape[1:])
-        return out.scatter(1, self.context.position.view(-1, 1, 1).expand_as(grad), grad)
+        return out.scatter(1, self.context.position[..., None].expand_as(grad), grad)
 
     def _part(self, index: int, grads: dict[int, Tensor]) -> None:
         """Differentiate a part, from the gradients (B, T, D) at what its writers add, by row."""

@@ -235,7 +235,7 @@ def port_gradients(
 
 def _positions_read(described: Described, batch: Batch, ids: Tensor) -> Tensor:
     """Of the B * T positions those that the metric can depend on: (N,), in a causal model up to the one that is read."""
-    last = (batch.position - batch.start).to(ids.device)[:, None] if described.causal else ids.shape[1]
+    last = (batch.reads.amax(1, keepdim=True) - batch.start).to(ids.device) if described.causal else ids.shape[1]
     return (torch.arange(ids.shape[1], device=ids.device) <= last).expand(ids.shape).flatten().nonzero().flatten()
 
 

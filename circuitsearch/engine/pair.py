@@ -17,6 +17,7 @@ from circuitsearch.engine.gradients import GradientRun, PortGradients, port_grad
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
+from circuitsearch.errors import InputError
 from circuitsearch.granularity import REST
 from circuitsearch.graph import Graph
 from circuitsearch.metrics import Metric
@@ -40,7 +41,8 @@ class Pair:
     @cached_property
     def _corrupt(self) -> tuple[Activations, Prefix | None]:
         """The corrupt run after the prefix, and the prefix: one pass over the whole prompts computes both."""
-        return run_whole(self.described, self.batch.corrupt, self.batch.start)
+        activations, prefix = run_whole(self.described, self.batch.corrupt, self.batch.start)
+        return _corresponding(activations, self.batch), prefix
 
     @property
     def prefix(self) -> Prefix | None:
@@ -155,12 +157,25 @@ def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DE
 def _record_corrupt(described: Described, task: Task, memory: int) -> Iterator[Activations]:
     """The activations of a task's corrupt prompts, those of one length together."""
     for batch in _batches(described, task, memory, share_prefix=False):
-        activations, _ = run_whole(described, batch.corrupt, 0)
+        activations = _corresponding(run_whole(described, batch.corrupt, 0)[0], batch)
         for length in batch.lengths.unique().tolist():
             yield activations.map(lambda values, at=batch.lengths == length, t=length: values[at, :t])
 
 
+def _corresponding(corrupt: Activations, batch: Batch) -> Activations:
+    """Of a corrupt run's activations (B, T', ...) after the prefix those that correspond to the clean prompts' positions: (B, T, ...)."""
+    if batch.aligned is None:
+        return corrupt
+    places = batch.aligned[:, batch.start :] - batch.start  # (B, T)
+    rows = torch.arange(len(batch), device=places.device)[:, None]
+    return corrupt.map(lambda values: values[rows, places])
+
+
 def _batches(described: Described, task: Task, memory: int, share_prefix: bool) -> Iterator[Batch]:
+    if task.aligned and not described.causal:
+        raise InputError(
+            "prompts of unequal lengths cannot be aligned in a model that reads later tokens: use align='drop' (--align)"
+        )
     rows = max(1, memory // bytes_per_prompt(described, task.max_length))
     for batch in task.batches(rows, share_prefix=share_prefix, pad=described.causal):
         yield batch.to(described.device)

@@ -1,8 +1,9 @@
 """The reference run: the run that interventions start from, with every activation that they reuse.
 
 Legend of shapes: B prompts, T positions, N live positions of all prompts, D stream width, U writers, V readers, S spans, H
-heads, K head width. A stream is stored for every part index, as the part reads it, and once more for the end. After the last
-part that mixes positions only the positions that the metric reads are computed, so there T is 1, and N is B.
+heads, K head width, R positions that the metric reads of each prompt. A stream is stored for every part index, as the part reads
+it, and once more for the end. After the last part that mixes positions only the positions that the metric reads are computed, so
+there T is R, and N is B * R; R is 1 unless answers have several tokens.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class ReplayContext:
         self.pair, self.described = pair, pair.described
         self.graph: Graph = pair.described.graph.base  # masks of a coarser graph are expanded to it
         self.components = Components(pair.described, pair.clean_ids, pair.prefix)
-        self.position = pair.batch.position - pair.batch.start  # (B,)
+        self.position = pair.batch.reads - pair.batch.start  # (B, R)
         parts = self.graph.parts
         self.last_mixing = max((index for index, part in enumerate(parts) if part.mixes), default=-1)
         stage = parts[self.last_mixing].layer, parts[self.last_mixing].stage
@@ -42,11 +43,16 @@ class ReplayContext:
         return -(-self.graph.n_edges * graph.per_node // graph.n_edges)
 
     def trim(self, tensor: Tensor, prompts: int = 0) -> Tensor:
-        """Select the position that the metric reads: (..., B, T, ...) -> (..., B, 1, ...), where ``prompts`` is B's dimension."""
-        index = self.position.view(-1, *[1] * (tensor.dim() - prompts - 1))
+        """Select the positions that the metric reads: (..., B, T, ...) -> (..., B, R, ...), where ``prompts`` is B's dimension."""
+        index = self.position.view(*self.position.shape, *[1] * (tensor.dim() - prompts - 2))
         shape = list(tensor.shape)
-        shape[prompts + 1] = 1
+        shape[prompts + 1] = self.position.shape[1]
         return tensor.gather(prompts + 1, index.expand(shape))
+
+    def unembed(self, stream: Tensor) -> Tensor:
+        """Logits (..., B, vocabulary) of the final stream (..., B * R, D); (..., B, R, vocabulary) where answers have several tokens."""
+        logits = self.components.unembed(stream.flatten(0, -2)).unflatten(0, stream.shape[:-1])
+        return logits.unflatten(-2, self.position.shape) if self.pair.batch.position.dim() == 2 else logits
 
     @cached_property
     def live(self) -> Tensor:
@@ -58,10 +64,10 @@ class ReplayContext:
         places = torch.arange(batch.clean.shape[1] - batch.start, device=self.position.device)
         live = torch.ones(len(batch), len(places), dtype=torch.bool, device=places.device)
         if self.described.shares_prefix and self.described.causal:
-            live &= places <= self.position[:, None]
+            live &= places <= self.position.amax(1, keepdim=True)
         if self.pair.shares_prefix:
-            live &= (batch.clean != batch.corrupt)[:, batch.start :].cumsum(1) > 0
-        return live.scatter(1, self.position[:, None], True)
+            live &= batch.differs[:, batch.start :].cumsum(1) > 0
+        return live.scatter(1, self.position, True)
 
     @cached_property
     def live_rows(self) -> Tensor:
@@ -70,12 +76,12 @@ class ReplayContext:
 
     @cached_property
     def last_rows(self) -> Tensor:
-        """(B,) the places among the N live positions that the metric reads."""
+        """(B * R,) the places among the N live positions that the metric reads."""
         before = self.live.flatten().cumsum(0).view_as(self.live)
-        return before.gather(1, self.position[:, None])[:, 0] - 1
+        return before.gather(1, self.position).flatten() - 1
 
     def pack(self, tensor: Tensor, prompts: int = 0) -> Tensor:
-        """Keep the live positions: (..., B, T, ...) -> (..., N, ...), where ``prompts`` is B's dimension; B of B trimmed ones."""
+        """Keep the live positions: (..., B, T, ...) -> (..., N, ...), where ``prompts`` is B's dimension; all of trimmed ones."""
         flat = tensor.flatten(prompts, prompts + 1)
         if tensor.shape[prompts + 1] < self.live.shape[1] or len(self.live_rows) == self.live.numel():
             return flat
@@ -86,12 +92,12 @@ class ReplayContext:
         return self.trim(output) if index >= self.first_trimmed else output
 
     def spans(self, length: int) -> Tensor | None:
-        """The span of each position (B, T), or of those that the metric reads (B, 1); None if there is one span."""
+        """The span of each position (B, T), or of those that the metric reads (B, R); None if there is one span."""
         spans = self.pair.spans
         return spans if spans is None or spans.shape[1] == length else self.trim(spans)
 
     def packed_spans(self, length: int) -> Tensor | None:
-        """The span of each live position (N,), or of those that the metric reads (B,); None if there is one span."""
+        """The span of each live position (N,), or of those that the metric reads (B * R,); None if there is one span."""
         spans = self.pair.spans
         if spans is None:
             return None
@@ -130,12 +136,12 @@ class ReferenceRun:
     deltas : Tensor
         (U', N, D): each write minus its ablated value, for the writers that the last mixing part sees.
     trimmed_deltas : Tensor
-        (U, B, D): the same for all writers, at the metric's positions.
+        (U, B * R, D): the same for all writers, at the metric's positions.
     ablated_stream, full_stream : list
         The stream (N, D) at each part index when every edge into it is ablated, and as if none were: the ablated stream plus
         all deltas.
     logits : Tensor
-        (B, vocabulary) at the metric's positions.
+        (B, vocabulary) at the metric's position, or (B, R, vocabulary).
     """
 
     context: ReplayContext
@@ -224,7 +230,7 @@ class _ReferencePass(BlockPass):
         embed = context.pair.clean[0].embed
         b, t, d = embed.shape
         self.all_positions = embed.new_zeros(self.graph.parts[context.last_mixing].seen, b, t, d)
-        self.trimmed = embed.new_zeros(len(self.graph.writers), b, 1, d)
+        self.trimmed = embed.new_zeros(len(self.graph.writers), *context.position.shape, d)
         self.deltas = self.all_positions  # those that are read at present
         self.total = torch.zeros_like(embed)  # sum of all deltas so far
         self.projections: dict[int, dict[nn.Module, Tensor]] = {}
@@ -236,7 +242,7 @@ class _ReferencePass(BlockPass):
     def run(self) -> ReferenceRun:
         self.run_blocks()
         self._start_part(len(self.parts))
-        logits = self.context.components.unembed(self._stream(len(self.graph.readers) - 1)[:, 0])
+        logits = self.context.unembed(self._stream(len(self.graph.readers) - 1).flatten(0, 1))
         pack = self.context.pack
         return ReferenceRun(
             self.context,

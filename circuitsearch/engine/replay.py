@@ -14,7 +14,7 @@ nothing there: it is the residual stream itself.
 A *delta* is a write minus its ablated value. A *change* is an activation minus its value in the reference run.
 
 Legend of shapes: C interventions, C' the interventions that change a given part, B prompts, T positions, N live positions
-of all prompts (B after the last attention), D stream width, U writers, V readers, S spans, U' writers that a reader can see,
+of all prompts (those that the metric reads after the last attention: B * R, of R in each prompt), D stream width, U writers, V readers, S spans, U' writers that a reader can see,
 L writers whose deltas are stored one by one, P readers of one part, H heads, K head width.
 """
 
@@ -167,7 +167,7 @@ class Replay(BlockPass):
     # ---- the run
 
     def run(self) -> tuple[Tensor, Tensor]:
-        """The interventions (C',) whose logits change, and their logits (C', B, vocabulary)."""
+        """The interventions (C',) whose logits change, and their logits (C', B, vocabulary), or (C', B, R, vocabulary)."""
         _, n, d = self.reference.deltas.shape
         early = bisect.bisect_left(self.stored, len(self.reference.deltas))
         self.reference_deltas = self.reference.deltas  # (U', N, D)
@@ -181,8 +181,8 @@ class Replay(BlockPass):
         affected = self._affecting([column])
         if not len(affected):
             return affected, self.reference.logits.new_empty(0, *self.reference.logits.shape)
-        stream = self._streams(len(self.parts), [column], affected)[0]  # (C', B, D)
-        return affected, self.context.components.unembed(stream.flatten(0, 1)).unflatten(0, (len(affected), -1))
+        stream = self._streams(len(self.parts), [column], affected)[0]  # (C', B * R, D)
+        return affected, self.context.unembed(stream)
 
     def _affecting(self, columns: Sequence[int]) -> Tensor:
         """The interventions (C',) that change the input of any of these readers."""

@@ -101,21 +101,23 @@ def run_blocks(described: Described, ids: Tensor, taps: Taps, cache: Cache | Non
 def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: Cache | None = None) -> Tensor:
     """Run the model on ``ids`` (B, T), after the prefix in ``cache`` if there is one, and return logits (B, vocabulary).
 
-    ``position`` (B,) is the position in ``ids`` at which each prompt's logits are read; no others are computed. Logits have
-    at least float32 precision, so that metrics do not round more than the model does.
+    ``position`` (B,) is the position in ``ids`` at which each prompt's logits are read; no others are computed. Of K positions
+    a prompt, (B, K), they are (B, K, vocabulary). Logits have at least float32 precision, so that metrics do not round more
+    than the model does.
     """
     positions, which = position.unique(return_inverse=True)
 
     def own_position(final: Tensor) -> Tensor:
         at = which if final.shape[1] == len(positions) else position  # some models keep all positions
-        return final[torch.arange(len(final), device=final.device), at.to(final.device)][:, None]
+        rows = torch.arange(len(final), device=final.device)[:, None]
+        return final[rows, at.view(len(final), -1).to(final.device)]
 
     with tapped(described, taps), ExitStack() as stack:
         stack.callback(tap_before(described.model.get_output_embeddings(), own_position).remove)
         logits = described.model(
             input_ids=ids, logits_to_keep=positions, past_key_values=cache, use_cache=cache is not None
         ).logits
-    return widened(logits.squeeze(1))
+    return widened(logits if position.dim() == 2 else logits.squeeze(1))
 
 
 Tap = Callable[[Tensor], Tensor | None]

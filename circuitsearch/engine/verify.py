@@ -110,9 +110,10 @@ def check_fit(described: Described, task: Task) -> None:
     task.check_prompts_differ()
     limit = described.n_positions
     if limit is not None and task.max_length > limit:
-        row = next(row for row, ids in enumerate(task.clean, 1) if len(ids) > limit)
+        lengths = [max(map(len, pair)) for pair in zip(task.clean, task.corrupt, strict=True)]
+        row = next(row for row, length in enumerate(lengths, 1) if length > limit)
         raise InputError(
-            f"task {task.name!r}, row {row}: the prompt has {len(task.clean[row - 1])} tokens,"
+            f"task {task.name!r}, row {row}: the prompt has {lengths[row - 1]} tokens,"
             f" more than the {limit} positions that the model can read: shorten it"
         )
 
@@ -162,7 +163,7 @@ def _verify_parts(described: Described, ids: Tensor) -> bool:
 
 
 def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
-    """The model's logits (B, vocabulary), as it gives them itself for ``ids`` (B, T), at a position (B,) of each."""
+    """The model's logits (B, vocabulary), as it gives them itself for ``ids`` (B, T), at a position (B,) of each, or K of them."""
     try:
         logits = described.model(input_ids=ids, use_cache=False).logits
     except RuntimeError as error:
@@ -170,7 +171,8 @@ def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
             f"the model itself cannot be run in {_name(described.dtype)} ({str(error).partition(chr(10))[0]}):"
             " try another dtype, and for a mixture of experts model.set_experts_implementation('eager')"
         ) from None
-    logits = logits[torch.arange(len(ids), device=logits.device), position.to(logits.device)]
+    rows = torch.arange(len(ids), device=logits.device).view(-1, *[1] * (position.dim() - 1))
+    logits = logits[rows, position.to(logits.device)]
     if not logits.isfinite().all():
         raise InputError(_not_finite(described))
     return logits
@@ -266,7 +268,8 @@ def _rotary_types(model: Any) -> Iterator[str]:
 def _verify_full_graph(described: Described, task: Task) -> None:
     """Compare the logits of the circuit that keeps every edge with the model's own, on clean and on corrupt prompts."""
     problem = "the circuit that keeps every edge does not give the model's own logits"
-    for prompts in (task, replace(task, clean=task.corrupt, corrupt=task.clean)):
+    swapped = [] if task.aligned else [replace(task, clean=task.corrupt, corrupt=task.clean)]
+    for prompts in (task, *swapped):
         for pair in pairs(described, prompts, Resample()):
             with CoarsestRounding() as rounding:
                 own = _own_logits(described, pair.batch.clean, pair.batch.position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +125,9 @@ def caption_for(
 def _evidence(report: Report) -> str:
     faithful = report.faithfulness
     others = "".join(f"; {each.caption}" for each in report.measurements if each.caption)
+    ends = f"{report.confidence:.0%} interval [{faithful.low:.3f}, {faithful.high:.3f}]"
+    interval = "no interval" if isnan(faithful.low) else ends
     setting = f"metric {report.metric}; ablated edges carry {report.ablation}"
-    return (
-        f"Faithfulness on {report.prompts}: {faithful.value:.3f}, {report.confidence:.0%} interval "
-        f"[{faithful.low:.3f}, {faithful.high:.3f}]{others} ({setting})."
-    ) + "".join(f" Caution: {caution}." for caution in report.cautions)
+    return (f"Faithfulness on {report.prompts}: {faithful.value:.3f}, {interval}{others} ({setting}).") + "".join(
+        f" Caution: {caution}." for caution in report.cautions
+    )

@@ -65,7 +65,17 @@ class StreamTaps(Taps):
 
 @torch.no_grad()
 def run_tapped(described: Described, ids: Tensor, position: Tensor, taps: StreamTaps) -> Tensor:
-    """Run ``ids`` (B, T) with taps; logits (B, vocabulary) at ``position`` (B,)."""
+    """Run ``ids`` (B, T) with taps; logits (B, vocabulary) at ``position`` (B,).
+
+    Raises
+    ------
+    InputError
+        If the prompts have several positions each, those of long answers.
+    """
+    if position.dim() > 1:
+        raise InputError(
+            "instruments read the logits at one position a prompt: give a task whose answers are one token"
+        )
     with ExitStack() as hooks:
         for layer, block in enumerate(described.blocks):
             hooks.callback(tap_before(block, partial(taps.block, layer)).remove)

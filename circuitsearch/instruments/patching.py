@@ -298,6 +298,10 @@ class _Sweep:
 
     def batch(self, batch: Batch, rows: Sequence[int], progress: Progress) -> Tensor:
         """The metric of the clean and of the corrupt run, and all effects: (B, 2 + R * C)."""
+        if batch.aligned is not None:
+            raise InputError(
+                "patching exchanges activations of one position: leave pairs of unequal lengths out with align='drop'"
+            )
         clean = record(self.described, batch.clean, batch.position, patterns=self.site.patterns and not self.noising)
         corrupt = record(self.described, batch.corrupt, batch.position, patterns=self.site.patterns and self.noising)
         batch = replace(batch, clean_logits=clean.logits)

@@ -12,14 +12,14 @@ from circuitsearch.errors import InputError
 from circuitsearch.granularity import Granularity
 from circuitsearch.metrics import logit_diff
 from circuitsearch.models.describe import Described, describe
-from circuitsearch.task import Example, Task
+from circuitsearch.task import Task
 from circuitsearch.text import encode
 
 MOST_REPEATED = 20  # random tokens that are repeated
 
 
 def prompt_pair(
-    tokenizer: Any, clean: str, corrupt: str, answer: str, wrong: str, *, subject: str = "", name: str = "prompt"
+    tokenizer: Any, clean: str, corrupt: str, answer: str, wrong: str | None, *, subject: str = "", name: str = "prompt"
 ) -> Task:
     """One prompt and its counterfactual as a task; its subject, if given, is the span ``subject``.
 
@@ -30,7 +30,7 @@ def prompt_pair(
     clean, corrupt : str
         Two prompts with the same number of tokens.
     answer, wrong : str
-        Single tokens, with their leading space.
+        Single tokens, with their leading space; without ``wrong`` the answer may have several.
     subject : str
         Words of the clean prompt.
 
@@ -51,7 +51,7 @@ def prompt_pair(
     if at < 0:
         raise InputError(f"the subject {subject!r} is not in the prompt {clean!r}")
     spans = {"subject": (at, at + len(subject))} if subject else {}
-    task = Task.from_examples(name, [Example(clean, corrupt, (answer,), (wrong,), spans=spans)], tokenizer)
+    task = Task.from_pair(clean, corrupt, answer, wrong, tokenizer, spans=spans, name=name)
     if subject and "subject" not in task.span_names:
         raise InputError(f"the subject {subject!r} does not begin and end with a token of this tokenizer")
     return task
@@ -109,6 +109,10 @@ def shuffled(task: Task, seed: int, keep: int = 0, last: bool = False) -> tuple[
     ``last`` is true. Spans and answers are unchanged, so they now mark random tokens.
     """
     generator = torch.Generator().manual_seed(seed)
+    if task.aligned:
+        raise InputError(
+            "prompts and counterfactuals of unequal lengths cannot be shuffled alike: leave them out with align='drop'"
+        )
     positions = tuple(_order(len(ids), keep, last, generator) for ids in task.clean)
     columns = [
         tuple(torch.empty_like(ids).scatter_(0, to, ids) for ids, to in zip(column, positions, strict=True))

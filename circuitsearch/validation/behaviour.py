@@ -37,8 +37,8 @@ class Behaviour(MadeWith):
     setup : Setup, optional
         What was measured.
     note : str
-        If the most likely token is mostly not a right answer, or wrong answers are often above the right ones: the likeliest
-        tokens after the first prompt.
+        If the most likely token is mostly not a right answer, or wrong answers are often above the right ones, or there is one
+        prompt: the likeliest tokens after the first prompt, beside its answers.
     test : TaskTest, optional
         Whether the model does the task, on the different prompts; files of earlier versions have none.
     """
@@ -99,7 +99,11 @@ def behaviour(model: Any, task: Task, *, tokenizer: Any = None, **settings: Unpa
     columns = _measured(experiment)
     means = [float(values.mean()) for values in columns]
     _, _, share_right, share_first = means
-    note = _note(experiment, tokenizer) if share_first < MOSTLY or share_right < CLEARLY else ""
+    unclear = share_first < MOSTLY or share_right < CLEARLY or len(experiment.task) == 1
+    note = _note(experiment, tokenizer) if unclear else ""
+    if share_first == 0:
+        said = "says no answer as a whole" if task.teacher_forced else "never has a right answer as its likeliest token"
+        note = f"the model {said}: check the answers and their leading space; {note}"
     return Behaviour(*means, setup=experiment.setup, note=note, test=_tested(experiment.task, *columns[:3]))
 
 
@@ -119,5 +123,8 @@ def _note(experiment: Experiment, tokenizer: Any) -> str:
     """The likeliest tokens after the first prompt, beside its answers."""
     pair = next(iter(experiment.evaluator.pairs()))
     row, logits, task = int(pair.batch.rows[0]), pair.clean[1][0], experiment.task
-    beside = answers_beside(logits, task.answers[row].tolist(), task.wrong[row].tolist(), tokenizer)
+    right = task.answers[row].tolist()
+    if task.teacher_forced:  # the answer's first token
+        logits, right = logits[0], right[:1]
+    beside = answers_beside(logits, right, task.wrong[row].tolist(), tokenizer)
     return f"after prompt {row + 1} {beside}"

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from circuitsearch import show
-from circuitsearch.errors import unknown
+from circuitsearch.errors import counted, unknown
 from circuitsearch.files import STRICT, parse_json, read_json, to_json, write_json
 from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.tex_text import tex_text
@@ -128,7 +128,8 @@ class Report(MadeWith):
     def test(self) -> TaskTest:
         """Whether the model does the task on these prompts."""
         (row,) = self["accuracy"].table
-        return TaskTest(*(row[field.name] for field in fields(TaskTest)))  # pyright: ignore[reportArgumentType]
+        n, *others = (row[field.name] for field in fields(TaskTest))
+        return TaskTest(n, *map(number, others))  # pyright: ignore[reportArgumentType]
 
     @property
     def controls(self) -> tuple[float, ...]:
@@ -184,9 +185,27 @@ class Report(MadeWith):
     @property
     def prompts(self) -> str:
         """How many prompts, and whether the search used them."""
-        kind = {None: "prompts", 0: "held-out prompts", self.n: "prompts of the search"}.get(self.n_seen)
-        seen = f"{self.n:,} {kind}" if kind else f"{self.n:,} prompts, {self.n_seen:,} of the search"
-        return f"{seen}, without {self.n_copies:,} copies" if self.n_copies else seen
+        number = counted(self.n, "prompt")
+        kinds = {None: number, 0: counted(self.n, "held-out prompt"), self.n: f"{number} of the search"}
+        seen = kinds.get(self.n_seen, f"{number}, {self.n_seen or 0:,} of the search")
+        return f"{seen}, without {self.n_copies:,} cop{'y' if self.n_copies == 1 else 'ies'}" if self.n_copies else seen
+
+    @property
+    def not_held_out(self) -> str:
+        """That there is no held-out evidence, or less than it seems, in a sentence; empty if no prompt is known to be of the search."""
+        if not self.n_seen:
+            return ""
+        if self.n_seen < self.n:
+            return f"{self.n_seen:,} of these {self.n:,} prompts are not held out: the search used them"
+        these, them = ("this prompt", "it") if self.n == 1 else (f"these {self.n:,} prompts", "them")
+        return (
+            f"no held-out evidence: the search used {these}, so the numbers say how well the circuit fits {them}, not whether it"
+            " holds on others; give more prompts, of different groups"
+        )
+
+    @property
+    def _intervals(self) -> str:
+        return "no interval: it takes 2 prompts" if self.n == 1 else f"{self.confidence:.0%} intervals"
 
     @property
     def quote(self) -> str:
@@ -197,27 +216,27 @@ class Report(MadeWith):
         ablation = (
             f"{self.ablation[:1].lower()}{self.ablation[1:].removesuffix('()')} ablation" if self.ablation else ""
         )
-        conventions = ", ".join(
-            filter(None, ("edges", ablation, self.metric, self.prompts, f"{self.confidence:.0%} intervals"))
-        )
+        conventions = ", ".join(filter(None, ("edges", ablation, self.metric, self.prompts, self._intervals)))
         return f"faithfulness {' and '.join(said)} ({conventions})" if said else ""
 
     def rows(self) -> list[tuple[str, str]]:
         """The sentence to quote, and what was measured, as (name, text); the last row, without a name, describes the intervals."""
         resamples = f", {self.n_resamples} resamples" if "bootstrap" in self.intervals else ""
         return [
+            *([("caution", self.not_held_out)] if self.not_held_out else []),
             *([("quote", self.quote)] if self.quote else []),
             ("task", f"{self.task}, {self.prompts}"),
             ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
             ("ablation", self.ablation),
             *(row for each in self.measurements for row in (*each.lines, *(("caution", why) for why in each.cautions))),
-            ("", f"intervals are {self.confidence:.0%} {self.intervals} over prompts{resamples}"),
+            ("", f"intervals are {self.confidence:.0%} {self.intervals} over prompts{resamples}; one prompt has none"),
         ]
 
     @property
     def cautions(self) -> list[str]:
         """Reasons, one sentence each, why the faithfulness says less than it seems to."""
-        return [caution for each in self.measurements for caution in each.cautions]
+        found = [caution for each in self.measurements for caution in each.cautions]
+        return [self.not_held_out, *found] if self.not_held_out else found
 
     def to_latex(self) -> str:
         """The rows as a table of the LaTeX package booktabs."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, isnan, log, nan
 
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
 
+from circuitsearch.errors import counted
 from circuitsearch.files import STRICT, Number
 from circuitsearch.task import Task
 
@@ -29,9 +30,10 @@ class TaskTest:
     metric_p : float
         That the metric is higher in the model than with every edge ablated, prompt by prompt: Wilcoxon's signed-rank test.
     accuracy_p : float
-        That the accuracy is above chance: exact binomial test.
+        That the accuracy is above chance: exact binomial test; NaN if there are no wrong answers, and then the metric alone is tested.
     chance : float
-        Accuracy of logits in random order: k / (k + w) for k right and w wrong answers, averaged over prompts.
+        Accuracy of logits in random order: k / (k + w) for k right and w wrong answers, averaged over prompts; NaN if there are no
+        wrong answers.
 
     Notes
     -----
@@ -48,26 +50,34 @@ class TaskTest:
     n: int
     metric_p: Number
     accuracy_p: Number
-    chance: float
+    chance: Number
 
     @classmethod
     def of(cls, clean: Tensor, ablated: Tensor, right: Tensor, chance: Tensor) -> TaskTest:
         """Test the metric of the model and with every edge ablated, and 1 for each right prompt, 0 for others: (N,) each."""
         n, mean_chance = len(clean), float(chance.mean())
+        metric_p = signed_rank_p((clean - ablated).double().numpy())
+        if isnan(mean_chance):
+            return cls(n, metric_p, nan, nan)
         found = stats.binomtest(int(right.sum()), n, mean_chance, alternative="greater")
-        return cls(n, signed_rank_p((clean - ablated).double().numpy()), float(found.pvalue), mean_chance)
+        return cls(n, metric_p, float(found.pvalue), mean_chance)
 
     @property
-    def levels(self) -> tuple[float, float]:
-        """Of the test of the metric and of that of accuracy: .01, or the smallest p that the prompts can give."""
-        return max(LEVEL, 0.5**self.n), max(LEVEL, self.chance**self.n)
+    def against_chance(self) -> bool:
+        """Whether the accuracy is tested too: there are wrong answers."""
+        return not isnan(self.chance)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Of the test of the metric, and of that of accuracy if there is one: .01, or the smallest p that the prompts can give."""
+        return tuple(max(LEVEL, least**self.n) for least in (0.5, self.chance) if not isnan(least))
 
     @property
     def significant(self) -> bool:
-        """Whether both tests are."""
+        """Whether both tests are, or the only one."""
         rounding = 1 + 1e-9
         return all(
-            p <= level * rounding for p, level in zip((self.metric_p, self.accuracy_p), self.levels, strict=True)
+            p <= level * rounding for p, level in zip((self.metric_p, self.accuracy_p), self.levels, strict=False)
         )
 
     @property
@@ -78,12 +88,14 @@ class TaskTest:
         level = max(self.levels)
         if level <= LEVEL:
             return f"the model does the task (level {LEVEL:g})"
-        enough = ceil(log(LEVEL) / log(max(0.5, self.chance)))
-        return f"without exception, but {self.n} prompts show no more than p = {level:.2g}: give {enough} or more for the level {LEVEL:g}"
+        enough = ceil(log(LEVEL) / log(max(0.5, self.chance if self.against_chance else 0.5)))
+        return f"without exception, but {counted(self.n, 'prompt')} can show no more than p = {level:.2g}: give {enough} or more for the level {LEVEL:g}"
 
     def __str__(self) -> str:
-        against = f"binomial p {_p(self.accuracy_p)} against chance {self.chance:.1%}"
-        return f"Wilcoxon p {_p(self.metric_p)} against all ablated, {against}"
+        metric = f"Wilcoxon p {_p(self.metric_p)} against all ablated"
+        if not self.against_chance:
+            return f"{metric}; no wrong answers to compare with"
+        return f"{metric}, binomial p {_p(self.accuracy_p)} against chance {self.chance:.1%}"
 
 
 def _p(value: float) -> str:
@@ -91,7 +103,9 @@ def _p(value: float) -> str:
 
 
 def chance(task: Task) -> Tensor:
-    """Accuracy of logits in random order on each prompt: (N,)."""
+    """Accuracy of logits in random order on each prompt: (N,); NaN where the answer is teacher-forced, without wrong ones."""
+    if task.teacher_forced:
+        return torch.full((len(task),), nan, dtype=torch.float64)
     counts = [(len(right), len(wrong)) for right, wrong in zip(task.answers, task.wrong, strict=True)]
     return torch.tensor([right / (right + wrong) for right, wrong in counts], dtype=torch.float64)
 

@@ -54,9 +54,9 @@ def find(task: object, model: object = "pico", *more: object) -> tuple[object, .
         (("find", "ioi", "--device", "cpuu"), ("device", "'cpu'")),
         (("find", "ioi", "--dtype", "float23"), ("dtype", "'float32'")),
         (("find", "ioi", "--modle", "pico"), ("--modle", "--model")),
-        (("find",), ("find needs a task",)),
+        (("find",), ("task", "--clean")),
         (("find", "ioi", "too", "many"), ("too many",)),
-        (("score",), ("TASK",)),
+        (("score",), ("task", "--clean")),
     ],
 )
 def test_unknown_names_get_the_nearest(refused: Callable[..., str], arguments: tuple[str, ...], words: tuple[str, ...]):
@@ -267,7 +267,7 @@ def test_one_pair_has_no_held_out_evidence(command: Callable[..., Any], task_fil
     """One pair of prompts gives a circuit, and it is said that nothing was held out."""
     said = command(*find(task_file, tiny, "--n", 1))
     assert said.code == 0, said.err
-    assert "1 prompts of the search" in said.out and "not held out" in said.out and "no interval" in said.out
+    assert "1 prompt of the search" in said.out and "no held-out evidence" in said.out and "no interval" in said.out
 
 
 def test_model_that_does_not_do_the_task(

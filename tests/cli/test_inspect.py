@@ -61,8 +61,11 @@ def test_one_prompt_as_json(command: Command):
     ("arguments", "words"),
     [
         (("lense", "--task", "ioi"), ("'lense'", "'logit-lens'")),
-        (("dla",), ("--task", "--prompt")),
-        (("dla", "--task", "ioi", "--prompt", "x"), ("--task", "--prompt")),
+        (("dla",), ("--task", "--clean")),
+        (
+            ("dla", "--task", "ioi", "--prompt", "x", "--corrupt", "y", "--answer", "a", "--wrong", "b"),
+            ("--task", "--clean"),
+        ),
         (("dla", "--prompt", "x"), ("--corrupt",)),
         (("dla", "--task", "iio"), ("'iio'", "'ioi'")),
         (("dla", "--task", "ioi", "--site", "head"), ("dla", "--site")),

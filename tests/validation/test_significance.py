@@ -68,7 +68,7 @@ def test_both_tests_must_be_significant(test, significant):
 
 def test_what_few_prompts_cannot_show_is_said():
     """The smallest p that they can give, and how many prompts reach the level; eight do."""
-    assert "4 prompts show no more than p = 0.062: give 7 or more for the level 0.01" in found_on(4, 4).verdict
+    assert "4 prompts can show no more than p = 0.062: give 7 or more for the level 0.01" in found_on(4, 4).verdict
     assert "give 44 or more" in found_on(20, 20, of_chance=0.9).verdict
     assert found_on(8, 8).verdict == "the model does the task (level 0.01)"
 

@@ -25,11 +25,14 @@ class Accuracy(Knobs):
 
     def found(self, model: float, circuit: float, test: TaskTest) -> Measurement:
         """The measurement of both accuracies."""
+        against = (
+            f"chance {test.chance:.1%}" if test.against_chance else "where each token of the answer is the likeliest"
+        )
         caution = f"it is {test.verdict} on these prompts: {test}"
         return Measurement(
             "accuracy",
             table=({"model": model, "circuit": circuit, **asdict(test)},),
-            lines=(("accuracy", f"model {model:.1%}, circuit {circuit:.1%}, chance {test.chance:.1%}"),),
+            lines=(("accuracy", f"model {model:.1%}, circuit {circuit:.1%}, {against}"),),
             cautions=() if test.significant else (caution,),
         )
 

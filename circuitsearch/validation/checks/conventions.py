@@ -114,7 +114,8 @@ def _tried(own: Any, key: Callable[[Any], Any], *others: Any) -> list[Any]:
 def _rows(trial: Trial, experiment: Experiment) -> Iterator[Row]:
     """Run the circuit, and the model without it, at each granularity, and measure each metric."""
     kept, evaluator = runs(trial.circuit), experiment.evaluator
-    metrics: list[Metric] = _tried(experiment.task.metric, metric_name, logit_diff, prob_diff, neg_kl)
+    others = (neg_kl,) if experiment.task.teacher_forced else (logit_diff, prob_diff, neg_kl)
+    metrics: list[Metric] = _tried(experiment.task.metric, metric_name, *others)
     ends = evaluator.ends(*metrics)
     values = evaluator.metrics_of_each([mask for pair in kept.values() for mask in pair], *metrics)
     values = values.view(len(metrics), len(kept), 2, -1)  # (M, granularities and positions, directions, N)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, counted
 from circuitsearch.target import ROUNDING
 from circuitsearch.validation.binomial import (
     POWER,
@@ -55,7 +55,7 @@ class Equivalence(HypothesisTest):
         """The test of these numbers of prompts."""
         n, needs = wins + losses + ties, equivalence_needs(self.margin, self.level)
         if n < needs:
-            why = f"{n} prompts cannot show equivalence within {self.margin:g} of 1/2: it takes {needs} or more"
+            why = f"{counted(n, 'prompt')} cannot show equivalence within {self.margin:g} of 1/2: it takes {needs} or more"
             return self.without("equivalence", why, n, needs=needs)
         lacking = equivalence_needs(self.margin, self.level, POWER)
         difference = difference_p(wins, losses, ties, self.margin)

@@ -9,7 +9,7 @@ from math import factorial
 import numpy as np
 from scipy.stats import norm
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, counted
 from circuitsearch.validation.binomial import POWER
 from circuitsearch.validation.hypothesis import HypothesisTest, Tested, check_counts, rounding
 from circuitsearch.validation.measurement import Interval
@@ -53,7 +53,7 @@ class Independence(HypothesisTest):
         few = trial.faithfulness.on_first(self.prompts)
         n, needs = len(few.clean), next(n for n in range(1, 100) if factorial(n) >= 1 / self.level)
         if n < needs:
-            why = f"{n} prompts have too few orders for the level {self.level:g}: it takes {needs} or more"
+            why = f"{counted(n, 'prompt')} cannot be ordered in enough ways for the level {self.level:g}: it takes {needs} or more"
             return self.without("independence", why, n, needs=needs)
         rest = few.experiment.evaluator.metric_of(few.graph.mask & ~trial.circuit.mask)
         if min(np.ptp(rest.numpy()), np.ptp(few.clean.numpy())) <= rounding(few):
