@@ -89,7 +89,13 @@ class Written:
 
 
 def write_attribution_graph(
-    path: str | Path, circuit: Circuit, scan: str, slug: str, tokens: tuple[str, ...], answer: str, probability: float | None
+    path: str | Path,
+    circuit: Circuit,
+    scan: str,
+    slug: str,
+    tokens: tuple[str, ...],
+    answer: str,
+    probability: float | None,
 ) -> tuple[str, ...]:
     """Write a circuit as an attribution graph; what is said differently there, a sentence each.
 
@@ -134,7 +140,9 @@ def _metadata(circuit: Circuit, scan: str, slug: str, tokens: tuple[str, ...]) -
 
 def _check_positions(graph: Graph, tokens: tuple[str, ...]) -> None:
     if graph.granularity.spans:
-        raise InputError("an attribution graph has nodes at tokens, and this circuit's are of named spans: search it with positions")
+        raise InputError(
+            "an attribution graph has nodes at tokens, and this circuit's are of named spans: search it with positions"
+        )
     if len(tokens) < max(1, graph.granularity.positions):
         raise InputError(
             f"the prompt has {len(tokens)} tokens, and the circuit {max(1, graph.granularity.positions)} positions: give tokens=..."

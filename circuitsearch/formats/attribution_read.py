@@ -9,9 +9,8 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.files import checking, parse_json, read_json, to_json
 from circuitsearch.formats.attribution_graph import MOST_BYTES, OWN, UNKNOWN, AttributionGraphFile, Written
-from circuitsearch.formats.foreign import Foreign
+from circuitsearch.formats.foreign import Foreign, scores_of
 from circuitsearch.graph import Graph
-from circuitsearch.scores import Scores
 
 FORM = "attribution graph"
 WHAT = "an attribution graph of heads and MLPs"
@@ -32,14 +31,17 @@ def read_attribution_graph(path: str | Path, model: Graph | None) -> Foreign:
             raise InputError(_refusal(content))
         circuit = _circuit(own)
         if model is not None and circuit.graph != model:
-            raise InputError(f"it is of another model, with {circuit.graph.n_layers} layers of {circuit.graph.n_heads} heads")
-        scores = None if circuit.scores is None else Scores(circuit.graph, circuit.scores)
-        return Foreign(FORM, circuit.graph, circuit.mask, scores, effects=circuit.effects)
+            raise InputError(
+                f"it is of another model, with {circuit.graph.n_layers} layers of {circuit.graph.n_heads} heads"
+            )
+        return Foreign(FORM, circuit.graph, circuit.mask, scores_of(circuit), effects=circuit.effects)
 
 
 def _refusal(content: AttributionGraphFile) -> str:
     features = next((node for node in content.nodes if node.feature_type != UNKNOWN), None)
-    kind = "nodes of no stated kind" if features is None else f"nodes such as {features.node_id} ({features.feature_type})"
+    kind = (
+        "nodes of no stated kind" if features is None else f"nodes such as {features.node_id} ({features.feature_type})"
+    )
     return f"it has {kind}, and only graphs of heads and MLPs that circuitsearch wrote are circuits of a model"
 
 

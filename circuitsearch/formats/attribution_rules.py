@@ -136,7 +136,7 @@ def _circuit_tracer(content: AttributionGraphFile) -> Iterator[str]:
         if node.feature is None:
             yield f"the feature of {shortened(node.node_id)} must be an integer for circuit-tracer, and is null: give a head's number, or -1"
         if not isinstance(node.layer, str):
-            yield f"the layer of {shortened(node.node_id)} must be a text for circuit-tracer: write \"{node.layer}\""
+            yield f'the layer of {shortened(node.node_id)} must be a text for circuit-tracer: write "{node.layer}"'
 
 
 RULES = (_names, _layers, _logits, _tokens, _ids, _links, _types, _influence, _circuit_tracer)

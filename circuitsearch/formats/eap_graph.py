@@ -182,6 +182,11 @@ def _losses(circuit: Circuit, content: EAPContent) -> Iterable[str]:
         yield "its scores are those by which edges were chosen; effects in the circuit, certificates and the setup are left out"
 
 
+def unscored(graph: Graph) -> Tensor:
+    """Scores (U, V) of which no edge has one: NaN, and 0 where there is no edge."""
+    return torch.zeros(graph.mask.shape, dtype=torch.float64).masked_fill(graph.mask, torch.nan)
+
+
 def their_names(graph: Graph) -> tuple[list[str], list[str]]:
     """Their names of the writers and of the readers of a query-head graph."""
     writers = [INPUT if name == EMBED else name for name in graph.writers]

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import checking, read_json, to_json, write_bytes
-from circuitsearch.formats.eap_graph import Config, EAPContent, between_nodes, check_same_model, lacked, their_names
+from circuitsearch.formats.eap_graph import (
+    Config,
+    EAPContent,
+    between_nodes,
+    check_same_model,
+    lacked,
+    their_names,
+    unscored,
+)
 from circuitsearch.graph import Graph
 from circuitsearch.names import LOGITS, ends_of
 
@@ -63,7 +71,7 @@ def read_eap_json(path: str | Path, expected: Graph | None) -> EAPContent:
 
 def _tensors(content: EAPFile, edges: list[tuple[str, str]], graph: Graph) -> tuple[Tensor, Tensor]:
     """Scores and circuit (U, V'); of a file without edges, the edges between its nodes."""
-    scores = torch.full(graph.mask.shape, torch.nan, dtype=torch.float64)
+    scores = unscored(graph)
     if not edges:
         return scores, between_nodes(graph, [name for name in _kept(content) if name != LOGITS])
     places, given = _places(edges, graph), list(content.edges.values())
@@ -91,15 +99,15 @@ def _scores(content: EAPFile) -> list[float]:
     scores = [each.get("score") for each in content.edges.values()]
     for name, score in zip(content.edges, scores, strict=True):
         if score is not None and (isinstance(score, bool) or not math.isfinite(score)):
-            raise InputError(f"the score of {shortened(name)} is {score}: leave an edge without a score out, or give a number")
+            raise InputError(
+                f"the score of {shortened(name)} is {score}: leave an edge without a score out, or give a number"
+            )
     return [math.nan if score is None else score for score in scores]
 
 
 def _kept(content: EAPFile) -> list[str]:
     """The nodes that are in the circuit."""
-    return [
-        name for name, node in content.nodes.items() if (node if isinstance(node, bool) else node.in_graph)
-    ]
+    return [name for name, node in content.nodes.items() if (node if isinstance(node, bool) else node.in_graph)]
 
 
 def _notes(content: EAPFile) -> Iterable[str]:
@@ -131,5 +139,3 @@ def write_eap_json(path: str | Path, content: EAPContent) -> None:
     nodes = {name: {"in_graph": each} for name, each in zip(writers, kept, strict=True)} | {LOGITS: {"in_graph": True}}
     text = to_json({"cfg": content.config.model_dump(), "nodes": nodes, "edges": edges})
     write_bytes(path, f"{text}\n".encode())
-
-

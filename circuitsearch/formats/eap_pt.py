@@ -73,9 +73,13 @@ def _named(content: Tensors) -> list[tuple[str, str]]:
 
 
 def _check_names(content: Tensors, graph: Graph) -> None:
-    for kind, given, wanted in zip(("src_nodes", "dst_nodes"), (content.src_nodes, content.dst_nodes), their_names(graph), strict=True):
+    for kind, given, wanted in zip(
+        ("src_nodes", "dst_nodes"), (content.src_nodes, content.dst_nodes), their_names(graph), strict=True
+    ):
         if given != wanted:
-            different = next((name for name, other in zip(given, wanted, strict=False) if name != other), "their number")
+            different = next(
+                (name for name, other in zip(given, wanted, strict=False) if name != other), "their number"
+            )
             raise InputError(f"its {kind} are not those of {content.cfg.shape}: {shortened(different)} differs")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import checking, read_json, to_json, write_bytes
-from circuitsearch.formats.eap_graph import lacked
+from circuitsearch.formats.eap_graph import lacked, unscored
 from circuitsearch.formats.foreign import Foreign, Sign, signed
 from circuitsearch.formats.query_heads import columns_of, fold, query_head_graph
 from circuitsearch.graph import Graph
@@ -63,11 +63,10 @@ def _foreign(
     own = fold(mask.double(), columns) > 0
     if not isinstance(content, dict) or all(score is None for score in content.values()):
         return Foreign(FORM, model, own, None, notes)
-    scores = torch.full(mask.shape, torch.nan, dtype=torch.float64)
+    scores = unscored(query_head_graph(model, FORM))
     scores[places[:, 0], places[:, 1]] = torch.tensor(_scores(content), dtype=torch.float64)
-    together = fold(scores.nan_to_num(), columns)
-    values = torch.where(fold((~scores.isnan()).double(), columns) > 0, together, torch.nan)
-    chosen, said = signed(values, sign, FORM)
+    known = fold((~scores.isnan()).double(), columns) > 0
+    chosen, said = signed(torch.where(known, fold(scores.nan_to_num(), columns), torch.nan), sign, FORM)
     return Foreign(FORM, model, own, Scores(model, chosen), (*notes, said))
 
 

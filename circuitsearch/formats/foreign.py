@@ -103,4 +103,12 @@ def signed(values: Tensor, sign: Sign | str | None, form: str) -> tuple[Tensor, 
             " supports the behaviour, else opposes"
         )
     chosen = Sign.read(sign)
-    return values * chosen.factor, f"positive scores of the file were taken to {chosen.value.removesuffix('s')} the behaviour"
+    return (
+        values * chosen.factor,
+        f"positive scores of the file were taken to {chosen.value.removesuffix('s')} the behaviour",
+    )
+
+
+def scores_of(circuit: Circuit) -> Scores | None:
+    """A circuit's scores with its setup, if it has any."""
+    return None if circuit.scores is None else Scores(circuit.graph, circuit.scores, circuit.setup)

@@ -48,7 +48,9 @@ def mib_problems(folder: str | Path, others: Mapping[str, Config] | None = None)
     """
     root = Path(folder)
     if not root.is_dir():
-        raise InputError(f"{shortened(folder, 100)} is not a folder: give the one that holds a folder for each task and model")
+        raise InputError(
+            f"{shortened(folder, 100)} is not a folder: give the one that holds a folder for each task and model"
+        )
     models = MODELS | dict(others or {})
     cells = sorted(path for path in root.iterdir() if path.is_dir())
     named = {path: cell_of(path.name, models) for path in cells}
@@ -71,7 +73,9 @@ def _of_root(root: Path, cells: list[tuple[str, str]]) -> Iterator[Problem]:
 
 def _of_cell(path: Path, cell: tuple[str, str] | None, models: Mapping[str, Config]) -> Iterator[Problem]:
     if cell is None:
-        yield Problem(path, f"its name must have a task ({', '.join(TASKS)}) and a model ({', '.join(MODELS)}), as in ioi_gpt2")
+        yield Problem(
+            path, f"its name must have a task ({', '.join(TASKS)}) and a model ({', '.join(MODELS)}), as in ioi_gpt2"
+        )
         return
     task, model = cell
     if model not in MODELS:
@@ -97,10 +101,14 @@ def _of_files(place: Path, config: Config) -> Iterator[Problem]:
             yield Problem(path, "it is neither .json nor .pt, and is not read", warning=True)
     large = [path for path in graphs if path.stat().st_size > MOST_BYTES]
     for path in large:
-        yield Problem(path, f"it has {path.stat().st_size / 1e6:.0f} MB, and files over {MOST_BYTES // 10**6} MB are skipped: write .pt")
+        yield Problem(
+            path,
+            f"it has {path.stat().st_size / 1e6:.0f} MB, and files over {MOST_BYTES // 10**6} MB are skipped: write .pt",
+        )
     if len(graphs) not in (1, len(PERCENTAGES)):
         yield Problem(
-            place, f"it has {len(graphs)} files .json or .pt, and a cell has one with scores or {len(PERCENTAGES)} with circuits"
+            place,
+            f"it has {len(graphs)} files .json or .pt, and a cell has one with scores or {len(PERCENTAGES)} with circuits",
         )
         return
     contents: dict[Path, EAPContent] = {}

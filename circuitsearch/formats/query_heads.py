@@ -25,10 +25,14 @@ def query_head_graph(graph: Graph, form: str) -> Graph:
     """
     blocks = set(graph.blocks) or {"heads+mlp" if graph.parallel else "heads>mlp"}
     if len(blocks) > 1 or not blocks <= {"heads+mlp", "heads>mlp"}:
-        raise InputError(f"an {form} has blocks of attention heads and an MLP, and this graph has {', '.join(sorted(blocks))}")
+        raise InputError(
+            f"an {form} has blocks of attention heads and an MLP, and this graph has {', '.join(sorted(blocks))}"
+        )
     chosen = graph.granularity
     if chosen.merged_heads or chosen.neurons or graph.spans:
-        raise InputError(f"an {form} has nodes for whole heads and MLPs over all positions, and this graph has {chosen}")
+        raise InputError(
+            f"an {form} has nodes for whole heads and MLPs over all positions, and this graph has {chosen}"
+        )
     return Graph(graph.n_layers, graph.n_heads, graph.n_heads, parallel=blocks == {"heads+mlp"})
 
 

@@ -13,7 +13,7 @@ from circuitsearch.formats.eap_graph import FORM, EAPContent
 from circuitsearch.formats.eap_json import MOST_BYTES, read_eap_json
 from circuitsearch.formats.eap_pt import read_eap_pt
 from circuitsearch.formats.edge_lists import read_edge_list
-from circuitsearch.formats.foreign import Foreign, Sign
+from circuitsearch.formats.foreign import Foreign, Sign, scores_of
 from circuitsearch.formats.query_heads import query_head_graph
 from circuitsearch.graph import Graph
 from circuitsearch.models.describe import describe
@@ -66,7 +66,7 @@ def read_circuit(path: str | Path, model: Any = None, *, sign: Sign | str | None
         return _eap(read_eap_pt(path, _expected(graph)), graph, sign)
     if file.suffix.lower() == ".safetensors":
         scores = Scores.load(path)
-        return Foreign("scores", _same(scores.graph, graph, path), None, scores)
+        return Foreign("file of scores", _same(scores.graph, graph, path), None, scores)
     content = read_json(path, WHAT, dict[str, Any] | list[Any], MOST_BYTES, nan=True)  # pyright: ignore[reportArgumentType]
     return _json(file, content, graph, sign)
 
@@ -92,8 +92,8 @@ def _eap(content: EAPContent, graph: Graph | None, sign: Sign | str | None) -> F
 
 def _own(path: Path, graph: Graph | None) -> Foreign:
     circuit = Circuit.load(path)
-    scores = None if circuit.scores is None else Scores(circuit.graph, circuit.scores, circuit.setup)
-    return Foreign("circuit", _same(circuit.graph, graph, path), circuit.mask, scores, effects=circuit.effects)
+    graph = _same(circuit.graph, graph, path)
+    return Foreign("circuit", graph, circuit.mask, scores_of(circuit), effects=circuit.effects)
 
 
 def _same(found: Graph, expected: Graph | None, path: str | Path) -> Graph:

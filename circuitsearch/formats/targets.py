@@ -55,7 +55,9 @@ class EAPGraph(Knobs):
         """Write it; an InputError if the width is not given or the graph has other nodes than whole heads and MLPs."""
         _check_suffix(path, ".json", ".pt")
         if self.d_model is None:
-            raise InputError("an EAP-IG graph names the width of the model's stream: give EAPGraph(d_model=768), or --model")
+            raise InputError(
+                "an EAP-IG graph names the width of the model's stream: give EAPGraph(d_model=768), or --model"
+            )
         content, notes = content_of(circuit, self.d_model)
         (write_eap_pt if path.suffix == ".pt" else write_eap_json)(path, content)
         return notes
@@ -109,9 +111,7 @@ class AttributionGraph(Knobs):
         _check_suffix(path, ".json")
         if not self.scan:
             raise InputError("an attribution graph names the model as Neuronpedia does: give scan='gpt2-small'")
-        return write_attribution_graph(
-            path, circuit, self.scan, self.slug, self.tokens, self.answer, self.probability
-        )
+        return write_attribution_graph(path, circuit, self.scan, self.slug, self.tokens, self.answer, self.probability)
 
 
 @dataclass(frozen=True)
@@ -134,14 +134,20 @@ class MIBFolder(Knobs):
         """Write it; an InputError if the circuit is of another model, or some edges have no score."""
         self._check_names()
         if circuit.scores is None or bool((circuit.scores.isnan() & circuit.graph.mask).any()):
-            raise InputError("a submission to MIB needs a score of every edge: give a run's folder, which has scores.safetensors")
+            raise InputError(
+                "a submission to MIB needs a score of every edge: give a run's folder, which has scores.safetensors"
+            )
         known = MODELS.get(self.model)
         width = self.d_model if known is None else known.d_model
         if width is None:
-            raise InputError(f"{shortened(self.model)} is none of MIB's models ({', '.join(MODELS)}): give d_model=..., or --model")
+            raise InputError(
+                f"{shortened(self.model)} is none of MIB's models ({', '.join(MODELS)}): give d_model=..., or --model"
+            )
         content, notes = content_of(circuit, width)
         if known is not None and content.config != known:
-            raise InputError(f"MIB's {self.model} has {known.shape}, and the circuit is of a model with {content.config.shape}")
+            raise InputError(
+                f"MIB's {self.model} has {known.shape}, and the circuit is of a model with {content.config.shape}"
+            )
         place = path / folder_of(self.task, self.model)
         place.mkdir(parents=True, exist_ok=True)
         write_eap_pt(place / "importances.pt", content)
@@ -156,6 +162,6 @@ class MIBFolder(Knobs):
 
 def _check_suffix(path: Path, *suffixes: str) -> None:
     if path.suffix not in suffixes:
-        raise InputError(f"this format is written to {' or '.join(suffixes)}, not {shortened(path.name)}: give such a file")
-
-
+        raise InputError(
+            f"this format is written to {' or '.join(suffixes)}, not {shortened(path.name)}: give such a file"
+        )

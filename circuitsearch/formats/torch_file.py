@@ -13,7 +13,11 @@ from circuitsearch.files import MOST_BYTES, check_size
 
 # All that a dictionary of tensors, lists and numbers needs.
 _STORAGES = ("Float", "Double", "Half", "BFloat16", "Bool", "Long", "Int", "Byte")
-_ALLOWED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *(f"torch {kind}Storage" for kind in _STORAGES)}
+_ALLOWED = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    *(f"torch {kind}Storage" for kind in _STORAGES),
+}
 _BY_NAME, _OTHERS = {"GLOBAL"}, {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 _MOST_PICKLED = 1 << 24  # bytes of the pickle, which holds names and shapes
 
