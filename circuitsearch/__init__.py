@@ -68,6 +68,10 @@ if TYPE_CHECKING:
     from circuitsearch.methods.acdc import acdc as acdc
     from circuitsearch.page import write_page as write_page
     from circuitsearch.pipeline import find as find
+    from circuitsearch.references import Reference as Reference
+    from circuitsearch.references import ReferenceComparison as ReferenceComparison
+    from circuitsearch.references import compare_with_reference as compare_with_reference
+    from circuitsearch.references import reference as reference
     from circuitsearch.replication import Methods as Methods
     from circuitsearch.replication import Parts as Parts
     from circuitsearch.replication import Resamples as Resamples
@@ -161,6 +165,7 @@ _HOMES = {
     "circuitsearch.finding": ("Finding", "Listener"),
     "circuitsearch.page": ("write_page",),
     "circuitsearch.pipeline": ("find",),
+    "circuitsearch.references": ("Reference", "ReferenceComparison", "compare_with_reference", "reference"),
     "circuitsearch.replication": (
         "stability",
         "Stability",
@@ -270,6 +275,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "MIBFolder",
     "attribution_problems",
     "mib_problems",
+    "reference",
+    "compare_with_reference",
     "path_effect",
     "direct_effect",
     "direct_sweep",
@@ -287,6 +294,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Scores",
     "Circuit",
     "Foreign",
+    "Reference",
+    "ReferenceComparison",
     "Report",
     "Measurement",
     "Specificity",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -133,15 +134,19 @@ def check_same_model(config: Config, named: Iterable[tuple[str, str]], expected:
 
 def lacked(edges: Iterable[tuple[str, str]], graph: Graph) -> list[str]:
     """The first three of some named edges that a graph does not have."""
-    found: list[str] = []
-    for writer, reader in edges:
-        try:
-            graph.find_edge((writer, reader))
-        except InputError:
-            found.append(shortened(f"{writer}->{reader}", 40))
-            if len(found) == _SHOWN:
-                break
-    return found
+    missing = (f"{writer}->{reader}" for writer, reader in edges if not _has(graph, writer, reader))
+    return [shortened(name, 40) for name in islice(missing, _SHOWN)]
+
+
+def _has(graph: Graph, writer: str, reader: str) -> bool:
+    row, column = graph.writer_index.get(writer), graph.reader_index.get(reader)
+    if row is not None and column is not None:
+        return bool(graph.mask[row, column])
+    try:
+        graph.find_edge((writer, reader))  # in another spelling
+    except InputError:
+        return False
+    return True
 
 
 def between_nodes(graph: Graph, nodes: Sequence[str]) -> Tensor:

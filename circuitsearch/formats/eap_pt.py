@@ -45,8 +45,8 @@ def read_eap_pt(path: str | Path, expected: Graph | None) -> EAPContent:
     loaded = read_torch(path, WHAT)
     with checking(path, WHAT):
         content = _checked(loaded)
-        check_same_model(content.cfg, _named(content), expected)
         graph = content.cfg.graph(expected)
+        check_same_model(content.cfg, graph.edges(graph.mask), expected)
         _check_names(content, graph)
         return EAPContent(content.cfg, graph, *_tensors(content, graph), tuple(_notes(content)))
 
@@ -65,11 +65,6 @@ def _checked(loaded: Any) -> Tensors:
 def _plain(value: Any) -> Any:
     """A dictionary of torch's, or of EAP-IG's, as an ordinary one."""
     return dict(value) if isinstance(value, dict) else value
-
-
-def _named(content: Tensors) -> list[tuple[str, str]]:
-    """Some edges of the file, by name: those of its last source, which a smaller model does not have."""
-    return [(content.src_nodes[-1], reader) for reader in content.dst_nodes[-3:]] if content.src_nodes else []
 
 
 def _check_names(content: Tensors, graph: Graph) -> None:
