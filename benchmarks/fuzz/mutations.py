@@ -210,9 +210,7 @@ def _changed_tensors(content: dict[str, Any], random: Random) -> Any:
     if isinstance(value, torch.Tensor):
         content[name] = random.choice(_TENSORS)(value)
     elif isinstance(value, dict):
-        content[name] = json.loads(
-            _json(json.dumps(value).encode(), Random(random.random())).decode(errors="replace") or "{}"
-        )
+        content[name] = value | {random.choice([*value, "x"]): random.choice(_VALUES)}
     elif isinstance(value, list):
         content[name] = random.choice((value[1:], value[::-1], [0, *value], value * 1000, ["->", *value[1:]], {}, ()))
     if random.random() < 0.2:
@@ -220,6 +218,7 @@ def _changed_tensors(content: dict[str, Any], random: Random) -> Any:
     return random.choice((content, content, content, content, list(content), None, 1.5))
 
 
+_VALUES = (0, -1, 1, 7, 1.5, 4000, 10**12, 2**70, True, None, "x", [1, 2], {}, math.nan, math.inf)
 _TENSORS: tuple[Callable[[torch.Tensor], Any], ...] = (
     lambda value: value[1:],
     lambda value: value.flatten(),

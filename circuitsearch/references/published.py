@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.files import parse_json
 from circuitsearch.graph import Graph
-from circuitsearch.names import EMBED, LOGITS, canonical_name
+from circuitsearch.names import EMBED, LOGITS, canonical_name, ends_of
 
 INPUT, OUTPUT, MLPS = "input", "output", "mlps"  # classes that every reference has
 _FOLDER = "data"
@@ -98,7 +98,7 @@ class Reference(BaseModel):
     def edge_list(self) -> tuple[tuple[str, str], ...]:
         """All edges as (writer, reader) names, in the stream's order; empty if none were published."""
         graph = self.model.graph
-        named = [tuple(edge.split("->")) for edge in self.edges]
+        named = [ends_of(edge) for edge in self.edges]
         pairs = {pair for connection in self.connections for pair in self._connected(connection)} | set(named)
         possible = [pair for pair in pairs if pair[1] in graph.reader_index and _is_edge(graph, *pair)]
         return tuple(graph.edges(graph.edge_mask(possible)))
@@ -161,7 +161,7 @@ def names() -> list[str]:
     """Names of all references."""
     return sorted(
         file.name.removesuffix(".json")
-        for file in files(__package__).joinpath(_FOLDER).iterdir()
+        for file in files("circuitsearch.references").joinpath(_FOLDER).iterdir()
         if file.name.endswith(".json")
     )
 
@@ -183,4 +183,6 @@ def reference(name: str) -> Reference:
     """
     if name not in names():
         raise unknown("reference", name, names())
-    return parse_json(files(__package__).joinpath(_FOLDER, f"{name}.json").read_text(encoding="utf-8"), Reference)
+    return parse_json(
+        files("circuitsearch.references").joinpath(_FOLDER, f"{name}.json").read_text(encoding="utf-8"), Reference
+    )
