@@ -96,33 +96,40 @@ def _places(cell: Path) -> list[Path]:
 def _of_files(place: Path, config: Config) -> Iterator[Problem]:
     files = sorted(path for path in place.iterdir() if path.is_file())
     graphs = [path for path in files if path.suffix in SUFFIXES]
+    yield from _of_names_and_sizes(files)
+    if len(graphs) not in (1, len(PERCENTAGES)):
+        wanted = f"a cell has one with scores or {len(PERCENTAGES)} with circuits"
+        yield Problem(place, f"it has {len(graphs)} files .json or .pt, and {wanted}")
+        return
+    contents, problems = _contents(graphs)
+    yield from problems
+    yield from (problem for path, content in contents.items() for problem in _of_graph(path, content.config, config))
+    if len(graphs) == 1:
+        yield from (problem for path, content in contents.items() for problem in _of_scores(path, content))
+    elif len(contents) == len(graphs):
+        yield from _of_sizes(contents)
+
+
+def _of_names_and_sizes(files: list[Path]) -> Iterator[Problem]:
     for path in files:
+        size = path.stat().st_size
+        if path.suffix in SUFFIXES and size > MOST_BYTES:
+            limit = f"files over {MOST_BYTES // 10**6} MB are skipped: write .pt"
+            yield Problem(path, f"it has {size / 1e6:.0f} MB, and {limit}")
         if path.suffix not in SUFFIXES and not path.name.startswith("."):
             yield Problem(path, "it is neither .json nor .pt, and is not read", warning=True)
-    large = [path for path in graphs if path.stat().st_size > MOST_BYTES]
-    for path in large:
-        yield Problem(
-            path,
-            f"it has {path.stat().st_size / 1e6:.0f} MB, and files over {MOST_BYTES // 10**6} MB are skipped: write .pt",
-        )
-    if len(graphs) not in (1, len(PERCENTAGES)):
-        yield Problem(
-            place,
-            f"it has {len(graphs)} files .json or .pt, and a cell has one with scores or {len(PERCENTAGES)} with circuits",
-        )
-        return
+
+
+def _contents(graphs: list[Path]) -> tuple[dict[Path, EAPContent], list[Problem]]:
+    """What the files hold, and which cannot be read."""
     contents: dict[Path, EAPContent] = {}
+    problems: list[Problem] = []
     for path in graphs:
         try:
             contents[path] = _read(path)
         except InputError as problem:
-            yield Problem(path, str(problem))
-        else:
-            yield from _of_graph(path, contents[path].config, config)
-    if len(graphs) == 1:
-        yield from (problem for path, content in contents.items() for problem in _of_scores(path, content))
-    elif len(contents) == len(graphs):
-        yield from _of_sizes(place, contents)
+            problems.append(Problem(path, str(problem)))
+    return contents, problems
 
 
 def _read(path: Path) -> EAPContent:
@@ -145,7 +152,7 @@ def _of_scores(path: Path, content: EAPContent) -> Iterator[Problem]:
         yield Problem(path, "every score is 0: circuits cannot be chosen by them")
 
 
-def _of_sizes(place: Path, contents: dict[Path, EAPContent]) -> Iterator[Problem]:
+def _of_sizes(contents: dict[Path, EAPContent]) -> Iterator[Problem]:
     """The circuits of a cell, smallest first, against the largest size that each may have."""
     ordered = sorted(contents.items(), key=lambda each: int(each[1].mask.sum()))
     for (path, content), percent in zip(ordered, PERCENTAGES, strict=True):
