@@ -32,7 +32,17 @@ if TYPE_CHECKING:
     from circuitsearch.figures import draw_leave_one_out as draw_leave_one_out
     from circuitsearch.finding import Finding as Finding
     from circuitsearch.finding import Listener as Listener
+    from circuitsearch.formats import AttributionGraph as AttributionGraph
+    from circuitsearch.formats import CircuitFile as CircuitFile
+    from circuitsearch.formats import EAPGraph as EAPGraph
+    from circuitsearch.formats import EdgePruningEdges as EdgePruningEdges
+    from circuitsearch.formats import Foreign as Foreign
+    from circuitsearch.formats import MIBFolder as MIBFolder
+    from circuitsearch.formats import Sign as Sign
+    from circuitsearch.formats import attribution_problems as attribution_problems
     from circuitsearch.formats import export as export
+    from circuitsearch.formats import mib_problems as mib_problems
+    from circuitsearch.formats import read_circuit as read_circuit
     from circuitsearch.granularity import Granularity as Granularity
     from circuitsearch.graph import Graph as Graph
     from circuitsearch.loading import load as load
@@ -58,6 +68,10 @@ if TYPE_CHECKING:
     from circuitsearch.methods.acdc import acdc as acdc
     from circuitsearch.page import write_page as write_page
     from circuitsearch.pipeline import find as find
+    from circuitsearch.references import Reference as Reference
+    from circuitsearch.references import ReferenceComparison as ReferenceComparison
+    from circuitsearch.references import compare_with_reference as compare_with_reference
+    from circuitsearch.references import reference as reference
     from circuitsearch.replication import Methods as Methods
     from circuitsearch.replication import Parts as Parts
     from circuitsearch.replication import Resamples as Resamples
@@ -109,7 +123,19 @@ _HOMES = {
         "draw_heatmap",
         "draw_leave_one_out",
     ),
-    "circuitsearch.formats": ("export",),
+    "circuitsearch.formats": (
+        "AttributionGraph",
+        "CircuitFile",
+        "EAPGraph",
+        "EdgePruningEdges",
+        "Foreign",
+        "MIBFolder",
+        "Sign",
+        "attribution_problems",
+        "export",
+        "mib_problems",
+        "read_circuit",
+    ),
     "circuitsearch.granularity": ("Granularity",),
     "circuitsearch.graph": ("Graph",),
     "circuitsearch.loading": ("load",),
@@ -139,6 +165,7 @@ _HOMES = {
     "circuitsearch.finding": ("Finding", "Listener"),
     "circuitsearch.page": ("write_page",),
     "circuitsearch.pipeline": ("find",),
+    "circuitsearch.references": ("Reference", "ReferenceComparison", "compare_with_reference", "reference"),
     "circuitsearch.replication": (
         "stability",
         "Stability",
@@ -239,6 +266,17 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "draw_comparison",
     "write_page",
     "export",
+    "read_circuit",
+    "Sign",
+    "CircuitFile",
+    "EAPGraph",
+    "EdgePruningEdges",
+    "AttributionGraph",
+    "MIBFolder",
+    "attribution_problems",
+    "mib_problems",
+    "reference",
+    "compare_with_reference",
     "path_effect",
     "direct_effect",
     "direct_sweep",
@@ -255,6 +293,9 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Setup",
     "Scores",
     "Circuit",
+    "Foreign",
+    "Reference",
+    "ReferenceComparison",
     "Report",
     "Measurement",
     "Specificity",

@@ -81,7 +81,9 @@ def read_text(path: str | Path, what: str, limit: int = MOST_BYTES) -> str:
         raise InputError(f"{_name(path)} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
 
 
-def read_json(path: str | Path, what: str, schema: type[Schema], limit: int = MOST_BYTES) -> Schema:
+def read_json(
+    path: str | Path, what: str, schema: type[Schema], limit: int = MOST_BYTES, *, nan: bool = False
+) -> Schema:
     """Read a JSON file as a value of ``schema``, any type that pydantic can check, strictly.
 
     Parameters
@@ -90,6 +92,8 @@ def read_json(path: str | Path, what: str, schema: type[Schema], limit: int = MO
         As for :func:`read_text`.
     schema : type
         A pydantic model, a dataclass, ``dict[str, float]`` ...
+    nan : bool
+        Whether to read NaN and Infinity too, which are not JSON, but which Python's own library writes.
 
     Raises
     ------
@@ -98,7 +102,7 @@ def read_json(path: str | Path, what: str, schema: type[Schema], limit: int = MO
     """
     text = read_text(path, what, limit)
     with checking(path, what):
-        return parse_json(text, schema)
+        return parse_json(text, schema, nan=nan)
 
 
 @contextmanager
@@ -114,8 +118,10 @@ class Malformed(InputError):
     """What is wrong with a text, in a few words, to which the caller adds the text's source."""
 
 
-def parse_json(text: str, schema: type[Schema]) -> Schema:
+def parse_json(text: str, schema: type[Schema], *, nan: bool = False) -> Schema:
     """Read a JSON text as a value of ``schema``, strictly: a number in quotes is not a number.
+
+    With ``nan`` it may hold NaN and Infinity.
 
     Raises
     ------
@@ -134,7 +140,7 @@ def parse_json(text: str, schema: type[Schema]) -> Schema:
     from pydantic import ValidationError
 
     try:
-        _check_json(text)
+        _check_json(text, nan)
         return _adapter(schema).validate_json(text, strict=True)
     except json.JSONDecodeError as error:
         raise Malformed(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
@@ -144,11 +150,11 @@ def parse_json(text: str, schema: type[Schema]) -> Schema:
         raise Malformed(_first_problem(error)) from None
 
 
-def _check_json(text: str) -> None:
+def _check_json(text: str, nan: bool) -> None:
     """Raise Malformed for texts that ``json`` reads but that are not valid in our files."""
     content = json.loads(
         text,
-        parse_constant=_refuse_constant,
+        parse_constant=float if nan else _refuse_constant,
         parse_float=_finite,
         parse_int=_integer,
         object_pairs_hook=_without_repeats,
@@ -366,11 +372,17 @@ def sha256_of(path: Path) -> str:
 
 
 def _read_bytes(path: str | Path, what: str, limit: int) -> bytes:
+    check_size(path, what, limit)
+    with _opened(path, what) as file:
+        return file.read(limit)
+
+
+def check_size(path: str | Path, what: str, limit: int) -> None:
+    """Raise an InputError if a path is no regular file, or one of more than ``limit`` bytes."""
     with _opened(path, what) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise InputError(f"{_name(path)} has {size >> 20} MiB, which is too large for {what}: give another file")
-        return file.read(limit)
+    if size > limit:
+        raise InputError(f"{_name(path)} has {size >> 20} MiB, which is too large for {what}: give another file")
 
 
 def _opened(path: str | Path, what: str) -> BinaryIO:

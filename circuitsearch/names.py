@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from circuitsearch.blocks import Part
 from circuitsearch.errors import InputError, shortened
@@ -50,11 +51,16 @@ def readers_of(part: Part, merged: bool, key_heads: int) -> list[str]:
     return [*experts, f"{name}.router<in>" if experts else f"{name}<in>"]
 
 
+def _port(found: re.Match[str]) -> str:
+    return f"a{found[1]}.h{found[2]}<{found[3].lower()}>"
+
+
 # Other tools' spellings: the pattern, and the canonical name that replaces it.
-_SPELLINGS = [
-    (r"input|hook_embed|blocks\.0\.hook_resid_pre", EMBED),
-    (r"output|resid_final|blocks\.\d+\.hook_resid_post", LOGITS),
-    (r"(\d+)\.(\d+)", r"a\1.h\2"),
+_SPELLINGS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+    (r"input|hook_embed|blocks\.0\.hook_resid_pre|Resid Start|tok_embeds|pos_embeds|embeds", EMBED),
+    (r"output|resid_final|blocks\.\d+\.hook_resid_post|Resid End|resid_post", LOGITS),
+    (r"A?(\d+)\.(\d+)", r"a\1.h\2"),
+    (r"[Aa](\d+)\.h?(\d+)\.([QKVqkv])", _port),
     (r"[LA](\d+)\.?H(\d+)", r"a\1.h\2"),
     (r"(?:MLP|mlp) ?(\d+)", r"m\1"),
     (r"blocks\.(\d+)\.hook_mlp_out", r"m\1"),
@@ -71,8 +77,8 @@ def canonical_name(name: str) -> str:
     --------
     >>> [canonical_name(name) for name in ("9.9<q>", "L9H9", "blocks.9.attn.hook_z.9", "input", "MLP 3")]
     ['a9.h9<q>', 'a9.h9', 'a9.h9', 'embed', 'm3']
-    >>> canonical_name("blocks.1.hook_k_input[:, :, 3]")
-    'a1.h3<k>'
+    >>> [canonical_name(name) for name in ("blocks.1.hook_k_input[:, :, 3]", "A1.3.K", "a1.h3.k", "Resid Start", "resid_post")]
+    ['a1.h3<k>', 'a1.h3<k>', 'a1.h3<k>', 'embed', 'logits']
     """
     node, at, span = name.strip().partition("@")
     owner, bracket, port = node.partition("<")

@@ -1,8 +1,8 @@
-"""Registries of methods, ablations, metrics, tasks, checks, variations and granularities, and the parser of their names.
+"""Registries of methods, ablations, metrics, tasks, checks, variations, granularities and formats, and the parser of their names.
 
 A registry lists names and where each is defined, as ``"package.module:attribute"``: those of this package here, those of
 other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``, ``.checks``,
-``.variations``). Each is
+``.variations``, ``.formats``). Each is
 imported when it is first used.
 """
 
@@ -313,4 +313,16 @@ GRANULARITIES = Registry(
     {"heads-and-mlps": "circuitsearch.granularity:WHOLE", "granularity": "circuitsearch.graph:Granularity"},
     _has("merged_heads"),
     "Granularity(spans=('IO', 'END'))",
+)
+FORMATS = Registry(
+    "format",
+    {
+        "circuitsearch": "circuitsearch.formats.targets:CircuitFile",
+        "eap-ig": "circuitsearch.formats.targets:EAPGraph",
+        "edge-pruning": "circuitsearch.formats.targets:EdgePruningEdges",
+        "neuronpedia": "circuitsearch.formats.targets:AttributionGraph",
+        "mib": "circuitsearch.formats.targets:MIBFolder",
+    },
+    _has("write"),
+    "eap-ig(d_model=768)",
 )

@@ -272,6 +272,15 @@ def circuit_at(path: Path) -> Circuit:
     return Circuit.load(path / FILES["circuit"][0] if path.is_dir() else path)
 
 
+def with_scores(circuit: Circuit, run: Path) -> Circuit:
+    """The circuit with the scores of all edges, if its run has them."""
+    file = run / FILES["scores"][0]
+    if not file.is_file():
+        return circuit
+    scores = Scores.load(file)
+    return replace(circuit, scores=scores.values) if scores.graph == circuit.graph else circuit
+
+
 def about_run(manifest: Manifest) -> dict[str, str]:
     """The model's name and the method of a run, as arguments of figures."""
     model = "" if manifest.question is None else manifest.question.model_name

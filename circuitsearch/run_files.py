@@ -25,12 +25,12 @@ def write_files(write: Write, plan: Plan, finding: Finding, model: str) -> None:
     circuit, report = finding.circuit, finding.report
     caption = caption_for(circuit, report, model=model, method=circuit.method)
     for name in FIGURES:
-        write(name, lambda path: _figure(circuit, path, report, caption))
+        write(name, lambda path: write_figure(circuit, path, report, caption))
     write(PAGE, lambda path: _page(plan, finding, model, path))
     write("report.md", lambda path: path.write_text(summary(plan, finding, model), encoding="utf-8"))
 
 
-def _figure(circuit: Circuit, path: Path, report: Report | None, caption: str) -> None:
+def write_figure(circuit: Circuit, path: Path, report: Report | None, caption: str) -> None:
     """The circuit, or its strongest edges if it is too large for a page; DOT files have all."""
     if fits(circuit, path.suffix[1:]):
         draw(circuit, path, report=report, caption=caption)

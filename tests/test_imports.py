@@ -25,7 +25,7 @@ LAYERS = [
     {"reachability", "tasks", "ablation", "models"},
     {"engine", "circuit"},
     {"scores", "loading", "roles"},
-    {"experiment", "formats"},
+    {"experiment", "formats", "references"},
     {"faithfulness", "methods"},
     {"search", "instruments"},
     {"validation", "question"},

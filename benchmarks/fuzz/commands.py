@@ -27,7 +27,8 @@ BASES: dict[str, Command] = {
     "score": ("score", "{task}", "--model", "{tiny}"),
     "validate": ("validate", "{run}", "{task}", "--model", "{tiny}"),
     "draw": ("draw", "{run}"),
-    "convert": ("convert", "{run}", "--out", "x.gexf"),
+    "convert": ("convert", "{run}", "x.gexf"),
+    "judge": ("judge", "{run}", "--task", "{task}", "--model", "{tiny}"),
     "inspect": ("inspect", "patch", "--task", "{task}", "--model", "{tiny}"),
     "view": ("view", "{run}", "--no-open"),
     "doctor": ("doctor", "--model", "{tiny}"),
@@ -35,7 +36,7 @@ BASES: dict[str, Command] = {
 MODEL_VERBS = ("find", "score", "validate", "inspect", "doctor")
 TASK_VERBS = ("find", "score", "validate", "inspect")
 SCORE_VERBS = ("find", "score")
-CIRCUIT_VERBS = ("draw", "convert", "validate")
+CIRCUIT_VERBS = ("draw", "convert", "validate", "judge")
 
 # option: the verbs that have it, and values that are wrong for each of them
 VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -75,6 +76,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "validate": ("no/such/x.json", "{folder}", "/proc/x.json", "x" * 300, "a\0b", ""),
     "draw": ("x.gif", "x", "no/such/x.svg", "{folder}", "/proc/x.svg", f"{'x' * 300}.svg", "a\0b.svg", ""),
     "convert": ("x.gif", "x.svg", "x", "no/such/x.gexf", "/proc/x.gexf", f"{'x' * 300}.gexf", "a\0b.gexf", ""),
+    "judge": ("{task}", "{task}/x", "/proc/x", "{full}", "x" * 300, "a\0b"),
     "inspect": ("{task}", "{task}/x", "/proc/x", "x" * 300, "a\0b"),
 }
 TASKS = (
@@ -139,6 +141,12 @@ OTHERS: tuple[Command, ...] = (
     ("inspect", "attention", "--task", "{task}", "--model", "{tiny}", "--heads", "a9.h9"),
     ("inspect", "attention", "--task", "{task}", "--model", "{tiny}", "--heads", ""),
     ("inspect", "attention", "--task", "{task}", "--said-twice"),
+    ("judge", "{run}/scores.safetensors", "--task", "{task}", "--model", "{tiny}"), (*BASES["judge"], "--sign", "up"),
+    (*BASES["judge"], "--edges", "0"), (*BASES["convert"], "--sign", "up"), ("convert", "{run}", "x.json"),
+    ("convert", "{run}", "x.json", "--to", "eap-ig"), ("convert", "{run}", "x.json", "--to", "eap"), ("convert", "{run}", "x.pt", "--to", "neuronpedia"),
+    ("convert", "{run}", "x.json", "--to", "neuronpedia"), ("convert", "{run}", "x", "--to", "mib"), ("convert", "{run}", "x", "--to", "mib(task='ioi', model='gpt2')"),
+    ("mib", "check", "gone"), ("mib", "check", "{task}"), ("mib",), ("mib", "chekc"), ("neuronpedia", "check", "gone.json"),
+    ("neuronpedia", "check", "{folder}"), ("neuronpedia", "check", "/dev/zero"),
 )  # fmt: skip
 
 
@@ -147,7 +155,8 @@ def commands() -> Iterator[Command]:
     for option, (verbs, values) in VALUES.items():
         yield from ((*BASES[verb], option, value) for verb in verbs for value in values)
     for verb, places in PLACES.items():
-        yield from ((*BASES[verb], "--out", place) for place in places)
+        before = BASES[verb][:2] if verb == "convert" else (*BASES[verb], "--out")
+        yield from ((*before, place) for place in places)
     yield from ((verb, task, "--model", "{tiny}") for verb in SCORE_VERBS for task in TASKS)
     yield from (("validate", "{run}", task, "--model", "{tiny}") for task in TASKS)
     yield from (("inspect", "patch", "--task", task, "--model", "{tiny}") for task in TASKS)

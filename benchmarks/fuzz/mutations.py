@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
+import zipfile
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from random import Random
 from typing import Any
+
+import torch
 
 NUMBERS = (
     "0", "-1", "1.5", "7", "4000", "1000000000000", "9223372036854775807", "9223372036854775808", "1" + "0" * 400,
@@ -180,4 +185,55 @@ def _safetensors(raw: bytes, random: Random) -> bytes:
     return len(text).to_bytes(8, "little") + text + data
 
 
-FORMS = {"json": _json, "lines": _lines, "journal": _journal, "safetensors": _safetensors}
+def _torch(raw: bytes, random: Random) -> bytes:
+    """The pickle in the archive of a .pt file, with checksums made right again; or the values in it, saved again."""
+    if random.random() < 0.5:
+        return _saved(_changed_tensors(torch.load(io.BytesIO(raw), weights_only=True), random))
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive, zipfile.ZipFile(out, "w") as changed:
+        for entry in archive.infolist():
+            content = archive.read(entry)
+            pickled = entry.filename.endswith("data.pkl")
+            changed.writestr(entry.filename, _spoiled_bytes(content, random) if pickled else content)
+    return out.getvalue()
+
+
+def _saved(content: Any) -> bytes:
+    out = io.BytesIO()
+    torch.save(content, out)
+    return out.getvalue()
+
+
+def _changed_tensors(content: dict[str, Any], random: Random) -> Any:
+    name = random.choice(list(content))
+    value = content[name]
+    if isinstance(value, torch.Tensor):
+        content[name] = random.choice(_TENSORS)(value)
+    elif isinstance(value, dict):
+        content[name] = value | {random.choice([*value, "x"]): random.choice(_VALUES)}
+    elif isinstance(value, list):
+        content[name] = random.choice((value[1:], value[::-1], [0, *value], value * 1000, ["->", *value[1:]], {}, ()))
+    if random.random() < 0.2:
+        del content[random.choice(list(content))]
+    return random.choice((content, content, content, content, list(content), None, 1.5))
+
+
+_VALUES = (0, -1, 1, 7, 1.5, 4000, 10**12, 2**70, True, None, "x", [1, 2], {}, math.nan, math.inf)
+_TENSORS: tuple[Callable[[torch.Tensor], Any], ...] = (
+    lambda value: value[1:],
+    lambda value: value.flatten(),
+    lambda value: value.double() * math.nan,
+    lambda value: torch.full_like(value.double(), -math.inf),
+    lambda value: value.half(),
+    lambda value: value.long(),
+    lambda value: value.T,
+    lambda value: value[:0],
+    lambda value: torch.zeros(1).expand(1 << 20, 1 << 20),
+    lambda value: value.to_sparse(),
+    lambda value: value.tolist(),
+    lambda value: None,
+    lambda value: torch.tensor(1.0),
+    lambda value: torch.nn.Parameter(value.double()),
+)
+
+FORMS = {"torch": _torch, "json": _json, "lines": _lines, "journal": _journal, "safetensors": _safetensors}

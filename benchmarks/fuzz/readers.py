@@ -33,6 +33,8 @@ GRAPHS = (
     Graph(2, 2, 2, blocks=("mixer>mlp", "heads+mlp"), granularity=cs.Granularity(merged_heads=True)),
     Graph(1, 2, 2, granularity=cs.Granularity(spans=("IO", "END"))),
 )
+FOREIGN = (Graph(2, 4, 2), Graph(3, 2, 2, parallel=True))
+NEURONPEDIA = "neuronpedia(scan='gpt2-small', tokens=('a', ' b'), answer=' c', probability=0.5)"
 ABOUT = {"metric": "logit_diff", "weights": "0" * 64}
 
 
@@ -180,19 +182,53 @@ def _use_model(path: Path) -> object:
     return cs.load(path.parent)
 
 
+def _foreign(name: str, to: str) -> Callable[[Path], list[Path]]:
+    """Files of another program's format, of the graphs that it knows."""
+
+    def write(folder: Path) -> list[Path]:
+        files = [folder / f"{index}-{name}" for index in range(2)]
+        for file, graph in zip(files, FOREIGN, strict=True):
+            cs.export(Circuit.load(_circuit(folder / "made.json", graph)), file, to=to)
+        (folder / "made.json").unlink()
+        return files
+
+    return write
+
+
+def _use_foreign(path: Path) -> object:
+    """What is read, without its model and with it, is written again."""
+    model = FOREIGN[int(path.name[0])]
+    for given in (None, model) if not path.name.endswith("edges.json") else (model,):
+        found = cs.read_circuit(path, given, sign="supports")
+        if found.mask is not None:
+            cs.export(
+                found.circuit, path.with_suffix(".json" if path.suffix != ".pt" else ".pt"), to="eap-ig(d_model=8)"
+            )
+    return str(found), found.notes
+
+
+def _use_attribution(path: Path) -> object:
+    problems = cs.attribution_problems(path)
+    return problems, cs.read_circuit(path).circuit.edges
+
+
 READERS = {
     reader.name: reader
     for reader in (
-        Reader("circuit.json", "json", 0.22, _circuits, _use_circuit),
-        Reader("report.json", "json", 0.08, _report, _use_report),
-        Reader("manifest.json", "json", 0.08, lambda folder: [copied("manifest.json", folder)], _use_manifest),
+        Reader("circuit.json", "json", 0.14, _circuits, _use_circuit),
+        Reader("report.json", "json", 0.06, _report, _use_report),
+        Reader("manifest.json", "json", 0.06, lambda folder: [copied("manifest.json", folder)], _use_manifest),
         Reader("behaviour.json", "json", 0.04, lambda folder: [copied("behaviour.json", folder)], _use_behaviour),
-        Reader("scores.safetensors", "safetensors", 0.16, _scores, _use_scores),
-        Reader("scores.journal", "journal", 0.1, _journal, _use_journal),
+        Reader("scores.safetensors", "safetensors", 0.1, _scores, _use_scores),
+        Reader("scores.journal", "journal", 0.06, _journal, _use_journal),
         Reader("roles", "json", 0.06, _roles, _use_roles),
         Reader("tuned lens", "safetensors", 0.06, _lens, _use_lens),
         Reader("task of ids", "lines", 0.08, _ids, _use_ids),
         Reader("task of texts", "lines", 0.08, _texts, _use_texts),
+        Reader("EAP-IG json", "json", 0.06, _foreign("eap.json", "eap-ig(d_model=8)"), _use_foreign),
+        Reader("EAP-IG pt", "torch", 0.06, _foreign("eap.pt", "eap-ig(d_model=8)"), _use_foreign),
+        Reader("edges.json", "json", 0.06, _foreign("edges.json", "edge-pruning"), _use_foreign),
+        Reader("attribution graph", "json", 0.06, _foreign("graph.json", NEURONPEDIA), _use_attribution),
         Reader("config.json", "json", 0.02, _in_model("config.json"), _use_model),
         Reader("weights' index", "json", 0.02, _in_model("model.safetensors.index.json"), _use_model),
     )

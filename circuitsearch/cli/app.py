@@ -316,15 +316,95 @@ def draw(
 
 @app.command()
 def convert(
-    circuit: options.CircuitArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="A file that ends in .graphml, .gexf, .cyjs or .mmd.")],
+    circuit: options.AnyCircuitArgument,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A file, whose suffix says the format, or for mib a folder.")
+    ],
+    *,
+    to: options.To = None,
+    model: options.OfModel = None,
+    sign: options.Sign = None,
     roles: Annotated[Path | None, typer.Option(help="Roles of nodes: a JSON file of names and texts.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Write a circuit as a graph for another program: Gephi, yEd, Cytoscape, Mermaid, NetworkX."""
-    from circuitsearch.cli.verbs import convert
+    """Write a circuit of this or of another program for another program.
 
-    convert(circuit, out, roles, Terminal(json))
+    A suffix .graphml, .gexf, .cyjs or .mmd says the format: graphs for Gephi, yEd, Cytoscape, Mermaid, NetworkX. Others are named with
+    --to. What a format cannot say, and what was assumed in reading, is printed.
+    """
+    from circuitsearch.cli.foreign import Source, convert
+
+    convert(Source(circuit, model, sign), out, to, roles, Terminal(json))
+
+
+@app.command()
+def judge(
+    foreign: options.AnyCircuitArgument,
+    *,
+    model: options.Model = "pico",
+    task: Annotated[str, typer.Option("--task", help="A task's name, or a file of JSON lines.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The folder; by default runs/judge-FILE-TASK-MODEL.")
+    ] = None,
+    sign: options.Sign = None,
+    edges: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="The circuit is the strongest edges by the file's scores, so many.", show_default=False
+        ),
+    ] = None,
+    n: options.N = None,
+    seed: options.Seed = 0,
+    ablation: options.Ablation = "resample",
+    metric: options.Metric = None,
+    check: options.Checks = None,
+    query_heads: options.QueryHeads = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Test a circuit that another program found, on prompts of a task: report, figure and page in a folder."""
+    from circuitsearch.cli.foreign import judge
+    from circuitsearch.cli.nodes import granularity_asked
+    from circuitsearch.question import Question
+
+    question = Question(
+        task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, checks=tuple(check or ()),
+        granularity=granularity_asked(None, 0, False, query_heads, None, False), device=device, dtype=dtype,
+    )  # fmt: skip
+    judge(foreign, question, sign, edges, out, Terminal(json))
+
+
+mib_app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(mib_app, name="mib", help="Submissions to MIB's circuit track.")
+
+
+@mib_app.command("check")
+def mib_check(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder that holds one for each task and model.")
+    ],
+    json: options.Json = False,
+) -> None:
+    """Say what is wrong with a folder that is to be submitted at the level of edges; exit code 1 if anything is."""
+    from circuitsearch.cli.uploads import check_mib
+
+    raise typer.Exit(check_mib(folder, Terminal(json)))
+
+
+neuronpedia_app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(neuronpedia_app, name="neuronpedia", help="Attribution graphs for Neuronpedia and circuit-tracer.")
+
+
+@neuronpedia_app.command("check")
+def neuronpedia_check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An attribution graph.")],
+    json: options.Json = False,
+) -> None:
+    """Say what Neuronpedia or circuit-tracer would refuse, or show wrongly; exit code 1 if there is anything."""
+    from circuitsearch.cli.uploads import check_attribution_graph
+
+    raise typer.Exit(check_attribution_graph(file, Terminal(json)))
 
 
 @app.command()

@@ -36,6 +36,31 @@ InstrumentArgument = Annotated[
     str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
 ]
 CircuitArgument = Annotated[Path, typer.Argument(metavar="CIRCUIT", help="A circuit.json, or a run's folder.")]
+AnyCircuitArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CIRCUIT", help="A run's folder, or a file: circuit.json, EAP-IG's .json or .pt, edges.json ..."
+    ),
+]
+OfModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="The model that it is of, for heads that share keys, and for widths.", show_default=False
+    ),
+]
+Sign = Annotated[
+    str | None,
+    typer.Option(
+        help="What a positive score of the file does to the behaviour: supports or opposes.", show_default=False
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        help="The format, with knobs: eap-ig, edge-pruning, neuronpedia, mib, circuitsearch, as in \"mib(task='ioi', model='gpt2')\".",
+        show_default=False,
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(

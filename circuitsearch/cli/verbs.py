@@ -1,4 +1,4 @@
-"""The commands for single steps: score, validate, draw, convert."""
+"""The commands for single steps: score, validate, draw."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from circuitsearch import figures, formats
+from circuitsearch import figures
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
 from circuitsearch.cli.terminal import Terminal
@@ -27,7 +27,7 @@ from circuitsearch.validation import validate as validate_circuit
 def score(question: Question, out: Path, terminal: Terminal) -> None:
     """Score every edge and write the scores; until they are finished, exact effects are kept in a journal beside them."""
     question.check()
-    _check_writable(out)
+    check_writable(out)
     model, tokenizer, task = question.load()
     experiment = Experiment.of(model, task, **question.settings)
     say.describe_model(terminal, model, question)
@@ -57,7 +57,7 @@ def validate(circuit: Path, question: Question, given: set[str], out: Path | Non
     question.check()
     found = circuit_at(circuit)
     if out is not None:
-        _check_writable(out)
+        check_writable(out)
     model, _, task = question.load()
     task = _with_metric_of(found, task) if question.metric is None else task
     settings = {name: getattr(question, name) for name in given}
@@ -102,8 +102,8 @@ class Drawing:
 
 def draw(circuit: Path, drawing: Drawing, terminal: Terminal) -> None:
     """Draw a circuit, with a caption from the report and the manifest of its run, if they are beside it."""
-    found, beside, out = drawing.read(circuit), _beside(circuit), drawing.out
-    _check_writable(out)
+    found, beside, out = drawing.read(circuit), results_beside(circuit), drawing.out
+    check_writable(out)
     if suffix_of(out, (*FORMATS, "dot", "html")) == "html":
         write_whole(out, lambda path: draw_page(found, path, **beside))
     else:
@@ -116,8 +116,8 @@ def draw(circuit: Path, drawing: Drawing, terminal: Terminal) -> None:
 def draw_against(circuit: Path, other: Path, drawing: Drawing, terminal: Terminal) -> None:
     """Draw two circuits in one figure; their names are their methods, or else their paths."""
     first, second, out = drawing.read(circuit), drawing.read(other), drawing.out
-    _check_writable(out)
-    one, two = (str(_beside(path).get("method", "")).partition("(")[0] for path in (circuit, other))
+    check_writable(out)
+    one, two = (str(results_beside(path).get("method", "")).partition("(")[0] for path in (circuit, other))
     names = (one, two) if one and two and one != two else (str(circuit), str(other))
     write_whole(out, lambda path: figures.draw_comparison(first, second, path, names=names, **drawing.look))
     shared = int((first.mask & second.mask).sum())
@@ -131,16 +131,7 @@ def _caption(drawn: Circuit, whole: Circuit, beside: dict[str, Any]) -> str:
     return caption if len(drawn) == len(whole) else f"The {len(drawn):,} strongest edges. {caption}"
 
 
-def convert(circuit: Path, out: Path, roles: Path | None, terminal: Terminal) -> None:
-    """Write a circuit as a graph for another program; its caption is the graph's title."""
-    found, beside = circuit_at(circuit), _beside(circuit)
-    _check_writable(out)
-    formats.export(found, out, title=figures.caption_for(found, **beside), roles=roles)
-    terminal.say("graph", f"{len(found)} of {found.graph.n_edges} edges in {out}")
-    terminal.result({"out": str(out), "n_edges": len(found)})
-
-
-def _beside(circuit: Path) -> dict[str, Any]:
+def results_beside(circuit: Path) -> dict[str, Any]:
     """The run's report, model and method, if ``circuit`` is a run's folder or the circuit in one."""
     folder = circuit if circuit.is_dir() else circuit.parent
     ours = circuit.is_dir() or circuit.name == "circuit.json"
@@ -149,7 +140,7 @@ def _beside(circuit: Path) -> dict[str, Any]:
     return {"report": Report.load(folder / "report.json"), **about_run(Manifest.load(folder / MANIFEST))}
 
 
-def _check_writable(out: Path) -> None:
+def check_writable(out: Path) -> None:
     """Raise an InputError before the work if there is no such folder."""
     if not out.parent.is_dir():
         raise InputError(f"the folder {out.parent} does not exist: make it, or choose another file with --out")

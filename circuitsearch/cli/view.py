@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from circuitsearch.circuit import Circuit
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.figures.viewer import Shown, draw_page, index_page
 from circuitsearch.files import write_bytes
-from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at
-from circuitsearch.scores import Scores
+from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at, with_scores
 from circuitsearch.validation import Report
 
 PAGE = "circuit.html"
@@ -44,17 +41,8 @@ def _page_of(run: Path) -> Path:
     page = run / PAGE if run.is_dir() else run.with_suffix(".html")
     if not page.is_file() or not run.is_dir():
         circuit, about = circuit_at(run), _about(run)
-        draw_page(_with_scores(circuit, run), page, **about)
+        draw_page(with_scores(circuit, run), page, **about)
     return page
-
-
-def _with_scores(circuit: Circuit, run: Path) -> Circuit:
-    """The circuit with the scores of all edges, if its run has them."""
-    file = run / "scores.safetensors"
-    if not file.is_file():
-        return circuit
-    scores = Scores.load(file)
-    return replace(circuit, scores=scores.values) if scores.graph == circuit.graph else circuit
 
 
 def _about(run: Path) -> dict[str, Any]:

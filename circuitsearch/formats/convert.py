@@ -13,6 +13,8 @@ from circuitsearch.formats.elements import Elements, Roles, elements
 from circuitsearch.formats.gexf import gexf
 from circuitsearch.formats.graphml import graphml
 from circuitsearch.formats.mermaid import mermaid
+from circuitsearch.formats.targets import Format
+from circuitsearch.registry import FORMATS
 
 WRITERS: dict[str, Callable[[Elements], str]] = {
     "graphml": graphml,
@@ -23,8 +25,15 @@ WRITERS: dict[str, Callable[[Elements], str]] = {
 DRAWN = ("svg", "pdf", "png", "tex", "dot")
 
 
-def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles | None = None) -> None:
-    """Write a circuit as a graph for another program, in the format that the path's suffix chooses.
+def export(
+    circuit: Circuit,
+    path: str | Path,
+    *,
+    to: Format | str | None = None,
+    title: str = "",
+    roles: Roles | None = None,
+) -> tuple[str, ...]:
+    """Write a circuit for another program: as a graph, in the format that the path's suffix chooses, or in a given format.
 
     ============  ============================================================
     ``.graphml``  yEd, Gephi, Cytoscape, igraph, NetworkX
@@ -44,20 +53,33 @@ def export(circuit: Circuit, path: str | Path, *, title: str = "", roles: Roles 
         The circuit; it may be empty.
     path : path
         Where to.
+    to : Format or str, optional
+        ``"eap-ig(d_model=768)"``, ``"edge-pruning"``, ``"neuronpedia(scan='gpt2-small', tokens=(...))"``, ``"mib(task='ioi',
+        model='gpt2')"``, ``"circuitsearch"``: see :mod:`circuitsearch.formats`. These have no title and no roles.
     title : str
         The circuit's title in the file.
     roles : mapping or path, optional
         What nodes do, in any tool's spelling: ``{"a1.h3": "induction"}``, or a JSON file of it.
 
+    Returns
+    -------
+    tuple of str
+        What the format says differently, or leaves out, a sentence each.
+
     Raises
     ------
     InputError
-        If the suffix or a node is unknown, or the circuit is too large for the format.
+        If the suffix, the format or a node is unknown, the circuit is too large for the format, or has what it cannot say.
     OSError
         If the file cannot be written.
     """
+    if to is not None:
+        if roles is not None:
+            raise InputError("roles are written to .graphml, .gexf, .cyjs and .mmd only: leave them out")
+        return FORMATS.read(to).write(circuit, Path(path))
     suffix = export_suffix(path)
     write_bytes(path, WRITERS[suffix](elements(circuit, title, roles)).encode())
+    return ()
 
 
 def export_suffix(path: str | Path) -> str:
@@ -71,6 +93,10 @@ def export_suffix(path: str | Path) -> str:
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in WRITERS:
         known = ", ".join(f".{name}" for name in WRITERS)
-        hint = " (draw writes figures)" if suffix in DRAWN else " (a circuit's save does)" if suffix == "json" else ""
-        raise InputError(f"cannot export to {str(path)!r}{hint}: its suffix must be one of {known}")
+        named = f"choose one of {', '.join(FORMATS.names())} with to=... (--to)"
+        hint = f"its suffix must be one of {known}"
+        if suffix in ("json", "pt", ""):
+            raise InputError(f"{str(path)!r} may be of several formats: {named}; of others {hint}")
+        drawn = " (draw writes figures)" if suffix in DRAWN else ""
+        raise InputError(f"cannot export to {str(path)!r}{drawn}: {hint}, or {named}")
     return suffix

@@ -173,7 +173,7 @@ def test_same_bytes_in_another_process(tmp_path: Path):
 def test_bad_input_is_said(tmp_path: Path):
     """An unknown suffix, with where such a file comes from; a role of no node."""
     circuit = circuit_of(GRAPHS["plain"])
-    for name, hint in (("c.jpeg", r"\.graphml, \.gexf, \.cyjs, \.mmd"), ("c.svg", "draw"), ("c.json", "save")):
+    for name, hint in (("c.jpeg", r"\.graphml, \.gexf, \.cyjs, \.mmd"), ("c.svg", "draw"), ("c.json", "eap-ig")):
         with pytest.raises(InputError, match=hint):
             export(circuit, tmp_path / name)
     with pytest.raises(InputError, match=r"a7\.h7"):

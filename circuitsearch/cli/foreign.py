@@ -1,0 +1,140 @@
+"""``circuitsearch convert`` and ``judge``: circuits of other programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from circuitsearch import figures, formats, search
+from circuitsearch.circuit import Circuit
+from circuitsearch.cli import say
+from circuitsearch.cli.terminal import Terminal
+from circuitsearch.cli.verbs import results_beside
+from circuitsearch.errors import InputError, shortened
+from circuitsearch.experiment import Experiment
+from circuitsearch.files import sha256_of, write_json, write_whole
+from circuitsearch.formats import Foreign
+from circuitsearch.loading import load
+from circuitsearch.page import write_page
+from circuitsearch.question import Question
+from circuitsearch.registry import FORMATS, TASKS
+from circuitsearch.run import circuit_at, with_scores
+from circuitsearch.run_files import FIGURES, PAGE, write_figure
+from circuitsearch.validation import Report, behaviour, validate
+
+SOURCE = "source.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a circuit is read from; ``model`` and ``sign`` say what the file does not."""
+
+    path: Path
+    model: str | None = None
+    sign: str | None = None
+
+    def read(self, model: Any) -> Foreign:
+        """The circuit and the scores; of a run's folder, the scores of all edges."""
+        if not self.path.is_dir():
+            return formats.read_circuit(self.path, model, sign=self.sign)
+        circuit = with_scores(circuit_at(self.path), self.path)
+        return Foreign("circuit", circuit.graph, circuit.mask, formats.scores_of(circuit), effects=circuit.effects)
+
+
+def convert(source: Source, out: Path, to: str | None, roles: Path | None, terminal: Terminal) -> None:
+    """Write a circuit in another format; print what was assumed in reading it, and what the format cannot say."""
+    chosen = _chosen(out, to)
+    model = None if source.model is None else load(source.model)[0]
+    if model is not None and chosen is not None and getattr(chosen, "d_model", 0) is None:
+        chosen = replace(chosen, d_model=model.config.hidden_size)
+    found = source.read(model)
+    circuit = found.circuit if chosen is None else _with_all(found)
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"the folder {out.parent} does not exist: make it, or choose another file")
+    title = figures.caption_for(circuit, **results_beside(source.path)) if chosen is None else ""
+    notes = (*found.notes, *formats.export(circuit, out, to=chosen, title=title, roles=roles))
+    terminal.say("graph", f"{len(circuit)} of {circuit.graph.n_edges} edges in {out}")
+    for note in notes:
+        terminal.say("note", note)
+    terminal.result({"out": str(out), "n_edges": len(circuit), "notes": list(notes)})
+
+
+def _chosen(out: Path, to: str | None) -> Any:
+    """The format that is named; None if the suffix says it. Checked before anything is loaded."""
+    if to is not None:
+        return FORMATS.read(to)
+    formats.export_suffix(out)
+    return None
+
+
+def _with_all(found: Foreign) -> Circuit:
+    """The circuit; if there is none, the scores with no edge chosen, for formats that hold both."""
+    if found.mask is not None:
+        return found.circuit
+    return replace(found, mask=torch.zeros_like(found.graph.mask)).circuit
+
+
+def judge(
+    path: Path, question: Question, sign: str | None, edges: int | None, out: Path | None, terminal: Terminal
+) -> None:
+    """Test a circuit of another program, and write report, figures, page and where it came from to a folder."""
+    question.check()
+    folder = _empty(out or Path("runs") / _name(path, question))
+    model, tokenizer, task = question.load()
+    experiment = Experiment.of(model, task, **question.settings)
+    found = Source(path, sign=sign).read(experiment)
+    circuit = _cut(found, edges)
+    say.describe_model(terminal, model, question)
+    terminal.say("read", f"{found.form}, {len(circuit)} of {circuit.graph.n_edges} edges")
+    for note in found.notes:
+        terminal.say("note", note)
+    say.behaviour(terminal, behaviour(experiment, task, tokenizer=tokenizer))
+    with terminal.progress("validating") as bar:
+        report = validate(experiment, circuit, task, checks=question.checks_asked, progress=bar)
+    _write(folder, circuit, report, _about(path, found, edges))
+    page = folder / PAGE
+    write_page(experiment, circuit, task, page, tokenizer=tokenizer, report=report, name=question.model_name)
+    terminal.console.print(str(report))
+    terminal.say("folder", f"{folder}/ (report.json, circuit.json, {SOURCE}, {PAGE}, {', '.join(FIGURES)})")
+    terminal.result(
+        {"folder": str(folder), "notes": list(found.notes), "n_edges": len(circuit), "report": report.to_dict()}
+    )
+
+
+def _name(path: Path, question: Question) -> str:
+    task = Path(question.task).stem if question.task_file else TASKS.canonical(question.task)
+    return f"judge-{path.stem}-{task}-{question.model_name}"
+
+
+def _cut(found: Foreign, edges: int | None) -> Circuit:
+    """The file's circuit, or the strongest edges by its scores."""
+    if edges is None:
+        return found.circuit
+    if found.scores is None:
+        raise InputError(f"the {found.form} has no scores to choose {edges} edges by: leave --edges out")
+    return search.top(found.scores, edges)
+
+
+def _empty(folder: Path) -> Path:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{shortened(folder, 100)} exists and is not an empty folder: choose another with --out")
+    return folder
+
+
+def _about(path: Path, found: Foreign, edges: int | None) -> dict[str, Any]:
+    """Where the circuit came from, and what was assumed."""
+    digest = sha256_of(path) if path.is_file() else sha256_of(path / "circuit.json")
+    return {"file": path.name, "sha256": digest, "format": found.form, "edges": edges, "notes": list(found.notes)}
+
+
+def _write(folder: Path, circuit: Circuit, report: Report, source: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SOURCE, source)
+    write_whole(folder / "circuit.json", circuit.save)
+    write_whole(folder / "report.json", report.save)
+    caption = figures.caption_for(circuit, report)
+    for name in FIGURES:
+        write_whole(folder / name, lambda part: write_figure(circuit, part, report, caption))
