@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.ablation import Ablation
+from circuitsearch.data import SUFFIXES, check_columns
 from circuitsearch.devices import device_named
-from circuitsearch.errors import InputError, unknown
+from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
@@ -25,6 +26,46 @@ from circuitsearch.task import Task
 
 N_PROMPTS = 256
 MOST_PROMPTS = 1_000_000
+
+
+class Reading(BaseModel):
+    """How the task's file is read; ``columns`` are texts of the form ``clean=sentence``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: tuple[str, ...] = ()
+    corrupt_file: str | None = None
+    chat: bool = False
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The names of columns, ours to theirs."""
+        pairs = [column.partition("=") for column in self.columns]
+        wrong = next(
+            (
+                column
+                for column, (_, equals, theirs) in zip(self.columns, pairs, strict=True)
+                if not equals or not theirs
+            ),
+            None,
+        )
+        if wrong is not None:
+            raise InputError(f"--column {shortened(repr(wrong))} is not OURS=THEIRS: write it as clean=sentence")
+        return {ours: theirs for ours, _, theirs in pairs}
+
+    def check(self, file: Path | None) -> None:
+        """Raise an InputError if it is wrong, or there is no file to read."""
+        check_columns(self.named)
+        if file is None and self != Reading():
+            raise InputError(
+                "--column, --corrupt-file and --chat are for a task from a file: give one, or leave them out"
+            )
+
+    def task(self, file: Path, tokenizer: Any, metric: Any = None) -> Task:
+        """The task of a file."""
+        return Task.from_file(
+            file, tokenizer, metric, columns=self.named, corrupt_file=self.corrupt_file, chat=self.chat
+        )
 
 
 class Question(BaseModel):
@@ -49,6 +90,7 @@ class Question(BaseModel):
     granularity: str = "heads-and-mlps"
     device: str = "auto"
     dtype: str | None = None
+    reading: Reading = Field(default=Reading(), description="how the task's file is read")
 
     def check(self) -> None:
         """Raise an InputError about the first option that is wrong."""
@@ -76,6 +118,7 @@ class Question(BaseModel):
             "checks_asked",
         ):
             getattr(self, word)
+        self.reading.check(self.task_file)
 
     @cached_property
     def method_asked(self) -> AnyMethod:
@@ -115,10 +158,8 @@ class Question(BaseModel):
             return None
         if path.is_file():
             return path
-        if path.suffix in (".jsonl", ".json") or len(path.parts) > 1:
-            raise InputError(
-                f"the task file {path} does not exist: give a file of JSON lines, or {', '.join(TASKS.names())}"
-            )
+        if path.suffix in SUFFIXES or len(path.parts) > 1:
+            raise InputError(f"the task file {path} does not exist: give a file, or {', '.join(TASKS.names())}")
         raise unknown("task", self.task, TASKS.names())
 
     @property
@@ -153,6 +194,9 @@ class Question(BaseModel):
                 ("passes", self.passes, None),
                 ("", str(Spec.of(self.granularity_asked)), str(Spec.of(default.granularity_asked))),
                 ("", self.dtype, None),
+                ("column", "-".join(self.reading.columns), ""),
+                ("corrupt", Path(self.reading.corrupt_file or "").stem, ""),
+                ("", "chat" if self.reading.chat else None, None),
             )
             if value != usual
         ]
@@ -189,7 +233,7 @@ class Question(BaseModel):
         return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
 
     def _from_file(self, file: Path, tokenizer: Any) -> Task:
-        task = Task.from_file(file, tokenizer)
+        task = self.reading.task(file, tokenizer)
         if self.n is not None and self.n > len(task):
             raise InputError(f"{file} has {len(task)} rows, fewer than the {self.n} that --n asks for")
         return task if self.n is None else task.subset(range(self.n))

@@ -20,7 +20,7 @@ PACKAGE = Path(cs.__file__).parent
 LAYERS = [
     {"version", "errors", "escape", "tex_text", "markdown_text", "colours", "progress", "show", "batch", "batching"},
     {"files", "target", "journal", "devices", "text", "knobs", "registry", "setup", "blocks", "metrics"},
-    {"granularity", "names", "metric_contract", "task_file", "history", "certificate", "redundancy"},
+    {"granularity", "names", "metric_contract", "data", "history", "certificate", "redundancy"},
     {"graph", "task"},
     {"reachability", "tasks", "ablation", "models"},
     {"engine", "circuit"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import instruments
+from circuitsearch.cli import options
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, unknown
@@ -51,6 +52,9 @@ class Look:
     shuffles: int = 4
     device: str = "auto"
     dtype: str | None = None
+    column: list[str] | None = None
+    corrupt_file: Path | None = None
+    chat: bool = False
     given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -78,7 +82,8 @@ class Look:
         named = self.task is not None and not Path(self.task).is_file()
         n = N_PROMPTS if self.n is None and named else self.n
         words = {name: getattr(self, name) for name in ("model", "seed", "metric", "device", "dtype")}
-        return Question(task="ioi" if self.task is None else self.task, n=n, **words)
+        reading = options.reading(self.column, self.corrupt_file, self.chat)
+        return Question(task="ioi" if self.task is None else self.task, n=n, reading=reading, **words)
 
     def named_spans(self, task: Task) -> tuple[str, ...]:
         """The spans that are columns: those asked for, or, where prompts differ in length, all that every prompt has."""

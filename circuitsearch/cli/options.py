@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")]
-OptionalTask = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name, or a file of JSON lines.")]
-TaskOption = Annotated[str | None, typer.Option("--task", help="A task's name, or a file of JSON lines.")]
+if TYPE_CHECKING:
+    from circuitsearch.question import Reading
+
+_TASK = "A task's name, or a file: JSON, JSON lines, CSV, TSV, Parquet."
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help=_TASK)]
+OptionalTask = Annotated[str | None, typer.Argument(metavar="[TASK]", help=_TASK)]
+TaskOption = Annotated[str | None, typer.Option("--task", help=_TASK)]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="OURS=THEIRS",
+        help="A column of the file, as in clean=sentence or answer=target.text. May be repeated.",
+        show_default=False,
+    ),
+]
+CorruptFile = Annotated[
+    Path | None,
+    typer.Option(help="A second file, whose prompts are the corrupt ones, row by row.", show_default=False),
+]
+Chat = Annotated[bool, typer.Option("--chat", help="The file's prompts are messages, for the model's chat template.")]
 InstrumentArgument = Annotated[
     str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
 ]
@@ -96,3 +114,11 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on standard output, and everything else on standard error."),
 ]
+
+
+def reading(column: list[str] | None, corrupt_file: Path | None, chat: bool) -> Reading:
+    """How the task's file is to be read."""
+    from circuitsearch.question import Reading
+
+    other = None if corrupt_file is None else str(corrupt_file)
+    return Reading(columns=tuple(column or ()), corrupt_file=other, chat=chat)
