@@ -26,7 +26,7 @@ LAYERS = [
     {"engine", "circuit"},
     {"scores", "loading", "roles"},
     {"experiment", "formats"},
-    {"faithfulness", "methods"},
+    {"faithfulness", "methods", "data_check"},
     {"search", "instruments"},
     {"validation", "question"},
     {"finding", "figures"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from circuitsearch.data.advice import advice as advice
 from circuitsearch.data.choosing import check_columns as check_columns
 from circuitsearch.data.encoded import EncodedRow as EncodedRow
 from circuitsearch.data.encoded import EncodedRows as EncodedRows
@@ -12,6 +13,7 @@ from circuitsearch.data.frames import list_records as list_records
 from circuitsearch.data.reading import SUFFIXES as SUFFIXES
 from circuitsearch.data.reading import read_records as read_records
 from circuitsearch.data.records import Records as Records
+from circuitsearch.data.refusals import SHOWN as SHOWN
 from circuitsearch.data.refusals import Refusal as Refusal
 from circuitsearch.data.refusals import RowsRefused as RowsRefused
 from circuitsearch.data.row import Row as Row

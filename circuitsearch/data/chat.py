@@ -36,7 +36,7 @@ def chat_text(tokenizer: Tokenizer, user: str, system: str | None = None) -> str
     return text
 
 
-def chat_spans(tokenizer: Tokenizer, text: str, user: str, system: str | None = None) -> dict[str, tuple[int, ...]]:
+def chat_spans(tokenizer: Tokenizer, text: str, user: str, system: str | None = None) -> dict[str, list[int]]:
     """Positions of the system's text, the user's, and what the template writes after it up to the answer.
 
     Parameters
@@ -67,12 +67,12 @@ def _rendered(tokenizer: Tokenizer, user: str, system: str | None, start: bool) 
     return str(text)
 
 
-def _tokens(tokenizer: Tokenizer, text: str, first: int, last: int) -> tuple[int, ...]:
+def _tokens(tokenizer: Tokenizer, text: str, first: int, last: int) -> list[int]:
     """Positions of the tokens that have a character of ``text[first:last]``."""
     bare = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     before = len(encode(tokenizer, text)) - len(bare.input_ids)  # tokens that the tokenizer puts first
-    return tuple(
+    return [
         before + place
         for place, (begin, end) in enumerate(bare.offset_mapping)
         if begin < last and end > first and begin < end
-    )
+    ]

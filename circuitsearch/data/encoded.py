@@ -24,12 +24,13 @@ _OWN_ROW = re.compile(r"^(task '.*?', )?row 1(: | of )")  # how a task of one ro
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """A row with its token ids; ``spans`` are positions in the clean prompt."""
+    """A row with its token ids; ``spans`` are positions in the clean prompt, ``prompt`` is its text as the model reads it."""
 
     place: str
     row: Row
     ids: Ids
     spans: Mapping[str, Any]
+    prompt: str | None
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def encoded(
             layout, row = _read(record, chooser)
             layouts.setdefault(layout.name, layout)
             texts[record.place] = row
-            rows.append(_encoded(record.place, row, tokenizer, chat))
+            rows.append(encoded_row(record.place, row, tokenizer, chat))
         except InputError as error:
             refused.append(Refusal(record.place, str(error)))
     metric = next((layout.metric for layout in layouts.values()), logit_diff)
@@ -179,16 +180,17 @@ def _read(record: Record, chooser: Chooser) -> tuple[Layout, Row]:
     return layout, Row.of(content, table=chooser.table, own=layout.own, alone=layout.alone)
 
 
-def _encoded(place: str, row: Row, tokenizer: Tokenizer | None, chat: bool) -> EncodedRow:
+def encoded_row(place: str, row: Row, tokenizer: Tokenizer | None, chat: bool) -> EncodedRow:
+    """Tokenise one row; raises an InputError that says what is wrong with it."""
     if not chat:
-        return EncodedRow(place, row, row.ids(tokenizer), row.spans)
+        return EncodedRow(place, row, row.ids(tokenizer), row.spans, row.clean)
     if row.clean is None or row.corrupt is None or row.position is not None or row.spans:
         raise InputError(
             "a chat template takes prompts as text, and sets positions and spans itself: leave ids and these out"
         )
     clean, corrupt = (chat_text(tokenizer, prompt, row.system) for prompt in (row.clean, row.corrupt))
     ids = row.model_copy(update={"clean": clean, "corrupt": corrupt}).ids(tokenizer)
-    return EncodedRow(place, row, ids, chat_spans(tokenizer, clean, row.clean, row.system))
+    return EncodedRow(place, row, ids, chat_spans(tokenizer, clean, row.clean, row.system), clean)
 
 
 def _reason(check: Callable[[Mapping[str, Any]], object], row: EncodedRow) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
+from io import BytesIO
 from typing import Any
 
 from circuitsearch.errors import InputError, shortened
@@ -22,7 +24,7 @@ def parquet_records(content: bytes, name: str, limit: int) -> tuple[Record, ...]
         If pyarrow is not installed, the file is broken, or its rows take more than ``limit`` bytes.
     """
     try:
-        import pyarrow.parquet as parquet
+        parquet = import_module("pyarrow.parquet")
     except ImportError:
         raise InputError(
             f"{name} is a Parquet file, which needs pyarrow: pip install 'circuitsearch[parquet]', or save it as CSV"
@@ -37,9 +39,7 @@ def parquet_records(content: bytes, name: str, limit: int) -> tuple[Record, ...]
 
 
 def _rows(parquet: Any, content: bytes, name: str, limit: int) -> Iterator[dict[str, Any]]:
-    import pyarrow
-
-    file = parquet.ParquetFile(pyarrow.BufferReader(content))
+    file = parquet.ParquetFile(BytesIO(content))
     checked_count(file.metadata.num_rows, name)
     groups = range(file.metadata.num_row_groups)
     _check_size(sum(file.metadata.row_group(group).total_byte_size for group in groups), name, limit)
