@@ -214,10 +214,23 @@ def _row(row: EncodedRow, task: Task, at: int, logits: Tensor, metric: tuple[flo
     position = task.position[at]
     spans = {name: listed(places) for name, places in row.spans.items()} or {"END": [position]}
     likeliest = logits.topk(min(LIKELIEST, len(logits))).indices.tolist()
-    texts = (tuple(_text(tokenizer, token) for token in ids) for ids in (clean, corrupt))
-    shares = (tuple(_share(logits, token, tokenizer) for token in ids) for ids in (answers, wrong, likeliest))
     differ = tuple(place for place, pair in enumerate(zip(clean, corrupt, strict=True)) if pair[0] != pair[1])
-    return RowCheck(row.place, *texts, differ, position, spans, *shares, metric)
+    return RowCheck(
+        place=row.place,
+        clean=tuple(_text(tokenizer, token) for token in clean),
+        corrupt=tuple(_text(tokenizer, token) for token in corrupt),
+        differ=differ,
+        position=position,
+        spans=spans,
+        answers=_shares_of(logits, answers, tokenizer),
+        wrong=_shares_of(logits, wrong, tokenizer),
+        likeliest=_shares_of(logits, likeliest, tokenizer),
+        metric=metric,
+    )
+
+
+def _shares_of(logits: Tensor, tokens: Sequence[int], tokenizer: Any) -> tuple[TokenShare, ...]:
+    return tuple(_share(logits, token, tokenizer) for token in tokens)
 
 
 def _share(logits: Tensor, token: int, tokenizer: Any) -> TokenShare:

@@ -119,16 +119,18 @@ def _other_answers(rows: Mapping[str, Row], found: EncodedRows, tokenizer: Token
         for answer in (*listed(row.answer), *listed(row.wrong)):
             if len(said) < _NAMED and answer not in said and not _is_answer(tokenizer, row, answer):
                 cases = _written(answer)
-                fits = [
-                    each
-                    for each in dict.fromkeys((*cases, *known))
-                    if each != answer and _is_answer(tokenizer, row, each)
-                ]
+                fits = [each for each in dict.fromkeys((*cases, *known)) if _fits(each, answer, row, tokenizer)]
                 others = ", ".join(map(repr, fits[:_OTHERS])) or "none of this file's"
                 said[answer] = (
                     f"{place}: {shortened(repr(answer), 40)} is not one token; others that are: {shortened(others, 80)}"
                 )
     return list(said.values())
+
+
+def _fits(other: str, answer: str, row: Row, tokenizer: Tokenizer) -> bool:
+    """Whether another answer is one token, and begins as this one does or with a space."""
+    alike = other.startswith(" ") or not answer.startswith(" ")
+    return other != answer and alike and _is_answer(tokenizer, row, other)
 
 
 def _written(answer: str) -> list[str]:
