@@ -277,7 +277,7 @@ class Task:
     @classmethod
     def from_texts(
         cls,
-        rows: Iterable[Mapping[str, Any] | Sequence[Any]],
+        rows: Iterable[Any],
         tokenizer: Tokenizer | None = None,
         metric: Metric | None = None,
         *,

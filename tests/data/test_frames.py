@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import Any
 
@@ -14,7 +13,7 @@ from circuitsearch import Task
 from circuitsearch.errors import InputError
 
 PAIR = ("The capital of France is", "The capital of Italy is", " Paris", " Rome")
-ROW = dict(zip(("clean", "corrupt", "answer", "wrong"), PAIR, strict=True))
+ROW: dict[str, Any] = dict(zip(("clean", "corrupt", "answer", "wrong"), PAIR, strict=True))
 TEXTS = [(*PAIR[:2], [PAIR[2]], [PAIR[3]])]
 
 
@@ -68,12 +67,16 @@ def test_real_data_frames(library: str, bpe: Any, words):
     assert words(Task.from_dataframe(frame, bpe)) == TEXTS * 2
 
 
-@pytest.mark.filterwarnings("ignore")  # of the libraries that it imports
-def test_a_real_dataset(bpe: Any, words):
-    """Of Hugging Face's library, where it is installed."""
-    pytest.importorskip("datasets")
-    dataset = importlib.import_module("datasets").Dataset.from_list([ROW, ROW])
-    assert words(Task.from_dataset(dataset, bpe)) == TEXTS * 2
+class Split:
+    """As much of a split of a Hugging Face dataset as is used: it gives its rows one after another."""
+
+    def __iter__(self):
+        yield from (ROW, ROW)
+
+
+def test_a_split_of_a_dataset(bpe: Any, words):
+    """Its rows are read; the library is not imported."""
+    assert words(Task.from_dataset(Split(), bpe)) == TEXTS * 2
 
 
 @pytest.mark.parametrize(
