@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from circuitsearch.ablation import Resample as Resample
     from circuitsearch.ablation import Zero as Zero
     from circuitsearch.circuit import Circuit as Circuit
+    from circuitsearch.data_check import DataCheck as DataCheck
+    from circuitsearch.data_check import check_data as check_data
     from circuitsearch.errors import InputError as InputError
     from circuitsearch.experiment import Experiment as Experiment
     from circuitsearch.experiment import score as score
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "circuitsearch.ablation": ("Mean", "Resample", "Zero"),
     "circuitsearch.circuit": ("Circuit",),
+    "circuitsearch.data_check": ("check_data", "DataCheck"),
     "circuitsearch.errors": ("InputError",),
     "circuitsearch.figures": (
         "draw",
@@ -215,6 +218,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "tasks",
     "Task",
     "Example",
+    "check_data",
     "find",
     "open_run",
     "Experiment",
@@ -290,6 +294,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Finding",
     "Listener",
     "RunFolder",
+    "DataCheck",
     "Setup",
     "Scores",
     "Circuit",

@@ -74,7 +74,7 @@ def read_text(path: str | Path, what: str, limit: int = MOST_BYTES) -> str:
     InputError
         If it does not exist, is not a regular file, is larger, or is not text.
     """
-    content = _read_bytes(path, what, limit)
+    content = read_bytes(path, what, limit)
     try:
         return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
@@ -147,7 +147,7 @@ def parse_json(text: str, schema: type[Schema], *, nan: bool = False) -> Schema:
     except RecursionError:
         raise Malformed("its lists and objects are nested too deep") from None
     except ValidationError as error:
-        raise Malformed(_first_problem(error)) from None
+        raise Malformed(first_problem(error)) from None
 
 
 def _check_json(text: str, nan: bool) -> None:
@@ -205,7 +205,8 @@ def _adapter(schema: type[Schema]) -> TypeAdapter[Schema]:
     return TypeAdapter(schema)
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic finds wrong, with its place."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = shortened(repr(".".join(map(str, first["loc"]))))
     if first["type"] == "missing":
@@ -371,7 +372,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_bytes(path: str | Path, what: str, limit: int) -> bytes:
+def read_bytes(path: str | Path, what: str, limit: int) -> bytes:
+    """Read a file of at most ``limit`` bytes; raises as :func:`read_text` does."""
     check_size(path, what, limit)
     with _opened(path, what) as file:
         return file.read(limit)

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.ablation import Ablation
 from circuitsearch.alignment import Alignment
+from circuitsearch.data import SUFFIXES, check_columns
 from circuitsearch.devices import device_named
-from circuitsearch.errors import InputError, unknown
+from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
@@ -37,6 +38,46 @@ class OnePrompt(BaseModel):
     corrupt: str
     answer: str
     wrong: str | None = None
+
+
+class Reading(BaseModel):
+    """How the task's file is read; ``columns`` are texts of the form ``clean=sentence``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: tuple[str, ...] = ()
+    corrupt_file: str | None = None
+    chat: bool = False
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The names of columns, ours to theirs."""
+        pairs = [column.partition("=") for column in self.columns]
+        wrong = next(
+            (
+                column
+                for column, (_, equals, theirs) in zip(self.columns, pairs, strict=True)
+                if not equals or not theirs
+            ),
+            None,
+        )
+        if wrong is not None:
+            raise InputError(f"--column {shortened(repr(wrong))} is not OURS=THEIRS: write it as clean=sentence")
+        return {ours: theirs for ours, _, theirs in pairs}
+
+    def check(self, file: Path | None) -> None:
+        """Raise an InputError if it is wrong, or there is no file to read."""
+        check_columns(self.named)
+        if file is None and self != Reading():
+            raise InputError(
+                "--column, --corrupt-file and --chat are for a task from a file: give one, or leave them out"
+            )
+
+    def task(self, file: Path, tokenizer: Any, align: Alignment) -> Task:
+        """The task of a file."""
+        return Task.from_file(
+            file, tokenizer, columns=self.named, corrupt_file=self.corrupt_file, chat=self.chat, align=align
+        )
 
 
 class Question(BaseModel):
@@ -63,6 +104,7 @@ class Question(BaseModel):
     granularity: str = "heads-and-mlps"
     device: str = "auto"
     dtype: str | None = None
+    reading: Reading = Field(default=Reading(), description="how the task's file is read")
 
     def check(self) -> None:
         """Raise an InputError about the first option that is wrong."""
@@ -98,6 +140,7 @@ class Question(BaseModel):
             "checks_asked",
         ):
             getattr(self, word)
+        self.reading.check(self.task_file)
 
     @cached_property
     def method_asked(self) -> AnyMethod:
@@ -144,10 +187,8 @@ class Question(BaseModel):
             return None
         if path.is_file():
             return path
-        if path.suffix in (".jsonl", ".json") or len(path.parts) > 1:
-            raise InputError(
-                f"the task file {path} does not exist: give a file of JSON lines, or {', '.join(TASKS.names())}"
-            )
+        if path.suffix in SUFFIXES or len(path.parts) > 1:
+            raise InputError(f"the task file {path} does not exist: give a file, or {', '.join(TASKS.names())}")
         raise unknown("task", self.task, TASKS.names())
 
     @property
@@ -164,7 +205,7 @@ class Question(BaseModel):
     def name(self) -> str:
         """Name of the run folder: the task, the model, and the options that are not at their defaults."""
         default = Question(task=self.task, prompt=self.prompt)
-        parts = [self._task_name, self.model_name]
+        parts = [self.task_name, self.model_name]
         parts += [
             f"{label}{_of_a_path(value)}"
             for label, value, usual in (
@@ -183,13 +224,17 @@ class Question(BaseModel):
                 ("passes", self.passes, None),
                 ("", str(Spec.of(self.granularity_asked)), str(Spec.of(default.granularity_asked))),
                 ("", self.dtype, None),
+                ("column", "-".join(self.reading.columns), ""),
+                ("corrupt", Path(self.reading.corrupt_file or "").stem, ""),
+                ("", "chat" if self.reading.chat else None, None),
             )
             if value != usual
         ]
         return "-".join(parts)
 
     @property
-    def _task_name(self) -> str:
+    def task_name(self) -> str:
+        """The task as a part of a folder's name."""
         if self.task is None:
             return "" if self.prompt is None else _of_a_path(self.prompt.clean)
         return Path(self.task).stem if self.task_file else TASKS.canonical(self.task)
@@ -231,7 +276,7 @@ class Question(BaseModel):
         return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
 
     def _from_file(self, file: Path, tokenizer: Any) -> Task:
-        task = Task.from_file(file, tokenizer, align=self.align_asked)
+        task = self.reading.task(file, tokenizer, self.align_asked)
         if self.n is not None and self.n > len(task):
             raise InputError(f"{file} has {len(task)} rows, fewer than the {self.n} that --n asks for")
         return task if self.n is None else task.subset(range(self.n))

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch import show
-from circuitsearch.alignment import ERROR, Alignment, Row
+from circuitsearch.alignment import ERROR, Alignment, Drop, Row
 from circuitsearch.batch import Batch, Spans
 from circuitsearch.batching import batched
 from circuitsearch.errors import InputError, counted, shortened
@@ -96,7 +97,7 @@ class Example:
 class Task:
     """A behaviour, as N pairs of clean and corrupt prompts with right and wrong answers.
 
-    Make one with :meth:`from_pair`, :meth:`from_ids`, :meth:`from_file`, :meth:`from_examples` or a function of
+    Make one with :meth:`from_pair`, :meth:`from_file`, :meth:`from_texts`, :meth:`from_dataframe`, :meth:`from_ids` or a function of
     ``circuitsearch.tasks``. A task whose columns differ in length, or whose pairs are not aligned, is refused.
 
     Attributes
@@ -333,35 +334,137 @@ class Task:
         cls,
         path: str | Path,
         tokenizer: Tokenizer | None = None,
-        metric: Metric = logit_diff,
+        metric: Metric | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        corrupt_file: str | Path | None = None,
+        chat: bool = False,
         align: Alignment | str = ERROR,
     ) -> Task:
-        """Read a file of JSON lines, or of one JSON array.
+        """Read a file: JSON lines, a JSON array or object, CSV, TSV or Parquet, gzipped or not (docs/data.md).
 
-        Each row is an object with ``clean, corrupt, answer, wrong`` as text, or
-        ``clean_ids, corrupt_ids, answer_id, wrong_id`` as token ids; an answer may be a list of answers. If
-        both are given, the ids are used. A row may have
+        Each row has ``clean, corrupt, answer, wrong`` as text, or ``clean_ids, corrupt_ids, answer_id, wrong_id`` as token ids;
+        an answer may be a list of answers. If both are given, the ids are used. The columns of EAP-IG, MIB, auto-circuit,
+        feature-circuits, PEAP and others are known, and so are names that people use (``prompt``, ``corrupted``, ``label`` ...).
+        A row may have
 
         - ``group``, a number or a name: rows of one group stay together in a split;
         - ``position``: the token at which the metric reads, 0 for the first; the last one by default;
         - ``spans``: positions of named token spans, ``{"S": [2], "END": [14]}``;
         - ``factors``: the values from which the row is written, ``{"names": ["Mary", "John"], "templates": "3"}``;
+        - ``system``: the system's text, for a chat;
         - ``name``: the task's name, if all rows have the same one; else the task has the name of the file.
 
         Other keys are ignored, but a probable misspelling of one of these is refused.
 
+        Parameters
+        ----------
+        path
+            The file.
+        tokenizer
+            The model's, for rows of text.
+        metric
+            By default the one that belongs to the rows: ``logit_diff``, of EAP-IG's greater-than and hypernymy ``prob_diff``.
+        columns
+            Names of the file's columns, ours to theirs: ``{"clean": "sentence", "answer": "target.text"}``.
+        corrupt_file
+            A second file, whose prompts are the corrupt ones, row by row.
+        chat
+            Whether prompts are a user's messages, which go through the tokenizer's chat template. The positions of the system's
+            text, the user's, and what follows it up to the answer are the spans ``SYSTEM``, ``USER`` and ``ANSWER_START``.
+
         Raises
         ------
         InputError
-            If the file cannot be read; the sentence names the file and the line or row.
+            If the file cannot be read, or a row is refused; the sentence names the file and the line or row. Of several rows the
+            first ten are in its notes.
         """
-        from circuitsearch.task_file import read_task_file
+        from circuitsearch.data import read_records
 
-        columns = read_task_file(Path(path), tokenizer)
+        records = read_records(path)
+        records = records if corrupt_file is None else records.with_corrupt(read_records(corrupt_file))
+        return cls._from_records(records, tokenizer, metric, columns, chat, align)
+
+    @classmethod
+    def from_texts(
+        cls,
+        rows: Iterable[Any],
+        tokenizer: Tokenizer | None = None,
+        metric: Metric | None = None,
+        *,
+        name: str = "task",
+        columns: Mapping[str, str] | None = None,
+        chat: bool = False,
+        align: Alignment | str = ERROR,
+    ) -> Task:
+        """Build a task from a list of dicts with the keys of a file's rows, or of ``(clean, corrupt, answer, wrong)``.
+
+        The parameters are those of :meth:`from_file`.
+
+        Examples
+        --------
+        >>> import circuitsearch as cs
+        >>> rows = [("Then, Mary and John went to the store, and John gave a book to",
+        ...          "Then, Mary and John went to the store, and Mary gave a book to", " Mary", " John")]
+        >>> Task.from_texts(rows, cs.load("pico")[1])
+        Task('task', 1 examples, metric=logit_diff)
+        """
+        from circuitsearch.data import list_records
+
+        return cls._from_records(list_records(rows, name), tokenizer, metric, columns, chat, align)
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        frame: Any,
+        tokenizer: Tokenizer | None = None,
+        metric: Metric | None = None,
+        *,
+        name: str = "task",
+        columns: Mapping[str, str] | None = None,
+        chat: bool = False,
+        align: Alignment | str = ERROR,
+    ) -> Task:
+        """Build a task from the rows of a pandas or polars data frame; the parameters are those of :meth:`from_file`."""
+        from circuitsearch.data import frame_records
+
+        return cls._from_records(frame_records(frame, name), tokenizer, metric, columns, chat, align)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Any,
+        tokenizer: Tokenizer | None = None,
+        metric: Metric | None = None,
+        *,
+        name: str = "task",
+        columns: Mapping[str, str] | None = None,
+        chat: bool = False,
+        align: Alignment | str = ERROR,
+    ) -> Task:
+        """Build a task from a split of a Hugging Face dataset; the parameters are those of :meth:`from_file`."""
+        from circuitsearch.data import dataset_records
+
+        return cls._from_records(dataset_records(dataset, name), tokenizer, metric, columns, chat, align)
+
+    @classmethod
+    def _from_records(
+        cls,
+        records: Any,
+        tokenizer: Tokenizer | None,
+        metric: Metric | None,
+        columns: Mapping[str, str] | None,
+        chat: bool,
+        align: Alignment | str,
+    ) -> Task:
+        from circuitsearch.data import encoded
+
+        found = encoded(records, tokenizer, columns, chat).checked(partial(check_row, align=align))
+        given = found.columns()
         try:
-            return cls.from_ids(**columns, metric=metric, align=align)
+            return cls.from_ids(**given, metric=metric or found.metric, align=align)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(f"{found.source}: {error}" if found.source else str(error)) from None
 
     def __post_init__(self) -> None:
         if not self.clean:
@@ -659,6 +762,16 @@ class Task:
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {counted(len(self), 'example')}, metric={metric_name(self.metric)})"
+
+
+def check_row(columns: Mapping[str, Any], align: Alignment | str = ERROR) -> None:
+    """Raise an InputError unless columns of one entry are a task; padding is not looked for, since it shows beside others.
+
+    A row that is to be left out is not refused.
+    """
+    lengths = [len(columns[side][0]) for side in ("clean", "corrupt")]
+    if len(set(lengths)) == 1 or not isinstance(ALIGNMENTS.read(align), Drop):
+        Task.from_ids(**columns, lengths=[max(lengths)], align=align)
 
 
 def _encoded(place: str, example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:

@@ -45,10 +45,17 @@ def encode_row(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[s
         and answer is missing or doubled; without wrong answers, if there are several right ones, or the answer's tokens are not
         the same after both prompts.
     """
+    if wrong:
+        return encode_texts(tokenizer, clean, corrupt, right, wrong)
+    clean_ids, corrupt_ids, _, _ = encode_texts(tokenizer, clean, corrupt, [], [])
+    _check_spaces(clean, corrupt, right)
+    return clean_ids, corrupt_ids, _whole_answer(tokenizer, clean, corrupt, right), []
+
+
+def encode_texts(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[str], wrong: Sequence[str]) -> Row:
+    """Token ids of a pair of prompts, and the tokens of any answers, none included; raises as :func:`encode_row` does."""
     clean_ids, corrupt_ids = (_known(tokenizer, text) for text in (clean, corrupt))
     _check_spaces(clean, corrupt, [*right, *wrong])
-    if not wrong:
-        return clean_ids, corrupt_ids, _whole_answer(tokenizer, clean, corrupt, right), []
     right_ids, wrong_ids = (
         [_answer(tokenizer, clean, answer, clean_ids) for answer in answers] for answers in (right, wrong)
     )

@@ -21,7 +21,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.models.digest import weights_sha256
 from circuitsearch.question import Question
 from circuitsearch.run import Manifest, RunFolder, open_run
-from circuitsearch.run_files import _figure
+from circuitsearch.run_files import write_figure
 from circuitsearch.scores import Method, Scores
 from circuitsearch.search import Refine
 from circuitsearch.setup import Setup
@@ -278,5 +278,5 @@ def test_a_circuit_too_large_for_a_page_is_drawn_in_part(tmp_path: Path, monkeyp
     monkeypatch.setattr("circuitsearch.figures.plan.MOST", 1)
     monkeypatch.setattr("circuitsearch.run_files.DRAWN", 1)
     for suffix, text in (("svg", "strongest of its edges"), ("dot", "logits")):
-        _figure(CIRCUIT, tmp_path / f"circuit.{suffix}", None, "A circuit.")
+        write_figure(CIRCUIT, tmp_path / f"circuit.{suffix}", None, "A circuit.")
         assert text in (tmp_path / f"circuit.{suffix}").read_text()

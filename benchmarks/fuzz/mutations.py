@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import hashlib
 import io
 import json
@@ -236,4 +238,43 @@ _TENSORS: tuple[Callable[[torch.Tensor], Any], ...] = (
     lambda value: torch.nn.Parameter(value.double()),
 )
 
-FORMS = {"torch": _torch, "json": _json, "lines": _lines, "journal": _journal, "safetensors": _safetensors}
+CELLS = (
+    "", " ", "0", "-1", "7.0", "1e999", "9" * 30, "NaN", "[]", "[1, 2]", "[1 2]", "['a', 'b']", "[" * 300 + "]" * 300, "{'a': [1]}",
+    "[" + "-" * 9000 + "1]", "__import__('os')", "\x00", "\x1b[2J", "\u202e", "a\nb", 'a"b', "x" * 100_000, " Mary", "label", "prompt",
+)  # fmt: skip
+
+
+def _table(raw: bytes, random: Random) -> bytes:
+    """A table with a cell changed, moved, added or removed, in the header too; or with another delimiter."""
+    rows = list(csv.reader(io.StringIO(raw.decode(), newline="")))
+    for _ in range(random.choice((1, 1, 2, 4))):
+        row = random.choice(rows[: 1 + random.randrange(len(rows))])
+        at = random.randrange(len(row) + 1)
+        action = random.choice(("change", "change", "add", "remove", "swap"))
+        if action == "add" or at == len(row):
+            row.insert(at, random.choice(CELLS))
+        elif action == "change":
+            row[at] = random.choice(CELLS)
+        elif action == "remove" and len(row) > 1:
+            del row[at]
+        else:
+            row[at], row[0] = row[0], row[at]
+    text = io.StringIO()
+    csv.writer(text, delimiter=random.choice(",,,;\t")).writerows(rows)
+    return text.getvalue().encode(errors="replace")
+
+
+def _gzipped(raw: bytes, random: Random) -> bytes:
+    """What is packed in it, spoiled, and packed again."""
+    return gzip.compress(spoiled(gzip.decompress(raw), "table", random), 1)
+
+
+FORMS = {
+    "torch": _torch,
+    "table": _table,
+    "gzip": _gzipped,
+    "json": _json,
+    "lines": _lines,
+    "journal": _journal,
+    "safetensors": _safetensors,
+}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +158,74 @@ def _ids(folder: Path) -> list[Path]:
 
 
 def _texts(folder: Path) -> list[Path]:
-    clean = "Then, Mary and John went to the store, and John gave a book to"
-    row = {"clean": clean, "corrupt": clean.replace("John gave", "Mary gave"), "answer": " Mary", "wrong": " John"}
-    (folder / "texts.jsonl").write_text("".join(json.dumps(each) + "\n" for each in (row, row | {"note": "é"})))
+    rows = (PROMPTS, PROMPTS | {"note": "é"})
+    (folder / "texts.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     return [folder / "texts.jsonl"]
+
+
+CLEAN = "Then, Mary and John went to the store, and John gave a book to"
+PROMPTS = {"clean": CLEAN, "corrupt": CLEAN.replace("John gave", "Mary gave"), "answer": " Mary", "wrong": " John"}
+
+
+def _table(*rows: dict[str, Any]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _tables(folder: Path) -> list[Path]:
+    """Of texts, of token ids beside texts, and of printed lists."""
+    ids = {
+        "": "0",
+        "clean": PROMPTS["clean"],
+        "corrupted": PROMPTS["corrupt"],
+        "correct_idx": "7",
+        "incorrect_idx": "8",
+    }
+    printed = {"clean": "[1, 2, 3]", "corrupted": "[1, 4, 3]", "label": "5", "incorrect_label": "6"}
+    optional = PROMPTS | {"group": "a", "position": "14", "spans": "{'S': [1]}", "answer": "[' Mary', ' Anna']"}
+    for name, row in {"texts": PROMPTS, "ids": ids, "printed": printed, "optional": optional}.items():
+        (folder / f"{name}.csv").write_text(_table(row, row), newline="")
+    return sorted(folder.glob("*.csv"))
+
+
+def _gzipped(folder: Path) -> list[Path]:
+    (folder / "texts.csv.gz").write_bytes(gzip.compress(_table(PROMPTS, PROMPTS).encode()))
+    return [folder / "texts.csv.gz"]
+
+
+def _nested(folder: Path) -> list[Path]:
+    """Objects of prompts, and rows with what is needed inside of columns."""
+    prompt = {
+        "clean": PROMPTS["clean"],
+        "corrupt": PROMPTS["corrupt"],
+        "answers": [" Mary"],
+        "wrong_answers": [" John"],
+    }
+    (folder / "prompts.json").write_text(json.dumps({"prompts": [prompt, prompt]}))
+    inside = {"prompt": PROMPTS["corrupt"]}
+    ioi = {
+        "prompt": CLEAN,
+        "metadata": {"indirect_object": "Mary", "subject": "John"},
+        "s2_io_flip_counterfactual": inside,
+    }
+    choices = {"label": [" Mary", " John"]}
+    question = {"prompt": CLEAN, "choices": choices, "answerKey": 0}
+    question["symbol_counterfactual"] = inside | {"choices": choices, "answerKey": 1}
+    total = {"prompt": CLEAN, "label": " Mary", "random_counterfactual": inside | {"label": " John"}}
+    for name, row in {"ioi": ioi, "question": question, "total": total}.items():
+        (folder / f"{name}.json").write_text(json.dumps([row, row]))
+    return sorted(folder.glob("*.json"))
+
+
+def _parquet(folder: Path) -> list[Path]:
+    from importlib import import_module
+
+    rows = {name: [value] * 3 for name, value in PROMPTS.items()} | {"answer": [[" Mary"]] * 3}
+    import_module("pyarrow.parquet").write_table(import_module("pyarrow").table(rows), folder / "texts.parquet")
+    return [folder / "texts.parquet"]
 
 
 def _use_ids(path: Path) -> object:
@@ -229,6 +297,10 @@ READERS = {
         Reader("EAP-IG pt", "torch", 0.06, _foreign("eap.pt", "eap-ig(d_model=8)"), _use_foreign),
         Reader("edges.json", "json", 0.06, _foreign("edges.json", "edge-pruning"), _use_foreign),
         Reader("attribution graph", "json", 0.06, _foreign("graph.json", NEURONPEDIA), _use_attribution),
+        Reader("task as a table", "table", 0.04, _tables, _use_texts),
+        Reader("task in gzip", "gzip", 0.01, _gzipped, _use_texts),
+        Reader("task of others' JSON", "json", 0.02, _nested, _use_texts),
+        *([Reader("task in Parquet", "bytes", 0.01, _parquet, _use_texts)] if find_spec("pyarrow") else []),
         Reader("config.json", "json", 0.02, _in_model("config.json"), _use_model),
         Reader("weights' index", "json", 0.02, _in_model("model.safetensors.index.json"), _use_model),
     )

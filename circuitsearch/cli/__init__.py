@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except InputError as error:
-        return _refuse(str(error))
+        return _refuse(str(error), *getattr(error, "__notes__", ()))
     except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -45,12 +45,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     return _goodbye() if code == INTERRUPTED else int(code or 0)
 
 
-def _refuse(sentence: str) -> int:
+def _refuse(sentence: str, *notes: str) -> int:
     from circuitsearch.cli.terminal import printable
 
     print(
         InputError(printable(sentence)), file=sys.stderr
     )  # messages of typer and the system are shortened as ours are
+    for note in notes:
+        print(printable(note), file=sys.stderr)
     return WRONG_INPUT
 
 

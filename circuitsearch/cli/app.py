@@ -66,6 +66,9 @@ def find(
     overwrite: options.Overwrite = False,
     model: options.Model = "pico",
     n: options.N = None,
+    column: options.Columns = None,
+    corrupt_file: options.CorruptFile = None,
+    chat: options.Chat = False,
     seed: options.Seed = 0,
     method: options.Method = "eap-ig",
     ablation: options.Ablation = "resample",
@@ -115,6 +118,7 @@ def find(
             method=method, ablation=ablation, metric=metric, faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
             starts=tuple(start or ()), checks=tuple(check or ()), complete=complete, granularity=nodes,
             device=device, dtype=dtype,
+            reading=options.reading(column, corrupt_file, chat),
         )  # fmt: skip
         find(question, out, overwrite, minutes, Terminal(json))
 
@@ -131,6 +135,9 @@ def score(
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of the scores.")] = Path("scores.safetensors"),
     model: options.Model = "pico",
     n: options.N = None,
+    column: options.Columns = None,
+    corrupt_file: options.CorruptFile = None,
+    chat: options.Chat = False,
     seed: options.Seed = 0,
     method: options.Method = "eap-ig",
     ablation: options.Ablation = "resample",
@@ -154,6 +161,7 @@ def score(
     question = Question(
         task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
         method=method, ablation=ablation, metric=metric, granularity=nodes, device=device, dtype=dtype,
+        reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
     score(question, out, Terminal(json))
 
@@ -172,6 +180,9 @@ def validate(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report to this JSON file.")] = None,
     model: options.Model = "pico",
     n: options.N = None,
+    column: options.Columns = None,
+    corrupt_file: options.CorruptFile = None,
+    chat: options.Chat = False,
     seed: options.Seed = 0,
     ablation: Annotated[
         str, typer.Option(help="What an ablated edge carries; by default as in the search.", show_default=False)
@@ -195,6 +206,7 @@ def validate(
     question = Question(
         task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
         ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype,
+        reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
     given = _given(context) & {"ablation", "seed"}
     validate(circuit, question, given, out, Terminal(json))
@@ -238,6 +250,9 @@ def stability(
     align: options.Align = "error",
     model: options.Model = "pico",
     n: options.N = None,
+    column: options.Columns = None,
+    corrupt_file: options.CorruptFile = None,
+    chat: options.Chat = False,
     seed: options.Seed = 0,
     method: options.Method = "eap-ig",
     ablation: options.Ablation = "resample",
@@ -280,6 +295,7 @@ def stability(
         task=task, align=align, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
         faithfulness=faithfulness, faithfulness_of=faithfulness_of, passes=passes, granularity=nodes, device=device,
         dtype=dtype,
+        reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
     stability(question, tuple(vary or ()), Classes(core, optional), effects, out, Terminal(json))
 
@@ -426,6 +442,9 @@ def inspect(
     align: options.Align = "error",
     subject: Annotated[str | None, typer.Option(help="Words of the prompt; of a task, the span (trace).")] = None,
     n: Annotated[int | None, typer.Option("--n", help="Prompts: 64, or all of a file.")] = None,
+    column: options.Columns = None,
+    corrupt_file: options.CorruptFile = None,
+    chat: options.Chat = False,
     seed: options.Seed = 0,
     metric: options.Metric = None,
     spans: Annotated[
@@ -492,6 +511,42 @@ def tasks(json: options.Json = False) -> None:
     from circuitsearch.cli.lists import tasks
 
     tasks(Terminal(json))
+
+
+data_app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None, help="Look at prompts of one's own.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.callback()
+def data() -> None:
+    """Look at prompts of one's own."""
+
+
+@data_app.command("check")
+def check_data(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON, JSON lines, CSV, TSV or Parquet.")],
+    *,
+    model: options.Model = "pico",
+    column: options.Columns = None,
+    corrupt_file: options.CorruptFile = None,
+    chat: options.Chat = False,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="Rows that are shown and run through the model.")] = 5,
+    metric: options.Metric = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Show rows of a file as the model reads them, what it makes of them, and what to change.
+
+    The rows are printed as tokens, with spans and with what differs between clean and corrupt; then the metric on both, the model's
+    likeliest tokens beside the answers, every row that is refused with the reason, and what would repair it.
+    """
+    from circuitsearch.cli.data import check
+    from circuitsearch.question import Question
+
+    reading = options.reading(column, corrupt_file, chat)
+    question = Question(task=file, model=model, metric=metric, device=device, dtype=dtype, reading=reading)
+    check(question, rows, Terminal(json))
 
 
 models_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)

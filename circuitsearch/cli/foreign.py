@@ -20,7 +20,7 @@ from circuitsearch.formats import Foreign
 from circuitsearch.loading import load
 from circuitsearch.page import write_page
 from circuitsearch.question import Question
-from circuitsearch.registry import FORMATS, TASKS
+from circuitsearch.registry import FORMATS
 from circuitsearch.run import circuit_at, with_scores
 from circuitsearch.run_files import FIGURES, PAGE, write_figure
 from circuitsearch.validation import Report, behaviour, validate
@@ -105,8 +105,7 @@ def judge(
 
 
 def _name(path: Path, question: Question) -> str:
-    task = Path(question.task).stem if question.task_file else TASKS.canonical(question.task)
-    return f"judge-{path.stem}-{task}-{question.model_name}"
+    return f"judge-{path.stem}-{question.task_name}-{question.model_name}"
 
 
 def _cut(found: Foreign, edges: int | None) -> Circuit:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import instruments
-from circuitsearch.cli.options import one_prompt
+from circuitsearch.cli import options
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, counted, unknown
@@ -53,6 +53,9 @@ class Look:
     shuffles: int = 4
     device: str = "auto"
     dtype: str | None = None
+    column: list[str] | None = None
+    corrupt_file: Path | None = None
+    chat: bool = False
     given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -73,7 +76,7 @@ class Look:
     @property
     def one_prompt(self) -> OnePrompt | None:
         """The prompt, if one is given instead of a task."""
-        return one_prompt(self.clean, self.corrupt, self.answer, self.wrong)
+        return options.one_prompt(self.clean, self.corrupt, self.answer, self.wrong)
 
     @property
     def question(self) -> Question:
@@ -81,7 +84,10 @@ class Look:
         named = self.task is not None and not Path(self.task).is_file()
         n = N_PROMPTS if self.n is None and named else self.n
         words = {name: getattr(self, name) for name in ("align", "model", "seed", "metric", "device", "dtype")}
-        return Question(task="ioi" if self.said_twice else self.task, prompt=self.one_prompt, n=n, **words)
+        reading = options.reading(self.column, self.corrupt_file, self.chat)
+        return Question(
+            task="ioi" if self.said_twice else self.task, prompt=self.one_prompt, n=n, reading=reading, **words
+        )
 
     def named_spans(self, task: Task) -> tuple[str, ...]:
         """The spans that are columns: those asked for, or, where prompts differ in length, all that every prompt has."""

@@ -10,10 +10,25 @@ import typer
 from circuitsearch.errors import InputError
 
 if TYPE_CHECKING:
-    from circuitsearch.question import OnePrompt
+    from circuitsearch.question import OnePrompt, Reading
 
-TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name, or a file of JSON lines.")]
-TaskOption = Annotated[str | None, typer.Option("--task", help="A task's name, or a file of JSON lines.")]
+_TASK = "A task's name, or a file: JSON, JSON lines, CSV, TSV, Parquet."
+TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help=_TASK)]
+TaskOption = Annotated[str | None, typer.Option("--task", help=_TASK)]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="OURS=THEIRS",
+        help="A column of the file, as in clean=sentence or answer=target.text. May be repeated.",
+        show_default=False,
+    ),
+]
+CorruptFile = Annotated[
+    Path | None,
+    typer.Option(help="A second file, whose prompts are the corrupt ones, row by row.", show_default=False),
+]
+Chat = Annotated[bool, typer.Option("--chat", help="The file's prompts are messages, for the model's chat template.")]
 Clean = Annotated[str | None, typer.Option(help="One prompt instead of a task.", show_default=False)]
 Corrupt = Annotated[str | None, typer.Option(help="Its counterfactual, of as many tokens.", show_default=False)]
 Answer = Annotated[
@@ -164,3 +179,11 @@ def one_prompt(clean: str | None, corrupt: str | None, answer: str | None, wrong
             f"one prompt needs its counterfactual and the answers to both, none of them empty: give {', '.join(missing)} too"
         )
     return OnePrompt(clean=clean, corrupt=corrupt, answer=answer, wrong=wrong)
+
+
+def reading(column: list[str] | None, corrupt_file: Path | None, chat: bool) -> Reading:
+    """How the task's file is to be read."""
+    from circuitsearch.question import Reading
+
+    other = None if corrupt_file is None else str(corrupt_file)
+    return Reading(columns=tuple(column or ()), corrupt_file=other, chat=chat)
