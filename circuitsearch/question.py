@@ -22,6 +22,8 @@ from circuitsearch.scores import AnyMethod
 from circuitsearch.search import Refine
 from circuitsearch.setup import Spec
 from circuitsearch.task import Task
+from circuitsearch.tasks.defined import SUFFIX as TEMPLATES
+from circuitsearch.tasks.defined import from_template
 
 N_PROMPTS = 256
 MOST_PROMPTS = 1_000_000
@@ -111,11 +113,12 @@ class Question(BaseModel):
     def task_file(self) -> Path | None:
         """The task's file; None for a named task."""
         path = Path(self.task)
-        if TASKS.knows(self.task):
+        if TASKS.names_one(self.task):
+            TASKS.read(self.task)
             return None
         if path.is_file():
             return path
-        if path.suffix in (".jsonl", ".json") or len(path.parts) > 1:
+        if path.suffix in (".jsonl", ".json", TEMPLATES) or len(path.parts) > 1:
             raise InputError(
                 f"the task file {path} does not exist: give a file of JSON lines, or {', '.join(TASKS.names())}"
             )
@@ -135,7 +138,7 @@ class Question(BaseModel):
     def name(self) -> str:
         """Name of the run folder: the task, the model, and the options that are not at their defaults."""
         default = Question(task=self.task)
-        parts = [Path(self.task).stem if self.task_file else TASKS.canonical(self.task), self.model_name]
+        parts = [Path(self.task).stem if self.task_file else self._task_name, self.model_name]
         parts += [
             f"{label}{_of_a_path(value)}"
             for label, value, usual in (
@@ -157,6 +160,12 @@ class Question(BaseModel):
             if value != usual
         ]
         return "-".join(parts)
+
+    @property
+    def _task_name(self) -> str:
+        """The named task with its knobs."""
+        name, _, knobs = self.task.partition("(")
+        return "-".join(filter(None, (TASKS.canonical(name.strip()), _of_a_path(knobs))))
 
     def load(self) -> tuple[Any, Any, Task]:
         """Load the model and its tokenizer, and make the task."""
@@ -181,14 +190,20 @@ class Question(BaseModel):
         return {"ablation": self.ablation_asked, "granularity": self.granularity_asked, "seed": self.seed}
 
     def _named(self, tokenizer: Any) -> Task:
+        self._check_tokenizer(tokenizer)
+        return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
+
+    def _check_tokenizer(self, tokenizer: Any) -> None:
         if tokenizer is None:
             raise InputError(
                 f"the task {self.task!r} needs a tokenizer, and the model folder {self.model} has none: add its"
                 " tokenizer.json, or give a task file with token ids"
             )
-        return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
 
     def _from_file(self, file: Path, tokenizer: Any) -> Task:
+        if file.suffix == TEMPLATES:
+            self._check_tokenizer(tokenizer)
+            return from_template(file, tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
         task = Task.from_file(file, tokenizer)
         if self.n is not None and self.n > len(task):
             raise InputError(f"{file} has {len(task)} rows, fewer than the {self.n} that --n asks for")

@@ -388,12 +388,37 @@ def view(
     view(runs, out, not (no_open or json), Terminal(json))
 
 
-@app.command()
-def tasks(json: options.Json = False) -> None:
-    """List the built-in and installed tasks."""
-    from circuitsearch.cli.lists import tasks
+tasks_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(tasks_app, name="tasks")
 
-    tasks(Terminal(json))
+
+@tasks_app.callback()
+def tasks(context: typer.Context, json: options.Json = False) -> None:
+    """List the built-in and installed tasks; with 'check', try one on a model."""
+    from circuitsearch.cli.tasks import tasks
+
+    if context.invoked_subcommand is None:
+        tasks(Terminal(json))
+
+
+@tasks_app.command()
+def check(
+    task: options.TaskArgument,
+    model: options.Model = "pico",
+    n: options.N = None,
+    seed: options.Seed = 0,
+    metric: options.Metric = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Print which words of a task are left out for a model's tokenizer and why, prompts as tokens, and whether the model does it."""
+    from circuitsearch.cli.tasks import N_PROMPTS, check
+    from circuitsearch.question import Question
+
+    prompts = N_PROMPTS if n is None and not task.endswith((".json", ".jsonl")) else n
+    question = Question(task=task, model=model, n=prompts, seed=seed, metric=metric, device=device, dtype=dtype)
+    check(question, Terminal(json))
 
 
 models_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)

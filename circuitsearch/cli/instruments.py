@@ -18,6 +18,7 @@ from circuitsearch.instruments.result import Result
 from circuitsearch.loading import load
 from circuitsearch.question import Question
 from circuitsearch.task import Task
+from circuitsearch.tasks.defined import SUFFIX as TEMPLATES
 
 N_PROMPTS = 64
 MOST_HEADS = 16  # patterns in one figure
@@ -75,7 +76,7 @@ class Look:
     @property
     def question(self) -> Question:
         """The options that other commands have too; for a single prompt the task is a placeholder."""
-        named = self.task is not None and not Path(self.task).is_file()
+        named = self.task is not None and not (Path(self.task).is_file() and Path(self.task).suffix != TEMPLATES)
         n = N_PROMPTS if self.n is None and named else self.n
         words = {name: getattr(self, name) for name in ("model", "seed", "metric", "device", "dtype")}
         return Question(task="ioi" if self.task is None else self.task, n=n, **words)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")]
-OptionalTask = Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name, or a file of JSON lines.")]
-TaskOption = Annotated[str | None, typer.Option("--task", help="A task's name, or a file of JSON lines.")]
+_TASK = "A task's name, as in ioi or 'ioi(counterfactual=s2_flip)'; a file of JSON lines; a TOML file of templates."
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help=_TASK)]
+OptionalTask = Annotated[str | None, typer.Argument(metavar="[TASK]", help=_TASK)]
+TaskOption = Annotated[str | None, typer.Option("--task", help=_TASK)]
 InstrumentArgument = Annotated[
     str, typer.Argument(metavar="INSTRUMENT", help="logit-lens, dla, residual, patch, trace, attention or heads.")
 ]

@@ -9,9 +9,10 @@ from typing import Any
 
 from circuitsearch.task import Example, Task
 
+from .pools import Pool, Pools, select
 from .template import fill
-from .words import ARGUMENTS, THINGS, Pool, folds
-from .writer import Pools, Writer
+from .words import ARGUMENTS, THINGS
+from .writer import Writer
 
 MARKS = [":param", ":arg", "@param", ":parameter", "@arg", "@parameter"]
 """How a docstring introduces an argument."""
@@ -59,7 +60,8 @@ def writer(tokenizer: Any, layouts: tuple[Layout, ...] = ((4, 2),)) -> Writer:
     """The writer of the task, with any of these layouts."""
     most = max(2 * size + documented for size, documented in layouts)
     pools = [Pool("names", "argument names", ARGUMENTS, most), Pool("words", "words", THINGS, 2)]
-    return Writer("docstring", partial(write, layouts), folds("docstring", tokenizer, pools, [TEMPLATES]), tokenizer)
+    chosen = select("docstring", tokenizer, pools, [TEMPLATES])
+    return Writer("docstring", partial(write, layouts), chosen.by_group, tokenizer, words=chosen.words)
 
 
 def write(layouts: tuple[Layout, ...], random: Random, pools: Pools) -> Example:

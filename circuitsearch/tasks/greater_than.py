@@ -12,9 +12,10 @@ from circuitsearch.metrics import prob_diff
 from circuitsearch.task import Example, Task
 from circuitsearch.text import is_one_token
 
+from .pools import Pool, Pools, select
 from .template import fill
-from .words import EVENTS, Pool, folds
-from .writer import Pools, Writer
+from .words import EVENTS
+from .writer import Writer
 
 TEMPLATES = [
     "The {event} lasted from the year {start} to the year {century}",
@@ -88,9 +89,8 @@ def writer(tokenizer: Any) -> Writer:
     """The writer of the task."""
     task = "greater_than"
     rule = partial(write, calendar(tokenizer))
-    return Writer(
-        task, rule, folds(task, tokenizer, [Pool("words", "events", EVENTS)], [TEMPLATES]), tokenizer, prob_diff
-    )
+    chosen = select(task, tokenizer, [Pool("words", "events", EVENTS)], [TEMPLATES])
+    return Writer(task, rule, chosen.by_group, tokenizer, prob_diff, chosen.words)
 
 
 def write(calendar: Calendar, random: Random, pools: Pools) -> Example:

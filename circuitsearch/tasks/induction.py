@@ -7,9 +7,10 @@ from typing import Any
 
 from circuitsearch.task import Example, Task
 
+from .pools import Pool, Pools, select
 from .template import fill
-from .words import ARGUMENTS, EVENTS, NAMES, NOUNS, OBJECTS, PLACES, ROLES, THINGS, TRAITS, Pool, folds
-from .writer import Pools, Writer
+from .words import ARGUMENTS, EVENTS, NAMES, NOUNS, OBJECTS, PLACES, ROLES, THINGS, TRAITS
+from .writer import Writer
 
 LENGTH = 24
 """Words in a prompt."""
@@ -49,8 +50,8 @@ def induction(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
 
 def writer(tokenizer: Any) -> Writer:
     """The writer of the task."""
-    pools = folds("induction", tokenizer, [Pool("words", "words", WORDS, LENGTH)], [])
-    return Writer("induction", write, pools, tokenizer)
+    chosen = select("induction", tokenizer, [Pool("words", "words", WORDS, LENGTH)], [])
+    return Writer("induction", write, chosen.by_group, tokenizer, words=chosen.words)
 
 
 def write(random: Random, pools: Pools) -> Example:
