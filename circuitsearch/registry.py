@@ -257,6 +257,9 @@ TASKS = Registry(
         name: f"circuitsearch.tasks:{name}"
         for name in (
             "ioi", "induction", "greater_than", "gendered_pronoun", "docstring", "country_facts", "agreement",
+            "induction_tokens", "induction_text", "greater_than_price", "greater_than_sequence", "gender_bias",
+            "agreement_simple", "agreement_relative", "hypernymy", "colored_objects", "sports", "copy_suppression", "acronyms",
+            "multiple_choice", "addition", "subtraction", "arc", "entity_binding",
         )
     },
     callable,

@@ -30,6 +30,7 @@ class WordList:
     columns: tuple[str, ...]
     constants: Mapping[str, str]
     incomplete: bool
+    long: bool
 
     def key(self, row: Sequence[str]) -> str:
         """How a row is named among the values of its factor."""
@@ -154,8 +155,15 @@ class Definition:
         into = [name for shuffle in self.shuffles for name in shuffle.into]
         return list(dict.fromkeys([*self.slots, *into, KIND]))
 
+    def shown_by(self, field: Field) -> list[str]:
+        """The lists whose words a field can show."""
+        if field.column != LABEL:
+            return self.sources(field.name)
+        labels = [label for shuffle in self.shuffles if field.name in shuffle.slots for label in shuffle.labels]
+        return list(dict.fromkeys(name for label in labels for name in self.sources(label)))
+
     def sources(self, name: str) -> list[str]:
-        """The lists whose words a field can show, in the clean or in the corrupt prompt."""
+        """The lists whose words a slot can hold, in the clean or in the corrupt prompt."""
         found, seen = [name], set[str]()
         while new := [each for each in found if each not in seen]:
             seen.update(new)
@@ -165,9 +173,9 @@ class Definition:
         return list(dict.fromkeys([*lists, *([name] if name in self.lists else [])]))
 
     def columns(self, field: Field) -> list[str]:
-        """The columns that a field can read."""
+        """The columns that a field can read; an empty text is the word itself."""
         if not field.column or field.column in (LABEL, OTHER):
-            return []
+            return [""]
         if field.column == KIND:
             return list(self.templates)
         slot = self.slots.get(field.column)
@@ -214,7 +222,7 @@ def _word_list(name: str, table: ListTable) -> WordList:
                 f"list {name}: the row {shortened('/'.join(row), 40)!r} has {sum(map(bool, row))} words, and the list has"
                 f" {len(columns)} columns"
             )
-    return WordList(name, table.factor or name, tuple(rows), columns, table.constants, table.incomplete)
+    return WordList(name, table.factor or name, tuple(rows), columns, table.constants, table.incomplete, table.long)
 
 
 def _shared(name: str, shared: str) -> list[str]:

@@ -142,7 +142,7 @@ def _check_column(task: Definition, place: str, field: Field) -> None:
     for name in task.sources(field.name):
         words = task.lists[name]
         known = [*filter(None, words.columns), *words.constants]
-        strange = next((column for column in task.columns(field) if column not in known), None)
+        strange = next((column for column in task.columns(field) if column and column not in known), None)
         if strange:
             raise InputError(f"{place}: {unknown(f'column of the list {name}', strange, known)}")
     if field.column and not task.sources(field.name):
@@ -158,6 +158,13 @@ def _check_counterfactual(task: Definition, name: str) -> None:
     for slot in map(task.slots.get, flipped):
         if not (isinstance(slot, Values) and len(set(slot.values)) == 2):
             raise InputError(f"{place}: a slot that is flipped must have two values")
+    long = [slot for slot in rule.changed if any(task.lists[name].long for name in task.sources(slot))]
+    for slot in long:
+        if not all(isinstance(task.slots.get(each), Unlike) for each in rule.sources(slot)):
+            raise InputError(
+                f"{place}: the words of {slot} may be several tokens, so what replaces them must be a slot with unlike, which has"
+                " as many"
+            )
     for number, template in enumerate(task.kind_of, 1):
         read = {part for field in fields(template) for part in (field.name, field.column)}
         if not read & {*rule.changed}:

@@ -30,24 +30,12 @@ Layout = tuple[int, int]
 def docstring(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     '''Docstring arguments, as in ``def port(self, load, size, files, last): """... :param load: ... :param``.
 
-    The signature has four arguments, two are documented, the third is the answer. The corrupt prompt has other argument
-    names, and different ones in signature and docstring (the paper's random names in both), so that the next argument
-    cannot be inferred. The wrong answers are the other three arguments of the signature.
+    The signature has four arguments, two are documented, the third is the answer; wrong are the other three.
 
-    Parameters
-    ----------
-    tokenizer
-        A Hugging Face tokenizer; words that are not one token are left out.
-    n
-        Number of examples, at least 1.
-    seed
-        Seed of the examples; the same seed gives the same task.
-
-    Returns
-    -------
-    Task
-        Metric: logit of the right argument minus mean logit of the wrong ones. Spans: ``A_def``, ``B_def`` ...,
-        the arguments in the signature (``C_def`` is the right one), ``A_doc``, ``B_doc`` in the docstring, ``END``.
+    Counterfactual: other argument names, and different ones in signature and docstring (the paper's random names in both), so
+    that the next argument cannot be inferred. Metric: logit of the right argument minus mean logit of the wrong ones. Spans:
+    ``A_def``, ``B_def`` ..., the arguments in the signature (``C_def`` is the right one), ``A_doc``, ``B_doc`` in the docstring,
+    ``END``.
 
     References
     ----------

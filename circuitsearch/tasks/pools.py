@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.text import encode, is_one_token
+from circuitsearch.text import encode, is_one_token, unknown_word
 
 Pools = Mapping[str, tuple[str, ...]]
 """The values of each factor: `{"names": ("Mary", "John", ...), "templates": (...)}`."""
@@ -75,7 +76,41 @@ def select(task: str, tokenizer: Any, pools: Sequence[Pool], templates: Sequence
     for pool in kept:
         check_enough(task, pool, reasons[pool.what])
     words = {pool.what: WordUse(tuple(pool.words), reasons[pool.what]) for pool in kept}
-    return Selection(deal([*kept, *(Pool("templates", "templates", some) for some in templates)]), words)
+    known = [known_templates(task, tokenizer, some) for some in templates]
+    words |= {name: use for _, dropped in known for name, use in dropped.items()}
+    return Selection(deal([*kept, *(Pool("templates", "templates", some) for some, _ in known)]), words)
+
+
+def known_templates(task: str, tokenizer: Any, templates: Sequence[str]) -> tuple[list[str], dict[str, WordUse]]:
+    """The templates without words that are not in the vocabulary, and which these are; only few tokenizers have such words.
+
+    Raises
+    ------
+    InputError
+        If too few are left.
+    """
+    reasons = {
+        template: f"{word!r} is not in the vocabulary"
+        for template in templates
+        if (word := _strange(template, tokenizer))
+    }
+    kept = [template for template in templates if template not in reasons]
+    if len(kept) < min(FEWEST_GROUPS, len(templates)):
+        raise InputError(
+            f"task {task}: only {len(kept)} of its {len(templates)} templates have words of this tokenizer alone"
+            f" ({next(iter(reasons.values()))}), and it needs {FEWEST_GROUPS}; use another tokenizer"
+        )
+    return kept, {"templates": WordUse(tuple(kept), reasons)} if reasons else {}
+
+
+def _strange(template: str, tokenizer: Any) -> str:
+    """The first word of a template that is not in the vocabulary."""
+    if getattr(tokenizer, "unk_token_id", None) is None:
+        return ""
+    return unknown_word(tokenizer, FIELD.sub(" ", template))
+
+
+FIELD = re.compile(r"\{[^{}]*\}")
 
 
 def deal(pools: Sequence[Pool]) -> dict[int, Pools]:
@@ -91,9 +126,9 @@ def _fold(pools: Sequence[Pool], group: int, groups: int) -> Pools:
     return fold
 
 
-def check_enough(task: str, pool: Pool, dropped: Mapping[str, str]) -> None:
-    """Raise an InputError if a list has too few words for the fewest groups that a task may have."""
-    least = pool.least * FEWEST_GROUPS
+def check_enough(task: str, pool: Pool, dropped: Mapping[str, str], groups: int = FEWEST_GROUPS) -> None:
+    """Raise an InputError if a list has too few words for so many groups."""
+    least = pool.least * groups
     if len(pool.words) < least:
         raise InputError(
             f"task {task}: only {len(pool.words)} of its {len(pool.words) + len(dropped)} {pool.what} are single tokens in this"

@@ -12,6 +12,8 @@ KIND = "kind"
 LABEL = "label"
 """The column with the label of the place into which a slot is shuffled."""
 
+TOKENS = "tokens"
+"""The column with the number of tokens of a word that may have several."""
 OTHER = "other"
 """The column with the other value of a slot that has two."""
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from circuitsearch.errors import InputError
 from circuitsearch.task import Example
+from circuitsearch.text import encode
 
 from .counterfactuals import Counterfactual
 from .definition import Definition, WordList
-from .pools import FEWEST_GROUPS, Pool, Pools, Selection, WordUse, check_enough, deal, why_not
-from .scene import KIND, LABEL, Scene, Word, column_of, shown
-from .slots import FromList, Same, Unlike, Values, distinct_cells, needed, unlike
+from .pools import FEWEST_GROUPS, Pool, Pools, Selection, WordUse, check_enough, deal, known_templates, why_not
+from .scene import KIND, LABEL, TOKENS, Scene, Word, column_of, shown
+from .slots import FromList, Same, Unlike, Values, needed, unlike
 from .template import Field, fields, fill
 
 Known = Mapping[str, Mapping[str, Word]]
@@ -69,7 +70,8 @@ class Sentences:
 
     def _differ(self, slot: Unlike, pools: Pools, kind: str) -> bool:
         column = kind if slot.column == KIND else slot.column
-        return len(distinct_cells(self._words(slot.list, pools), column)) > 1
+        words = self._words(slot.list, pools)
+        return any(True for word in words for _ in unlike(words, word, column))
 
     def _words(self, name: str, pools: Pools) -> list[Word]:
         """The words of a list that are in the pools."""
@@ -91,7 +93,7 @@ class Sentences:
             elif isinstance(slot, Unlike):
                 column = column_of(Field(name, slot.column, False, ""), scene)
                 words = [word for word in self._words(slot.list, pools) if word not in scene.values()]
-                scene[name] = random.choice(unlike(words, scene, slot, column))
+                scene[name] = random.choice(list(unlike(words, scene[slot.slot], column)))
             else:
                 scene |= self._together(random, slot.list, pools, scene)
         return scene
@@ -106,7 +108,16 @@ class Sentences:
             ]
             read = {column_of(field, scene) for text in texts for field in fields(text) if field.name in slots} - {""}
             words = [word for word in words if read <= set(word.cells)]
+        words = [word for word in words if all(self._has_unlike(word, each, pools, scene) for each in slots)]
         return dict(zip(slots, random.sample(words, len(slots)), strict=True))
+
+    def _has_unlike(self, word: Word, name: str, pools: Pools, scene: Scene) -> bool:
+        """Whether the slots that must be unlike a slot can be, if it holds the word."""
+        others = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike) and slot.slot == name]
+        others = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike) and slot.slot == name]
+        columns = [column_of(Field("", slot.column, False, ""), scene) for slot in others]
+        pairs = zip(others, columns, strict=True)
+        return all(any(True for _ in unlike(self._words(slot.list, pools), word, column)) for slot, column in pairs)
 
     def _shuffled(self, random: Random, scene: Scene) -> tuple[Scene, Mapping[str, str]]:
         """The scene with what is shuffled in its places, and which slot each place holds."""
@@ -172,20 +183,22 @@ def select(task: Definition, tokenizer: Any) -> tuple[Known, Selection]:
         if name in drawn
     ]
     for pool in pools:
-        if pool.what not in task.source.common:
-            check_enough(task.name, pool, dropped[pool.what])
+        groups = 1 if pool.what in task.source.common else FEWEST_GROUPS
+        check_enough(task.name, pool, dropped[pool.what], groups)
     answers = next((name for name in task.lists if name not in drawn and not known[name]), None)
     if answers:
         raise InputError(
             f"task {task.name}: no word of the list {answers} is one token in this tokenizer: use another one"
         )
     words = {name: WordUse(tuple(known[name]), dropped[name]) for name in task.lists}
-    return known, Selection(_groups(task, pools), words)
+    templates = {kind: known_templates(task.name, tokenizer, some) for kind, some in task.templates.items()}
+    words |= {f"templates {kind}".strip(): each for kind, (_, use) in templates.items() for each in use.values()}
+    return known, Selection(_groups(task, pools, [some for some, _ in templates.values()]), words)
 
 
-def _groups(task: Definition, pools: Sequence[Pool]) -> dict[int, Pools]:
+def _groups(task: Definition, pools: Sequence[Pool], known: Sequence[Sequence[str]]) -> dict[int, Pools]:
     """The pools of each group; what is common to all groups is whole in each."""
-    templates = [Pool("templates", "templates", some) for some in task.templates.values()]
+    templates = [Pool("templates", "templates", some) for some in known]
     common = [pool for pool in (*pools, *templates) if pool.what in task.source.common]
     divided = [pool for pool in (*pools, *templates) if pool not in common]
     for pool in templates:
@@ -215,8 +228,8 @@ def _contexts(task: Definition, name: str) -> list[Context]:
         (_before(field), column, field.first_letter)
         for text in task.texts
         for field in fields(text)
-        if name in task.sources(field.name)
-        for column in (task.columns(field) or ([] if field.column else [""]))
+        if name in task.shown_by(field)
+        for column in task.columns(field)
     ]
     return list(dict.fromkeys(found))
 
@@ -232,15 +245,28 @@ def _usable(words: WordList, contexts: Sequence[Context], tokenizer: Any) -> tup
     dropped: dict[str, str] = {}
     for row in words.rows:
         word = words.word(row)
-        reasons = {column: why for column in _read(contexts) if (why := _why_not(word, column, contexts, tokenizer))}
+        read = [column for column in _read(contexts) if not (words.long and column in ("", words.columns[0]))]
+        reasons = {column: why for column in read if (why := _why_not(word, column, contexts, tokenizer))}
         cells = {column: cell for column, cell in word.cells.items() if column not in reasons}
         first = reasons.get("", reasons.get(words.columns[0], ""))
         left = not words.incomplete or any(column in cells for column in _read(contexts) if column)
         if first or not left or (reasons and not words.incomplete):
             dropped[words.key(row)] = first or next(iter(reasons.values()), "")
         else:
-            known[words.key(row)] = replace(word, cells=cells)
+            length = {TOKENS: _length(word, contexts, tokenizer)} if words.long else {}
+            known[words.key(row)] = replace(word, cells={**cells, **length})
     return known, dropped
+
+
+def _placed(shown: str, before: str) -> tuple[str, str]:
+    """A word with its space, and what stands before it."""
+    return (f" {shown}", "the") if before == " " else (shown, before)
+
+
+def _length(word: Word, contexts: Sequence[Context], tokenizer: Any) -> str:
+    """How many tokens a word has at each of its places."""
+    places = [_placed(word.text, before) for before, column, first_letter in contexts if not (column or first_letter)]
+    return " ".join(str(len(encode(tokenizer, b + w)) - len(encode(tokenizer, b))) for w, b in places)
 
 
 def _read(contexts: Sequence[Context]) -> list[str]:
@@ -254,9 +280,7 @@ def _why_not(word: Word, column: str, contexts: Sequence[Context], tokenizer: An
         return "it is missing"
     for before, where, first_letter in contexts:
         shown = text[0] if first_letter else text
-        why = where == column and (
-            why_not(tokenizer, f" {shown}") if before == " " else why_not(tokenizer, shown, before)
-        )
+        why = where == column and why_not(tokenizer, *_placed(shown, before))
         if why:
             return why if shown == word.key else f"{shown!r} is {why}"
     return ""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from circuitsearch.errors import InputError
-
-from .scene import OTHER, Scene, Word
+from .scene import OTHER, TOKENS, Word
 
 
 @dataclass(frozen=True)
@@ -84,15 +82,11 @@ def needed(slots: Mapping[str, Slot], name: str) -> int:
     )
 
 
-def distinct_cells(words: Sequence[Word], column: str) -> set[str]:
-    """The values of a column, or the words themselves."""
-    return {word.cells.get(column, "") if column else word.text for word in words} - {""}
+def unlike(words: Sequence[Word], word: Word, column: str) -> Iterator[Word]:
+    """The words that differ from a word in a column, or in themselves, and have as many tokens."""
+    own, tokens = _cell(word, column), word.cells.get(TOKENS)
+    return (w for w in words if own and _cell(w, column) not in ("", own) and w.cells.get(TOKENS) == tokens)
 
 
-def unlike(words: Sequence[Word], scene: Scene, slot: Unlike, column: str) -> list[Word]:
-    """The words whose cell differs from that of the slot's word."""
-    own = scene[slot.slot].cells[column] if column else scene[slot.slot].text
-    found = [w for w in words if (w.cells.get(column, "") if column else w.text) not in ("", own)]
-    if not found:
-        raise InputError(f"no word of the list {slot.list!r} differs from {own!r} in {column or 'itself'}")
-    return found
+def _cell(word: Word, column: str) -> str:
+    return word.cells.get(column, "") if column else word.text

@@ -35,6 +35,9 @@ class ListTable(_Table):
         What the words count as; by default the list's own name.
     incomplete : bool
         Whether a row may lack cells, of which then only the first must be one token.
+    long : bool
+        Whether the words themselves may be several tokens; the other cells are still single ones. Then a word is replaced by one
+        of as many tokens.
     """
 
     words: str | list[str] = []
@@ -43,6 +46,7 @@ class ListTable(_Table):
     constants: dict[str, str] = {}
     factor: str = ""
     incomplete: bool = False
+    long: bool = False
 
 
 class UnlikeTable(_Table):

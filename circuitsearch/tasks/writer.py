@@ -121,15 +121,15 @@ class Writer:
         """
         return replace(self, by_group={0: self.pools})._drawn(n, seed, at_most)
 
-    def draw_by_group(self, n: int, seed: int = 0) -> Task:
+    def draw_by_group(self, n: int, seed: int = 0, *, at_most: bool = False) -> Task:
         """Write ``n`` prompts, all different, for one group after another, each from that group's pools alone.
 
         Raises
         ------
         InputError
-            If the pools do not allow ``n`` different prompts.
+            If the pools do not allow ``n`` different prompts, unless ``at_most``.
         """
-        return self._drawn(n, seed, at_most=False)
+        return self._drawn(n, seed, at_most)
 
     def _drawn(self, n: int, seed: int, at_most: bool) -> Task:
         check_count(self.task, n)
