@@ -11,7 +11,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.task import Example, Task
 from circuitsearch.text import encode, is_one_token
 
-from .pools import Pool, Pools, deal
+from .pools import Pool, Pools, deal, known_templates
 from .template import fill
 from .writer import Writer
 

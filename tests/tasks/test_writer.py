@@ -18,7 +18,9 @@ from circuitsearch.task import Example, Task
 from circuitsearch.tasks.pools import Pools
 from circuitsearch.tasks.writer import Writer
 
-all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, TASKS.names())), ids=TASKS.names())
+from .conftest import LEARNED
+
+all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, LEARNED)), ids=LEARNED)
 PARTS = (0.5, 0.25, 0.25)
 
 
