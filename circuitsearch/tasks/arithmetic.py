@@ -108,24 +108,16 @@ class Numbers:
     def of(cls, tokenizer: Any, digits: int) -> Numbers:
         """Find out how the tokenizer splits numbers of so many digits, and sums of two of them."""
         low, high = 10 ** (digits - 1), 10**digits
-        numbers = {
-            str(number): encode(tokenizer, f"is {number}")[len(encode(tokenizer, "is")) :]
-            for number in range(low, high)
-        }
-        alone = encode(tokenizer, "is ")[len(encode(tokenizer, "is")) :]
-        space = " " if alone and all(ids[:1] == alone for ids in numbers.values()) else ""
-        first = {result: _first_token(tokenizer, result, space) for result in range(low, 2 * high)}
-        tokens = {number: len(ids) for number, ids in numbers.items()}
-        return cls(tokens, space, {result: text for result, text in first.items() if text})
-
-
-def _first_token(tokenizer: Any, result: int, space: str) -> str:
-    """The text of a result's first token; an empty text if the same text alone is not that token."""
-    prompt = f"is{space}"
-    token = encode(tokenizer, f"is {result}")[len(encode(tokenizer, prompt))]
-    text = f"{result}"[: len(tokenizer.decode([token]).strip())]
-    answer = text if space else f" {text}"
-    return answer if text and is_one_token(tokenizer, answer, prompt) else ""
+        before = encode(tokenizer, "is")
+        alone = encode(tokenizer, "is ")[len(before) :]
+        split = [ids[len(before) :] for ids in tokenizer([f"is {number}" for number in range(low, 2 * high)]).input_ids]
+        space = " " if alone and all(ids[:1] == alone for ids in split) else ""
+        tokens = {str(number): len(ids) for number, ids in zip(range(low, high), split, strict=False)}
+        lengths = {ids[len(space)]: len(tokenizer.decode([ids[len(space)]]).strip()) for ids in split}
+        first = {low + place: f"{low + place}"[: lengths[ids[len(space)]]] for place, ids in enumerate(split)}
+        answers = {text: text if space else f" {text}" for text in set(first.values())}
+        own = {text for text, answer in answers.items() if text and is_one_token(tokenizer, answer, f"is{space}")}
+        return cls(tokens, space, {result: answers[text] for result, text in first.items() if text in own})
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,6 @@ GOODS = [
         "chair",
         "sofa",
         "desk",
-        "lamp",
         "piano",
         "guitar",
         "bike",

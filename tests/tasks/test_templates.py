@@ -163,8 +163,20 @@ templates = ["We know that {who} plays"]
 [lists.people]
 long = true
 columns = ["who", "sport"]
-words = ["Ann Lee/tennis", "Bob Stone/golf", "Carl Qwxz Reed/soccer", "Dan Qwxz Hill/tennis", "Eva West/soccer", "Max Ward/golf",
-    "Jim Black/tennis", "Tom White/soccer", "Ned Qwxz Snow/golf", "Ida Qwxz Gold/soccer", "Roy Lane/tennis", "Una Wolf/golf"]
+words = [
+    "Mary Baker/tennis",
+    "John Brooks/golf",
+    "Emma Qwxz Carter/soccer",
+    "Paul Qwxz Cooper/tennis",
+    "Sarah Davis/soccer",
+    "Mark Evans/tennis",
+    "Kate Qwxz Fisher/tennis",
+    "Peter Qwxz Foster/soccer",
+    "Lisa Green/golf",
+    "David Hall/soccer",
+    "Julia Qwxz Hill/golf",
+    "Simon Qwxz King/golf",
+]
 [slots]
 who = "people"
 other = { list = "people", unlike = "who.sport" }
