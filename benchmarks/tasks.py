@@ -22,6 +22,8 @@ from circuitsearch.tasks.defined import Defined
 
 PAGE = Path(__file__).parents[1] / "docs" / "tasks.md"
 BEGIN, END = "<!-- table: python -m benchmarks.tasks -->", "<!-- end of the table -->"
+LEARNED = ("ioi", "induction", "greater_than", "gendered_pronoun", "docstring", "country_facts", "agreement")
+"""The tasks that pico was trained on."""
 VARIANTS = (
     "ioi(order=abba)", "ioi(order=baba)", "ioi(counterfactual=s2_replaced)", "ioi(counterfactual=s2_flip)",
     "induction_text(counterfactual=other_person)", "multiple_choice(counterfactual=color)", "addition(digits=3)",

@@ -22,9 +22,6 @@ from recipes.pico.tokenizer import vocabulary
 
 PICO = BUNDLED["pico"]
 
-LEARNED = ("ioi", "induction", "greater_than", "gendered_pronoun", "docstring", "country_facts", "agreement")
-"""The tasks that pico was trained on."""
-
 
 def all_words() -> list[str]:
     """All words of the tasks that are definitions, and of the other tasks' templates."""
