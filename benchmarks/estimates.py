@@ -23,6 +23,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 import circuitsearch as cs
+from benchmarks.tasks import LEARNED
 from circuitsearch.registry import TASKS
 
 METHODS = ("EAP()", "EAPIG(steps=5)", "RelP()", "GIM()", "QKFix(first=EAP())", "QKFix(first=EAPIG(steps=5))")
@@ -104,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pico")
     parser.add_argument("--n", type=int, default=24)
-    parser.add_argument("--tasks", nargs="+", default=TASKS.names())
+    parser.add_argument("--tasks", nargs="+", default=LEARNED)
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--edges", type=int, help="measure so many edges, drawn at random, in place of all")
     parser.add_argument("--strongest", type=int, default=100)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 
 import circuitsearch as cs
+from benchmarks.tasks import LEARNED
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.registry import METHODS, TASKS
 from circuitsearch.search import smallest_prefix
@@ -67,7 +68,7 @@ def main() -> None:
     """Read the options and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=128)
-    parser.add_argument("--tasks", nargs="+", default=TASKS.names())
+    parser.add_argument("--tasks", nargs="+", default=LEARNED)
     parser.add_argument("--methods", nargs="+", default=METHODS.names())
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -15,6 +15,7 @@ import torch
 
 import circuitsearch as cs
 from benchmarks.known_tasks import line
+from benchmarks.tasks import LEARNED
 from circuitsearch.models.planted import reset
 from circuitsearch.registry import TASKS
 from circuitsearch.validation.significance import LEVEL
@@ -47,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=45)
     parser.add_argument("--n", type=int, default=256)
-    parser.add_argument("--tasks", nargs="+", default=TASKS.names())
+    parser.add_argument("--tasks", nargs="+", default=LEARNED)
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = cs.load("pico")

@@ -24,6 +24,8 @@ from circuitsearch.scores import AnyMethod
 from circuitsearch.search import Refine
 from circuitsearch.setup import Spec
 from circuitsearch.task import Task
+from circuitsearch.tasks.defined import SUFFIX as TEMPLATES
+from circuitsearch.tasks.defined import from_template
 
 N_PROMPTS = 256
 MOST_PROMPTS = 1_000_000
@@ -183,11 +185,12 @@ class Question(BaseModel):
         if self.task is None:
             return None
         path = Path(self.task)
-        if TASKS.knows(self.task):
+        if TASKS.names_one(self.task):
+            TASKS.read(self.task)
             return None
         if path.is_file():
             return path
-        if path.suffix in SUFFIXES or len(path.parts) > 1:
+        if path.suffix in (*SUFFIXES, TEMPLATES) or len(path.parts) > 1:
             raise InputError(f"the task file {path} does not exist: give a file, or {', '.join(TASKS.names())}")
         raise unknown("task", self.task, TASKS.names())
 
@@ -234,10 +237,13 @@ class Question(BaseModel):
 
     @property
     def task_name(self) -> str:
-        """The task as a part of a folder's name."""
+        """The task, with its knobs, as a part of a folder's name."""
         if self.task is None:
             return "" if self.prompt is None else _of_a_path(self.prompt.clean)
-        return Path(self.task).stem if self.task_file else TASKS.canonical(self.task)
+        if self.task_file:
+            return Path(self.task).stem
+        name, _, knobs = self.task.partition("(")
+        return "-".join(filter(None, (TASKS.canonical(name.strip()), _of_a_path(knobs))))
 
     def load(self) -> tuple[Any, Any, Task]:
         """Load the model and its tokenizer, and make the task."""
@@ -265,17 +271,23 @@ class Question(BaseModel):
         """The task that was asked for, with its own metric."""
         if self.task_file is not None:
             return self._from_file(self.task_file, tokenizer)
+        self._check_tokenizer(tokenizer)
+        if self.prompt is not None:
+            return Task.from_pair(**self.prompt.model_dump(), tokenizer=tokenizer, align=self.align_asked)
+        return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
+
+    def _check_tokenizer(self, tokenizer: Any) -> None:
         if tokenizer is None:
             what = "one prompt" if self.task is None else f"the task {self.task!r}"
             raise InputError(
                 f"{what} needs a tokenizer, and the model folder {self.model} has none: add its tokenizer.json, or give a task"
                 " file with token ids"
             )
-        if self.prompt is not None:
-            return Task.from_pair(**self.prompt.model_dump(), tokenizer=tokenizer, align=self.align_asked)
-        return TASKS.read(self.task)(tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
 
     def _from_file(self, file: Path, tokenizer: Any) -> Task:
+        if file.suffix == TEMPLATES:
+            self._check_tokenizer(tokenizer)
+            return from_template(file, tokenizer, n=self.n or N_PROMPTS, seed=self.seed)
         task = self.reading.task(file, tokenizer, self.align_asked)
         if self.n is not None and self.n > len(task):
             raise InputError(f"{file} has {len(task)} rows, fewer than the {self.n} that --n asks for")

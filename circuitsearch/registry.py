@@ -38,12 +38,15 @@ class Registry:
         Whether a value is one of the kind.
     example : str
         A correct spelling, for messages.
+    plain_texts : bool
+        Whether a knob's value may be a text without quotation marks, as in ``ioi(counterfactual=s2_flip)``.
     """
 
     kind: str
     known: Mapping[str, str]
     usable: Callable[[Any], bool]
     example: str
+    plain_texts: bool = False
 
     def read(self, given: Any) -> Any:
         """Read a name with knobs, in any spelling; a value of the kind is returned as it is.
@@ -96,6 +99,10 @@ class Registry:
         """Whether the name is known."""
         return _bare(name) in self._spellings
 
+    def names_one(self, text: str) -> bool:
+        """Whether a text is a known name, with knobs or without."""
+        return self.knows(text.partition("(")[0].strip())
+
     def canonical(self, name: str) -> str:
         """The listed name, from any spelling; :class:`InputError` if it is unknown."""
         if not self.knows(name):
@@ -137,6 +144,8 @@ class Registry:
         """A knob's value: another value of this kind, a tuple of such, or a literal. Nothing is evaluated."""
         if isinstance(tree, ast.Tuple):
             return tuple(self._value(each, text) for each in tree.elts)
+        if isinstance(tree, ast.Name) and self.plain_texts:
+            return tree.id
         return self._build(tree, text) if isinstance(tree, ast.Call | ast.Name) else ast.literal_eval(tree)
 
     @cached_property
@@ -245,13 +254,17 @@ METRICS = Registry(
 TASKS = Registry(
     "task",
     {
-        name: f"circuitsearch.tasks.{name}:{name}"
+        name: f"circuitsearch.tasks:{name}"
         for name in (
             "ioi", "induction", "greater_than", "gendered_pronoun", "docstring", "country_facts", "agreement",
+            "induction_tokens", "induction_text", "greater_than_price", "greater_than_sequence", "gender_bias",
+            "agreement_simple", "agreement_relative", "hypernymy", "colored_objects", "sports", "copy_suppression", "acronyms",
+            "multiple_choice", "addition", "subtraction", "arc", "entity_binding",
         )
     },
     callable,
-    "ioi",
+    "ioi(counterfactual=s2_flip)",
+    plain_texts=True,
 )  # fmt: skip
 CHECKS = Registry(
     "check",

@@ -141,6 +141,11 @@ def _is_unknown(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> bool:
     return unknown in ids[1:] or unknown not in _added(tokenizer)[0]
 
 
+def unknown_word(tokenizer: Tokenizer, text: str) -> str:
+    """The first word of a text that is not in the vocabulary; an empty text if all are."""
+    return _unknown_word(tokenizer, text) if _is_unknown(tokenizer, text, encode(tokenizer, text)) else ""
+
+
 def _unknown_word(tokenizer: Tokenizer, text: str) -> str:
     """The first word that is the unknown token by itself, or the first word of the text if none is."""
     words = [word.strip(punctuation) or word for word in text.split()]

@@ -505,12 +505,40 @@ def view(
     view(runs, out, not (no_open or json), Terminal(json))
 
 
-@app.command()
-def tasks(json: options.Json = False) -> None:
-    """List the built-in and installed tasks."""
-    from circuitsearch.cli.lists import tasks
+tasks_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(tasks_app, name="tasks")
 
-    tasks(Terminal(json))
+
+@tasks_app.callback()
+def tasks(context: typer.Context, json: options.Json = False) -> None:
+    """List the built-in and installed tasks; with 'check', try one on a model."""
+    from circuitsearch.cli.tasks import tasks
+
+    if context.invoked_subcommand is None:
+        tasks(Terminal(json))
+
+
+@tasks_app.command()
+def check(
+    task: options.NeededTask,
+    model: options.Model = "pico",
+    n: options.N = None,
+    seed: options.Seed = 0,
+    metric: options.Metric = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Print which words of a task are left out for a model's tokenizer and why, prompts as tokens, and whether the model does it."""
+    from circuitsearch.cli.tasks import N_PROMPTS, check
+    from circuitsearch.question import Question
+    from circuitsearch.registry import TASKS
+    from circuitsearch.tasks.defined import SUFFIX as TEMPLATES
+
+    written = TASKS.names_one(task) or task.endswith(TEMPLATES)
+    prompts = N_PROMPTS if n is None and written else n
+    question = Question(task=task, model=model, n=prompts, seed=seed, metric=metric, device=device, dtype=dtype)
+    check(question, Terminal(json))
 
 
 data_app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None, help="Look at prompts of one's own.")

@@ -12,8 +12,9 @@ from circuitsearch.errors import InputError
 if TYPE_CHECKING:
     from circuitsearch.question import OnePrompt, Reading
 
-_TASK = "A task's name, or a file: JSON, JSON lines, CSV, TSV, Parquet."
+_TASK = "A task's name, as in ioi or 'ioi(counterfactual=s2_flip)'; a file: JSON, JSON lines, CSV, TSV, Parquet; a TOML file of templates."
 TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help=_TASK)]
+NeededTask = Annotated[str, typer.Argument(metavar="TASK", help=_TASK)]
 TaskOption = Annotated[str | None, typer.Option("--task", help=_TASK)]
 Columns = Annotated[
     list[str] | None,

@@ -9,9 +9,10 @@ from typing import Any
 
 from circuitsearch.task import Example, Task
 
+from .pools import Pool, Pools, select
 from .template import fill
-from .words import ARGUMENTS, THINGS, Pool, folds
-from .writer import Pools, Writer
+from .words import ARGUMENTS, THINGS
+from .writer import Writer
 
 MARKS = [":param", ":arg", "@param", ":parameter", "@arg", "@parameter"]
 """How a docstring introduces an argument."""
@@ -29,24 +30,12 @@ Layout = tuple[int, int]
 def docstring(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     '''Docstring arguments, as in ``def port(self, load, size, files, last): """... :param load: ... :param``.
 
-    The signature has four arguments, two are documented, the third is the answer. The corrupt prompt has other argument
-    names, and different ones in signature and docstring (the paper's random names in both), so that the next argument
-    cannot be inferred. The wrong answers are the other three arguments of the signature.
+    The signature has four arguments, two are documented, the third is the answer; wrong are the other three.
 
-    Parameters
-    ----------
-    tokenizer
-        A Hugging Face tokenizer; words that are not one token are left out.
-    n
-        Number of examples, at least 1.
-    seed
-        Seed of the examples; the same seed gives the same task.
-
-    Returns
-    -------
-    Task
-        Metric: logit of the right argument minus mean logit of the wrong ones. Spans: ``A_def``, ``B_def`` ...,
-        the arguments in the signature (``C_def`` is the right one), ``A_doc``, ``B_doc`` in the docstring, ``END``.
+    Counterfactual: other argument names, and different ones in signature and docstring (the paper's random names in both), so
+    that the next argument cannot be inferred. Metric: logit of the right argument minus mean logit of the wrong ones. Spans:
+    ``A_def``, ``B_def`` ..., the arguments in the signature (``C_def`` is the right one), ``A_doc``, ``B_doc`` in the docstring,
+    ``END``.
 
     References
     ----------
@@ -59,7 +48,8 @@ def writer(tokenizer: Any, layouts: tuple[Layout, ...] = ((4, 2),)) -> Writer:
     """The writer of the task, with any of these layouts."""
     most = max(2 * size + documented for size, documented in layouts)
     pools = [Pool("names", "argument names", ARGUMENTS, most), Pool("words", "words", THINGS, 2)]
-    return Writer("docstring", partial(write, layouts), folds("docstring", tokenizer, pools, [TEMPLATES]), tokenizer)
+    chosen = select("docstring", tokenizer, pools, [TEMPLATES])
+    return Writer("docstring", partial(write, layouts), chosen.by_group, tokenizer, words=chosen.words)
 
 
 def write(layouts: tuple[Layout, ...], random: Random, pools: Pools) -> Example:

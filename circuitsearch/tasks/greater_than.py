@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -12,9 +12,10 @@ from circuitsearch.metrics import prob_diff
 from circuitsearch.task import Example, Task
 from circuitsearch.text import is_one_token
 
+from .pools import Pool, Pools, select
 from .template import fill
-from .words import EVENTS, Pool, folds
-from .writer import Pools, Writer
+from .words import EVENTS, OBJECTS
+from .writer import Writer
 
 TEMPLATES = [
     "The {event} lasted from the year {start} to the year {century}",
@@ -39,6 +40,56 @@ TEMPLATES = [
     "In the year {start} the {event} started, and it was over in {century}",
 ]
 
+PRICES = [
+    "The {event} cost from ${start} to ${century}",
+    "The price of the {event} went from ${start} up to ${century}",
+    "You can sell the {event} for ${start}, or even for ${century}",
+    "The price of that {event} ranges from ${start} to ${century}",
+    "The old {event} cost ${start}, and the new one costs ${century}",
+    "For the {event} we paid more than the ${start} that they asked, namely ${century}",
+    "The {event} was ${start} before prices went up to ${century}",
+    "A {event} costs between ${start} and ${century}",
+    "They offered ${start} for the {event}, but he wanted ${century}",
+    "The first offer for the {event} was ${start} and the next, higher one was ${century}",
+    "The value of the {event} rose from ${start} to ${century}",
+    "With tax the {event} for ${start} costs ${century}",
+]
+SEQUENCES = [
+    "The years of the {event} were {first}, {second}, {start}, {century}",
+    "The {event} was in {first}, {second}, {start}, {century}",
+    "They had a {event} in {first}, {second}, {start} and {century}",
+    "We read about the {event} of {first}, {second}, {start} and {century}",
+    "In order, the years of each {event} are {first}, {second}, {start}, {century}",
+    "The {event} came again in {first}, {second}, {start} and {century}",
+    "Years with a {event}: {first}, {second}, {start}, {century}",
+    "There was a {event} in {first}, in {second}, in {start} and in {century}",
+    "People know the {event} of {first}, that of {second}, that of {start} and that of {century}",
+    "From first to last, the {event} was in {first}, {second}, {start}, {century}",
+    "The dates of the {event}: {first}, {second}, {start}, {century}",
+    "Each {event} began in {first}, {second}, {start}, {century}",
+]
+GOODS = [
+    *OBJECTS,
+    *[
+        "watch",
+        "table",
+        "chair",
+        "sofa",
+        "desk",
+        "piano",
+        "guitar",
+        "bike",
+        "truck",
+        "boat",
+        "horse",
+        "painting",
+        "carpet",
+        "mirror",
+        "clock",
+        "jacket",
+    ],
+]
+
 CENTURIES = [str(century) for century in range(11, 19)]
 YEARS = [f"{year:02d}" for year in range(100)]
 EARLIEST = "01"
@@ -56,26 +107,14 @@ Calendar = Mapping[str, tuple[str, Mapping[str, Answers]]]
 def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     """Greater-than: an event ends in a later year than it began.
 
-    The corrupt prompt begins in the year 01 of the century (the paper's "01" prompts), after which every year is
-    possible. The right answers are all two-digit years after the first year, the wrong ones are that year and all before.
-    Where a tokenizer splits years into digits, the model answers with the decade, the first digit that decides: the right
-    answers are the digits above the first year's decade, the wrong ones those below it; its own could be either.
+    Right are all two-digit years after the first year, wrong that year and all before. Where a tokenizer splits years into
+    digits, the model answers with the decade, the first digit that decides: right are the digits above the first year's decade,
+    wrong those below it; its own could be either. A year should be two tokens, century and two digits; if "1732" is not, "17 32"
+    is tried, and then single digits. Years that fall into other tokens are left out.
 
-    Parameters
-    ----------
-    tokenizer
-        A Hugging Face tokenizer. A year should be two tokens, century and two digits; if "1732" is not, "17 32" is
-        tried, and then single digits. Years that fall into other tokens are left out.
-    n
-        Number of examples, at least 1.
-    seed
-        Seed of the examples; the same seed gives the same task.
-
-    Returns
-    -------
-    Task
-        Metric: probability of the right answers minus probability of the wrong ones. Spans: ``event``; ``XX`` and ``YY``,
-        century and two digits of the first year; ``END``.
+    Counterfactual: the event begins in the year 01 of the century (the paper's "01" prompts), after which every year is possible.
+    Metric: probability of the right answers minus that of the wrong ones. Spans: ``event``; ``XX`` and ``YY``, century and two
+    digits of the first year; ``END``.
 
     References
     ----------
@@ -84,23 +123,54 @@ def greater_than(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
     return writer(tokenizer).draw_by_group(n, seed)
 
 
-def writer(tokenizer: Any) -> Writer:
-    """The writer of the task."""
-    task = "greater_than"
-    rule = partial(write, calendar(tokenizer))
-    return Writer(
-        task, rule, folds(task, tokenizer, [Pool("words", "events", EVENTS)], [TEMPLATES]), tokenizer, prob_diff
-    )
+def greater_than_price(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
+    """Greater-than with prices: the second price is the higher one, "from $1732 to $17".
+
+    All else as in greater_than; the price of the corrupt prompt ends in 01.
+
+    References
+    ----------
+    Hanna et al., How does GPT-2 compute greater-than?, 2023, arXiv:2305.00586 (prices are among its similar tasks).
+    """
+    return writer(tokenizer, "greater_than_price", PRICES, Pool("words", "goods", GOODS)).draw_by_group(n, seed)
+
+
+def greater_than_sequence(tokenizer: Any, n: int = 256, seed: int = 0) -> Task:
+    """Greater-than in a rising sequence of years: "1607, 1653, 1732, 17".
+
+    The first two years are of the century before, in order. All else as in greater_than; only the last whole year of the corrupt
+    prompt ends in 01.
+
+    References
+    ----------
+    Hanna et al., How does GPT-2 compute greater-than?, 2023, arXiv:2305.00586 (sequences are among its similar tasks).
+    """
+    return writer(tokenizer, "greater_than_sequence", SEQUENCES).draw_by_group(n, seed)
+
+
+_EVENTS = Pool("words", "events", EVENTS)
+
+
+def writer(
+    tokenizer: Any, task: str = "greater_than", templates: Sequence[str] = TEMPLATES, words: Pool = _EVENTS
+) -> Writer:
+    """The writer of the task, or of one with other templates and words."""
+    rule = partial(write, calendar(tokenizer, task))
+    chosen = select(task, tokenizer, [words], [templates])
+    return Writer(task, rule, chosen.by_group, tokenizer, prob_diff, chosen.words)
 
 
 def write(calendar: Calendar, random: Random, pools: Pools) -> Example:
     """One example of an event that began in any year of a century after which some years are right and some wrong."""
     template, event = random.choice(pools["templates"]), random.choice(pools["words"])
-    century = random.choice(sorted(calendar))
+    is_sequence = "{first}" in template
+    century = random.choice(sorted(calendar)[is_sequence:])
     earliest, years = calendar[century]
     begin = random.choice(sorted(years))
+    earlier = _earlier(calendar, random, century) if is_sequence else {}
     (clean, at), (corrupt, _) = (
-        fill(template, {"event": event, "start": century + year, "century": century}) for year in (begin, earliest)
+        fill(template, {"event": event, "start": century + year, "century": century, **earlier})
+        for year in (begin, earliest)
     )
     first, last = at["start"]
     return Example(
@@ -112,7 +182,15 @@ def write(calendar: Calendar, random: Random, pools: Pools) -> Example:
     )
 
 
-def calendar(tokenizer: Any) -> Calendar:
+def _earlier(calendar: Calendar, random: Random, century: str) -> dict[str, str]:
+    """Two years of the century before, in order."""
+    known = sorted(calendar)
+    before = known[known.index(century) - 1]
+    first, second = sorted(random.sample(sorted(calendar[before][1]), 2))
+    return {"first": before + first, "second": before + second}
+
+
+def calendar(tokenizer: Any, task: str) -> Calendar:
     """The answers after each year, with the first way of writing a year that the tokenizer splits where it must."""
     for end, start in JOINTS:
         found = {century + end: two_digit_years(tokenizer, century + end, start) for century in CENTURIES}
@@ -121,7 +199,7 @@ def calendar(tokenizer: Any) -> Calendar:
     split = [century for century in CENTURIES if has_digits(tokenizer, century)]
     if not split:
         raise InputError(
-            "task greater_than: this tokenizer splits years neither into century and two digits (1732 or 17 32 into 17 and"
+            f"task {task}: this tokenizer splits years neither into century and two digits (1732 or 17 32 into 17 and"
             " 32) nor into digits; use a tokenizer in which numbers of two digits are one token, or two"
         )
     return {century: (EARLIEST, decades()) for century in split}

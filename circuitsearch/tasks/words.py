@@ -1,29 +1,15 @@
-"""The words of the tasks, and their selection for one tokenizer and one group.
+"""The words that several tasks share.
 
 Every list is longer than a task needs, because only words that are one token of the tokenizer are used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-from circuitsearch.errors import InputError
-from circuitsearch.text import is_one_token
-
-from .writer import Pools
-
 
 def split(text: str) -> list[str]:
     """Split a text into its words, so that a list of words can be written as text."""
     return text.split()
 
-
-GROUPS = 12
-"""Groups into which a task divides its words and templates: half of them, and twice a quarter, are whole numbers of groups."""
-FEWEST_GROUPS = 4
-"""A task whose words do not suffice for so many groups is refused."""
 
 FEMALE = split(
     "Mary Anna Emma Sarah Laura Kate Lisa Julia Amy Rachel Alice Jane Susan Karen Linda Nancy Helen Ruth Maria Diana "
@@ -152,62 +138,20 @@ MORE_COUNTRIES = [
 """Country, capital and main language of countries that the bundled model does not know."""
 
 
-@dataclass(frozen=True)
-class Pool:
-    """A list of words to divide between the groups of a task.
+ALL_COUNTRIES = [*COUNTRIES, *MORE_COUNTRIES]
 
-    Several lists may belong to one factor; ``least`` is the number of values that an example needs of this one.
-    """
-
-    factor: str
-    what: str
-    words: Sequence[str]
-    least: int = 1
-
-
-def folds(task: str, tokenizer: Any, pools: Sequence[Pool], templates: Sequence[Sequence[str]]) -> dict[int, Pools]:
-    """For each group its words and its templates: each list is divided between as many groups as it is long enough for.
-
-    Parameters
-    ----------
-    pools
-        Lists of words, of which only those are used that are one token of the tokenizer.
-    templates
-        Lists of templates, of which each group gets at least one each.
-
-    Raises
-    ------
-    InputError
-        If a list has too few words that are single tokens.
-    """
-    usable_pools = [
-        replace(pool, words=usable(pool.words, tokenizer, task, pool.what, pool.least * FEWEST_GROUPS))
-        for pool in pools
-    ]
-    dealt = [*usable_pools, *(Pool("templates", "templates", some) for some in templates)]
-    groups = min(GROUPS, *(len(pool.words) // pool.least for pool in dealt))
-    return {group: _fold(dealt, group, groups) for group in range(groups)}
-
-
-def _fold(dealt: Sequence[Pool], group: int, groups: int) -> Pools:
-    """The values of one group: of every list each `groups`-th."""
-    fold: dict[str, tuple[str, ...]] = {}
-    for pool in dealt:
-        fold[pool.factor] = (*fold.get(pool.factor, ()), *pool.words[group::groups])
-    return fold
-
-
-def among(words: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Those of the words that a list has."""
-    return [word for word in words if word in known]
-
-
-def usable(words: Sequence[str], tokenizer: Any, task: str, what: str, least: int) -> list[str]:
-    """Keep the words (or words joined by "/") that are single tokens after a space; refuse fewer than `least`."""
-    kept = [word for word in words if all(is_one_token(tokenizer, " " + part) for part in word.split("/"))]
-    if len(kept) < least:
-        raise InputError(
-            f"task {task}: only {len(kept)} of its {len(words)} {what} are single tokens in this tokenizer, "
-            f"and it needs {least}; use a tokenizer in which common English words are single tokens."
-        )
-    return kept
+SHARED = {
+    "women": FEMALE,
+    "men": MALE,
+    "names": [*NAMES, *MORE_NAMES],
+    "places": PLACES,
+    "objects": OBJECTS,
+    "roles": ROLES,
+    "traits": TRAITS,
+    "nouns": NOUNS,
+    "events": EVENTS,
+    "arguments": ARGUMENTS,
+    "things": THINGS,
+    "countries": ["/".join(row[:3]) for row in ALL_COUNTRIES],
+}
+"""The lists by the names that a task's TOML file uses."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from random import Random
 from typing import Any, Protocol
@@ -13,8 +13,7 @@ from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.metrics import Metric, logit_diff
 from circuitsearch.task import Example, Task
 
-Pools = Mapping[str, tuple[str, ...]]
-"""The values of each factor: `{"names": ("Mary", "John", ...), "templates": (...)}`."""
+from .pools import Pools, WordUse
 
 
 class Rule(Protocol):
@@ -47,6 +46,8 @@ class Writer:
         The tokenizer of the prompts.
     metric : callable
         The task's metric.
+    words : mapping
+        For each list the words that this tokenizer leaves, and the others with the reason.
 
     Examples
     --------
@@ -64,6 +65,7 @@ class Writer:
     by_group: Mapping[int, Pools]
     tokenizer: Any
     metric: Metric = logit_diff
+    words: Mapping[str, WordUse] = field(default_factory=dict, repr=False)
 
     @property
     def pools(self) -> Pools:
@@ -119,15 +121,15 @@ class Writer:
         """
         return replace(self, by_group={0: self.pools})._drawn(n, seed, at_most)
 
-    def draw_by_group(self, n: int, seed: int = 0) -> Task:
+    def draw_by_group(self, n: int, seed: int = 0, *, at_most: bool = False) -> Task:
         """Write ``n`` prompts, all different, for one group after another, each from that group's pools alone.
 
         Raises
         ------
         InputError
-            If the pools do not allow ``n`` different prompts.
+            If the pools do not allow ``n`` different prompts, unless ``at_most``.
         """
-        return self._drawn(n, seed, at_most=False)
+        return self._drawn(n, seed, at_most)
 
     def _drawn(self, n: int, seed: int, at_most: bool) -> Task:
         check_count(self.task, n)

@@ -9,18 +9,13 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from circuitsearch.task import Example
-from circuitsearch.tasks.agreement import TEMPLATES as AGREEMENT
-from circuitsearch.tasks.agreement import writer as agreement
+from circuitsearch.tasks.defined import builtin
 from circuitsearch.tasks.docstring import TEMPLATES as DOCSTRING
 from circuitsearch.tasks.docstring import writer as docstring
-from circuitsearch.tasks.gendered_pronoun import TEMPLATES as GENDERED_PRONOUN
-from circuitsearch.tasks.gendered_pronoun import writer as gendered_pronoun
 from circuitsearch.tasks.greater_than import TEMPLATES as GREATER_THAN
 from circuitsearch.tasks.greater_than import writer as greater_than
-from circuitsearch.tasks.ioi import TEMPLATES as IOI
-from circuitsearch.tasks.ioi import writer as ioi
+from circuitsearch.tasks.pools import Pools
 from circuitsearch.tasks.words import ARGUMENTS, NAMES, OBJECTS, PLACES
-from circuitsearch.tasks.writer import Pools
 from circuitsearch.tasks.writer import Writer as TaskWriter
 from circuitsearch.text import encode
 
@@ -50,6 +45,11 @@ LAYOUTS = tuple((size, documented) for size in (3, 4, 5) for documented in range
 """Docstrings of many shapes, so that no position gives the answer away."""
 
 
+IOI, GENDERED_PRONOUN, AGREEMENT = (
+    list(builtin(name).definition.kind_of) for name in ("ioi", "gendered_pronoun", "agreement")
+)
+
+
 def reserved(prompt: str) -> bool:
     """Whether the prompt is kept out of the training text."""
     return crc32(prompt.encode()) % RESERVED == 0
@@ -67,6 +67,7 @@ LATER: dict[str, list[str]] = {
 
 def task_writers(tokenizer: Any) -> Mapping[str, Callable[[Random], Example]]:
     """For each task of sentences, the function that writes an example from the words and templates that pico reads."""
+    ioi, gendered_pronoun, agreement = (builtin(name).writer for name in ("ioi", "gendered_pronoun", "agreement"))
     makers = (ioi, greater_than, gendered_pronoun, agreement)
     made = [*(maker(tokenizer) for maker in makers), docstring(tokenizer, LAYOUTS)]
     written = {writer.task: partial(writer.rule, pools=_read(writer)) for writer in made}

@@ -11,20 +11,17 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from circuitsearch.tasks import words
-from circuitsearch.tasks.agreement import TEMPLATES as AGREEMENT
 from circuitsearch.tasks.docstring import TEMPLATES as DOCSTRING
 from circuitsearch.tasks.docstring import function
-from circuitsearch.tasks.gendered_pronoun import TEMPLATES as GENDERED_PRONOUN
 from circuitsearch.tasks.greater_than import TEMPLATES as GREATER_THAN
 from circuitsearch.tasks.greater_than import YEARS
-from circuitsearch.tasks.ioi import TEMPLATES as IOI
 
 from .facts import TEMPLATES as COUNTRY_FACTS
-from .text import LATE, LEFT_OVER
+from .text import AGREEMENT, GENDERED_PRONOUN, IOI, LATE, LEFT_OVER
 
 BOS, UNKNOWN = "<bos>", "<unk>"
 WORD = r'\d\d|\d|[A-Za-z]+|"""|[^A-Za-z0-9\s]'
-SLOT = r"\{\w+\}"
+SLOT = r"\{[\w.]+\}"
 
 
 def build() -> PreTrainedTokenizerFast:

@@ -85,6 +85,25 @@ def test_a_figure_is_drawn_as_asked(command: Command):
     assert "only mine.json (1)" in Path("both.svg").read_text()
 
 
+def test_a_task_is_checked(command: Command, tmp_path: Path):
+    """Words kept and dropped, prompts as tokens with spans, and whether the model does it; also of a TOML file."""
+    found = json.loads(command("tasks", "check", "ioi(order=abba)", "--n", 12, "--json").out)
+    assert found["task"] == "ioi-abba" and found["does"] and found["accuracy"] == 1
+    assert (
+        found["words"]["names"]["kept"] == 96 and found["words"]["names"]["dropped"]["Grace"] == "not in the vocabulary"
+    )
+    prompt = found["prompts"][0]
+    assert [prompt["clean"][prompt["spans"][name][0]] for name in ("IO", "S2")] == [
+        *prompt["answers"],
+        *prompt["wrong"],
+    ]
+    said = command("tasks", "check", "agreement_simple", "--n", 12)
+    assert said.code == 0 and "wasn" not in said.out and "the model" in said.out
+    (tmp_path / "mine.toml").write_text("name = 3", encoding="utf-8")
+    wrong = command("tasks", "check", tmp_path / "mine.toml")
+    assert wrong.code == 2 and "mine.toml, name" in wrong.err and wrong.err.count("\n") == 1
+
+
 def test_tasks_are_listed(command: Command):
     """Each with what it is and where it is from."""
     said, listed = command("tasks"), json.loads(command("tasks", "--json").out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,10 +14,25 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from circuitsearch.models.load import BUNDLED
-from circuitsearch.tasks.greater_than import CENTURIES
+from circuitsearch.tasks.arc import OWN
+from circuitsearch.tasks.arithmetic import TEMPLATES
+from circuitsearch.tasks.defined import builtin, names
+from circuitsearch.tasks.greater_than import CENTURIES, GOODS, PRICES, SEQUENCES
 from recipes.pico.tokenizer import vocabulary
 
 PICO = BUNDLED["pico"]
+
+
+def all_words() -> list[str]:
+    """All words of the tasks that are definitions, and of the other tasks' templates."""
+    texts = [text for name in names() for text in builtin(name).definition.texts]
+    rows = [row for name in names() for words in builtin(name).definition.lists.values() for row in words.rows]
+    more = [*PRICES, *SEQUENCES, *GOODS, *(template for some in TEMPLATES.values() for template in some)]
+    return [
+        word
+        for text in (*texts, *map(" ".join, rows), *more, OWN.read_text())
+        for word in re.findall(r"[A-Za-z]+", text)
+    ]
 
 
 def byte_level(texts: list[str], *first: PreTokenizer) -> Any:
@@ -34,7 +50,7 @@ def byte_level(texts: list[str], *first: PreTokenizer) -> Any:
 @pytest.fixture(scope="session")
 def bpe() -> PreTrainedTokenizerFast:
     """The byte-level BPE of the tasks' words; centuries come often, so that 1732 falls into 17 and 32."""
-    words = vocabulary()
+    words = [*vocabulary(), *dict.fromkeys(all_words())]
     return byte_level(
         [f" {word}" for word in words] + [w for w in words if w.isdigit()] + [f" {c}" for c in CENTURIES] * 99
     )
@@ -44,6 +60,12 @@ def bpe() -> PreTrainedTokenizerFast:
 def digit_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE of the tasks' words that splits numbers into digits, as those of SmolLM2 and Gemma 3 do."""
     return byte_level([f" {word}" for word in vocabulary()], Digits(individual_digits=True))
+
+
+@pytest.fixture(scope="session")
+def digit_words() -> PreTrainedTokenizerFast:
+    """As `digit_tokenizer`, with all words of the tasks."""
+    return byte_level([f" {word}" for word in dict.fromkeys(all_words())], Digits(individual_digits=True))
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from circuitsearch.tasks import agreement, country_facts, induction
-from circuitsearch.tasks.country_facts import ALL_COUNTRIES
 from circuitsearch.tasks.induction import WORDS
-from circuitsearch.tasks.words import NOUNS
+from circuitsearch.tasks.words import ALL_COUNTRIES, NOUNS
 
 SINGULAR, PLURAL = {" is", " was", " has", " does"}, {" are", " were", " have", " do"}
 

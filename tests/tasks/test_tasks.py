@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.tasks import LEARNED
 from circuitsearch.metrics import top1
 from circuitsearch.registry import TASKS
 from circuitsearch.task import Task
 from circuitsearch.tasks import words
 
-all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, TASKS.names())), ids=TASKS.names())
-sentences = pytest.mark.parametrize("name", [name for name in TASKS.names() if name != "induction"])
+all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, LEARNED)), ids=LEARNED)
+sentences = pytest.mark.parametrize("name", [name for name in LEARNED if name != "induction"])
 
 OWN_WORDS = {
     "ioi": words.NAMES + words.MORE_NAMES,

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+from benchmarks.tasks import LEARNED
 from circuitsearch.errors import InputError
 from circuitsearch.metrics import log_likelihood
 from circuitsearch.registry import TASKS
 from circuitsearch.task import Example, Task
-from circuitsearch.tasks.writer import Pools, Writer
+from circuitsearch.tasks.pools import Pools
+from circuitsearch.tasks.writer import Writer
 
-all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, TASKS.names())), ids=TASKS.names())
+all_tasks = pytest.mark.parametrize("make", list(map(TASKS.load, LEARNED)), ids=LEARNED)
 PARTS = (0.5, 0.25, 0.25)
 
 

@@ -1,0 +1,286 @@
+"""The rule that writes the prompts of a definition, and the words that a tokenizer leaves for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from circuitsearch.errors import InputError
+from circuitsearch.task import Example
+from circuitsearch.text import encode
+
+from .counterfactuals import Counterfactual
+from .definition import Definition, WordList
+from .pools import FEWEST_GROUPS, Pool, Pools, Selection, WordUse, check_enough, deal, known_templates, why_not
+from .scene import KIND, LABEL, TOKENS, Scene, Word, column_of, shown
+from .slots import FromList, Same, Unlike, Values, needed, unlike
+from .template import Field, fields, fill
+
+Known = Mapping[str, Mapping[str, Word]]
+"""For each list its usable words by key."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Writes one example of a definition.
+
+    Attributes
+    ----------
+    task : Definition
+        The definition.
+    known : mapping
+        The words that the tokenizer leaves of each list, by key.
+    counterfactual : callable
+        The rule for the corrupt prompt.
+    order : str
+        The name of an order in which shuffled slots stand; by default a random one.
+    """
+
+    task: Definition
+    known: Known
+    counterfactual: Counterfactual
+    order: str = ""
+
+    def __call__(self, random: Random, pools: Pools) -> Example:
+        template = random.choice(self.askable(pools))
+        scene = self._drawn(random, pools, self.task.kind_of[template])
+        scene, holds = self._shuffled(random, scene)
+        changed = self._labelled(self.counterfactual(scene))
+        scene = self._labelled(scene)
+        (clean, at), (corrupt, _) = (fill(template, self._shown(template, each)) for each in (scene, changed))
+        right = self._answers(self.task.answers, scene)
+        return Example(
+            clean,
+            corrupt,
+            right,
+            self._answers(self.task.wrong, scene) if self.task.wrong else self._answers(self.task.answers, changed),
+            spans={holds.get(name, name): place for name, place in at.items() if self._is_span(holds.get(name, name))},
+            factors={**self._factors(scene), "templates": (template,)},
+        )
+
+    def askable(self, pools: Pools) -> Sequence[str]:
+        """The templates for which the pools have words that differ where they must."""
+        different = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike)]
+        if not different:
+            return pools["templates"]
+        kinds = {kind for kind in self.task.templates if all(self._differ(slot, pools, kind) for slot in different)}
+        return [template for template in pools["templates"] if self.task.kind_of[template] in kinds]
+
+    def _differ(self, slot: Unlike, pools: Pools, kind: str) -> bool:
+        column = kind if slot.column == KIND else slot.column
+        words = self._words(slot.list, pools)
+        return any(True for word in words for _ in unlike(words, word, column))
+
+    def _words(self, name: str, pools: Pools) -> list[Word]:
+        """The words of a list that are in the pools."""
+        known = self.known[name]
+        return [known[key] for key in pools[self.task.lists[name].factor] if key in known]
+
+    # ---- one scene
+
+    def _drawn(self, random: Random, pools: Pools, kind: str) -> Scene:
+        """A word for each slot; slots of one list are drawn together, so that they differ."""
+        scene: dict[str, Word] = {KIND: Word(kind)}
+        for name, slot in self.task.slots.items():
+            if name in scene:
+                continue
+            if isinstance(slot, Values):
+                scene[name] = slot.draw(random)
+            elif isinstance(slot, Same):
+                scene[name] = scene[slot.slot]
+            elif isinstance(slot, Unlike):
+                column = column_of(Field(name, slot.column, False, ""), scene)
+                words = [word for word in self._words(slot.list, pools) if word not in scene.values()]
+                scene[name] = random.choice(list(unlike(words, scene[slot.slot], column)))
+            else:
+                scene |= self._together(random, slot.list, pools, scene)
+        return scene
+
+    def _together(self, random: Random, name: str, pools: Pools, scene: Scene) -> Scene:
+        """Different words for all slots of a list that have the cells which the template reads."""
+        slots = [each for each, slot in self.task.slots.items() if isinstance(slot, FromList) and slot.list == name]
+        words = self._words(name, pools)
+        if self.task.lists[name].incomplete:
+            texts = [
+                text for text in self.task.texts if self.task.kind_of.get(text, scene[KIND].text) == scene[KIND].text
+            ]
+            read = {column_of(field, scene) for text in texts for field in fields(text) if field.name in slots} - {""}
+            words = [word for word in words if read <= set(word.cells)]
+        words = [word for word in words if all(self._has_unlike(word, each, pools, scene) for each in slots)]
+        return dict(zip(slots, random.sample(words, len(slots)), strict=True))
+
+    def _has_unlike(self, word: Word, name: str, pools: Pools, scene: Scene) -> bool:
+        """Whether the slots that must be unlike a slot can be, if it holds the word."""
+        others = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike) and slot.slot == name]
+        others = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike) and slot.slot == name]
+        columns = [column_of(Field("", slot.column, False, ""), scene) for slot in others]
+        pairs = zip(others, columns, strict=True)
+        return all(any(True for _ in unlike(self._words(slot.list, pools), word, column)) for slot, column in pairs)
+
+    def _shuffled(self, random: Random, scene: Scene) -> tuple[Scene, Mapping[str, str]]:
+        """The scene with what is shuffled in its places, and which slot each place holds."""
+        holds: dict[str, str] = {}
+        for shuffle in self.task.shuffles:
+            order = shuffle.order(random, self.order)
+            placed = {place: scene[slot] for place, slot in zip(shuffle.into, order, strict=True)}
+            labels = dict(zip(order, shuffle.labels, strict=False))
+            scene = {**scene, **placed, **{f"{LABEL} of {slot}": Word(label) for slot, label in labels.items()}}
+            if shuffle.into != shuffle.slots:
+                holds |= dict(zip(shuffle.into, order, strict=True))
+        return scene, holds
+
+    def _labelled(self, scene: Scene) -> Scene:
+        """The scene in which each shuffled slot has the label of its place in a column."""
+        labels = {name: scene[f"{LABEL} of {name}"].text for name in scene if f"{LABEL} of {name}" in scene}
+        cells = {name: {**scene[name].cells, LABEL: scene[label].text} for name, label in labels.items()}
+        return {**scene, **{name: replace(scene[name], cells=cell) for name, cell in cells.items()}}
+
+    # ---- its texts
+
+    def _shown(self, template: str, scene: Scene) -> dict[str, str]:
+        return {field.name: shown(field, scene[field.name], scene) for field in fields(template)}
+
+    def _answers(self, texts: Iterable[str], scene: Scene) -> tuple[str, ...]:
+        """The answers of a scene; one that names a list is that of all its words."""
+        return tuple(dict.fromkeys(answer for text in texts for answer in self._written(text, scene)))
+
+    def _written(self, text: str, scene: Scene) -> list[str]:
+        named = [field for field in fields(text) if field.name in self.known]
+        if not named:
+            return [fill(text, self._shown(text, scene))[0]]
+        words = self.known[named[0].name].values()
+        return [fill(text, self._shown(text, {**scene, named[0].name: word}))[0] for word in words]
+
+    def _is_span(self, name: str) -> bool:
+        return self.task.source.spans is None or name in self.task.source.spans
+
+    def _factors(self, scene: Scene) -> dict[str, tuple[str, ...]]:
+        """The words of the example by factor."""
+        used = [scene[name] for name, slot in self.task.slots.items() if isinstance(slot, FromList | Unlike)]
+        return {each: tuple(word.key for word in used if word.factor == each) for each in {w.factor: 0 for w in used}}
+
+
+# ---- the words that a tokenizer leaves
+
+
+def select(task: Definition, tokenizer: Any) -> tuple[Known, Selection]:
+    """The usable words of each list, and their division between groups.
+
+    Raises
+    ------
+    InputError
+        If a list has too few words that are single tokens where they stand.
+    """
+    found = {name: _usable(words, _contexts(task, name), tokenizer) for name, words in task.lists.items()}
+    known = {name: usable for name, (usable, _) in found.items()}
+    dropped = {name: reasons for name, (_, reasons) in found.items()}
+    drawn = {slot.list for slot in task.slots.values() if isinstance(slot, FromList | Unlike)}
+    pools = [
+        Pool(words.factor, name, list(known[name]), max(1, needed(task.slots, name)))
+        for name, words in task.lists.items()
+        if name in drawn
+    ]
+    for pool in pools:
+        groups = 1 if pool.what in task.source.common else FEWEST_GROUPS
+        check_enough(task.name, pool, dropped[pool.what], groups)
+    answers = next((name for name in task.lists if name not in drawn and not known[name]), None)
+    if answers:
+        raise InputError(
+            f"task {task.name}: no word of the list {answers} is one token in this tokenizer: use another one"
+        )
+    words = {name: WordUse(tuple(known[name]), dropped[name]) for name in task.lists}
+    templates = {kind: known_templates(task.name, tokenizer, some) for kind, some in task.templates.items()}
+    words |= {f"templates {kind}".strip(): each for kind, (_, use) in templates.items() for each in use.values()}
+    return known, Selection(_groups(task, pools, [some for some, _ in templates.values()]), words)
+
+
+def _groups(task: Definition, pools: Sequence[Pool], known: Sequence[Sequence[str]]) -> dict[int, Pools]:
+    """The pools of each group; what is common to all groups is whole in each."""
+    templates = [Pool("templates", "templates", some) for some in known]
+    common = [pool for pool in (*pools, *templates) if pool.what in task.source.common]
+    divided = [pool for pool in (*pools, *templates) if pool not in common]
+    for pool in templates:
+        if pool in divided and len(pool.words) < FEWEST_GROUPS:
+            raise InputError(
+                f"task {task.name} has {len(pool.words)} templates, and to keep those of held-out prompts apart it needs"
+                f' {FEWEST_GROUPS}: write more, or common = ["templates"]'
+            )
+    if not divided:
+        raise InputError(f"task {task.name}: all its lists are common, so no prompts can be held out: leave one out")
+    everywhere: dict[str, tuple[str, ...]] = {}
+    for pool in common:
+        everywhere[pool.factor] = (*everywhere.get(pool.factor, ()), *pool.words)
+    return {
+        group: {**everywhere, **{name: everywhere.get(name, ()) + values for name, values in fold.items()}}
+        for group, fold in deal(divided).items()
+    }
+
+
+Context = tuple[str, str, bool]
+"""The text before a word, its column and whether only the first letter is shown."""
+
+
+def _contexts(task: Definition, name: str) -> list[Context]:
+    """Where the words of a list stand in prompts and answers."""
+    found = [
+        (_before(field), column, field.first_letter)
+        for text in task.texts
+        for field in fields(text)
+        if name in task.shown_by(field)
+        for column in task.columns(field)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _before(field: Field) -> str:
+    """What decides how a word after a text is split: a space, or the text itself."""
+    return " " if field.before.endswith(" ") else field.before[-12:]
+
+
+def _usable(words: WordList, contexts: Sequence[Context], tokenizer: Any) -> tuple[dict[str, Word], dict[str, str]]:
+    """The words of a list whose cells are single tokens where they are shown, by key, and the others with the reason."""
+    known: dict[str, Word] = {}
+    dropped: dict[str, str] = {}
+    for row in words.rows:
+        word = words.word(row)
+        read = [column for column in _read(contexts) if not (words.long and column in ("", words.columns[0]))]
+        reasons = {column: why for column in read if (why := _why_not(word, column, contexts, tokenizer))}
+        cells = {column: cell for column, cell in word.cells.items() if column not in reasons}
+        first = reasons.get("", reasons.get(words.columns[0], ""))
+        left = not words.incomplete or any(column in cells for column in _read(contexts) if column)
+        if first or not left or (reasons and not words.incomplete):
+            dropped[words.key(row)] = first or next(iter(reasons.values()), "")
+        else:
+            length = {TOKENS: _length(word, contexts, tokenizer)} if words.long else {}
+            known[words.key(row)] = replace(word, cells={**cells, **length})
+    return known, dropped
+
+
+def _placed(shown: str, before: str) -> tuple[str, str]:
+    """A word with its space, and what stands before it."""
+    return (f" {shown}", "the") if before == " " else (shown, before)
+
+
+def _length(word: Word, contexts: Sequence[Context], tokenizer: Any) -> str:
+    """How many tokens a word has at each of its places."""
+    places = [_placed(word.text, before) for before, column, first_letter in contexts if not (column or first_letter)]
+    return " ".join(str(len(encode(tokenizer, b + w)) - len(encode(tokenizer, b))) for w, b in places)
+
+
+def _read(contexts: Sequence[Context]) -> list[str]:
+    return list(dict.fromkeys(column for _, column, _ in contexts))
+
+
+def _why_not(word: Word, column: str, contexts: Sequence[Context], tokenizer: Any) -> str:
+    """Why a cell is not one token at one of its places; an empty text if it is."""
+    text = word.cells.get(column) if column else word.text
+    if not text:
+        return "it is missing"
+    for before, where, first_letter in contexts:
+        shown = text[0] if first_letter else text
+        why = where == column and why_not(tokenizer, *_placed(shown, before))
+        if why:
+            return why if shown == word.key else f"{shown!r} is {why}"
+    return ""
