@@ -16,7 +16,7 @@ from circuitsearch.cli.verbs import results_beside
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment
 from circuitsearch.files import sha256_of, write_json, write_whole
-from circuitsearch.formats import Foreign
+from circuitsearch.formats import Foreign, Sign
 from circuitsearch.loading import load
 from circuitsearch.page import write_page
 from circuitsearch.question import Question
@@ -35,6 +35,10 @@ class Source:
     path: Path
     model: str | None = None
     sign: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sign is not None:
+            Sign.read(self.sign)  # raises, before anything is loaded
 
     def read(self, model: Any) -> Foreign:
         """The circuit and the scores; of a run's folder, the scores of all edges."""
@@ -82,10 +86,11 @@ def judge(
 ) -> None:
     """Test a circuit of another program, and write report, figures, page and where it came from to a folder."""
     question.check()
+    source = Source(path, sign=sign)
     folder = _empty(out or Path("runs") / _name(path, question))
     model, tokenizer, task = question.load()
     experiment = Experiment.of(model, task, **question.settings)
-    found = Source(path, sign=sign).read(experiment)
+    found = source.read(experiment)
     circuit = _cut(found, edges)
     say.describe_model(terminal, model, question)
     terminal.say("read", f"{found.form}, {len(circuit)} of {circuit.graph.n_edges} edges")
