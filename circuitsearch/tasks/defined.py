@@ -12,7 +12,8 @@ from circuitsearch.metrics import metric_name
 from circuitsearch.task import Task
 
 from .definition import Definition
-from .sentences import Sentences, select
+from .selection import select
+from .sentences import Sentences
 from .writer import Writer
 
 SUFFIX = ".toml"
