@@ -208,7 +208,7 @@ IDS = {"clean_ids": [1, 2, 3], "corrupt_ids": [1, 4, 3], "answer_id": 5, "wrong_
     ("row", "words"),
     [
         (IDS | {"corrupt_ids": [1, 2]}, ("line 2", "3", "2", "token")),
-        ({key: IDS[key] for key in ("clean_ids", "corrupt_ids", "answer_id")}, ("line 2", "wrong_id")),
+        ({key: IDS[key] for key in ("clean_ids", "corrupt_ids", "answer_id")}, ("line 2", "no wrong answer")),
         (IDS | {"answer_id": "x"}, ("line 2", "answer_id")),
         (IDS | {"wrong_id": 5}, ("line 2", "right", "wrong")),
         (IDS | {"answer_id": []}, ("line 2", "answer")),
@@ -218,7 +218,7 @@ IDS = {"clean_ids": [1, 2, 3], "corrupt_ids": [1, 4, 3], "answer_id": 5, "wrong_
         (IDS | {"clean_ids": [-1, 2, 3]}, ("row 2", "-1")),
         (IDS | {"clean_ids": [1] * 999, "corrupt_ids": [2] * 999}, ("row 2", "999", "positions")),
         (TEXT | {"corrupt": "Then, Anna and and John"}, ("line 2", "tokens")),
-        ({"clean": "a", "corrupt": "b", "answer": " c"}, ("line 2", "wrong")),
+        ({key: TEXT[key] for key in ("clean", "corrupt", "answer")}, ("line 2", "no wrong answer")),
         (TEXT | {"answer": " went home"}, ("line 2", "' went home'", "one token")),
         (TEXT | {"answer": ""}, ("line 2", "one token")),
         (TEXT | {"wrong": " went"}, ("line 2", "right", "wrong")),
