@@ -287,7 +287,7 @@ def test_too_few_observations_are_named(planted: Planted, experiment: cs.Experim
     few = Trial(experiment.on(planted.task.subset(range(3))), trial_of(experiment, planted.edges).circuit)
     for check, sentence in (
         (Equivalence(), "3 prompts cannot show equivalence within 0.1 of 1/2: it takes 76 or more"),
-        (Independence(), "3 prompts have too few orders for the level 0.05: it takes 4 or more"),
+        (Independence(), "3 prompts cannot be ordered in enough ways for the level 0.05: it takes 4 or more"),
         (Sufficiency(count=28), "28 random circuits cannot show a share above 0.9: it takes 29 or more"),
         (EdgeMinimality(count=10), "10 random edges cannot show it for 3 edges: it takes 39 or more"),
     ):
