@@ -32,8 +32,10 @@ function facts(rows) {
 /** @param {Page} page */
 export function fillAbout(page) {
   const { about } = page;
+  /** @param {Ends} ends */
+  const within = (ends) => ends[1] === null ? "no interval" : `${Math.round(100 * (about.confidence ?? 0))}% interval ${share(ends[1])} to ${share(ends[2])}`;
   /** @param {Ends | undefined} ends */
-  const interval = (ends) => ends && `${share(ends[0])}, ${Math.round(100 * (about.confidence ?? 0))}% interval ${share(ends[1])} to ${share(ends[2])}`;
+  const interval = (ends) => ends && `${share(ends[0])}, ${within(ends)}`;
   /** @type {[string, string][]} */
   const generalises = (about.by_factor ?? []).map(([label, n, ratio, each]) => [capital(shortened(label, 80)), `${interval(ratio)} (per prompt ${share(each[0])}, ${counted(n, "prompt")})`]);
   /** @type {[string, string][]} */
