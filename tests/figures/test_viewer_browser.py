@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
 from circuitsearch.figures.viewer.data import Prompt
 from circuitsearch.graph import Graph
-from circuitsearch.validation import Report
+from circuitsearch.validation import Interval, Report
 from circuitsearch.validation.checks.curve import CurvePoint
 from tests.figures.browser import Browser, browser, browser_path
 from tests.setups import measuring, with_setup
@@ -199,6 +200,15 @@ def test_the_circuit_is_shown_by_effects_and_other_sizes_by_scores(tab: Browser,
     )
     tab.frames()
     assert "score" in text(tab, "#edges-panel thead") and tab.run(first) != shown
+
+
+def test_one_prompt_has_no_interval(tab: Browser, tmp_path: Path, random_circuit: Maker, report: Report):
+    """The evidence says so, and gives no ends that are not defined."""
+    told = measuring(report, faithfulness=Interval(0.9, math.nan, math.nan))
+    draw_page(random_circuit(9), tmp_path / "one.html", report=told)
+    tab.open(tmp_path / "one.html")
+    said = tab.run("document.getElementById('evidence').textContent")
+    assert "0.900, no interval" in said and "not defined" not in said
 
 
 def test_filters_hide_edges(tab: Browser, page: Path):
