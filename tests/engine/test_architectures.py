@@ -162,11 +162,11 @@ OWN_DTYPES = {
 
 
 @pytest.mark.rounded
-def test_a_users_own_model_is_read(every_family, measured):
+def test_a_users_own_model_is_read(every_model, measured):
     """With nothing kept from turning to float32, the circuit of all edges gives the model's own logits, in narrower dtypes than the rest of this battery has."""
     task = random_task(n=2, length=7)
     for name, bound in OWN_DTYPES.items():
-        model = copy.deepcopy(every_family).to(getattr(torch, name))
+        model = copy.deepcopy(every_model).to(getattr(torch, name))
         described = verified(model, task, granularity_of(model))
         for pair in pairs(described, task, Resample()):
             own = model(pair.batch.clean).logits[:, -1]
