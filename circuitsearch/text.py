@@ -96,7 +96,8 @@ def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: lis
     before = encode(tokenizer, prompt) if prompt_ids is None else prompt_ids
     after = encode(tokenizer, prompt + answer)
     if after[: len(before)] != before or len(after) != len(before) + 1:
-        pieces = tokenizer.convert_ids_to_tokens(after[len(before) :]) if after[: len(before)] == before else after
+        pieces = tokenizer.convert_ids_to_tokens(after[len(before) :])
+        gives = f"gives {shortened(pieces, 80)}" if after[: len(before)] == before else "joins the prompt's last word"
         advice = (
             "remove the space at the prompt's end and begin the answer with it"
             if prompt.endswith(" ")
@@ -104,7 +105,7 @@ def answer_token(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: lis
         )
         raise InputError(
             f"the answer {_quoted(answer)} is not one token after {prompt[-40:]!r} in this tokenizer"
-            f" (it gives {shortened(pieces, 80)}): {advice}"
+            f" (it {gives}): {advice}"
         )
     return after[-1]
 
