@@ -1,12 +1,13 @@
 """Every task on models, as a table, and with many prompts: alignment, and no word or template on both sides of a split.
 
-python -m benchmarks.tasks MODEL ...           writes the table between the marks of docs/tasks.md
+python -m benchmarks.tasks MODEL ...           measures what is not in benchmarks/results/tasks.jsonl, and writes docs/tasks.md
 python -m benchmarks.tasks --many 10000 MODEL  draws so many pairs of each task with the models' tokenizers
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from circuitsearch.registry import TASKS
 from circuitsearch.task import Task
 from circuitsearch.tasks.defined import Defined
 
+RESULTS = Path(__file__).parent / "results" / "tasks.jsonl"
 PAGE = Path(__file__).parents[1] / "docs" / "tasks.md"
 BEGIN, END = "<!-- table: python -m benchmarks.tasks -->", "<!-- end of the table -->"
 LEARNED = ("ioi", "induction", "greater_than", "gendered_pronoun", "docstring", "country_facts", "agreement")
@@ -36,31 +38,48 @@ def names() -> list[str]:
     return sorted([*TASKS.names(), *VARIANTS], key=lambda name: TASKS.names().index(name.partition("(")[0]))
 
 
-def measured(model: Any, tokenizer: Any, name: str, n: int) -> list[str]:
+def measured(model: Any, tokenizer: Any, name: str, n: int) -> dict[str, Any]:
     """Accuracy, share of prompts whose likeliest token is right, metric, and whether the model does the task."""
     try:
         task = TASKS.read(name)(tokenizer, n=n)
     except InputError as error:
-        print(f"  {name}: {error}", flush=True)
-        return ["", "", "", "no prompts"]
+        return {"task": name, "refused": str(error)}
     found = cs.behaviour(model, task)
     does = found.test is not None and found.test.significant and found.clean > found.ablated
-    return [f"{found.accuracy:.0%}", f"{found.top1:.0%}", f"{found.clean:.2f}", "yes" if does else "no"]
+    return {"task": name, "n": n, "accuracy": found.accuracy, "top1": found.top1, "metric": found.clean, "does": does}
 
 
-def table(models: list[str], n: int) -> str:
-    """The table in Markdown."""
-    columns = {}
+def measure(models: list[str], n: int) -> None:
+    """Add a line for each model and task that has none to the file of results, so that an interrupted run goes on."""
     for model in models:
-        loaded, tokenizer = cs.load(model)
-        columns[Path(model).name] = [measured(loaded, tokenizer, name, n) for name in names()]
-        print(model, flush=True)
-    head = [f"{name}: {what}" for name in columns for what in ("accuracy", "top-1", "metric", "does it")]
-    lines = [_line(["task", *head]), _line(["---", *("---:" for _ in head)])]
-    rows = zip(names(), *columns.values(), strict=True)
-    return "\n".join(
-        [*lines, *(_line([f"`{name}`", *(cell for cells in each for cell in cells)]) for name, *each in rows)]
-    )
+        done = {row["task"] for row in results() if row["model"] == Path(model).name}
+        missing = [name for name in names() if name not in done]
+        loaded, tokenizer = cs.load(model) if missing else (None, None)
+        for name in missing:
+            row = {"model": Path(model).name, **measured(loaded, tokenizer, name, n)}
+            print(row, flush=True)
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+def results() -> list[dict[str, Any]]:
+    """All lines of the file of results."""
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()] if RESULTS.exists() else []
+
+
+def table() -> str:
+    """The results in Markdown."""
+    found = {(row["model"], row["task"]): row for row in results()}
+    models = list(dict.fromkeys(model for model, _ in found))
+    head = [f"{model}: {what}" for model in models for what in ("accuracy", "top-1", "metric", "does it")]
+    rows = [[f"`{name}`", *(cell for model in models for cell in _cells(found.get((model, name))))] for name in names()]
+    return "\n".join(map(_line, [["task", *head], ["---", *("---:" for _ in head)], *rows]))
+
+
+def _cells(row: dict[str, Any] | None) -> list[str]:
+    if row is None or "refused" in row:
+        return ["", "", "", "not measured" if row is None else "lacks words"]
+    return [f"{row['accuracy']:.0%}", f"{row['top1']:.0%}", f"{row['metric']:.2f}", "yes" if row["does"] else "no"]
 
 
 def _line(cells: list[str]) -> str:
@@ -111,9 +130,10 @@ def main() -> None:
             for name in names():
                 print(f"{Path(model).name}: {many(tokenizer, name, asked.many)}", flush=True)
         return
+    measure(asked.models, asked.n)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{table(asked.models, asked.n)}\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

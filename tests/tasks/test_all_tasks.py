@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.tasks import VARIANTS, common, names, values
+from benchmarks.tasks import LEARNED, VARIANTS, common, names, values
 from circuitsearch.errors import InputError
 from circuitsearch.registry import TASKS
 from circuitsearch.validation import behaviour
 
 DONE_BY_PICO = (
-    "ioi", "ioi(order=abba)", "ioi(order=baba)", "ioi(counterfactual=s2_replaced)", "ioi(counterfactual=s2_flip)", "induction",
-    "greater_than", "gendered_pronoun", "docstring", "country_facts", "agreement",
+    *LEARNED, "ioi(order=abba)", "ioi(order=baba)", "ioi(counterfactual=s2_replaced)", "ioi(counterfactual=s2_flip)",
+    "induction_tokens", "greater_than_sequence",
 )  # fmt: skip
 
 
@@ -91,6 +91,6 @@ def test_colors_and_boxes_are_those_of_the_asked(bpe: Any) -> None:
 
 
 @pytest.mark.parametrize("name", DONE_BY_PICO)
-def test_pico_does_eleven(name: str, pico_model: Any, pico_tokenizer: Any) -> None:
+def test_pico_does_it(name: str, pico_model: Any, pico_tokenizer: Any) -> None:
     """The bundled model passes the test of behaviour."""
     behaviour(pico_model, TASKS.read(name)(pico_tokenizer, n=24, seed=5)).check()
