@@ -407,7 +407,7 @@ class Task:
         >>> rows = [("Then, Mary and John went to the store, and John gave a book to",
         ...          "Then, Mary and John went to the store, and Mary gave a book to", " Mary", " John")]
         >>> Task.from_texts(rows, cs.load("pico")[1])
-        Task('task', 1 examples, metric=logit_diff)
+        Task('task', 1 example, metric=logit_diff)
         """
         from circuitsearch.data import list_records
 
