@@ -154,7 +154,7 @@ def test_spans_stand_for_positions(pico):
     """Prompts of several lengths need spans; without them the sentence names those that there are."""
     model, tokenizer = pico
     task = cs.tasks.ioi(tokenizer, n=12, seed=0)
-    with pytest.raises(cs.InputError, match=r"IO, S1, S2.*of_length"):
+    with pytest.raises(cs.InputError, match=r"S1, IO, place, S2.*of_length"):
         LOOK.activation_patching(model, task)
     found = LOOK.activation_patching(model, task, spans=["IO", "END"])
     assert found.columns == ("IO", "END") and abs(found["end", "END"] - (found.clean - found.corrupt)) < 1e-4
