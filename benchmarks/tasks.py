@@ -45,8 +45,8 @@ def measured(model: Any, tokenizer: Any, name: str, n: int) -> dict[str, Any]:
     except InputError as error:
         return {"task": name, "refused": str(error)}
     found = cs.behaviour(model, task)
-    does = found.test is not None and found.test.significant and found.clean > found.ablated
-    return {"task": name, "n": n, "accuracy": found.accuracy, "top1": found.top1, "metric": found.clean, "does": does}
+    figures = {"accuracy": found.accuracy, "top1": found.top1, "metric": found.clean, "does": found.does}
+    return {"task": name, "n": n, **figures}
 
 
 def measure(models: list[str], n: int) -> None:

@@ -46,10 +46,7 @@ class Batch:
     @property
     def differs(self) -> Tensor:
         """(B, T) where the corrupt prompt has another token, or its token comes from another position."""
-        if self.aligned is None:
-            return self.clean != self.corrupt
-        places = torch.arange(self.clean.shape[1], device=self.clean.device)
-        return (self.clean != self.corrupt.gather(1, self.aligned)) | (self.aligned != places)
+        return differing(self.clean, self.corrupt, self.aligned)
 
     def to(self, device: torch.device | str) -> Batch:
         """Copy the tensors to ``device``."""
@@ -66,3 +63,11 @@ class Batch:
 
     def _tensors(self) -> dict[str, Tensor]:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+
+def differing(clean: Tensor, corrupt: Tensor, aligned: Tensor | None) -> Tensor:
+    """Where the corrupt prompt (..., T') has another token than the clean one (..., T), or its token comes from another position."""
+    if aligned is None:
+        return clean != corrupt
+    places = torch.arange(clean.shape[-1], device=clean.device)
+    return (clean != corrupt.gather(-1, aligned)) | (aligned != places)

@@ -9,7 +9,17 @@ from typing import Any
 
 from torch import Tensor
 
-from circuitsearch.data import SHOWN, EncodedRow, EncodedRows, Records, Refusal, Row, advice, encoded, read_records
+from circuitsearch.data import (
+    SHOWN,
+    EncodedRow,
+    EncodedRows,
+    Refusal,
+    Row,
+    advice,
+    encoded,
+    read_records,
+    with_corrupt_file,
+)
 from circuitsearch.data.advice import bare, spaced
 from circuitsearch.data.frames import list_records
 from circuitsearch.data.row import listed
@@ -17,7 +27,7 @@ from circuitsearch.errors import LONGEST, InputError, shortened
 from circuitsearch.experiment import Experiment
 from circuitsearch.metrics import Metric, metric_name
 from circuitsearch.task import Task, check_row
-from circuitsearch.text import answer_token
+from circuitsearch.text import answer_token, token_text
 
 LIKELIEST = 5  # tokens
 
@@ -173,7 +183,8 @@ def check_data(
     proposals:
       begin the answers with a space: that mends row 1
     """
-    records = _records(rows, corrupt_file)
+    records = read_records(rows) if isinstance(rows, str | Path) else list_records(rows)
+    records = with_corrupt_file(records, corrupt_file)
     found = encoded(records, tokenizer, columns, chat).checked(check_row)
     measured = metric or found.metric
     shown = _shown(found.rows[:n], model, tokenizer, measured)
@@ -188,11 +199,6 @@ def check_data(
         rows=tuple(row for row, _ in shown),
         proposals=proposals,
     )
-
-
-def _records(rows: Any, corrupt_file: str | Path | None) -> Records:
-    records = read_records(rows) if isinstance(rows, str | Path) else list_records(rows)
-    return records if corrupt_file is None else records.with_corrupt(read_records(corrupt_file))
 
 
 def _shown(rows: Sequence[EncodedRow], model: Any, tokenizer: Any, metric: Metric) -> list[tuple[RowCheck, Tensor]]:
@@ -221,8 +227,8 @@ def _row(row: EncodedRow, task: Task, at: int, logits: Tensor, metric: tuple[flo
     differ = tuple(place for place, pair in enumerate(zip(clean, corrupt, strict=True)) if pair[0] != pair[1])
     return RowCheck(
         place=row.place,
-        clean=tuple(_text(tokenizer, token) for token in clean),
-        corrupt=tuple(_text(tokenizer, token) for token in corrupt),
+        clean=tuple(token_text(tokenizer, token) for token in clean),
+        corrupt=tuple(token_text(tokenizer, token) for token in corrupt),
         differ=differ,
         position=position,
         spans=spans,
@@ -239,7 +245,7 @@ def _shares_of(logits: Tensor, tokens: Sequence[int], tokenizer: Any) -> tuple[T
 
 def _share(logits: Tensor, token: int, tokenizer: Any) -> TokenShare:
     rank = int((logits > logits[token]).sum()) + 1
-    return TokenShare(_text(tokenizer, token), rank, float(logits.softmax(-1)[token]))
+    return TokenShare(token_text(tokenizer, token), rank, float(logits.softmax(-1)[token]))
 
 
 def _preferred(rows: Sequence[EncodedRow], logits: Sequence[Tensor], tokenizer: Any) -> list[str]:
@@ -267,10 +273,6 @@ def _logit(logits: Tensor, prompt: str, answer: str, tokenizer: Any) -> float:
         return float(logits[answer_token(tokenizer, prompt, answer)])
     except InputError:
         return -float("inf")
-
-
-def _text(tokenizer: Any, token: int) -> str:
-    return str(token) if tokenizer is None else str(tokenizer.decode([token]))
 
 
 def _tokens(tokens: Sequence[str], differ: Sequence[int]) -> str:

@@ -374,17 +374,23 @@ def sha256_of(path: Path) -> str:
 
 def read_bytes(path: str | Path, what: str, limit: int) -> bytes:
     """Read a file of at most ``limit`` bytes; raises as :func:`read_text` does."""
-    check_size(path, what, limit)
-    with _opened(path, what) as file:
+    with _of_size(path, what, limit) as file:
         return file.read(limit)
 
 
 def check_size(path: str | Path, what: str, limit: int) -> None:
     """Raise an InputError if a path is no regular file, or one of more than ``limit`` bytes."""
-    with _opened(path, what) as file:
-        size = os.fstat(file.fileno()).st_size
+    _of_size(path, what, limit).close()
+
+
+def _of_size(path: str | Path, what: str, limit: int) -> BinaryIO:
+    """Open a regular file of at most ``limit`` bytes."""
+    file = _opened(path, what)
+    size = os.fstat(file.fileno()).st_size
     if size > limit:
+        file.close()
         raise InputError(f"{_name(path)} has {size >> 20} MiB, which is too large for {what}: give another file")
+    return file
 
 
 def _opened(path: str | Path, what: str) -> BinaryIO:

@@ -31,6 +31,11 @@ N_PROMPTS = 256
 MOST_PROMPTS = 1_000_000
 
 
+def writes_prompts(task: str) -> bool:
+    """Whether a task, as it is named on the command line, writes as many prompts as are asked for, and is no file of given ones."""
+    return TASKS.names_one(task) or Path(task).suffix == TEMPLATES or not Path(task).is_file()
+
+
 class OnePrompt(BaseModel):
     """A prompt, its counterfactual and the answers to both, as text; without a wrong answer the right one is teacher-forced."""
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from circuitsearch import show
 from circuitsearch.alignment import ERROR, Alignment, Drop, Row
-from circuitsearch.batch import Batch, Spans
+from circuitsearch.batch import Batch, Spans, differing
 from circuitsearch.batching import batched
 from circuitsearch.errors import InputError, counted, shortened
 from circuitsearch.metrics import Metric, answer_log_prob, logit_diff, metric_name
 from circuitsearch.registry import ALIGNMENTS
-from circuitsearch.text import Tokenizer, encode, encode_row
+from circuitsearch.text import Tokenizer, check_all_forced, encode, encode_row
 
 Ids = Sequence[int] | Tensor
 Prompts = Sequence[Ids] | Tensor | Mapping[str, Any]  # a mapping is what a tokenizer returns
@@ -91,6 +91,14 @@ class Example:
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     factors: Factors = field(default_factory=dict)
     corrupt_spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class HowRead(TypedDict, total=False):
+    """How rows are read; see :meth:`Task.from_file`."""
+
+    columns: Mapping[str, str] | None
+    chat: bool
+    align: Alignment | str
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,13 +266,9 @@ class Task:
             If the two prompts of an example have different numbers of tokens or are the same, a word is not in the
             vocabulary, an answer is not one token, or only some examples have wrong answers.
         """
-        forced = [not example.wrong for example in examples]
-        if any(forced) and not all(forced):
-            raise InputError(
-                f"task {name!r}, row {forced.index(True) + 1}: it has no wrong answer, and other rows have one: give every row one,"
-                " or none, so that the log probability of the answer is the metric"
-            )
-        rows = [_encoded(f"task {name!r}, row {row}", example, tokenizer) for row, example in enumerate(examples, 1)]
+        places = [f"task {name!r}, row {row}" for row in range(1, len(examples) + 1)]
+        forced = check_all_forced(places, [not example.wrong for example in examples])
+        rows = [_encoded(place, example, tokenizer) for place, example in zip(places, examples, strict=True)]
         columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
         groups = [example.group for example in examples]
         spans = [
@@ -278,7 +282,7 @@ class Task:
         factors = [example.factors for example in examples] if any(example.factors for example in examples) else ()
         clean, corrupt, answers, wrong = columns
         return cls.from_ids(
-            clean, corrupt, answers, None if any(forced) else wrong,
+            clean, corrupt, answers, None if forced else wrong,
             name=name, metric=metric, groups=groups, spans=spans, factors=factors, corrupt_spans=corrupt_spans, align=align,
         )  # fmt: skip
 
@@ -336,10 +340,8 @@ class Task:
         tokenizer: Tokenizer | None = None,
         metric: Metric | None = None,
         *,
-        columns: Mapping[str, str] | None = None,
         corrupt_file: str | Path | None = None,
-        chat: bool = False,
-        align: Alignment | str = ERROR,
+        **read: Unpack[HowRead],
     ) -> Task:
         """Read a file: JSON lines, a JSON array or object, CSV, TSV or Parquet, gzipped or not (docs/data.md).
 
@@ -364,7 +366,8 @@ class Task:
         tokenizer
             The model's, for rows of text.
         metric
-            By default the one that belongs to the rows: ``logit_diff``, of EAP-IG's greater-than and hypernymy ``prob_diff``.
+            By default the one that belongs to the rows: ``logit_diff``, of EAP-IG's greater-than and hypernymy ``prob_diff``, of rows in
+            which nothing can be the wrong answer ``answer_log_prob``.
         columns
             Names of the file's columns, ours to theirs: ``{"clean": "sentence", "answer": "target.text"}``.
         corrupt_file
@@ -372,6 +375,8 @@ class Task:
         chat
             Whether prompts are a user's messages, which go through the tokenizer's chat template. The positions of the system's
             text, the user's, and what follows it up to the answer are the spans ``SYSTEM``, ``USER`` and ``ANSWER_START``.
+        align
+            What is done with pairs of unequal lengths: see :meth:`from_ids`.
 
         Raises
         ------
@@ -379,11 +384,9 @@ class Task:
             If the file cannot be read, or a row is refused; the sentence names the file and the line or row. Of several rows the
             first ten are in its notes.
         """
-        from circuitsearch.data import read_records
+        from circuitsearch.data import read_records, with_corrupt_file
 
-        records = read_records(path)
-        records = records if corrupt_file is None else records.with_corrupt(read_records(corrupt_file))
-        return cls._from_records(records, tokenizer, metric, columns, chat, align)
+        return cls._from_records(with_corrupt_file(read_records(path), corrupt_file), tokenizer, metric, **read)
 
     @classmethod
     def from_texts(
@@ -393,9 +396,7 @@ class Task:
         metric: Metric | None = None,
         *,
         name: str = "task",
-        columns: Mapping[str, str] | None = None,
-        chat: bool = False,
-        align: Alignment | str = ERROR,
+        **read: Unpack[HowRead],
     ) -> Task:
         """Build a task from a list of dicts with the keys of a file's rows, or of ``(clean, corrupt, answer, wrong)``.
 
@@ -411,7 +412,7 @@ class Task:
         """
         from circuitsearch.data import list_records
 
-        return cls._from_records(list_records(rows, name), tokenizer, metric, columns, chat, align)
+        return cls._from_records(list_records(rows, name), tokenizer, metric, **read)
 
     @classmethod
     def from_dataframe(
@@ -421,14 +422,12 @@ class Task:
         metric: Metric | None = None,
         *,
         name: str = "task",
-        columns: Mapping[str, str] | None = None,
-        chat: bool = False,
-        align: Alignment | str = ERROR,
+        **read: Unpack[HowRead],
     ) -> Task:
         """Build a task from the rows of a pandas or polars data frame; the parameters are those of :meth:`from_file`."""
         from circuitsearch.data import frame_records
 
-        return cls._from_records(frame_records(frame, name), tokenizer, metric, columns, chat, align)
+        return cls._from_records(frame_records(frame, name), tokenizer, metric, **read)
 
     @classmethod
     def from_dataset(
@@ -438,14 +437,12 @@ class Task:
         metric: Metric | None = None,
         *,
         name: str = "task",
-        columns: Mapping[str, str] | None = None,
-        chat: bool = False,
-        align: Alignment | str = ERROR,
+        **read: Unpack[HowRead],
     ) -> Task:
         """Build a task from a split of a Hugging Face dataset; the parameters are those of :meth:`from_file`."""
         from circuitsearch.data import dataset_records
 
-        return cls._from_records(dataset_records(dataset, name), tokenizer, metric, columns, chat, align)
+        return cls._from_records(dataset_records(dataset, name), tokenizer, metric, **read)
 
     @classmethod
     def _from_records(
@@ -453,9 +450,10 @@ class Task:
         records: Any,
         tokenizer: Tokenizer | None,
         metric: Metric | None,
-        columns: Mapping[str, str] | None,
-        chat: bool,
-        align: Alignment | str,
+        *,
+        columns: Mapping[str, str] | None = None,
+        chat: bool = False,
+        align: Alignment | str = ERROR,
     ) -> Task:
         from circuitsearch.data import encoded
 
@@ -705,7 +703,7 @@ class Task:
     def _first_difference(self, row: int) -> int:
         """Length of the prefix that both prompts share and that is before the metric's positions."""
         differs = torch.nonzero(
-            _differs(self.clean[row], self.corrupt[row], self.aligned[row] if self.aligned else None)
+            differing(self.clean[row], self.corrupt[row], self.aligned[row] if self.aligned else None)
         )
         first = int(differs[0]) if len(differs) else len(self.clean[row]) - 1
         return min(first, self.position[row] - self._reads(row) + 1)
@@ -975,13 +973,6 @@ def _after_alignment(given: Mapping[str, Any], align: Alignment) -> dict[str, An
         name: tuple(column[row] for row in found.kept) for name, column in given.items() if name != "corrupt_spans"
     }
     return {**columns, "aligned": found.positions, "note": found.note}
-
-
-def _differs(clean: Tensor, corrupt: Tensor, aligned: Tensor | None) -> Tensor:
-    """(T,) where the corrupt prompt has another token, or its token comes from another position."""
-    if aligned is None:
-        return clean != corrupt
-    return (clean != corrupt[aligned]) | (aligned != torch.arange(len(aligned)))
 
 
 def _problem(clean: Tensor, corrupt: Tensor, position: int, aligned: Tensor | None) -> str | None:

@@ -62,6 +62,22 @@ def encode_texts(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence
     return clean_ids, corrupt_ids, right_ids, wrong_ids
 
 
+def check_all_forced(places: Sequence[str], forced: Sequence[bool]) -> bool:
+    """Whether rows have no wrong answers, so that the right ones are teacher-forced.
+
+    Raises
+    ------
+    InputError
+        If only some of them do; the sentence names the place of the first.
+    """
+    if any(forced) and not all(forced):
+        raise InputError(
+            f"{places[list(forced).index(True)]} has no wrong answer, and other rows have one: give every row one, or none, so that"
+            " the log probability of the answer is the metric"
+        )
+    return any(forced)
+
+
 def answer_tokens(tokenizer: Tokenizer, prompt: str, answer: str, prompt_ids: list[int] | None = None) -> list[int]:
     """Return the tokens with which ``answer`` continues ``prompt``; ``prompt_ids`` saves tokenising the prompt again.
 
@@ -226,7 +242,7 @@ def likeliest_tokens(logits: Tensor, tokenizer: Tokenizer | None, k: int = 5) ->
         (vocabulary,), at the position of one prompt that the metric reads.
     """
     best = logits.topk(min(k, len(logits))).indices.tolist()
-    return [_text(tokenizer, token) for token in best]
+    return [token_text(tokenizer, token) for token in best]
 
 
 def answers_beside(
@@ -244,7 +260,7 @@ def answers_beside(
     likeliest = ", ".join(map(repr, likeliest_tokens(logits, tokenizer, k)))
     given = (("right", right), ("wrong", wrong))
     sides = (f"{kind} {_with_rank(logits, ids, tokenizer)}" for kind, ids in given if len(ids))
-    meant = _meant(likeliest_tokens(logits, tokenizer, k), [_text(tokenizer, token) for token in right])
+    meant = _meant(likeliest_tokens(logits, tokenizer, k), [token_text(tokenizer, token) for token in right])
     return f"the likeliest tokens are {likeliest}; yours are {' and '.join(sides)}{meant}"
 
 
@@ -258,8 +274,8 @@ def _meant(likeliest: Sequence[str], answers: Sequence[str]) -> str:
 def _with_rank(logits: Tensor, ids: Sequence[int], tokenizer: Tokenizer | None) -> str:
     best = max(ids, key=lambda token: float(logits[token]))
     rank = int((logits > logits[best]).sum()) + 1
-    return f"{_text(tokenizer, best)!r} (rank {rank:,})"
+    return f"{token_text(tokenizer, best)!r} (rank {rank:,})"
 
 
-def _text(tokenizer: Tokenizer | None, token: int) -> str:
+def token_text(tokenizer: Tokenizer | None, token: int) -> str:
     return str(token) if tokenizer is None else tokenizer.decode([token])

@@ -531,12 +531,9 @@ def check(
 ) -> None:
     """Print which words of a task are left out for a model's tokenizer and why, prompts as tokens, and whether the model does it."""
     from circuitsearch.cli.tasks import N_PROMPTS, check
-    from circuitsearch.question import Question
-    from circuitsearch.registry import TASKS
-    from circuitsearch.tasks.defined import SUFFIX as TEMPLATES
+    from circuitsearch.question import Question, writes_prompts
 
-    written = TASKS.names_one(task) or task.endswith(TEMPLATES)
-    prompts = N_PROMPTS if n is None and written else n
+    prompts = N_PROMPTS if n is None and writes_prompts(task) else n
     question = Question(task=task, model=model, n=prompts, seed=seed, metric=metric, device=device, dtype=dtype)
     check(question, Terminal(json))
 

@@ -17,9 +17,8 @@ from circuitsearch.files import write_whole
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
 from circuitsearch.loading import load
-from circuitsearch.question import OnePrompt, Question
+from circuitsearch.question import OnePrompt, Question, writes_prompts
 from circuitsearch.task import Task
-from circuitsearch.tasks.defined import SUFFIX as TEMPLATES
 
 N_PROMPTS = 64
 MOST_HEADS = 16  # patterns in one figure
@@ -82,8 +81,8 @@ class Look:
     @property
     def question(self) -> Question:
         """The options that other commands have too; for random tokens said twice the task is a placeholder."""
-        named = self.task is not None and not (Path(self.task).is_file() and Path(self.task).suffix != TEMPLATES)
-        n = N_PROMPTS if self.n is None and named else self.n
+        written = self.task is not None and writes_prompts(self.task)
+        n = N_PROMPTS if self.n is None and written else self.n
         words = {name: getattr(self, name) for name in ("align", "model", "seed", "metric", "device", "dtype")}
         reading = options.reading(self.column, self.corrupt_file, self.chat)
         return Question(

@@ -15,6 +15,7 @@ from circuitsearch.question import Question
 from circuitsearch.registry import TASKS
 from circuitsearch.task import Task
 from circuitsearch.tasks.writer import Writer
+from circuitsearch.text import token_text
 from circuitsearch.validation import behaviour
 
 N_PROMPTS = 64
@@ -63,11 +64,12 @@ def check(question: Question, terminal: Terminal) -> None:
     terminal.say("prompts", f"{len(task)}, {len(set(task.split_groups))} groups, {task.max_length} tokens at most")
     terminal.say("model", f"accuracy {found.accuracy:.1%}, likeliest token right {found.top1:.1%}")
     terminal.say("metric", f"{metric_name(task.metric)} {found.clean:.3g}, with every edge ablated {found.ablated:.3g}")
-    does = found.test is not None and found.test.significant and found.clean > found.ablated
-    terminal.say("verdict", found.test.verdict if found.test and (does or not found.test.significant) else NOT_ABOVE)
+    terminal.say(
+        "verdict", found.test.verdict if found.test and (found.does or not found.test.significant) else NOT_ABOVE
+    )
     if found.note:
         terminal.say("note", found.note)
-    shown = {"task": task.name, "model": question.model_name, "n": len(task), "does": does}
+    shown = {"task": task.name, "model": question.model_name, "n": len(task), "does": found.does}
     terminal.result({**shown, **figures, "note": found.note, "words": words, "prompts": prompts})
 
 
@@ -95,7 +97,7 @@ def _prompt(task: Task, row: int, tokenizer: Any) -> dict[str, Any]:
 
 
 def _tokens(ids: Tensor, tokenizer: Any) -> list[str]:
-    return [str(token) if tokenizer is None else tokenizer.decode([token]) for token in ids.tolist()]
+    return [token_text(tokenizer, token) for token in ids.tolist()]
 
 
 def _lines(prompt: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from circuitsearch.data.frames import frame_records as frame_records
 from circuitsearch.data.frames import list_records as list_records
 from circuitsearch.data.reading import SUFFIXES as SUFFIXES
 from circuitsearch.data.reading import read_records as read_records
+from circuitsearch.data.reading import with_corrupt_file as with_corrupt_file
 from circuitsearch.data.records import Records as Records
 from circuitsearch.data.refusals import SHOWN as SHOWN
 from circuitsearch.data.refusals import Refusal as Refusal

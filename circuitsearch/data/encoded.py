@@ -10,7 +10,7 @@ from typing import Any
 from circuitsearch.errors import InputError
 from circuitsearch.metrics import Metric, logit_diff
 from circuitsearch.text import Row as Ids
-from circuitsearch.text import Tokenizer
+from circuitsearch.text import Tokenizer, check_all_forced
 
 from .chat import chat_spans, chat_text, check_template
 from .choosing import Chooser, check_columns
@@ -111,24 +111,20 @@ class EncodedRows:
 
     def _forced(self) -> bool:
         """Whether the answers are teacher-forced: those of all rows, or none."""
-        forced = [row.row.forced for row in self.rows]
-        if any(forced) and not all(forced):
-            first = next(row.place for row in self.rows if row.row.forced)
-            where = f"{self.source}: {first}" if self.source else first
-            raise InputError(
-                f"{where} has no wrong answer, and other rows have one: give every row one, or none, so that the log probability of"
-                " the answer is the metric"
-            )
-        return any(forced)
+        return check_all_forced([self._where(row) for row in self.rows], [row.row.forced for row in self.rows])
 
     def _groups(self) -> list[int | str] | None:
         """Each row's group, if any has one."""
         groups = [row.row.group for row in self.rows if row.row.group is not None]
         if 0 < len(groups) < len(self.rows):
-            first = next(row.place for row in self.rows if row.row.group is None)
-            where = f"{self.source}: {first}" if self.source else first
-            raise InputError(f"{where} has no group, but other rows have one: give every row a group, or none")
+            first = next(row for row in self.rows if row.row.group is None)
+            raise InputError(
+                f"{self._where(first)} has no group, but other rows have one: give every row a group, or none"
+            )
         return groups or None
+
+    def _where(self, row: EncodedRow) -> str:
+        return f"{self.source}: {row.place}" if self.source else row.place
 
 
 def encoded(

@@ -99,6 +99,10 @@ class Layout:
         Whether answers are tokenised by themselves, not together with the prompt.
     own : bool
         Whether it is this package's: all its keys are read, and a misspelt one is refused.
+    forced : bool
+        Whether there are no wrong answers, and the right one, of any number of tokens, is teacher-forced.
+    columns : frozenset
+        The columns that the layout needs.
     """
 
     name: str

@@ -18,6 +18,11 @@ SUFFIXES = (*_JSON, ".csv", ".tsv", ".parquet", ".gz")
 """With which names of files usually end; what is read does not depend on it, but for JSON's."""
 
 
+def with_corrupt_file(records: Records, path: str | Path | None) -> Records:
+    """The records with the prompts of a second file as their corrupt prompts, if there is one: see :meth:`Records.with_corrupt`."""
+    return records if path is None else records.with_corrupt(read_records(path))
+
+
 def read_records(path: str | Path, limit: int = MOST_BYTES) -> Records:
     """Read the rows of a file: JSON lines, a JSON array or object, CSV, TSV or Parquet, gzipped or not.
 

@@ -76,9 +76,10 @@ class Ensemble(Knobs):
 
     def _strengths(self, scores: Scores) -> Tensor:
         """Magnitudes or ranks (U, V) in 0 ... 1."""
-        mask, ranks, values = scores.graph.mask, share_below(scores), scores.values.abs()
+        check_all_scored(scores)
+        values = scores.values.abs()
         if self.ranks:
-            return torch.zeros_like(values).masked_scatter_(mask, ranks)
+            return torch.zeros_like(values).masked_scatter_(scores.graph.mask, share_below(scores))
         return values / values.max().clamp(min=torch.finfo(values.dtype).tiny)
 
 
@@ -90,10 +91,15 @@ def share_below(scores: Scores) -> Tensor:
     InputError
         If not every edge has a score.
     """
+    check_all_scored(scores)
     mask = scores.graph.mask
-    if not torch.equal(scores.scored, mask):
-        raise InputError(f"{scores.method} leaves edges without a score: give a method that scores all")
     return torch.from_numpy(rankdata(scores.values[mask].abs().numpy())) / mask.sum()
+
+
+def check_all_scored(scores: Scores) -> None:
+    """Raise an InputError unless every edge has a score."""
+    if not torch.equal(scores.scored, scores.graph.mask):
+        raise InputError(f"{scores.method} leaves edges without a score: give a method that scores all")
 
 
 def check_method(place: str, method: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -138,11 +138,6 @@ def check_enough(task: str, pool: Pool, dropped: Mapping[str, str], groups: int 
 
 def _example(dropped: Mapping[str, str]) -> str:
     return next((f" ({shortened(word, 30)} is not: {shortened(why, 40)})" for word, why in dropped.items()), "")
-
-
-def among(words: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Those of the words that a list has."""
-    return [word for word in words if word in known]
 
 
 def not_single(words: Sequence[str], tokenizer: Any) -> dict[str, str]:

@@ -109,7 +109,6 @@ class Sentences:
     def _has_unlike(self, word: Word, name: str, pools: Pools, scene: Scene) -> bool:
         """Whether the slots that must be unlike a slot can be, if it holds the word."""
         others = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike) and slot.slot == name]
-        others = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike) and slot.slot == name]
         columns = [column_of(Field("", slot.column, False, ""), scene) for slot in others]
         pairs = zip(others, columns, strict=True)
         return all(any(True for _ in unlike(self._words(slot.list, pools), word, column)) for slot, column in pairs)

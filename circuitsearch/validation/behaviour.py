@@ -56,6 +56,11 @@ class Behaviour(MadeWith):
     def _repr_html_(self) -> str:
         return show.as_html(self)
 
+    @property
+    def does(self) -> bool:
+        """Whether the model does the task: the test is significant, and the metric is above that with every edge ablated."""
+        return self.test is not None and self.test.significant and self.clean > self.ablated
+
     def check(self) -> None:
         """Raise an InputError with the figures unless the model does the task: see :class:`TaskTest`."""
         if self.test is None:
@@ -63,7 +68,7 @@ class Behaviour(MadeWith):
                 "this behaviour was measured by an earlier version, without a test of whether the model does the task:"
                 " measure it again"
             )
-        if not (self.test.significant and self.clean > self.ablated):
+        if not self.does:
             raise InputError(
                 f"the model does not do the task {shortened(self.task, 40)!r} (level {LEVEL:g}, {self.test.n} prompts): mean"
                 f" {shortened(self.metric, 30)} {self.clean:.3g}, with every edge ablated {self.ablated:.3g}, accuracy {self.accuracy:.1%}"

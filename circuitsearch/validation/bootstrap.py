@@ -38,7 +38,7 @@ def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamp
     rows = np.random.default_rng(seed).integers(len(data[0]), size=(64, len(data[0])))
     if np.ptp(statistic(*(column[rows] for column in data), axis=-1)) < 1e-12:
         return Interval(value, value, value)  # every resample gives the same value, for which BCa is not defined
-    kurtosis = float(stats.kurtosis(without_each(statistic, data), fisher=False))
+    kurtosis = float(stats.kurtosis(jackknifed(statistic, data), fisher=False))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # division by zero in a resample without any spread
         result = stats.bootstrap(
@@ -48,7 +48,7 @@ def interval(statistic: Statistic, *columns: Tensor, confidence: float, n_resamp
     return Interval(value, float(result.confidence_interval.low), float(result.confidence_interval.high))
 
 
-def without_each(statistic: Statistic, data: tuple[np.ndarray, ...]) -> np.ndarray:
+def jackknifed(statistic: Statistic, data: tuple[np.ndarray, ...]) -> np.ndarray:
     """The statistic of all prompts but one, for each (N,): how much each prompt matters."""
     n = len(data[0])
     rows = (np.arange(n)[:, None] + np.arange(1, n)) % n  # row i: all prompts but i

@@ -13,12 +13,11 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
 from circuitsearch.instruments import activation_patching, head_roles
-from circuitsearch.methods import Exact
 from circuitsearch.reachability import prune
 from circuitsearch.task import Task
 from tests.conftest import granularity_of, tiny_model, verified_once
 from tests.engine.plain import plain_circuit, plain_writes
-from tests.engine.test_circuit_gradient import assert_is_derivative, on_all
+from tests.engine.test_circuit_gradient import assert_scores_are_those_of_runs, on_all
 from tests.engine.test_granularity import random_masks
 
 SPANS = Granularity(spans=("S", "END"))
@@ -63,17 +62,8 @@ def test_scores_are_the_derivative_and_exact_effects_the_fall(any_model):
     """EAP is the gradient at the full model; an exact effect is what a run by hand without the edge loses."""
     task = unequal_task()
     experiment = Experiment(any_model, task, granularity=granularity_of(any_model))
-    mask = experiment.graph.mask
-    gradients, eap = on_all(experiment.evaluator, mask)[1].mean(0), experiment.score("eap").values
-    assert (gradients - eap).abs().max() < 1e-9 * eap.abs().max()
-    assert_is_derivative(experiment.evaluator, mask, count=1)
-    edge = tuple(mask.nonzero()[int(mask.sum()) // 2].tolist())
-    without = mask.clone()
-    without[edge] = False
-    (name,) = experiment.graph.edges(mask & ~without)
-    slow = plain_circuit(any_model, task, without, by_hand(any_model, task))
-    fall = (experiment.evaluator.clean()[0] - slow).mean()
-    assert abs(experiment.score(Exact(edges=(name,)))[name] - float(fall)) < 1e-10
+    ablated = by_hand(any_model, task)
+    assert_scores_are_those_of_runs(experiment, lambda mask: plain_circuit(any_model, task, mask, ablated))
 
 
 def test_with_nodes_of_spans():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from circuitsearch.ablation import Mean, Zero
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
+from circuitsearch.methods import Exact
 from circuitsearch.task import Task
 from tests.conftest import granularity_of, mixed_task, random_task, tiny_model, verified_once
 from tests.engine.test_granularity import KINDS, named_task, random_masks
@@ -50,6 +53,23 @@ def assert_is_derivative(evaluator: Evaluator, weights: torch.Tensor, count: int
             slow = finite_difference(evaluator, weights, (row, column))
             found = gradients[:, row, column]
             assert (found - slow).abs().max() <= 1e-5 * max(found.abs().max(), 1e-2 * scale)
+
+
+def assert_scores_are_those_of_runs(experiment: Experiment, by_hand: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """EAP is the gradient at the full model, which agrees with finite differences, and an exact effect is what runs by hand lose.
+
+    ``by_hand`` gives the metric (N,) of a circuit (U, V).
+    """
+    mask = experiment.graph.mask
+    gradients, eap = on_all(experiment.evaluator, mask)[1].mean(0), experiment.score("eap").values
+    assert (gradients - eap).abs().max() < 1e-9 * eap.abs().max()
+    assert_is_derivative(experiment.evaluator, mask, count=1)
+    edge = tuple(mask.nonzero()[int(mask.sum()) // 2].tolist())
+    without = mask.clone()
+    without[edge] = False
+    (name,) = experiment.graph.edges(mask & ~without)
+    fall = (experiment.evaluator.clean()[0] - by_hand(without)).mean()
+    assert abs(experiment.score(Exact(edges=(name,)))[name] - float(fall)) < 1e-10
 
 
 def of_model(model, task: Task, granularity: Granularity | None = None, **settings) -> Evaluator:

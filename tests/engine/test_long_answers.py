@@ -12,13 +12,12 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
 from circuitsearch.instruments import direct_logit
-from circuitsearch.methods import Exact
 from circuitsearch.metrics import accuracy, answer_log_prob, neg_kl, top1
 from circuitsearch.registry import METRICS
 from circuitsearch.task import Task
 from tests.conftest import granularity_of, random_task, tiny_model, verified_once
 from tests.engine.plain import PlainRun, plain_writes, spans_of
-from tests.engine.test_circuit_gradient import assert_is_derivative, on_all
+from tests.engine.test_circuit_gradient import assert_is_derivative, assert_scores_are_those_of_runs, on_all
 from tests.engine.test_granularity import random_masks
 
 SPANS = Granularity(spans=("S", "END"))
@@ -96,17 +95,8 @@ def test_scores_are_the_derivative_and_exact_effects_the_fall(any_model):
     """EAP is the gradient at the full model, which agrees with finite differences; an exact effect is the fall of the metric."""
     task = long_task()
     experiment = Experiment(any_model, task, granularity=granularity_of(any_model))
-    mask = experiment.graph.mask
-    gradients, eap = on_all(experiment.evaluator, mask)[1].mean(0), experiment.score("eap").values
-    assert (gradients - eap).abs().max() < 1e-9 * eap.abs().max()
-    assert_is_derivative(experiment.evaluator, mask, count=1)
-    edge = tuple(mask.nonzero()[int(mask.sum()) // 2].tolist())
-    without = mask.clone()
-    without[edge] = False
-    (name,) = experiment.graph.edges(mask & ~without)
-    exact = experiment.score(Exact(edges=(name,)))[name]
-    fall = (own_log_probs(any_model, task) - plain(any_model, task, without)).mean()
-    assert abs(exact - float(fall)) < 1e-10
+    assert (experiment.evaluator.clean()[0] - own_log_probs(any_model, task)).abs().max() < 1e-10
+    assert_scores_are_those_of_runs(experiment, lambda mask: plain(any_model, task, mask))
 
 
 def test_other_metrics_of_long_answers():
