@@ -26,7 +26,6 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 import circuitsearch as cs
@@ -34,6 +33,7 @@ from benchmarks import seeds
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.models.planted import MOTIFS, Design, KnownCircuit, plant, reset
 from circuitsearch.pipeline import METHOD, planned
+from circuitsearch.references.compare import auroc
 
 METHODS = ("eap", "eap-ig", "eap-ig-activations", "clean-corrupt", "relp", "gim", "qk-fix", "exact")
 TARGET = 0.9
@@ -51,12 +51,6 @@ def design(seed: int, noise: float) -> Design:
 
 
 # ---- rankings
-
-
-def auroc(strength: Tensor, true: Tensor) -> float:
-    """Chance that a true edge is above a false one; ties count half. Both (E,)."""
-    ranks, n = rankdata(strength.numpy()), int(true.sum())
-    return float((ranks[true.numpy()].sum() - n * (n + 1) / 2) / (n * (len(true) - n)))
 
 
 def average_precision(strength: Tensor, true: Tensor) -> float:

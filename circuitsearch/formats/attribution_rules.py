@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.files import check_size, parse_json, read_text
+from circuitsearch.files import parse_json, read_text
 from circuitsearch.formats.attribution_graph import (
     EMBEDDING,
     FEWEST_BYTES,
@@ -36,7 +36,6 @@ def attribution_problems(path: str | Path) -> tuple[str, ...]:
     InputError
         If the file cannot be read.
     """
-    check_size(path, WHAT, MOST_BYTES)
     text = read_text(path, WHAT, MOST_BYTES)
     try:
         content = parse_json(text, AttributionGraphFile)

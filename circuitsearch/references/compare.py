@@ -178,13 +178,15 @@ def _edges(graph: Graph, known: Reference, mask: Tensor | None, values: Tensor |
 def _overlap(published: Tensor, chosen: Tensor | None, strengths: Tensor | None) -> Overlap:
     """Of sets given as boolean (n,), and strengths (n,)."""
     found = torch.zeros_like(published) if chosen is None else chosen
-    auroc = math.nan if strengths is None else _auroc(strengths[published], strengths[~published])
-    return Overlap(int(found.sum()), int(published.sum()), int((found & published).sum()), auroc)
+    area = math.nan if strengths is None else auroc(strengths, published)
+    return Overlap(int(found.sum()), int(published.sum()), int((found & published).sum()), area)
 
 
-def _auroc(inside: Tensor, outside: Tensor) -> float:
+def auroc(strengths: Tensor, true: Tensor) -> float:
+    """Chance that a true one is above another one, ties counting half, both (n,); NaN if all or none are true."""
     from scipy.stats import mannwhitneyu
 
+    inside, outside = strengths[true], strengths[~true]
     if not len(inside) or not len(outside):
         return math.nan
     return float(mannwhitneyu(inside.numpy(), outside.numpy()).statistic) / (len(inside) * len(outside))

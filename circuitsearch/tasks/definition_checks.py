@@ -25,9 +25,11 @@ def check(task: Definition) -> None:
     for number, shuffle in enumerate(task.shuffles, 1):
         _check_shuffle(task, f"shuffle {number}", shuffle)
     _check_answers(task)
-    for place, text in _texts(task):
-        for field in fields(text):
-            _check_field(task, place, field)
+    for number, text in enumerate(task.kind_of, 1):
+        _check_fields(task, f"template {number}", fields(text), task.names)
+        _check_places(f"template {number}", fields(text))
+    for place, texts in (("answer", task.answers), ("wrong", task.wrong)):
+        _check_fields(task, place, all_fields(texts), [*task.names, *task.lists])
     for name in task.counterfactuals:
         _check_counterfactual(task, name)
     _check_use(task)
@@ -113,24 +115,19 @@ def _check_answers(task: Definition) -> None:
         _placed("wrong", text)
 
 
-def _texts(task: Definition) -> Iterable[tuple[str, str]]:
-    yield from ((f"template {number}", text) for number, text in enumerate(task.kind_of, 1))
-    yield from (("answer", text) for text in task.answers)
-    yield from (("wrong", text) for text in task.wrong)
+def _check_fields(task: Definition, place: str, found: Iterable[Field], known: Iterable[str]) -> None:
+    for field in found:
+        _check_known(place, "slot", [field.name], known)
+        _check_column(task, place, field)
 
 
-def _check_field(task: Definition, place: str, field: Field) -> None:
-    known = task.names if place.startswith("template") else [*task.names, *task.lists]
-    if field.name not in known:
-        raise InputError(f"{place}: {unknown('slot', field.name, known)}")
-    twice = place.startswith("template") and _twice(
-        each.name for each in fields(list(task.kind_of)[int(place.split()[1]) - 1])
-    )
+def _check_places(place: str, found: Iterable[Field]) -> None:
+    """Refuse a slot that stands twice in a template, since each of its places is a span of its own."""
+    twice = _twice(field.name for field in found)
     if twice:
         raise InputError(
             f'{place} has {{{twice}}} twice: name the second place, as in slots.{twice}_again = "{{{twice}}}"'
         )
-    _check_column(task, place, field)
 
 
 def _check_column(task: Definition, place: str, field: Field) -> None:

@@ -7,12 +7,13 @@ import torch
 from scipy.stats import rankdata
 
 import circuitsearch as cs
-from benchmarks.truth import auroc, average_precision
+from benchmarks.truth import average_precision
 from circuitsearch.formats.elements import elements
 from circuitsearch.methods.edge_pruning import drawn_gates, probability_open
 from circuitsearch.methods.matryoshka import soft_top_k, through_top_k
 from circuitsearch.methods.objective import Objective
 from circuitsearch.models.planted import Design, plant
+from circuitsearch.references.compare import auroc
 from circuitsearch.registry import METHODS
 from circuitsearch.scores import Scores, are_effects
 from circuitsearch.summary import meaning
