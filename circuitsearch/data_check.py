@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from circuitsearch.alignment import ERROR, Alignment, Drop
 from circuitsearch.data import (
     SHOWN,
     EncodedRow,
@@ -26,6 +29,7 @@ from circuitsearch.data.row import listed
 from circuitsearch.errors import LONGEST, InputError, shortened
 from circuitsearch.experiment import Experiment
 from circuitsearch.metrics import Metric, metric_name
+from circuitsearch.registry import ALIGNMENTS
 from circuitsearch.task import Task, check_row
 from circuitsearch.text import answer_token, token_text
 
@@ -54,8 +58,8 @@ class RowCheck:
         Where it is, as in ``"line 2"``.
     clean, corrupt : tuple of str
         Texts of the prompts' tokens.
-    differ : tuple of int
-        Positions at which they differ.
+    differ, corrupt_differ : tuple of int
+        Positions of the clean and of the corrupt prompt whose tokens differ from the corresponding ones.
     position : int
         The token at which the metric reads.
     spans : mapping
@@ -70,6 +74,7 @@ class RowCheck:
     clean: tuple[str, ...]
     corrupt: tuple[str, ...]
     differ: tuple[int, ...]
+    corrupt_differ: tuple[int, ...]
     position: int
     spans: Mapping[str, Sequence[int]]
     answers: tuple[TokenShare, ...]
@@ -82,7 +87,7 @@ class RowCheck:
         spans = ", ".join(f"{name} {_span(self.clean, places)}" for name, places in self.spans.items())
         rows = [
             ("clean", _tokens(self.clean, self.differ)),
-            ("corrupt", _tokens(self.corrupt, self.differ)),
+            ("corrupt", _tokens(self.corrupt, self.corrupt_differ)),
             ("spans", spans),
             ("right", _shares(self.answers)),
             ("wrong", _shares(self.wrong)),
@@ -149,6 +154,7 @@ def check_data(
     columns: Mapping[str, str] | None = None,
     corrupt_file: str | Path | None = None,
     chat: bool = False,
+    align: Alignment | str = ERROR,
 ) -> DataCheck:
     """Show rows as the model reads them, what it makes of them, those that are refused, and what to change.
 
@@ -162,8 +168,8 @@ def check_data(
         Its tokenizer.
     n
         Rows that are shown and run through the model.
-    metric, columns, corrupt_file, chat
-        As of :meth:`circuitsearch.Task.from_file`.
+    metric, columns, corrupt_file, chat, align
+        As of :meth:`circuitsearch.Task.from_file`; rows that ``"drop"`` leaves out are among those refused.
 
     Raises
     ------
@@ -185,11 +191,16 @@ def check_data(
     """
     records = read_records(rows) if isinstance(rows, str | Path) else list_records(rows)
     records = with_corrupt_file(records, corrupt_file)
-    found = encoded(records, tokenizer, columns, chat).checked(check_row)
+    alignment = ALIGNMENTS.read(align)
+    check = partial(_check_used, alignment)
+    found = encoded(records, tokenizer, columns, chat).checked(check)
     measured = metric or found.metric
-    shown = _shown(found.rows[:n], model, tokenizer, measured)
+    shown = _shown(found.rows[:n], model, tokenizer, measured, alignment)
     logits = [each for _, each in shown]
-    proposals = (*advice(found, tokenizer, chat, check_row), *_preferred(found.rows[:n], logits, tokenizer))
+    proposals = (
+        *advice(found, tokenizer, chat, check, partial(check_row, align="span")),
+        *_preferred(found.rows[:n], logits, tokenizer),
+    )
     return DataCheck(
         source=records.source or "the list",
         layouts=found.layouts,
@@ -201,11 +212,21 @@ def check_data(
     )
 
 
-def _shown(rows: Sequence[EncodedRow], model: Any, tokenizer: Any, metric: Metric) -> list[tuple[RowCheck, Tensor]]:
+def _check_used(alignment: Alignment, columns: Mapping[str, Any]) -> None:
+    """Raise an InputError unless a row is a task, and is not left out."""
+    lengths = [len(columns[side][0]) for side in ("clean", "corrupt")]
+    if isinstance(alignment, Drop) and len(set(lengths)) > 1:
+        raise InputError("it is left out, since its clean prompt has {} tokens and the corrupt one {}".format(*lengths))
+    check_row(columns, alignment)
+
+
+def _shown(
+    rows: Sequence[EncodedRow], model: Any, tokenizer: Any, metric: Metric, alignment: Alignment
+) -> list[tuple[RowCheck, Tensor]]:
     """Each row with what the model makes of it, and its logits (vocabulary,) where the answer begins."""
     if not rows:
         return []
-    task = Task.from_ids(**EncodedRows("", "check", (), metric, tuple(rows)).columns(), metric=metric)
+    task = Task.from_ids(**EncodedRows("", "check", (), metric, tuple(rows)).columns(), metric=metric, align=alignment)
     evaluator = Experiment.of(model, task).evaluator
     clean, corrupt = evaluator.ends(metric)[0]  # (N,) each
     logits: dict[int, Tensor] = {}
@@ -224,18 +245,31 @@ def _row(row: EncodedRow, task: Task, at: int, logits: Tensor, metric: tuple[flo
     spans = {name: listed(places) for name, places in row.spans.items()} or {"END": [position]}
     likeliest = beginning.topk(min(LIKELIEST, len(beginning))).indices.tolist()
     each = logits if task.teacher_forced else beginning.expand(len(answers), -1)
-    differ = tuple(place for place, pair in enumerate(zip(clean, corrupt, strict=True)) if pair[0] != pair[1])
+    differ, corrupt_differ = _differing(task, at, len(clean), len(corrupt))
     return RowCheck(
         place=row.place,
         clean=tuple(token_text(tokenizer, token) for token in clean),
         corrupt=tuple(token_text(tokenizer, token) for token in corrupt),
         differ=differ,
+        corrupt_differ=corrupt_differ,
         position=position,
         spans=spans,
         answers=tuple(_share(at_token, token, tokenizer) for at_token, token in zip(each, answers, strict=True)),
         wrong=_shares_of(beginning, wrong, tokenizer),
         likeliest=_shares_of(beginning, likeliest, tokenizer),
         metric=metric,
+    )
+
+
+def _differing(task: Task, at: int, n_clean: int, n_corrupt: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where a row's clean and its corrupt prompt differ from each other, before answers that are teacher-forced."""
+    clean, corrupt = task.clean[at], task.corrupt[at]
+    places = task.aligned[at] if task.aligned else torch.arange(len(clean))  # (T,) the corresponding positions
+    differ = clean != corrupt[places]
+    same = set(places[~differ].tolist())
+    return (
+        tuple(differ[:n_clean].nonzero().flatten().tolist()),
+        tuple(place for place in range(n_corrupt) if place not in same),
     )
 
 

@@ -19,13 +19,15 @@ from circuitsearch.loading import load
 from circuitsearch.methods import Recheck
 from circuitsearch.progress import Progress, silent
 from circuitsearch.progress_bar import ProgressBar
-from circuitsearch.question import N_PROMPTS
+from circuitsearch.question import N_PROMPTS, named_file
 from circuitsearch.registry import CHECKS, FAITHFULNESS, METHODS, TASKS
 from circuitsearch.run import RunFolder
 from circuitsearch.scores import AnyMethod, Scores
 from circuitsearch.search import Complete, Refine
 from circuitsearch.target import check_target
 from circuitsearch.task import Task
+from circuitsearch.tasks.defined import SUFFIX as TEMPLATES
+from circuitsearch.tasks.defined import from_template
 from circuitsearch.validation import Check, Report, behaviour, validate
 
 Result = TypeVar("Result")
@@ -42,7 +44,7 @@ FORWARDS = 80  # of the selection prompts that a run with the defaults costs, ab
 
 def find(
     model: Any,
-    task: Task | str,
+    task: Task | str | Path,
     faithfulness: float = 0.9,
     *,
     method: AnyMethod | str = METHOD,
@@ -67,8 +69,9 @@ def find(
     ----------
     model
         A Hugging Face causal language model, an :class:`Experiment`, or a name or folder as for :func:`circuitsearch.load`.
-    task : Task or str
-        Prompts, or the name of a task. If all prompts are in one group, none are held out, and the report says so.
+    task : Task, str or path
+        Prompts, the name of a task, or a file: of templates (TOML, docs/tasks.md) or of rows (docs/data.md). If all prompts are in one
+        group, none are held out, and the report says so.
     faithfulness : float
         The target, in (0, 1]: the circuit's faithfulness must be within 1 - target of 1, on either side.
     method : Method or str
@@ -91,7 +94,7 @@ def find(
     out : path, optional
         A folder for figures, report, page and all that reproduces them. Finished results in it are reused.
     tokenizer : optional
-        The model's tokenizer, for a named task and for the page; for a named model it is loaded with the model.
+        The model's tokenizer, for a named task, a file and the page; for a named model it is loaded with the model.
     listeners : sequence of Listener, optional
         Their methods are called at every stage; by default a progress bar.
     **settings
@@ -170,7 +173,7 @@ def _completed(plan: Plan, minimal: Circuit, progress: Progress) -> Circuit:
 
 def planned(
     model: Any,
-    task: Task | str,
+    task: Task | str | Path,
     faithfulness: float,
     method: AnyMethod | str,
     recheck: int,
@@ -242,12 +245,17 @@ def at_least(task: Task, n: int, seed: int) -> Task:
     return task.writer.draw(n, seed, at_most=True)
 
 
-def _task(task: Task | str, tokenizer: Any, seed: int) -> Task:
-    if not isinstance(task, str):
+def _task(task: Task | str | Path, tokenizer: Any, seed: int) -> Task:
+    if not isinstance(task, str | Path):
         return task
+    file = named_file(str(task))
+    if file is not None and file.suffix != TEMPLATES:
+        return Task.from_file(file, tokenizer)
     if tokenizer is None:
-        raise InputError(f"the task {task!r} needs the model's tokenizer: give tokenizer=...")
-    return TASKS.read(task)(tokenizer, n=N_PROMPTS, seed=seed)
+        raise InputError(f"the task {str(task)!r} needs the model's tokenizer: give tokenizer=...")
+    if file is not None:
+        return from_template(file, tokenizer, n=N_PROMPTS, seed=seed)
+    return TASKS.read(str(task))(tokenizer, n=N_PROMPTS, seed=seed)
 
 
 @dataclass(frozen=True)

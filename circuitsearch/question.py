@@ -36,6 +36,25 @@ def writes_prompts(task: str) -> bool:
     return TASKS.names_one(task) or Path(task).suffix == TEMPLATES or not Path(task).is_file()
 
 
+def named_file(task: str) -> Path | None:
+    """The file that a text names as the task; None if it is a built-in task's name.
+
+    Raises
+    ------
+    InputError
+        If it is neither a name nor a file, or the name's knobs are wrong.
+    """
+    path = Path(task)
+    if TASKS.names_one(task):
+        TASKS.read(task)
+        return None
+    if path.is_file():
+        return path
+    if path.suffix in (*SUFFIXES, TEMPLATES) or len(path.parts) > 1:
+        raise InputError(f"the task file {path} does not exist: give a file, or {', '.join(TASKS.names())}")
+    raise unknown("task", task, TASKS.names())
+
+
 class OnePrompt(BaseModel):
     """A prompt, its counterfactual and the answers to both, as text; without a wrong answer the right one is teacher-forced."""
 
@@ -187,17 +206,7 @@ class Question(BaseModel):
     @cached_property
     def task_file(self) -> Path | None:
         """The task's file; None for a named task, and for one prompt."""
-        if self.task is None:
-            return None
-        path = Path(self.task)
-        if TASKS.names_one(self.task):
-            TASKS.read(self.task)
-            return None
-        if path.is_file():
-            return path
-        if path.suffix in (*SUFFIXES, TEMPLATES) or len(path.parts) > 1:
-            raise InputError(f"the task file {path} does not exist: give a file, or {', '.join(TASKS.names())}")
-        raise unknown("task", self.task, TASKS.names())
+        return None if self.task is None else named_file(self.task)
 
     @property
     def source(self) -> Source:

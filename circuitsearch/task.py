@@ -352,7 +352,8 @@ class Task:
 
         - ``group``, a number or a name: rows of one group stay together in a split;
         - ``position``: the token at which the metric reads, 0 for the first; the last one by default;
-        - ``spans``: positions of named token spans, ``{"S": [2], "END": [14]}``;
+        - ``spans``: positions of named token spans, ``{"S": [2], "END": [14]}``; ``corrupt_spans``: those in the corrupt prompt, if
+          they differ there in length (``align="span"``);
         - ``factors``: the values from which the row is written, ``{"names": ["Mary", "John"], "templates": "3"}``;
         - ``system``: the system's text, for a chat;
         - ``name``: the task's name, if all rows have the same one; else the task has the name of the file.

@@ -106,3 +106,15 @@ def test_texts_name_the_spans_of_both_prompts():
     task = Task.from_examples("names", [example], tokenizer, align="span")
     start = len(task.clean[0]) - 9  # tokens that the tokenizer puts first
     assert [place - start for place in task.aligned[0][start:].tolist()] == [0, 1, 3, 4, 5, 7, 8, 9, 10]
+
+
+def test_a_row_of_a_file_names_the_spans_of_both_prompts():
+    """By positions; without those of the corrupt prompt what differs is one span."""
+    row = {"clean_ids": [1, 2, 5, 3, 6], "corrupt_ids": [1, 7, 8, 5, 9, 3, 6], "answer_id": 1, "wrong_id": 2}
+    row |= {"spans": {"A": 1, "B": [2]}}
+    named = Task.from_texts([row | {"corrupt_spans": {"A": [1, 2], "B": [3, 4]}}], align="span")
+    assert named.aligned[0].tolist() == [0, 2, 4, 5, 6]
+    assert named.spans == ({"A": (1,), "B": (2,)},)
+    assert Task.from_texts([row], align="span").aligned[0].tolist() == [0, 3, 4, 5, 6]
+    with pytest.raises(InputError, match="corrupt_spans"):
+        Task.from_texts([row | {"corrupt_spans": {"A": "first"}}], align="span")

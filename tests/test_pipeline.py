@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,6 +15,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.files import plain
 from circuitsearch.models.planted import Design, plant
 from circuitsearch.pipeline import planned, scored_on
+from circuitsearch.tasks.defined import FOLDER
 from tests.conftest import random_task
 from tests.search.test_search import doable_task
 
@@ -144,6 +147,22 @@ def test_names_are_enough():
     assert named.setup == given.setup and named.held_out.setup == given.held_out.setup
     with pytest.raises(InputError, match="needs the model's tokenizer"):
         cs.find(model, "induction")
+
+
+@pytest.mark.rounded
+def test_a_file_is_a_task(tmp_path):
+    """Of templates, or of rows; what is neither is refused by name."""
+    model, tokenizer = cs.load("pico")
+    rows = [{"clean_ids": [5, 6, word], "corrupt_ids": [5, 7, word], "answer_id": 1, "wrong_id": 2} for word in (8, 9)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    shutil.copy(FOLDER / "ioi.toml", tmp_path / "mine.toml")
+    written = planned(model, tmp_path / "mine.toml", 0.9, "eap-ig", 0, tokenizer, {"seed": 1}).whole.task
+    assert written.digest() == cs.tasks.ioi(tokenizer, n=256, seed=1).digest()
+    assert len(planned(model, str(tmp_path / "rows.jsonl"), 0.9, "eap-ig", 0, None, {}).whole.task) == 2
+    with pytest.raises(InputError, match=r"needs the model's tokenizer"):
+        cs.find(model, tmp_path / "mine.toml")
+    with pytest.raises(InputError, match=r"absent\.csv does not exist"):
+        cs.find(model, tmp_path / "absent.csv", tokenizer=tokenizer)
 
 
 def test_one_group_of_prompts_gives_a_circuit_without_held_out_evidence(gpt2, task):

@@ -555,6 +555,7 @@ def check_data(
     column: options.Columns = None,
     corrupt_file: options.CorruptFile = None,
     chat: options.Chat = False,
+    align: options.Align = "error",
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Rows that are shown and run through the model.")] = 5,
     metric: options.Metric = None,
     device: options.Device = "auto",
@@ -570,7 +571,7 @@ def check_data(
     from circuitsearch.question import Question
 
     reading = options.reading(column, corrupt_file, chat)
-    question = Question(task=file, model=model, metric=metric, device=device, dtype=dtype, reading=reading)
+    question = Question(task=file, model=model, align=align, metric=metric, device=device, dtype=dtype, reading=reading)
     check(question, rows, Terminal(json))
 
 

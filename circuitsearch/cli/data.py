@@ -23,7 +23,7 @@ def check(question: Question, n: int, terminal: Terminal) -> None:
     reading = question.reading
     found = check_data(
         question.task_file, model, tokenizer, n=n, metric=question.metric_asked, columns=reading.named,
-        corrupt_file=reading.corrupt_file, chat=reading.chat,
+        corrupt_file=reading.corrupt_file, chat=reading.chat, align=question.align_asked,
     )  # fmt: skip
     terminal.console.print(printable(str(found)))
     terminal.result(asdict(found))

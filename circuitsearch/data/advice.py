@@ -58,7 +58,9 @@ REPAIRS = (
 )
 
 
-def advice(found: EncodedRows, tokenizer: Tokenizer | None, chat: bool, check: Check) -> tuple[str, ...]:
+def advice(
+    found: EncodedRows, tokenizer: Tokenizer | None, chat: bool, check: Check, spanned: Check
+) -> tuple[str, ...]:
     """Sentences about what would make refused rows usable.
 
     Parameters
@@ -69,6 +71,8 @@ def advice(found: EncodedRows, tokenizer: Tokenizer | None, chat: bool, check: C
         With which they were encoded.
     check
         Raises an InputError unless the columns of a row are a task.
+    spanned
+        The same, with pairs of unequal lengths aligned by spans.
     """
     if tokenizer is None:
         return ()
@@ -83,7 +87,11 @@ def advice(found: EncodedRows, tokenizer: Tokenizer | None, chat: bool, check: C
         else:
             mended.setdefault(repair.what, []).append(place)
     repairs = (f"{what}: that mends {_counted(places)}" for what, places in mended.items())
-    return (*repairs, *_alignment(left, tokenizer, len(found.rows)), *_other_answers(left, found, tokenizer))
+    return (
+        *repairs,
+        *_alignment(left, tokenizer, chat, len(found.rows), spanned),
+        *_other_answers(left, found, tokenizer),
+    )
 
 
 def _works(row: Row, tokenizer: Tokenizer, chat: bool, check: Check) -> bool:
@@ -94,13 +102,13 @@ def _works(row: Row, tokenizer: Tokenizer, chat: bool, check: Check) -> bool:
     return True
 
 
-def _alignment(rows: Mapping[str, Row], tokenizer: Tokenizer, n_usable: int) -> list[str]:
+def _alignment(rows: Mapping[str, Row], tokenizer: Tokenizer, chat: bool, n_usable: int, spanned: Check) -> list[str]:
     """What to do about prompts of unequal length."""
     unequal = [place for place, row in rows.items() if _length(tokenizer, row.clean) != _length(tokenizer, row.corrupt)]
     if not unequal:
         return []
-    spans = any(rows[place].spans for place in unequal)
-    also = ", and --align span matches the spans that they name" if spans else ""
+    works = [place for place in unequal if _works(rows[place], tokenizer, chat, spanned)]
+    also = f"; --align span aligns the words that differ in {_counted(works)}" if works else ""
     return [
         f"{_counted(unequal)} {'has' if len(unequal) == 1 else 'have'} prompts of unequal length: use words of as many tokens;"
         f" --align drop leaves such rows out ({n_usable} stay){also}"

@@ -37,7 +37,7 @@ class EncodedRow:
         """Columns of one entry for :meth:`circuitsearch.Task.from_ids`."""
         position = None if self.row.position is None else [self.row.position]
         clean, corrupt, answers, wrong = ([each] for each in self.ids)
-        spans = [self.spans] if self.spans else ()
+        spans, corrupt_spans = ([each] if each else () for each in (self.spans, self.row.corrupt_spans))
         return {
             "clean": clean,
             "corrupt": corrupt,
@@ -45,6 +45,7 @@ class EncodedRow:
             "wrong": None if self.row.forced else wrong,
             "position": position,
             "spans": spans,
+            "corrupt_spans": corrupt_spans,
         }
 
 
@@ -105,6 +106,7 @@ class EncodedRows:
             "clean": clean, "corrupt": corrupt, "answers": answers, "wrong": None if self._forced() else wrong,
             "name": rows[0].name if len(names) == 1 and rows[0].name else self.name,
             "spans": [row.spans for row in self.rows] if any(row.spans for row in self.rows) else (),
+            "corrupt_spans": [row.corrupt_spans for row in rows] if any(row.corrupt_spans for row in rows) else (),
             "factors": [row.factors for row in rows] if any(row.factors for row in rows) else (),
             "groups": self._groups(), "position": _positions(rows, clean),
         }  # fmt: skip
@@ -192,7 +194,7 @@ def encoded_row(place: str, row: Row, tokenizer: Tokenizer | None, chat: bool) -
     """Tokenise one row; raises an InputError that says what is wrong with it."""
     if not chat:
         return EncodedRow(place, row, row.ids(tokenizer), row.spans, row.clean)
-    if row.clean is None or row.corrupt is None or row.position is not None or row.spans:
+    if row.clean is None or row.corrupt is None or row.position is not None or row.spans or row.corrupt_spans:
         raise InputError(
             "a chat template takes prompts as text, and sets positions and spans itself: leave ids and these out"
         )

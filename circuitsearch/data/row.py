@@ -16,7 +16,7 @@ from .printed import is_ids, unprinted, whole
 Item = TypeVar("Item")
 
 _NUMBERS = ("clean_ids", "corrupt_ids", "answer_id", "wrong_id", "position")
-_LISTS = ("answer", "wrong", "spans", "factors")
+_LISTS = ("answer", "wrong", "spans", "corrupt_spans", "factors")
 
 
 class Row(BaseModel):
@@ -35,6 +35,7 @@ class Row(BaseModel):
     position: int | None = None
     name: str | None = None
     spans: dict[str, int | list[int]] = Field(default_factory=dict)
+    corrupt_spans: dict[str, int | list[int]] = Field(default_factory=dict)
     factors: dict[str, str | list[str]] = Field(default_factory=dict)
     system: str | None = None
     alone: bool = Field(default=False, description="whether answers are tokenised by themselves")

@@ -4,7 +4,8 @@ A *weight* is the share of a writer's delta that a reader sees: 1 for a kept edg
 stream is the ablated stream plus the weighted deltas. One forward pass computes the circuit; one backward pass over its
 parts, from the last to the first, gives the derivative in every weight. With all weights 1 it is EAP.
 
-A component whose inputs are all ablated has its ablated output, and is not run; one that no reader sees has no gradient.
+A component whose inputs are all ablated is run only if a kept edge reads it: on zeros or means it does not add zero or its mean. One
+that no reader sees has no gradient, and so have the edges out of one that is not run.
 
 Legend of shapes: B prompts, T positions, D stream width, U writers, V readers, S spans, P readers of one part, H heads, K head
 width.
@@ -125,11 +126,11 @@ class _WeightedPass(BlockPass):
             _add(stream, deltas[row], self.weights[row, column], spans)
         return stream
 
-    def is_active(self, index: int) -> bool:
-        """Whether any reader of a part sees more than the ablated stream."""
+    def must_run(self, index: int) -> bool:
+        """Whether any reader of a part sees more than the ablated stream, or a kept edge reads the part."""
         nodes = self.graph.parts[index]
         kept = self.edges[: nodes.seen, nodes.columns].any(-1)
-        return bool((kept & self.active[: nodes.seen, None]).any())
+        return bool((kept & self.active[: nodes.seen, None]).any() or self.edges[nodes.rows].any())
 
     def groups(self, index: int) -> list[list[int]]:
         """The columns of a part, those that see the same stream together."""
@@ -139,7 +140,7 @@ class _WeightedPass(BlockPass):
 
     @torch.no_grad()
     def run_heads(self, index: int, part: Heads) -> None:
-        if not self.is_active(index):
+        if not self.must_run(index):
             return
         groups = sorted(self.groups(index), key=len, reverse=True)  # the first one may be projected at once
         outputs: dict[nn.Module, Tensor] = {}
@@ -157,7 +158,7 @@ class _WeightedPass(BlockPass):
 
     @torch.no_grad()
     def run_part(self, index: int, part: Whole) -> None:
-        if not self.is_active(index):
+        if not self.must_run(index):
             return
         columns = self.graph.parts[index].columns
         groups = [[column] for column in range(columns.start, columns.stop)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .test_chat import TEMPLATE, with_template
 
 GAVE = "Then, Mary and John went to the store, and John gave a book to"
 ROW = {"clean": GAVE, "corrupt": GAVE.replace("John gave", "Mary gave"), "answer": " Mary", "wrong": " John"}
+SPANNED = partial(check_row, align="span")
 PAIR = ("The capital of France is", "The capital of Italy is", " Paris", " Rome")
 
 
@@ -96,7 +98,7 @@ def test_nothing_to_run(pico):
         ([(PAIR[0] + " ", PAIR[1] + " ", *PAIR[2:])], ["remove the space at the end of the prompts: that mends row 1"]),
         (
             [PAIR, (PAIR[0], "The capital of Italy and Spain is", *PAIR[2:])],
-            ["row 2 has prompts of unequal length: use words of as many tokens; --align drop leaves such rows out (1 stay)"],
+            ["row 2 has prompts of unequal length: use words of as many tokens; --align drop leaves such rows out (1 stay); --align span aligns the words that differ in row 2"],
         ),
         ([PAIR, (*PAIR[:2], " Amsterdam", " rome")], ["row 2: ' Amsterdam' is not one token; others that are: ' Paris', ' Rome'", "row 2: ' rome' is not one token; others that are: ' Rome', ' Paris'"]),
         ([(PAIR[0], PAIR[0], *PAIR[2:])], []),
@@ -106,16 +108,41 @@ def test_nothing_to_run(pico):
 def test_repairs_that_work_are_proposed(bpe: Any, rows: Any, proposals: list[str]):
     """Each is tried on the refused rows; where none works nothing is proposed."""
     found = encoded(list_records(rows), bpe).checked(check_row)
-    assert list(advice(found, bpe, False, check_row)) == proposals
+    assert list(advice(found, bpe, False, check_row, SPANNED)) == proposals
 
 
-def test_unequal_prompts_with_spans_can_be_matched(bpe: Any):
-    """Where rows name spans, aligning by them is proposed too."""
-    row = dict(zip(("clean", "corrupt", "answer", "wrong"), PAIR, strict=True)) | {"spans": {"X": 3}}
-    found = encoded(list_records([row | {"corrupt": "The capital of Italy and Spain is"}]), bpe).checked(check_row)
-    (proposal,) = advice(found, bpe, False, check_row)
+def test_aligning_is_proposed_where_it_works(bpe: Any):
+    """Not for the row whose corrupt prompt has words that correspond to none."""
+    rows = [(PAIR[0], corrupt, *PAIR[2:]) for corrupt in ("The capital of Italy and Spain is", "The big capital of France is")]
+    found = encoded(list_records(rows), bpe).checked(check_row)
+    (proposal,) = advice(found, bpe, False, check_row, SPANNED)
+    assert proposal.startswith("2 rows (the first is row 1) have prompts of unequal length")
     assert proposal.endswith(
-        "--align drop leaves such rows out (0 stay), and --align span matches the spans that they name"
+        "--align drop leaves such rows out (0 stay); --align span aligns the words that differ in row 1"
+    )
+
+
+def test_aligned_rows_are_shown_with_what_differs_in_each_prompt(pico, tmp_path: Path, capsys):
+    """The metric is that of two plain runs; from the command line it is the same."""
+    model, tokenizer = pico
+    row = ROW | {"corrupt": GAVE.replace("Mary and John", "Mary and Anna Paul")}
+    (found,) = cs.check_data([row], model, tokenizer, align="span").rows
+    marked = [
+        " ".join(f"[{token.strip()}]" if place in differ else token.strip() for place, token in enumerate(tokens))
+        for tokens, differ in ((found.clean, found.differ), (found.corrupt, found.corrupt_differ))
+    ]
+    assert "Mary and [John] went" in marked[0] and "Mary and [Anna] [Paul] went" in marked[1]
+    ids = torch.tensor([tokenizer(row["corrupt"]).input_ids])
+    right, wrong = (tokenizer(f"{row[name]}").input_ids[-1] for name in ("answer", "wrong"))
+    logits = model(ids).logits[0, -1]
+    assert found.metric[1] == pytest.approx(float(logits[right] - logits[wrong]), abs=1e-4)
+    file = written(tmp_path / "rows.jsonl", json.dumps(row))
+    assert main(["data", "check", str(file), "--align", "span"]) == 0
+    assert "1 can be used" in capsys.readouterr().out
+    dropped = cs.check_data([row, ROW], model, tokenizer, align="drop")
+    assert (dropped.n_usable, str(dropped.refused[0])) == (
+        1,
+        "row 1: it is left out, since its clean prompt has 17 tokens and the corrupt one 18",
     )
 
 

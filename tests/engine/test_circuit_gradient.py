@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from circuitsearch.ablation import Mean, Zero
+from circuitsearch.ablation import Mean, Resample, Zero
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
@@ -111,9 +111,10 @@ def test_with_other_ablations(ablation):
     assert_is_derivative(evaluator, mask, count=4)
 
 
-def test_values_are_those_of_the_circuits(any_model):
-    """The metric is that of the circuit as interventions compute it, also of few edges and of none."""
-    evaluator = of_model(any_model, mixed_task())
+@pytest.mark.parametrize("ablation", [Resample(), Zero(), Mean()], ids=repr)
+def test_values_are_those_of_the_circuits(any_model, ablation):
+    """The metric is that of the circuit as interventions compute it, also of few edges and of none, some after components without inputs."""
+    evaluator = of_model(any_model, mixed_task(), ablation=ablation)
     masks = random_masks(evaluator.described.graph, (0.0, 0.05, 0.5))
     (slow,) = evaluator.circuits(masks)
     for mask, expected in zip(masks, slow, strict=True):
