@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from circuitsearch.data_check import DataCheck as DataCheck
     from circuitsearch.data_check import check_data as check_data
     from circuitsearch.errors import InputError as InputError
+    from circuitsearch.example import Example as Example
     from circuitsearch.experiment import Experiment as Experiment
     from circuitsearch.experiment import score as score
     from circuitsearch.figures import draw as draw
@@ -98,7 +99,6 @@ if TYPE_CHECKING:
     from circuitsearch.search import top as top
     from circuitsearch.search import with_effects as with_effects
     from circuitsearch.setup import Setup as Setup
-    from circuitsearch.task import Example as Example
     from circuitsearch.task import Task as Task
     from circuitsearch.validation import Clusters as Clusters
     from circuitsearch.validation import Measurement as Measurement
@@ -196,7 +196,8 @@ _HOMES = {
         "top",
         "with_effects",
     ),
-    "circuitsearch.task": ("Example", "Task"),
+    "circuitsearch.example": ("Example",),
+    "circuitsearch.task": ("Task",),
     "circuitsearch.validation": (
         "Clusters",
         "Measurement",

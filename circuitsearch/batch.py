@@ -71,3 +71,13 @@ def differing(clean: Tensor, corrupt: Tensor, aligned: Tensor | None) -> Tensor:
         return clean != corrupt
     places = torch.arange(clean.shape[-1], device=clean.device)
     return (clean != corrupt.gather(-1, aligned)) | (aligned != places)
+
+
+def filled(prompts: Sequence[Tensor]) -> Tensor:
+    """Stack prompts, shorter ones padded on the right with their last token: (B, T)."""
+    length = max(map(len, prompts))
+    return torch.stack([torch.cat([ids, ids[-1:].expand(length - len(ids))]) for ids in prompts])
+
+
+def padded(ids: Sequence[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(ids), batch_first=True, padding_value=-1)

@@ -5,92 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from circuitsearch import show
 from circuitsearch.alignment import ERROR, Alignment, Drop, Row
-from circuitsearch.batch import Batch, Spans, differing
+from circuitsearch.batch import Batch, Spans, differing, filled, padded
 from circuitsearch.batching import batched
+from circuitsearch.columns import (
+    Ids,
+    Prompts,
+    check_counts,
+    check_padding,
+    continued,
+    factors_of,
+    labels_of,
+    numbers,
+    prompts_of,
+    spans_of_rows,
+    unpadded,
+    vector,
+    vectors,
+)
+from circuitsearch.dividing import divided, joined, numbered
 from circuitsearch.errors import InputError, counted, shortened
+from circuitsearch.example import Example, Factors, PromptWriter, encoded_example, spans_of_text
 from circuitsearch.metrics import Metric, answer_log_prob, logit_diff, metric_name
 from circuitsearch.registry import ALIGNMENTS
-from circuitsearch.text import Tokenizer, check_all_forced, encode, encode_row
-
-Ids = Sequence[int] | Tensor
-Prompts = Sequence[Ids] | Tensor | Mapping[str, Any]  # a mapping is what a tokenizer returns
-Factors = Mapping[
-    str, tuple[str, ...]
-]  # the values that one prompt uses: {"names": ("Mary", "John"), "templates": ("3",)}
-
-
-class PromptWriter(Protocol):
-    """Writes more prompts of a task; a frozen dataclass, in which a task replaces the fields ``task`` and ``metric`` by its own name and metric."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def by_group(self) -> Collection[int]:
-        """The groups of its prompts."""
-        ...
-
-    @property
-    def pools(self) -> Factors:
-        """For each factor of its prompts all values."""
-        ...
-
-    def of_groups(self, groups: Iterable[int]) -> Self:
-        """The writer of these groups' prompts alone."""
-        ...
-
-    def taking(self, other: Any, *factors: str) -> Self:
-        """The writer with the values of these factors that another writer has."""
-        ...
-
-    def share(self, number: int, count: int) -> Self:
-        """The writer of one of ``count`` shares of its prompts, which have none in common."""
-        ...
-
-    def draw(self, n: int, seed: int = 0, *, at_most: bool = False) -> Task:
-        """Write ``n`` different prompts; with ``at_most`` fewer, where there are not so many."""
-        ...
-
-    def draw_by_group(self, n: int, seed: int = 0) -> Task:
-        """Write ``n`` different prompts, each of a group."""
-        ...
-
-    def text(self, ids: Sequence[int]) -> str:
-        """A prompt in words."""
-        ...
-
-
-@dataclass(frozen=True)
-class Example:
-    """One pair of prompts as text; ``answers`` and ``wrong`` are single tokens, with their leading space.
-
-    Without ``wrong`` there is one answer, of any number of tokens, which is teacher-forced: see :class:`Task`.
-
-    ``spans`` names parts of the clean text, (first character, last character + 1) each; their tokens are spans of the
-    task. The last token is the span ``END``, unless it is in a named span. ``factors`` are the values from which the pair
-    is written: its names, words and template. ``corrupt_spans`` are parts of the corrupt text, for
-    :class:`circuitsearch.alignment.Span`.
-    """
-
-    clean: str
-    corrupt: str
-    answers: tuple[str, ...]
-    wrong: tuple[str, ...]
-    group: int = 0
-    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    factors: Factors = field(default_factory=dict)
-    corrupt_spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+from circuitsearch.row_problems import answers_problem, forced_problem, prompt_problem
+from circuitsearch.text import Tokenizer, check_all_forced
 
 
 class HowRead(TypedDict, total=False):
@@ -223,25 +172,25 @@ class Task:
         forced = wrong is None
         if forced and position is not None:
             raise InputError("teacher-forced answers are read where they stand, after the prompts: leave out position")
-        given: dict[str, Any] = {"clean": _prompts("clean", clean), "corrupt": _prompts("corrupt", corrupt)}
-        given |= {"answers": _vectors("answers", answers)}
-        given |= {"wrong": tuple(ids[:0] for ids in given["answers"]) if wrong is None else _vectors("wrong", wrong)}
-        given |= {} if position is None else {"position": _numbers("position", position)}
-        given |= {} if groups is None else {"groups": _labels(groups)}
-        given |= {} if lengths is None else {"lengths": _numbers("lengths", lengths)}
-        optional: dict[str, Any] = {"spans": _spans(spans), "factors": _factors(factors)}
-        optional["corrupt_spans"] = _spans(corrupt_spans)
-        _check_counts(given | {name: column for name, column in optional.items() if column})
+        given: dict[str, Any] = {"clean": prompts_of("clean", clean), "corrupt": prompts_of("corrupt", corrupt)}
+        given |= {"answers": vectors("answers", answers)}
+        given |= {"wrong": tuple(ids[:0] for ids in given["answers"]) if wrong is None else vectors("wrong", wrong)}
+        given |= {} if position is None else {"position": numbers("position", position)}
+        given |= {} if groups is None else {"groups": labels_of(groups)}
+        given |= {} if lengths is None else {"lengths": numbers("lengths", lengths)}
+        optional: dict[str, Any] = {"spans": spans_of_rows(spans), "factors": factors_of(factors)}
+        optional["corrupt_spans"] = spans_of_rows(corrupt_spans)
+        check_counts(given | {name: column for name, column in optional.items() if column})
         if pad_id is None and lengths is None:
-            _check_padding(given["clean"], given["corrupt"], end=position is None)
+            check_padding(given["clean"], given["corrupt"], end=position is None)
         else:
-            pad = None if pad_id is None else int(_vector("pad_id", [pad_id]))
-            given |= {side: _unpadded(given[side], pad, given.get("lengths")) for side in ("clean", "corrupt")}
+            pad = None if pad_id is None else int(vector("pad_id", [pad_id]))
+            given |= {side: unpadded(given[side], pad, given.get("lengths")) for side in ("clean", "corrupt")}
         given.pop("lengths", None)
         if forced:
-            given |= {side: _continued(given[side], given["answers"]) for side in ("clean", "corrupt")}
+            given |= {side: continued(given[side], given["answers"]) for side in ("clean", "corrupt")}
         given.setdefault("position", tuple(len(ids) - 1 for ids in given["clean"]))
-        given.setdefault("groups", _numbered(tuple(ids.tolist()) for ids in given["clean"]))
+        given.setdefault("groups", numbered(tuple(ids.tolist()) for ids in given["clean"]))
         given |= {name: column for name, column in optional.items() if column}
         given = _after_alignment(given, ALIGNMENTS.read(align))
         metric = metric or (answer_log_prob if forced else logit_diff)
@@ -268,14 +217,15 @@ class Task:
         """
         places = [f"task {name!r}, row {row}" for row in range(1, len(examples) + 1)]
         forced = check_all_forced(places, [not example.wrong for example in examples])
-        rows = [_encoded(place, example, tokenizer) for place, example in zip(places, examples, strict=True)]
+        rows = [encoded_example(place, example, tokenizer) for place, example in zip(places, examples, strict=True)]
         columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
         groups = [example.group for example in examples]
         spans = [
-            _spans_of(each.clean, each.spans, tokenizer, ids) for each, ids in zip(examples, columns[0], strict=True)
+            spans_of_text(each.clean, each.spans, tokenizer, ids)
+            for each, ids in zip(examples, columns[0], strict=True)
         ]
         others = [
-            _spans_of(each.corrupt, each.corrupt_spans, tokenizer, ids)
+            spans_of_text(each.corrupt, each.corrupt_spans, tokenizer, ids)
             for each, ids in zip(examples, columns[1], strict=True)
         ]
         corrupt_spans = others if any(each.corrupt_spans for each in examples) else ()
@@ -468,14 +418,14 @@ class Task:
     def __post_init__(self) -> None:
         if not self.clean:
             raise InputError(f"task {self.name!r} has no examples: give at least one pair of prompts")
-        _check_counts({name: getattr(self, name) for name in self._columns})
+        check_counts({name: getattr(self, name) for name in self._columns})
         if self.writer is not None:
             object.__setattr__(self, "writer", self._own_writer(self.writer))
         columns = zip(self.clean, self.corrupt, self.answers, self.wrong, self.position, strict=True)
         for row, (clean, corrupt, answers, wrong, position) in enumerate(columns, 1):
             positions = self.aligned[row - 1] if self.aligned else None
-            problem = _problem(clean, corrupt, position, positions) or (
-                _forced_problem(answers, wrong, position) if self.teacher_forced else _answers_problem(answers, wrong)
+            problem = prompt_problem(clean, corrupt, position, positions) or (
+                forced_problem(answers, wrong, position) if self.teacher_forced else answers_problem(answers, wrong)
             )
             if problem:
                 raise InputError(f"row {row}: {problem}")
@@ -660,24 +610,24 @@ class Task:
             )
         if len(set(groups)) < len(fractions):
             return self._parts_that_share_groups(fractions, seed)
-        return tuple(self.subset(rows) for rows in _divided(groups, fractions, seed))
+        return tuple(self.subset(rows) for rows in divided(groups, fractions, seed))
 
     def _parts_that_share_groups(self, fractions: Sequence[float], seed: int) -> tuple[Task, ...]:
         """The last part has groups of its own; the others have different prompts of the remaining groups."""
         *others, last = fractions
         rest, new = self.split(1 - last, seed)
-        prompts = _numbered(tuple(ids.tolist()) for ids in rest.clean)
+        prompts = numbered(tuple(ids.tolist()) for ids in rest.clean)
         if len(set(prompts)) < len(others):
             raise InputError(
                 f"task {self.name!r} has too few different prompts for {len(fractions)} parts: give more prompts or groups"
             )
-        shared = _divided(prompts, [fraction / sum(others) for fraction in others], seed)
+        shared = divided(prompts, [fraction / sum(others) for fraction in others], seed)
         return (*(rest.subset(rows) for rows in shared), new)
 
     @property
     def split_groups(self) -> list[int]:
         """For each prompt the group that stays together in a split: prompts of one group or with the same clean prompt."""
-        return list(_joined(self.groups, [tuple(ids.tolist()) for ids in self.clean]))
+        return list(joined(self.groups, [tuple(ids.tolist()) for ids in self.clean]))
 
     def batches(self, size: int | None = None, *, share_prefix: bool = True, pad: bool = False) -> Iterator[Batch]:
         """Yield the examples in batches of at most ``size`` rows that together cost least (:mod:`circuitsearch.batching`).
@@ -715,14 +665,14 @@ class Task:
             position = position[:, None] - torch.arange(self._reads(rows[0]) - 1, -1, -1)  # (B, K)
         return Batch(
             rows=torch.tensor(rows),
-            clean=_filled([self.clean[row] for row in rows]),
-            corrupt=_filled([self.corrupt[row] for row in rows]),
+            clean=filled([self.clean[row] for row in rows]),
+            corrupt=filled([self.corrupt[row] for row in rows]),
             lengths=torch.tensor([len(self.clean[row]) for row in rows]),
-            answers=_padded([self.answers[row] for row in rows]),
-            wrong=_padded([self.wrong[row] for row in rows]),
+            answers=padded([self.answers[row] for row in rows]),
+            wrong=padded([self.wrong[row] for row in rows]),
             position=position,
             start=start,
-            aligned=_filled([self.aligned[row] for row in rows]) if self.aligned else None,
+            aligned=filled([self.aligned[row] for row in rows]) if self.aligned else None,
             spans=tuple(self.spans[row] for row in rows) if self.spans else (),
         )
 
@@ -773,193 +723,8 @@ def check_row(columns: Mapping[str, Any], align: Alignment | str = ERROR) -> Non
         Task.from_ids(**columns, lengths=[max(lengths)], align=align)
 
 
-def _encoded(place: str, example: Example, tokenizer: Tokenizer) -> tuple[list[int], ...]:
-    try:
-        return encode_row(tokenizer, example.clean, example.corrupt, example.answers, example.wrong)
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
-
-
-def _spans_of(
-    text: str, named: Mapping[str, tuple[int, int]], tokenizer: Tokenizer, ids: list[int]
-) -> dict[str, tuple[int, ...]]:
-    """Positions of the named spans of a text; a span that does not begin and end with a token is left out."""
-    spans: dict[str, tuple[int, ...]] = {}
-    for name, (first, last) in named.items():
-        before, through = (encode(tokenizer, part) for part in (text[:first].rstrip(" "), text[:last]))
-        if before == ids[: len(before)] and through == ids[: len(through)]:
-            spans[name] = tuple(range(len(before), len(through)))
-    end = len(ids) - 1
-    return spans if any(end in places for places in spans.values()) else {**spans, "END": (end,)}
-
-
 def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
-
-
-# ---- columns as the user gives them
-
-
-def _prompts(name: str, column: Prompts) -> tuple[Tensor, ...]:
-    """Rows of ids; of a tokenizer's output, the ids that its mask keeps."""
-    if not isinstance(column, Mapping):
-        return _vectors(name, column)
-    if "input_ids" not in column:
-        raise InputError(f"{name} is a mapping without input_ids: give token ids, or the output of a tokenizer")
-    rows = _vectors(name, column["input_ids"])
-    if column.get("attention_mask") is None:
-        return rows
-    masks = _vectors(f"the attention mask of {name}", column["attention_mask"])
-    _check_counts({f"input_ids of {name}": rows, "attention_mask": masks})
-    return tuple(_kept(name, row, *pair) for row, pair in enumerate(zip(rows, masks, strict=True), 1))
-
-
-def _kept(name: str, row: int, ids: Tensor, mask: Tensor) -> Tensor:
-    """The ids (T,) that the mask (T,) keeps, which must be contiguous."""
-    kept = mask.nonzero().flatten()
-    if len(mask) != len(ids) or (len(kept) and int(kept[-1] - kept[0]) + 1 != len(kept)):
-        raise InputError(f"row {row} of {name}: the attention mask must have one run of 1s, and one entry per token")
-    return ids[kept]
-
-
-def _entries(name: str, column: Any) -> list[Any]:
-    """The entries of a column, which may be any sequence."""
-    try:
-        if isinstance(column, Mapping | Set | str):
-            raise TypeError
-        return list(column)
-    except TypeError:
-        raise InputError(f"{name} is {_seen(column)}: give a list with one entry per example") from None
-
-
-def _vectors(name: str, column: Any) -> tuple[Tensor, ...]:
-    return tuple(_vector(f"row {number} of {name}", row) for number, row in enumerate(_entries(name, column), 1))
-
-
-def _vector(place: str, row: Any) -> Tensor:
-    """Ids as a tensor (k,); a single id is a vector of one."""
-    try:
-        ids = torch.as_tensor(row).cpu()
-        whole = not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
-        if ids.numel() and not (whole and max(ids.shape, default=1) == ids.numel()):
-            raise TypeError
-        return ids.long().reshape(-1)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise InputError(f"{place} is {_seen(row)}: give whole numbers of at most 63 bits, one or a list") from None
-
-
-def _numbers(name: str, column: Any) -> tuple[int, ...]:
-    """A column with one whole number per example."""
-    values = _vectors(name, column)
-    wide = next((row for row, value in enumerate(values, 1) if len(value) != 1), None)
-    if wide is not None:
-        raise InputError(f"row {wide} of {name} has {len(values[wide - 1])} numbers: give one")
-    return tuple(map(int, values))
-
-
-def _labels(groups: Any) -> tuple[int, ...]:
-    """Groups as numbers; names are numbered in the order of their first occurrence."""
-    labels: list[Any] = [
-        label.item() if isinstance(label, Tensor | np.generic) and label.ndim == 0 else label
-        for label in _entries("groups", groups)
-    ]
-    odd = next((row for row, label in enumerate(labels, 1) if not isinstance(label, int | str)), None)
-    if odd is not None:
-        raise InputError(f"row {odd} of groups is {_seen(labels[odd - 1])}: give a whole number or a name")
-    return tuple(labels) if all(isinstance(label, int) for label in labels) else _numbered(labels)
-
-
-def _spans(column: Any) -> tuple[Spans, ...]:
-    return tuple(_spans_given(f"row {number} of spans", row) for number, row in enumerate(_entries("spans", column), 1))
-
-
-def _spans_given(place: str, row: Any) -> Spans:
-    if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
-        raise InputError(f'{place} is {_seen(row)}: give positions by name, as {{"S": 2, "END": [14]}}')
-    return {name: tuple(_vector(f"{name!r} in {place}", at).tolist()) for name, at in row.items()}
-
-
-def _factors(column: Any) -> tuple[Factors, ...]:
-    return tuple(
-        _factors_given(f"row {number} of factors", row) for number, row in enumerate(_entries("factors", column), 1)
-    )
-
-
-def _factors_given(place: str, row: Any) -> Factors:
-    """One prompt's values of each factor; a single value is a tuple of one."""
-    if not isinstance(row, Mapping) or not all(isinstance(name, str) and _is_texts(row[name]) for name in row):
-        raise InputError(
-            f'{place} is {_seen(row)}: give texts by name, as {{"names": ["Mary", "John"], "templates": "3"}}'
-        )
-    return {name: (values,) if isinstance(values, str) else tuple(values) for name, values in row.items()}
-
-
-def _is_texts(values: Any) -> bool:
-    return isinstance(values, str | list | tuple) and all(isinstance(value, str) for value in values)
-
-
-def _seen(value: Any) -> str:
-    return shortened(" ".join(repr(value).split()), 40)
-
-
-def _check_counts(columns: Mapping[str, Sequence[Any] | Tensor]) -> None:
-    """Refuse columns of different lengths."""
-    counts = {name: len(column) for name, column in columns.items()}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise InputError(f"every column must have one entry per example, but their lengths are: {listed}")
-
-
-def _unpadded(rows: Sequence[Tensor], pad_id: int | None, lengths: Sequence[int] | None) -> tuple[Tensor, ...]:
-    """Rows of ids without the padding after the prompt."""
-    if lengths is not None:
-        rows = [ids[:length] for ids, length in zip(rows, lengths, strict=True)]
-    if pad_id is not None:
-        rows = [ids[: len(ids) - int(_run(ids, pad_id))] for ids in rows]
-    return tuple(rows)
-
-
-def _check_padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor], end: bool) -> None:
-    """Refuse prompts that seem to be padded at the start, or at the ``end``."""
-    sides = [("ends", lambda ids: ids, "pad_id={}, lengths= or")] if end else []
-    for verb, seen, arguments in (*sides, ("begins", lambda ids: ids.flip(0), "")):
-        found = _padding([seen(ids) for ids in clean], [seen(ids) for ids in corrupt])
-        if found is not None:
-            row, pad, run = found
-            raise InputError(
-                f"row {row + 1} seems to be padded: it {verb} with {run} times the token {pad}, which the model would read"
-                f" as text: remove the padding, or give {arguments.format(pad)} the whole output of the tokenizer, with its"
-                " attention_mask"
-            )
-
-
-def _padding(clean: Sequence[Tensor], corrupt: Sequence[Tensor]) -> tuple[int, int, int] | None:
-    """A row that ends in padding, the id of the padding, and its length.
-
-    An id counts as padding if all prompts have the same length and end in runs of it, which are the same in clean and
-    corrupt prompts and differ in length between rows (or are all of three or more), and it occurs nowhere else.
-    """
-    if len({len(ids) for ids in (*clean, *corrupt)}) != 1 or not len(clean[0]):
-        return None
-    ids = torch.stack([*clean, *corrupt])  # (2N, T)
-    for pad in ids[:, -1].unique().tolist():
-        runs = _run(ids, pad)  # (2N,)
-        alike = (
-            torch.equal(*runs.chunk(2)) and torch.equal((ids == pad).sum(1), runs) and int(runs.max()) < ids.shape[1]
-        )
-        if alike and runs.max() >= 2 and (runs.min() >= 3 or len(runs.unique()) > 1):
-            return int(runs.argmax()), pad, int(runs.max())
-    return None
-
-
-def _run(ids: Tensor, pad: int) -> Tensor:
-    """How many times ``pad`` ends the ids (..., T): (...)."""
-    return (ids == pad).flip(-1).long().cumprod(-1).sum(-1)
-
-
-def _continued(prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The prompts with all tokens of their answers but the last."""
-    return tuple(torch.cat([ids, answer[:-1]]) for ids, answer in zip(prompts, answers, strict=True))
 
 
 def _after_alignment(given: Mapping[str, Any], align: Alignment) -> dict[str, Any]:
@@ -974,92 +739,3 @@ def _after_alignment(given: Mapping[str, Any], align: Alignment) -> dict[str, An
         name: tuple(column[row] for row in found.kept) for name, column in given.items() if name != "corrupt_spans"
     }
     return {**columns, "aligned": found.positions, "note": found.note}
-
-
-def _problem(clean: Tensor, corrupt: Tensor, position: int, aligned: Tensor | None) -> str | None:
-    if len(clean) == 0:
-        return "the prompt is empty: give at least one token"
-    if aligned is not None and not _is_alignment(aligned, len(clean), len(corrupt)):
-        return "aligned must have for each token of the clean prompt a position in the corrupt one, in order"
-    if aligned is None and len(clean) != len(corrupt):
-        return (
-            f"the clean prompt has {len(clean)} tokens and the corrupt one {len(corrupt)}:"
-            " make the pair token-aligned, of one length"
-        )
-    if not 0 <= position < len(clean):
-        return f"the metric's position {position} is outside the prompt of {len(clean)} tokens, 0 ... {len(clean) - 1}"
-    return None
-
-
-def _is_alignment(aligned: Tensor, length: int, others: int) -> bool:
-    """Whether it has a position below ``others`` for each of ``length`` tokens, in ascending order."""
-    return len(aligned) == length and bool((aligned.diff() >= 0).all() and aligned[0] >= 0 and aligned[-1] < others)
-
-
-def _forced_problem(answers: Tensor, wrong: Tensor, position: int) -> str | None:
-    """What is wrong with a teacher-forced answer."""
-    if len(answers) == 0:
-        return "the answer is empty: give at least one token"
-    if len(wrong):
-        return "a teacher-forced answer is scored by its own log probability: leave the wrong answers out"
-    if position + 1 < len(answers):
-        return "there is no prompt before the answer: give at least one token"
-    return None
-
-
-def _answers_problem(answers: Tensor, wrong: Tensor) -> str | None:
-    if len(answers) == 0 or len(wrong) == 0:
-        return "there must be at least one right and one wrong answer"
-    for kind, ids in (("right", answers.tolist()), ("wrong", wrong.tolist())):
-        if len(set(ids)) < len(ids):
-            twice = next(token for token in ids if ids.count(token) > 1)
-            return f"token {twice} is given twice as a {kind} answer: leave one out"
-    both = sorted(set(answers.tolist()) & set(wrong.tolist()))
-    if both:
-        return f"token {both[0]} is given as right and as wrong answer: make them differ"
-    return None
-
-
-def _numbered(labels: Iterable[Hashable]) -> tuple[int, ...]:
-    """A number for each label, in the order of first occurrence."""
-    numbers: dict[Hashable, int] = {}
-    return tuple(numbers.setdefault(label, len(numbers)) for label in labels)
-
-
-def _divided(labels: Sequence[int], fractions: Sequence[float], seed: int) -> list[list[int]]:
-    """The rows of each part: whole labels in random order, at least one a part, and numbers of rows close to the fractions."""
-    known = sorted(set(labels))
-    order = [known[i] for i in np.random.default_rng(seed).permutation(len(known))]
-    rows = np.cumsum([labels.count(label) for label in order])  # rows of the first 1, 2, ... labels
-    ends = [0]
-    for place, share in enumerate(np.cumsum(fractions)[:-1], 1):
-        first, last = ends[-1] + 1, len(known) - len(fractions) + place  # each later part needs a label, too
-        ends.append(first + int(np.abs(rows[first - 1 : last] - share * len(labels)).argmin()))
-    parts = [set(order[start:end]) for start, end in zip(ends, [*ends[1:], len(known)], strict=True)]
-    return [[row for row, label in enumerate(labels) if label in part] for part in parts]
-
-
-def _joined(groups: Sequence[int], prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The groups, with groups that share a prompt merged under the least of their labels."""
-    parent = {label: label for label in groups}
-
-    def least(label: int) -> int:
-        while parent[label] != label:
-            label = parent[label]
-        return label
-
-    seen: dict[tuple[int, ...], int] = {}
-    for label, prompt in zip(groups, prompts, strict=True):
-        first, second = sorted((least(label), least(seen.setdefault(prompt, label))))
-        parent[second] = first
-    return tuple(least(label) for label in groups)
-
-
-def _filled(prompts: Sequence[Tensor]) -> Tensor:
-    """Stack prompts, shorter ones padded on the right with their last token: (B, T)."""
-    length = max(map(len, prompts))
-    return torch.stack([torch.cat([ids, ids[-1:].expand(length - len(ids))]) for ids in prompts])
-
-
-def _padded(ids: Sequence[Tensor]) -> Tensor:
-    return torch.nn.utils.rnn.pad_sequence(list(ids), batch_first=True, padding_value=-1)

@@ -7,8 +7,9 @@ import torch
 
 from circuitsearch.alignment import Drop, Error, Row, Span
 from circuitsearch.errors import InputError
+from circuitsearch.example import Example
 from circuitsearch.registry import ALIGNMENTS
-from circuitsearch.task import Example, Task
+from circuitsearch.task import Task
 
 
 def row(clean: list[int], corrupt: list[int], spans=None, others=None) -> Row:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from circuitsearch.errors import InputError
-from circuitsearch.task import Example, Task
+from circuitsearch.example import Example
+from circuitsearch.task import Task
 
 
 def ids_row(**changes) -> str:

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from circuitsearch.example import PromptWriter
 from circuitsearch.replication.configuration import Configuration
 from circuitsearch.replication.variation import SAMPLES, Repeated, check_enough
-from circuitsearch.task import PromptWriter, Task
+from circuitsearch.task import Task
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from random import Random
 from typing import ClassVar
 
 from circuitsearch.errors import InputError, shortened
+from circuitsearch.example import PromptWriter
 from circuitsearch.replication.configuration import Configuration
 from circuitsearch.replication.variation import REPHRASINGS, Repeated, check_enough
-from circuitsearch.task import PromptWriter, Task
+from circuitsearch.task import Task
 
 
 @dataclass(frozen=True)

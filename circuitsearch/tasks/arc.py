@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.errors import InputError, shortened
+from circuitsearch.example import Example
 from circuitsearch.files import Malformed, parse_json, read_text
-from circuitsearch.task import Example, Task
+from circuitsearch.task import Task
 
 from .pools import Pool, Pools, WordUse, deal, not_single
 from .writer import Writer

@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 from circuitsearch.errors import InputError
-from circuitsearch.task import Example, Task
+from circuitsearch.example import Example
+from circuitsearch.task import Task
 from circuitsearch.text import encode, is_one_token
 
 from .pools import Pool, Pools, deal, known_templates

@@ -7,7 +7,8 @@ from random import Random
 from string import ascii_uppercase
 from typing import Any
 
-from circuitsearch.task import Example, Task
+from circuitsearch.example import Example
+from circuitsearch.task import Task
 
 from .pools import Pool, Pools, select
 from .template import fill

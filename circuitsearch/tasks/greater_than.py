@@ -8,8 +8,9 @@ from random import Random
 from typing import Any
 
 from circuitsearch.errors import InputError
+from circuitsearch.example import Example
 from circuitsearch.metrics import prob_diff
-from circuitsearch.task import Example, Task
+from circuitsearch.task import Task
 from circuitsearch.text import is_one_token
 
 from .pools import Pool, Pools, select

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from circuitsearch.task import Example, Task
+from circuitsearch.example import Example
+from circuitsearch.task import Task
 
 from .pools import Pool, Pools, select
 from .template import fill

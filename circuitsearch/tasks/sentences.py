@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from circuitsearch.task import Example
+from circuitsearch.example import Example
 
 from .counterfactuals import Counterfactual
 from .definition import Definition

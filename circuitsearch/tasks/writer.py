@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from zlib import crc32
 
 from circuitsearch.errors import InputError, shortened, unknown
+from circuitsearch.example import Example
 from circuitsearch.metrics import Metric, logit_diff
-from circuitsearch.task import Example, Task
+from circuitsearch.task import Task
 
 from .pools import Pools, WordUse
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuitsearch.task import Example
+from circuitsearch.example import Example
 from circuitsearch.tasks.induction import writer as induction
 from circuitsearch.tasks.words import NAMES
 from circuitsearch.text import encode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from circuitsearch.task import Example
+from circuitsearch.example import Example
 from circuitsearch.tasks.words import COUNTRIES
 
 TEMPLATES = {

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from circuitsearch.task import Example
+from circuitsearch.example import Example
 from circuitsearch.tasks.defined import builtin
 from circuitsearch.tasks.docstring import TEMPLATES as DOCSTRING
 from circuitsearch.tasks.docstring import writer as docstring

@@ -113,7 +113,10 @@ def test_repairs_that_work_are_proposed(bpe: Any, rows: Any, proposals: list[str
 
 def test_aligning_is_proposed_where_it_works(bpe: Any):
     """Not for the row whose corrupt prompt has words that correspond to none."""
-    rows = [(PAIR[0], corrupt, *PAIR[2:]) for corrupt in ("The capital of Italy and Spain is", "The big capital of France is")]
+    rows = [
+        (PAIR[0], corrupt, *PAIR[2:])
+        for corrupt in ("The capital of Italy and Spain is", "The big capital of France is")
+    ]
     found = encoded(list_records(rows), bpe).checked(check_row)
     (proposal,) = advice(found, bpe, False, check_row, SPANNED)
     assert proposal.startswith("2 rows (the first is row 1) have prompts of unequal length")

@@ -13,9 +13,10 @@ import pytest
 
 from benchmarks.tasks import LEARNED
 from circuitsearch.errors import InputError
+from circuitsearch.example import Example
 from circuitsearch.metrics import log_likelihood
 from circuitsearch.registry import TASKS
-from circuitsearch.task import Example, Task
+from circuitsearch.task import Task
 from circuitsearch.tasks.pools import Pools
 from circuitsearch.tasks.writer import Writer
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.escape import plain_text
+from circuitsearch.example import PromptWriter
 from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import bounded
 from circuitsearch.knobs import Knobs
-from circuitsearch.task import PromptWriter, Task
+from circuitsearch.task import Task
 from circuitsearch.validation.bootstrap import ratio
 from circuitsearch.validation.measurement import Cell, Interval, Measurement, number
 from circuitsearch.validation.trial import Trial

@@ -10,9 +10,10 @@ from scipy import stats
 
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.escape import plain_text
+from circuitsearch.example import Factors
 from circuitsearch.faithfulness import bounded
 from circuitsearch.knobs import Knobs
-from circuitsearch.task import Factors, Task
+from circuitsearch.task import Task
 from circuitsearch.validation.measurement import Cell, Measurement
 from circuitsearch.validation.significance import holm
 from circuitsearch.validation.trial import Trial
