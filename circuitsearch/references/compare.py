@@ -101,7 +101,7 @@ def compare_with_reference(found: Circuit | Scores, name: str | Reference, model
     found : Circuit or Scores
         A circuit, with the scores of all edges if there is to be an AUROC; or scores alone.
     name : str or Reference
-        ``"ioi"``, ``"greater-than"``, ``"docstring"``, ``"copy-suppression"``; or one of your own.
+        ``"ioi"``, ``"greater-than"``, ``"docstring"``, ``"copy-suppression"``, ``"acronyms"``; or one of your own.
     model
         The Hugging Face model of the circuit. It must have the shape of the model in which the published circuit was found; weights are not
         compared.

@@ -22,7 +22,7 @@ GPT2 = SimpleNamespace(config=GPT2Config())
 
 def test_all_references_name_real_nodes():
     """Their heads and edges exist in the graph of their model, and each says where it is from."""
-    assert names() == ["copy-suppression", "docstring", "greater-than", "ioi"]
+    assert names() == ["acronyms", "copy-suppression", "docstring", "greater-than", "ioi"]
     for name in names():
         known = cs.reference(name)
         graph = known.model.graph
