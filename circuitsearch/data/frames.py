@@ -8,9 +8,7 @@ from typing import Any
 
 from circuitsearch.errors import InputError, shortened
 
-from .records import MOST_RECORDS, Record, Records, checked_count
-
-_COLUMNS = ("clean", "corrupt", "answer", "wrong")
+from .records import MOST_RECORDS, Record, Records, checked_count, named
 
 
 def list_records(rows: Any, name: str = "task") -> Records:
@@ -72,8 +70,7 @@ def _numbered(rows: Iterable[Any]) -> tuple[Record, ...]:
 
 
 def _record(place: str, row: Any) -> Record:
-    if isinstance(row, tuple | list) and len(row) == len(_COLUMNS):
-        row = dict(zip(_COLUMNS, row, strict=True))
+    row = named(row)
     if not isinstance(row, Mapping):
         return Record(place, {}, f"it is {shortened(repr(row), 40)}: give a dict, or (clean, corrupt, answer, wrong)")
     values = {str(key): _value(value) for key, value in row.items()}

@@ -8,7 +8,7 @@ from typing import Any
 from circuitsearch.errors import InputError
 from circuitsearch.files import Malformed, parse_json
 
-from .records import Record, checked_count
+from .records import Record, checked_count, named
 
 _EXAMPLE = '{"clean": ..., "corrupt": ..., "answer": ..., "wrong": ...}'
 
@@ -60,6 +60,7 @@ def _line(place: str, line: str) -> Record:
 
 
 def _row(place: str, content: Any) -> Record:
-    if isinstance(content, dict):
-        return Record(place, content)
+    row = named(content)
+    if isinstance(row, dict):
+        return Record(place, row)
     return Record(place, {}, f"not a JSON object: write {_EXAMPLE}")

@@ -9,6 +9,13 @@ from typing import Any
 from circuitsearch.errors import InputError
 
 MOST_RECORDS = 1_000_000
+COLUMNS = ("clean", "corrupt", "answer", "wrong")  # of a row that is a list
+
+
+def named(row: Any) -> Any:
+    """A row that is a list of four values under our names; any other one as it is."""
+    is_list = isinstance(row, tuple | list) and len(row) == len(COLUMNS)
+    return dict(zip(COLUMNS, row, strict=True)) if is_list else row
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -47,6 +48,13 @@ def test_lists(bpe: Any, words):
     }
     task = Task.from_texts([ids], name="mine")
     assert (task.name, task.clean[0].tolist(), task.wrong[0].tolist()) == ("mine", [1, 2], [5, 6])
+
+
+def test_a_list_that_was_saved_as_json(read, words):
+    """An array of fours, as Python's json writes tuples."""
+    assert words(read(json.dumps([PAIR, PAIR]), "mine.json")) == TEXTS * 2
+    with pytest.raises(InputError, match="row 1: not a JSON object"):
+        read(json.dumps([PAIR[:3]]), "mine.json")
 
 
 def test_a_generator_of_rows_is_read_once(bpe: Any, words):
