@@ -17,7 +17,7 @@ from circuitsearch.experiment import Experiment
 from circuitsearch.models.fetch import fetch
 from circuitsearch.models.gguf_header import read_header
 from circuitsearch.task import Task
-from circuitsearch.validation.checks import USUAL, NewPrompts
+from circuitsearch.validation.checks import USUAL, NewPrompts, RandomCircuits, SizeCurve
 from tests.engine.plain import PlainRun, plain_writes
 from tests.engine.test_circuit_gradient import assert_is_derivative
 from tests.exact import exact_throughout
@@ -96,8 +96,9 @@ def test_exact_effects_are_those_of_plain_runs(smollm2: tuple[Any, Any], task: T
 def test_find_searches_it(smollm2: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch):
     """With few prompts and passes: every stage is done, and the circuit is a small part of the model."""
     model, tokenizer = smollm2
-    few = [NewPrompts(8) if isinstance(each, NewPrompts) else each for each in USUAL]
-    monkeypatch.setattr(import_module("circuitsearch.validation.validate"), "USUAL", few)
+    few = [NewPrompts(8), RandomCircuits(count=2, prompts=4), SizeCurve(prompts=2)]
+    usual = [next((each for each in few if type(each) is type(check)), check) for check in USUAL]
+    monkeypatch.setattr(import_module("circuitsearch.validation.validate"), "USUAL", usual)
     prompts = cs.tasks.ioi(tokenizer, n=6, seed=0)
     finding = cs.find(model, prompts, tokenizer=tokenizer, refine=cs.Refine(passes=2, prompts=4), listeners=[])
     assert finding.circuit.history is not None and len(finding.circuit.history.passes) == 2
