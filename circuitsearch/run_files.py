@@ -15,6 +15,7 @@ from circuitsearch.validation import Report
 
 FIGURES = ("circuit.svg", "circuit.pdf", "circuit.png", "circuit.dot")
 PAGE = "circuit.html"
+SUMMARY = "report.md"
 DRAWN = 300  # edges, of a circuit that does not fit a page
 
 Write = Callable[[str, Callable[[Path], object]], None]  # a file's name, and a function that writes it
@@ -27,7 +28,7 @@ def write_files(write: Write, plan: Plan, finding: Finding, model: str) -> None:
     for name in FIGURES:
         write(name, lambda path: write_figure(circuit, path, report, caption))
     write(PAGE, lambda path: _page(plan, finding, model, path))
-    write("report.md", lambda path: path.write_text(summary(plan, finding, model), encoding="utf-8"))
+    write(SUMMARY, lambda path: path.write_text(summary(plan, finding, model), encoding="utf-8"))
 
 
 def write_figure(circuit: Circuit, path: Path, report: Report | None, caption: str) -> None:

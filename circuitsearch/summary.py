@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from circuitsearch.circuit import Circuit
 from circuitsearch.finding import Finding, Plan
 from circuitsearch.markdown_text import escaped, table
 from circuitsearch.names import ends_of
 from circuitsearch.redundancy import Redundancy
 from circuitsearch.scores import Agreement
+from circuitsearch.validation import Report
 
 _EFFECTS = (
     "An effect is what the edge brings to the circuit's metric: gradients in the edges' weights, integrated from no edges to the circuit,"
@@ -26,8 +29,7 @@ def summary(plan: Plan, finding: Finding, model: str) -> str:
     parts = [
         f"# {escaped(setup.task)} in {escaped(model)}",
         "![the circuit](circuit.svg)",
-        "## Evidence",
-        "```\n" + str(finding.report).replace("`", "'") + "\n```",
+        *_evidence(finding.report),
         "## Edges",
         _EFFECTS if circuit.effects is not None else "",
         f"{_SCORE if scores.are_effects else _STRENGTH} The last column is the faithfulness on the prompts of the search when the edge"
@@ -39,6 +41,27 @@ def summary(plan: Plan, finding: Finding, model: str) -> str:
         "`circuitsearch find --from manifest.json` runs it again.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def summary_of_foreign(circuit: Circuit, report: Report, source: Mapping[str, object], task: str, model: str) -> str:
+    """Write the page of another program's circuit as Markdown; ``source`` says where it came from."""
+    notes = source.get("notes")
+    rows = [(name, value) for name, value in source.items() if name != "notes" and value is not None]
+    parts = [
+        f"# {escaped(task)} in {escaped(model)}",
+        "![the circuit](circuit.svg)",
+        *_evidence(report),
+        "## Edges",
+        _edges(circuit),
+        "## Source",
+        table(("of the circuit", "value"), rows),
+        *(f"- {escaped(str(note))}" for note in (notes if isinstance(notes, list) else [])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _evidence(report: Report) -> list[str]:
+    return ["## Evidence", "```\n" + str(report).replace("`", "'") + "\n```"]
 
 
 def _settings(plan: Plan) -> list[tuple[str, object]]:

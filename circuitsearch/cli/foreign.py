@@ -22,7 +22,8 @@ from circuitsearch.page import write_page
 from circuitsearch.question import Question
 from circuitsearch.registry import FORMATS
 from circuitsearch.run import circuit_at, with_scores
-from circuitsearch.run_files import FIGURES, PAGE, write_figure
+from circuitsearch.run_files import FIGURES, PAGE, SUMMARY, write_figure
+from circuitsearch.summary import summary_of_foreign
 from circuitsearch.validation import Report, behaviour, validate
 
 SOURCE = "source.json"
@@ -99,11 +100,14 @@ def judge(
     say.behaviour(terminal, behaviour(experiment, task, tokenizer=tokenizer))
     with terminal.progress("validating") as bar:
         report = validate(experiment, circuit, task, checks=question.checks_asked, progress=bar)
-    _write(folder, circuit, report, _about(path, found, edges))
+    source = _about(path, found, edges)
+    _write(folder, circuit, report, source)
+    text = summary_of_foreign(circuit, report, source, question.task_name, question.model_name)
+    write_whole(folder / SUMMARY, lambda part: part.write_text(text, encoding="utf-8"))
     page = folder / PAGE
     write_page(experiment, circuit, task, page, tokenizer=tokenizer, report=report, name=question.model_name)
     terminal.console.print(str(report))
-    terminal.say("folder", f"{folder}/ (report.json, circuit.json, {SOURCE}, {PAGE}, {', '.join(FIGURES)})")
+    terminal.say("folder", f"{folder}/ ({SUMMARY}, report.json, circuit.json, {SOURCE}, {PAGE}, {', '.join(FIGURES)})")
     terminal.result(
         {"folder": str(folder), "notes": list(found.notes), "n_edges": len(circuit), "report": report.to_dict()}
     )

@@ -70,6 +70,7 @@ def test_judge_somebody_elses_circuit(command: Command, tiny: Path, task_file: P
     assert said.code == 0, said.err
     assert json.loads(said.out)["report"]["faithfulness"]["value"] == pytest.approx(1.0)
     names = {
+        "report.md",
         "report.json",
         "circuit.json",
         "source.json",
@@ -82,6 +83,8 @@ def test_judge_somebody_elses_circuit(command: Command, tiny: Path, task_file: P
     assert {path.name for path in Path("judged").iterdir()} == names
     source = json.loads(Path("judged/source.json").read_text())
     assert source["format"] == "EAP-IG graph" and "taken to support" in source["notes"][0]
+    page = Path("judged/report.md").read_text()
+    assert str(cs.Report.load("judged/report.json")).splitlines()[0] in page and "- positive scores of the file were taken to support" in page
     again = command(*ask, "--sign", "supports", "--out", "judged")
     assert again.code == 2 and "not an empty folder" in again.err
 
