@@ -84,7 +84,10 @@ def test_judge_somebody_elses_circuit(command: Command, tiny: Path, task_file: P
     source = json.loads(Path("judged/source.json").read_text())
     assert source["format"] == "EAP-IG graph" and "taken to support" in source["notes"][0]
     page = Path("judged/report.md").read_text()
-    assert str(cs.Report.load("judged/report.json")).splitlines()[0] in page and "- positive scores of the file were taken to support" in page
+    assert (
+        str(cs.Report.load("judged/report.json")).splitlines()[0] in page
+        and "- positive scores of the file were taken to support" in page
+    )
     again = command(*ask, "--sign", "supports", "--out", "judged")
     assert again.code == 2 and "not an empty folder" in again.err
 
