@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import save_file
@@ -143,6 +143,14 @@ class Scores(MadeWith):
         """One edge's effect, the nodes in any tool's spelling: ``scores["a0.h1", "a2.h3<q>"]``."""
         return float(self.values[self.graph.find_edge(edge)])
 
+    def __len__(self) -> int:
+        """Number of edges that have a score."""
+        return int(self.scored.sum())
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """The (writer, reader) of every edge that has a score, in the stream's order of readers."""
+        return iter(self.graph.edges(self.scored))
+
     @property
     def are_effects(self) -> bool:
         """Whether they are estimated effects, with the metric's unit and a sign; those of other tools are taken for such."""
@@ -174,6 +182,20 @@ class Scores(MadeWith):
         values = self.values.T[scored.T].tolist()
         edges = (f"{writer}->{reader}" for writer, reader in self.graph.edges(scored))
         return dict(zip(edges, values, strict=True))
+
+    def to_dataframe(self) -> Any:
+        """A pandas data frame with a row ``writer, reader, score`` for every scored edge, the strongest magnitude first.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        try:
+            import pandas  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
+        except ImportError:
+            raise InputError("a data frame needs pandas: pip install pandas, or use to_dict() or top()") from None
+        return pandas.DataFrame(self.top(len(self)), columns=["writer", "reader", "score"])
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file with the values and, as its metadata, everything else."""
@@ -210,7 +232,7 @@ class Scores(MadeWith):
         return show.as_html(self)
 
     def __repr__(self) -> str:
-        return f"Scores({self.task!r}, {self.method}, {int(self.scored.sum())} edges, {self.metric}, n={self.n})"
+        return f"Scores({self.task!r}, {self.method}, {len(self)} edges, {self.metric}, n={self.n})"
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,20 @@ import typer
 from typer.core import TyperGroup
 
 from circuitsearch.cli import options
+from circuitsearch.cli.examples import epilog
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, unknown
 
 
 class Verbs(TyperGroup):
-    """The group of commands; for an unknown name the message gives the nearest."""
+    """The group of commands; for an unknown name the message gives the nearest, and the help of each ends with examples."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            above = ctx.command_path.partition(" ")[2]
+            command.epilog = epilog(f"{above} {cmd_name}".strip())
+        return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if not args[0].startswith("-") and args[0] not in self.commands:
@@ -25,7 +33,7 @@ class Verbs(TyperGroup):
 app = typer.Typer(
     cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Find the smallest circuit with which a transformer does a task, and the evidence that it does.",

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from circuitsearch.cli.completion import models, registered
 from circuitsearch.errors import InputError
 
 if TYPE_CHECKING:
     from circuitsearch.question import OnePrompt, Reading
 
 _TASK = "A task's name, as in ioi or 'ioi(counterfactual=s2_flip)'; a file: JSON, JSON lines, CSV, TSV, Parquet; a TOML file of templates."
-TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help=_TASK)]
-NeededTask = Annotated[str, typer.Argument(metavar="TASK", help=_TASK)]
-TaskOption = Annotated[str | None, typer.Option("--task", help=_TASK)]
+TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help=_TASK, autocompletion=registered("TASKS"))]
+NeededTask = Annotated[str, typer.Argument(metavar="TASK", help=_TASK, autocompletion=registered("TASKS"))]
+TaskOption = Annotated[str | None, typer.Option("--task", help=_TASK, autocompletion=registered("TASKS"))]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
@@ -80,16 +81,29 @@ To = Annotated[
 Model = Annotated[
     str,
     typer.Option(
-        help="A model that 'circuitsearch models' lists, a folder, a GGUF file, or a name on the Hugging Face hub."
+        help="A model that 'circuitsearch models' lists, a folder, a GGUF file, or a name on the Hugging Face hub.",
+        autocompletion=models,
     ),
 ]
 N = Annotated[int | None, typer.Option("--n", help="Prompts: 256, or the first n rows of a file (all by default).")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the prompts, the split and the intervals.")]
-Method = Annotated[str, typer.Option(help="How edges are scored: eap, eap-ig, 'EAPIG(steps=10)', exact ...")]
-Ablation = Annotated[
-    str, typer.Option(help="What an ablated edge carries: resample, zero, mean, 'mean(over_positions=True)'.")
+Method = Annotated[
+    str,
+    typer.Option(
+        help="How edges are scored: eap, eap-ig, 'EAPIG(steps=10)', exact ...", autocompletion=registered("METHODS")
+    ),
 ]
-Metric = Annotated[str | None, typer.Option(help="A metric other than the task's own.", show_default=False)]
+Ablation = Annotated[
+    str,
+    typer.Option(
+        help="What an ablated edge carries: resample, zero, mean, 'mean(over_positions=True)'.",
+        autocompletion=registered("ABLATIONS"),
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="A metric other than the task's own.", autocompletion=registered("METRICS"), show_default=False),
+]
 Faithfulness = Annotated[float, typer.Option(help="The share of the behaviour that the circuit must keep, in (0, 1].")]
 FaithfulnessOf = Annotated[
     str, typer.Option(help="ratio: the ratio of means over prompts; prompt: the mean of each prompt's, bounded.")
@@ -99,6 +113,7 @@ Starts = Annotated[
     list[str] | None,
     typer.Option(
         "--start",
+        autocompletion=registered("METHODS"),
         help="A further method: the circuit is searched for again from its ranking, and the smallest is kept. May be repeated.",
         show_default=False,
     ),
@@ -107,6 +122,7 @@ Checks = Annotated[
     list[str] | None,
     typer.Option(
         "--check",
+        autocompletion=registered("CHECKS"),
         help="A further check of the circuit, or a usual one with other knobs, as in RandomCircuits(count=100). May be repeated.",
         show_default=False,
     ),

