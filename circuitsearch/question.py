@@ -224,7 +224,7 @@ class Question(BaseModel):
         default = Question(task=self.task, prompt=self.prompt)
         parts = [self.task_name, self.model_name]
         parts += [
-            f"{label}{_of_a_path(value)}"
+            f"{label}{of_a_path(value)}"
             for label, value, usual in (
                 ("n", self.n, None),
                 ("seed", self.seed, 0),
@@ -253,11 +253,11 @@ class Question(BaseModel):
     def task_name(self) -> str:
         """The task, with its knobs, as a part of a folder's name."""
         if self.task is None:
-            return "" if self.prompt is None else _of_a_path(self.prompt.clean)
+            return "" if self.prompt is None else of_a_path(self.prompt.clean)
         if self.task_file:
             return Path(self.task).stem
         name, _, knobs = self.task.partition("(")
-        return "-".join(filter(None, (TASKS.canonical(name.strip()), _of_a_path(knobs))))
+        return "-".join(filter(None, (TASKS.canonical(name.strip()), of_a_path(knobs))))
 
     def load(self) -> tuple[Any, Any, Task]:
         """Load the model and its tokenizer, and make the task."""
@@ -308,12 +308,12 @@ class Question(BaseModel):
         return task if self.n is None else task.subset(range(self.n))
 
 
-def _of_a_path(value: Any) -> str:
+def of_a_path(value: Any) -> str:
     """A value as part of a folder's name.
 
     Examples
     --------
-    >>> _of_a_path("EAPIG(steps=10)"), _of_a_path("Granularity(spans=('IO', 'END'))")
+    >>> of_a_path("EAPIG(steps=10)"), of_a_path("Granularity(spans=('IO', 'END'))")
     ('EAPIG-steps-10', 'Granularity-spans-IO-END')
     """
     return re.sub(r"[^\w.]+", "-", str(value)).strip("-")[:60]

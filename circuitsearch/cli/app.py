@@ -496,6 +496,35 @@ def inspect(
 
 
 @app.command()
+def scan(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A prompt, which is read at its last token.")],
+    *,
+    model: options.Model = "pico",
+    answer: Annotated[
+        str | None, typer.Option(help="Its answer; by default the model's likeliest token.", show_default=False)
+    ] = None,
+    corrupt: options.Corrupt = None,
+    wrong: options.Wrong = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The folder; by default runs/scan-PROMPT-MODEL.")
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print where the page is, and do not open it.")] = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Show everything about one prompt on one page.
+
+    The logit lens, what heads and MLPs write in words, which heads copy or suppress the answer or do induction in this prompt, and where
+    they look. With --answer, --corrupt and --wrong also the circuit.
+    """
+    from circuitsearch.cli.scan import Asked, scan
+
+    asked = Asked(prompt, answer, corrupt, wrong, model, device, dtype)
+    scan(asked, out, not (no_open or json), Terminal(json))
+
+
+@app.command()
 def view(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or circuit.json files.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of the comparison of several runs.")] = Path(

@@ -44,6 +44,13 @@ EXAMPLES: Mapping[str, Examples] = {
         ("inspect heads --task ioi", "heads that copy names, repeat, suppress copies"),
         ("inspect patch --task ioi --site head", "every head's clean output in the corrupt run"),
     ),
+    "scan": (
+        ("scan 'When Mary and John went to the store, John gave a drink to' --model smollm2", "one prompt on one page"),
+        (
+            "scan 'The capital of France is' --answer ' Paris' --corrupt 'The capital of Italy is' --wrong ' Rome' --model smollm2",
+            "with its circuit",
+        ),
+    ),
     "view": (
         ("view runs/ioi-pico", "the interactive page of a run"),
         ("view runs/ioi-pico runs/induction-pico-n64", "several runs, to compare"),

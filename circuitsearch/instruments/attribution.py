@@ -183,6 +183,13 @@ class LogitMap:
         """What ``written`` (W, R, D) adds to the logits along a ``direction`` (R, D): (R, W)."""
         return torch.einsum("wrd,rd->rw", widened(written), self.into_stream(direction))
 
+    def raised(self, written: Tensor) -> Tensor:
+        """What each of ``written`` (W, D) adds to every logit of the one row: (W, vocabulary)."""
+        norm = self.described.final_norm
+        centred = written - written.mean(-1, keepdim=True) if norm.centred else written
+        weight = read_weight(self._unembedding)
+        return (centred * self.inverse_scale * norm.gain).to(weight) @ weight.T * self.factor
+
     def into_stream(self, direction: Tensor) -> Tensor:
         """A direction (R, D) of the normed stream as one of the stream."""
         norm = self.described.final_norm

@@ -51,7 +51,7 @@ def index_page(runs: Sequence[Shown]) -> str:
 
 def _runs(runs: Sequence[Shown]) -> str:
     heads = ("run", "task", "model", "edges", "faithfulness", "random circuits", "scores")
-    return _table("The runs", heads, [_run(run) for run in runs])
+    return table("The runs", heads, [_run(run) for run in runs])
 
 
 def _run(run: Shown) -> list[str]:
@@ -66,7 +66,7 @@ def _run(run: Shown) -> list[str]:
             + escaped(f"{report.faithfulness}, per prompt {report.per_prompt.value:.3f}"),
         )
     if report is not None and report.controls:
-        controls = _minus(f"{sum(report.controls) / len(report.controls):z.3f}")
+        controls = minus(f"{sum(report.controls) / len(report.controls):z.3f}")
     return [link, task, escaped(run.model) or "\u2013", size, faithful, controls, escaped(run.method) or "\u2013"]
 
 
@@ -86,7 +86,7 @@ def _overlap(runs: Sequence[Shown]) -> str:
             cells.append(f"{len(both):,}{share}" if one is not other else f"{len(both):,}")
         rows.append(cells)
     caption = "Edges that two runs share, and their part of the edges in either"
-    return _table(caption, ("", *(run.name for run in runs)), rows)
+    return table(caption, ("", *(run.name for run in runs)), rows)
 
 
 def _lists(runs: Sequence[Shown]) -> str:
@@ -101,7 +101,7 @@ def _lists(runs: Sequence[Shown]) -> str:
 def _list(title: str, edges: Sequence[str], runs: Sequence[Shown]) -> str:
     rows = [[escaped(edge), *(_score(run.edges[edge]) for run in runs)] for edge in edges[:LISTED]]
     more = f", the {LISTED} strongest here" if len(edges) > LISTED else ""
-    return _table(
+    return table(
         f"{title}: {len(edges):,} edge{'' if len(edges) == 1 else 's'}{more}",
         ("edge", *(run.name for run in runs)),
         rows,
@@ -111,18 +111,18 @@ def _list(title: str, edges: Sequence[str], runs: Sequence[Shown]) -> str:
 def _score(score: float | None) -> str:
     if score is None:
         return "\u2013"
-    return f'<span class="number {"supports" if score > 0 else "opposes"}">{_minus(f"{score:+.4f}")}</span>'
+    return f'<span class="number {"supports" if score > 0 else "opposes"}">{minus(f"{score:+.4f}")}</span>'
 
 
-def _minus(number: str) -> str:
+def minus(number: str) -> str:
     """A number with the minus sign that is as wide as a plus."""
     return number.replace("-", "\u2212")
 
 
-def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are HTML already; caption and heads are text."""
     head = "".join(f'<th scope="col">{escaped(text)}</th>' if text else "<td></td>" for text in heads)
     lines = ["".join(cell if cell.startswith("<th") else f"<td>{cell}</td>" for cell in row) for row in rows]
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>" if rows else ""
-    return f'<section><h2>{escaped(caption)}</h2><div class="wide" tabindex="0" role="region" aria-label="{escaped(caption)}">{table}</div></section>'
+    shown = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>" if rows else ""
+    return f'<section><h2>{escaped(caption)}</h2><div class="wide" tabindex="0" role="region" aria-label="{escaped(caption)}">{shown}</div></section>'

@@ -1,0 +1,90 @@
+"""One prompt on one page: what is predicted, what the parts write, where heads look, and the circuit if there is one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from circuitsearch.figures.canvas import encode, figure_style
+from circuitsearch.figures.results import figure_of
+from circuitsearch.figures.viewer.index import minus, table
+from circuitsearch.figures.viewer.page import asset, escaped, filled, palette_style, policy
+from circuitsearch.instruments.result import Result
+from circuitsearch.instruments.scan import Scan
+
+
+def scan_page(found: Scan, model: str, *, circuit: bytes | None = None, page: str = "") -> str:
+    """Write the page of a scan.
+
+    Parameters
+    ----------
+    found : Scan
+        What :func:`circuitsearch.instruments.scan` found.
+    model : str
+        The model's name, for the header.
+    circuit : bytes, optional
+        The figure of the prompt's circuit, as SVG.
+    page : str
+        The relative address of the circuit's own page.
+    """
+    sheet = palette_style() + asset("index.css") + asset("scan.css")
+    attention = [_figure("Where the strongest heads look", found.attention)] if found.attention.heads else []
+    sections = [
+        table("The model's likeliest tokens", ("token", "probability"), _likeliest(found)),
+        table(
+            f"Parts that add most to the logit of {found.answer!r}, or take most from it, and the tokens that they raise most",
+            ("part", "logit", "raises most", "looks at", "at work"),
+            _parts(found),
+        ),
+        _figure("What the stream predicts, by layer and token", found.lens),
+        *attention,
+        _circuit(circuit, page),
+    ]
+    return filled(
+        asset("scan.html"),
+        policy=policy(None, sheet),
+        style=sheet,
+        title=escaped(f"{found.prompt} \u00b7 {model}"),
+        prompt=escaped(found.prompt),
+        model=escaped(model),
+        answer=escaped(repr(found.answer)),
+        sections="\n".join(sections),
+    )
+
+
+def _likeliest(found: Scan) -> list[Sequence[str]]:
+    return [(escaped(repr(token)), f"{probability:.1%}") for token, probability in found.likeliest]
+
+
+def _parts(found: Scan) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for part in found.parts:
+        looks = f"{part.looks_at!r} {part.share:.0%}" if part.looks_at else ""
+        kind = "supports" if part.effect > 0 else "opposes"
+        effect = f'<span class="number {kind}">{minus(f"{part.effect:+.3f}")}</span>'
+        words = " ".join(f"<code>{escaped(repr(word))}</code>" for word in part.words)
+        rows.append((escaped(part.name), effect, words, escaped(looks), escaped(part.at_work)))
+    return rows
+
+
+def _figure(title: str, result: Result) -> str:
+    with figure_style():
+        content = encode(figure_of(result), "svg")
+    return _image(title, content)
+
+
+def _image(title: str, content: bytes) -> str:
+    """A figure as an image, in which nothing can run."""
+    source = base64.b64encode(content).decode()
+    return f'<section><h2>{escaped(title)}</h2><img alt="{escaped(title)}" src="data:image/svg+xml;base64,{source}"></section>'
+
+
+def _circuit(figure: bytes | None, page: str) -> str:
+    if figure is None:
+        return (
+            '<section><h2>The circuit</h2><p class="quiet">A circuit needs a counterfactual: give --corrupt, a prompt with another'
+            " answer, and --wrong, that answer.</p></section>"
+        )
+    link = f'<p><a href="{escaped(quote(page))}">The interactive page of the circuit</a></p>' if page else ""
+    return _image("The circuit that tells the prompt from its counterfactual", figure) + link
