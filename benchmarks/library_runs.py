@@ -1,6 +1,6 @@
-"""Runs for a library: the bundled model on every task that it does, and planted models, with few prompts.
+"""Runs for a library: planted models, then the bundled model on every task that it does, with few prompts.
 
-    python -m benchmarks.library_runs FOLDER
+python -m benchmarks.library_runs FOLDER [--minutes 30]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,35 +24,43 @@ from circuitsearch.validation.checks import RandomCircuits
 
 SEEDS = (0, 1, 2)
 PROMPTS = 24
-QUICK = Refine(passes=3, prompts=8)
+QUICK, MINUTES = Refine(passes=3, prompts=8), 0.4
 FEW = (RandomCircuits(count=4),)
-
 
 Run = tuple[str, Any, Callable[[], Task], Any, int]  # folder, model, its task, tokenizer, seed
 
 
 def runs() -> Iterator[Run]:
-    """Planted models, then the bundled one on every task with one seed after another; which tasks it does is seen in the run."""
+    """Every run; which tasks the bundled model does is seen in the run."""
     for motif in MOTIFS:
         planted = plant(motif, seed=1, n=PROMPTS)
         planted.model.config.name_or_path = f"{planted.task.name}-1"
-        yield planted.task.name, planted.model, lambda: planted.task, None, 0
+        yield planted.task.name, planted.model, partial(getattr, planted, "task"), None, 0
     model, tokenizer = load("pico")
     for seed in SEEDS:
         for name in TASKS.names():
-            yield f"pico-{name}-{seed}", model, lambda: TASKS.read(name)(tokenizer, n=PROMPTS, seed=seed), tokenizer, seed
+            yield f"pico-{name}-{seed}", model, partial(_task, name, tokenizer, seed), tokenizer, seed
+
+
+def _task(name: str, tokenizer: Any, seed: int) -> Task:
+    return TASKS.read(name)(tokenizer, n=PROMPTS, seed=seed)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Write the folders that are not there yet, until the time is over."""
+    parser = argparse.ArgumentParser(description="Runs for a library of circuits.")
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--minutes", type=float, default=60)
+    arguments = parser.parse_args()
+    end = time.monotonic() + 60 * arguments.minutes
     for name, model, task, tokenizer, seed in runs():
+        if time.monotonic() > end:
+            break
         began = time.perf_counter()
         try:
             found = find(
-                model, task(), method=EAP(), refine=QUICK, checks=FEW, out=folder / name, tokenizer=tokenizer, listeners=[],
-                seed=seed,
+                model, task(), method=EAP(), refine=QUICK, checks=FEW, out=arguments.folder / name, tokenizer=tokenizer,
+                listeners=[], seed=seed, minutes=MINUTES,
             )  # fmt: skip
         except InputError as error:
             print(f"{name}: {error}", flush=True)

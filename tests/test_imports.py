@@ -33,6 +33,7 @@ LAYERS = [
     {"page", "summary", "progress_bar"},
     {"run_files"},
     {"run"},
+    {"library"},
     {"pipeline"},
     {"replication"},
     {"cli"},

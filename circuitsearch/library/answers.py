@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from circuitsearch.library.entry import Edge, Entry, Match, Use
 from circuitsearch.library.query import Asked, Condition
@@ -30,7 +30,9 @@ def edges_of(db: Database, rows: Condition, circuit: Sequence[int] = ()) -> tupl
     sql, values = rows
     asked = f"SELECT e.writer || '->' || e.reader, e.strength {sql} ORDER BY abs(e.strength) DESC, e.id"
     found = db.execute(asked, [*circuit, *values]).fetchall()
-    return tuple(Edge(str(name), float(strength) if isinstance(strength, float | int) else None) for name, strength in found)
+    return tuple(
+        Edge(str(name), float(strength) if isinstance(strength, float | int) else None) for name, strength in found
+    )
 
 
 def _uses(db: Database, identity: int, asked: Asked) -> Iterator[Use]:

@@ -84,12 +84,9 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """A short name: number, task, and seed if it has one.
-
-        Two entries never have the same, because of the number.
-        """
-        seed = "" if self.seed is None else f" seed {self.seed}"
-        return f"{self.id} {self.task or self.form}{seed}"
+        """A short name: task, seed if it has one, and number, in which two entries always differ."""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return f"{self.task or self.form}{seed} #{self.id}"
 
     def __str__(self) -> str:
         faithful = "" if self.faithfulness != self.faithfulness else f", faithfulness {self.interval}"

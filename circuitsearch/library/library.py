@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.errors import InputError, unknown
-from circuitsearch.files import parse_json
+from circuitsearch.errors import InputError, counted, unknown
+from circuitsearch.files import parse_json, write_bytes
 from circuitsearch.finding import Finding
 from circuitsearch.formats import Sign
 from circuitsearch.library.answers import NODES, edges_of, match, with_words
 from circuitsearch.library.entry import Edge, Entry, Match, entry_of
+from circuitsearch.library.export import export
+from circuitsearch.library.overlap import Comparison, comparison
+from circuitsearch.library.page import page
 from circuitsearch.library.query import Asked, Condition, Conditions
 from circuitsearch.library.rows import name_model, write
 from circuitsearch.library.source import CIRCUIT, KEPT, Source, from_file, from_finding, from_folder, with_roles
-from circuitsearch.library.store import damaged, reading, writing
+from circuitsearch.library.store import check_place, damaged, reading, writing
 from circuitsearch.roles import Roles
 
 if TYPE_CHECKING:
@@ -67,6 +70,13 @@ class Library:
     def __len__(self) -> int:
         with reading(self.path) as db:
             return db.table("circuits").count
+
+    def check(self) -> None:
+        """Raise an InputError if circuits cannot be added: the file is no library, is damaged or newer, or cannot be there."""
+        check_place(self.path)
+        if self.path.exists():
+            with reading(self.path):
+                pass
 
     # ---- adding
 
@@ -197,6 +207,73 @@ class Library:
         with reading(self.path) as db:
             self._one(db, identity)
             return edges_of(db, ("FROM edges e WHERE e.circuit = ?", []), [identity])
+
+    def feeds(self, identity: int) -> dict[str, list[str]]:
+        """The readers of an entry that have edges, each with the nodes of the circuit that it feeds."""
+        with reading(self.path) as db:
+            rows = db.execute("SELECT reader, node FROM ports WHERE circuit = ? ORDER BY id", [identity]).fetchall()
+        found: dict[str, list[str]] = {}
+        for reader, node in rows:
+            found.setdefault(str(reader), []).append(str(node))
+        return found
+
+    # ---- what is made of several
+
+    def compare(self, **conditions: Unpack[Conditions]) -> Comparison:
+        """Compare the circuits that fit, which must be of one model.
+
+        Returns
+        -------
+        Comparison
+            Overlap of each two, a tree, and what each head does in each of them.
+
+        Raises
+        ------
+        InputError
+            If no circuit fits, or they are of different models or kinds of nodes.
+        """
+        entries = self._some(conditions)
+        edges = [[edge.name for edge in self.edges(each.id)] for each in entries]
+        return comparison(entries, edges, self.nodes([each.id for each in entries]))
+
+    def export(self, out: str | Path, **conditions: Unpack[Conditions]) -> tuple[Entry, ...]:
+        """Write the circuits that fit to a file, by its suffix .json, .csv or .parquet, or as run folders in a new folder.
+
+        A run folder's circuit.json, report.json and other files are byte for byte those that were added.
+
+        Returns
+        -------
+        tuple of Entry
+            What was written.
+
+        Raises
+        ------
+        InputError
+            If no circuit fits, the suffix is unknown or the place is taken, or Parquet is asked for without pyarrow.
+        """
+        entries = self._some(conditions)
+        export(self, entries, Path(out))
+        return entries
+
+    def write_page(self, out: str | Path, **conditions: Unpack[Conditions]) -> tuple[Entry, ...]:
+        """Write the circuits that fit as one HTML file with filters, a search and the overlap of the circuits of each model.
+
+        A run's own page is linked if its folder still has one.
+
+        Returns
+        -------
+        tuple of Entry
+            What the page shows.
+        """
+        entries = self._some(conditions)
+        write_bytes(out, page(self, entries, Path(out)).encode())
+        return entries
+
+    def _some(self, conditions: Conditions) -> tuple[Entry, ...]:
+        entries = self.entries(**conditions)
+        if not entries:
+            raise InputError(f"none of the {counted(len(self), 'circuit')} in {self.path} fits: leave out a condition")
+        return entries
 
     def _entries(self, db: Database, where: Condition) -> Iterator[Entry]:
         sql, values = where

@@ -121,10 +121,13 @@ class Asked:
         """Read conditions; an InputError about the first that is wrong."""
         strange = given.keys() - Conditions.__annotations__.keys()
         if strange:
-            raise InputError(f"a library is not searched by {sorted(strange)[0]!r}: take {', '.join(Conditions.__annotations__)}")
+            raise InputError(
+                f"a library is not searched by {sorted(strange)[0]!r}: take {', '.join(Conditions.__annotations__)}"
+            )
+        head, edge = given.get("head"), given.get("edge")
         return cls(
-            Place.read(given["head"]) if given.get("head") else None,
-            _edge(given["edge"]) if given.get("edge") else None,
+            Place.read(head) if head else None,
+            _edge(edge) if edge else None,
             given.get("role", ""),
             tuple(_about_circuit(given)),
         )
@@ -152,7 +155,9 @@ class Asked:
             every.append(self.head.of_node("n"))
         if self.role:
             every.append(("instr(lower(n.role), lower(?))", [self.role]))
-        return f"FROM nodes n WHERE {' AND '.join(sql for sql, _ in every)}", [each for _, values in every for each in values]
+        return f"FROM nodes n WHERE {' AND '.join(sql for sql, _ in every)}", [
+            each for _, values in every for each in values
+        ]
 
     def edge_rows(self, circuit: str) -> Condition:
         """The rows of the edge, from ``FROM`` on; ``circuit`` is an expression of SQL."""
@@ -167,24 +172,25 @@ class Asked:
 def _edge(text: str) -> tuple[Place, Place]:
     writer, reader = map(Place.read, ends_of(text))
     if writer.port or writer.name == LOGITS:
-        raise InputError(f"{shortened(repr(text))} is not an edge: a port cannot write, so write it as 'a0.h1->a2.h3<q>'")
+        raise InputError(
+            f"{shortened(repr(text))} is not an edge: a port cannot write, so write it as 'a0.h1->a2.h3<q>'"
+        )
     return writer, reader
 
 
 def _about_circuit(given: Conditions) -> Iterator[Condition]:
-    if given.get("ids"):
-        yield f"c.id IN ({', '.join('?' * len(given['ids']))})", list(given["ids"])
-    if given.get("model"):
-        asked = given["model"]
-        yield "(lower(m.name) = lower(?) OR (length(?) >= 8 AND substr(c.model, 1, length(?)) = ?))", [asked] * 4
-    if given.get("task"):
-        yield "lower(c.task) = lower(?)", [given["task"]]
-    for name, column in (("size", "c.n_edges"), ("faithfulness", "c.faithfulness")):
-        if name in given and given[name] is not None:
-            low, high = range_of(given[name])
-            yield f"{column} BETWEEN ? AND ?", [low, high]
-    if given.get("low") is not None:
-        yield "c.low >= ?", [float(given["low"])]
+    ids, model, task, low = (given.get(name) for name in ("ids", "model", "task", "low"))
+    if ids:
+        yield f"c.id IN ({', '.join('?' * len(ids))})", list(ids)
+    if model:
+        yield "(lower(m.name) = lower(?) OR (length(?) >= 8 AND substr(c.model, 1, length(?)) = ?))", [model] * 4
+    if task:
+        yield "lower(c.task) = lower(?)", [task]
+    for column, asked in (("c.n_edges", given.get("size")), ("c.faithfulness", given.get("faithfulness"))):
+        if asked is not None:
+            yield f"{column} BETWEEN ? AND ?", list(range_of(asked))
+    if low is not None:
+        yield "c.low >= ?", [float(low)]
 
 
 def range_of(given: str | Range) -> Range:
@@ -202,7 +208,9 @@ def range_of(given: str | Range) -> Range:
     """
     ends = _ends(given) if isinstance(given, str) else tuple(given)
     if len(ends) != 2 or any(end != end for end in ends) or ends[0] > ends[1]:
-        raise InputError(f"{shortened(repr(given))} is not a range: write it as 10..50, 10.. or ..50, the smaller number first")
+        raise InputError(
+            f"{shortened(repr(given))} is not a range: write it as 10..50, 10.. or ..50, the smaller number first"
+        )
     return float(ends[0]), float(ends[1])
 
 

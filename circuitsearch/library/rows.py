@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,7 @@ def _columns(source: Source) -> Row:
     } | _evidence(source.report)
 
 
-def _evidence(report: Report | None) -> Mapping[str, Any]:
+def _evidence(report: Report | None) -> Row:
     if report is None:
         return dict.fromkeys(("faithfulness", "low", "high", "n_prompts", "n_seen"))
     found = report.faithfulness

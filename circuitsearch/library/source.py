@@ -107,7 +107,9 @@ def from_folder(folder: Path) -> Source:
         If it has no finished circuit, or a file in it is not what it should be.
     """
     if not (folder / CIRCUIT).is_file():
-        raise InputError(f"{_shown(folder)} has no {CIRCUIT}: give the folder of a run that has found its circuit, or a file")
+        raise InputError(
+            f"{_shown(folder)} has no {CIRCUIT}: give the folder of a run that has found its circuit, or a file"
+        )
     circuit = Circuit.load(folder / CIRCUIT)
     manifest = Manifest.load(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
     files, notes = _files(folder)
@@ -140,7 +142,9 @@ def _files(folder: Path) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """The files that are kept, and a note on each that is too large."""
     there = [folder / name for name in KEPT if (folder / name).is_file()]
     large = [file for file in there if file.stat().st_size > MOST_BYTES and file.name != CIRCUIT]
-    notes = tuple(f"{file.name} has more than {counted(MOST_BYTES >> 20, 'MiB')[:-1]}, and is not kept" for file in large)
+    notes = tuple(
+        f"{file.name} has more than {counted(MOST_BYTES >> 20, 'MiB')[:-1]}, and is not kept" for file in large
+    )
     return {file.name: read_bytes(file, "a file of a run", 1 << 30) for file in there if file not in large}, notes
 
 

@@ -47,11 +47,16 @@ def writing(path: Path) -> Iterator[Database]:
     InputError
         As for :func:`reading`; if the file cannot be made.
     """
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"the folder {_shown(path.parent)} does not exist: make it, or choose another library")
+    check_place(path)
     with _connected(path, "rwc") as db, _transaction(db):
         _upgrade(db, path)
         yield db
+
+
+def check_place(path: Path) -> None:
+    """Raise an InputError if there is no folder for a library."""
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"the folder {_shown(path.parent)} does not exist: make it, or choose another library")
 
 
 @contextmanager
