@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def with_words(db: Database, words: str) -> list[int]:
-    """Ids of the entries in whose texts all words occur, the most relevant first."""
-    return [row["circuit"] for row in db.table("texts").search(words, columns=["circuit"], quote=True)]
+    """Ids of the entries in whose texts all words occur, the most relevant first; quotation marks mean nothing."""
+    plain = " ".join(re.findall(r'[^\s"\0]+', words))
+    return [row["circuit"] for row in db.table("texts").search(plain, columns=["circuit"], quote=True)] if plain else []
 
 
 def match(db: Database, entry: Entry, asked: Asked) -> Match:

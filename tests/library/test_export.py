@@ -24,7 +24,9 @@ def test_run_folders_come_out_byte_for_byte(library: Library, make_run: MakeRun,
     library.export(tmp_path / "again")
     (folder,) = (tmp_path / "again").iterdir()
     assert folder.name == "001-etc-passwd-w"
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {file.name: file.read_bytes() for file in run.iterdir()}
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
+        file.name: file.read_bytes() for file in run.iterdir()
+    }
     other = Library(tmp_path / "other.db")
     assert other.add(folder).entry.digest == library.entries()[0].digest
 

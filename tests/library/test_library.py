@@ -112,7 +112,10 @@ def test_every_head_is_found_with_its_edges(library: Library, make_run: MakeRun,
         circuits[entry.id] = Circuit.from_edges(graph, edges)
     for head in [name for name in graph.writers if ".h" in name]:
         uses = {each.entry.id: each.uses[0] for each in library.search(head=head)}
-        found = {key: tuple({edge.name for edge in edges} for edges in (use.incoming, use.outgoing)) for key, use in uses.items()}
+        found = {
+            key: tuple({edge.name for edge in edges} for edges in (use.incoming, use.outgoing))
+            for key, use in uses.items()
+        }
         expected = {key: use_of(graph, circuit, head) for key, circuit in circuits.items()}
         assert found == {key: edges for key, edges in expected.items() if any(edges)}
 
@@ -145,7 +148,9 @@ def test_a_head_is_found_in_every_spelling(library: Library, make_run: MakeRun, 
 def test_an_edge_is_found_in_every_spelling(library: Library, make_run: MakeRun, edge: str, found: list[str] | None):
     """A head as reader stands for all its ports; a port of a group is that of each of its heads."""
     library.add(make_run())
-    assert [[each.name for each in match.edges] for match in library.search(edge=edge)] == ([] if found is None else [found])
+    assert [[each.name for each in match.edges] for match in library.search(edge=edge)] == (
+        [] if found is None else [found]
+    )
 
 
 def test_nodes_of_spans_are_found_by_component_and_by_span(library: Library, make_run: MakeRun):
@@ -165,7 +170,9 @@ def test_conditions_on_circuits(library: Library, make_run: MakeRun):
     assert ids(library.search(model="small")) == [1] and ids(library.search(model="x" * 8)) == [2]
     assert ids(library.search(task="INDUCTION")) == [2] and ids(library.search(size="3..")) == [1]
     assert ids(library.search(size=(2, 2))) == [2] and ids(library.search(size="2")) == [2]
-    assert ids(library.search(faithfulness="0.9..1")) == [1, 2] and ids(library.search(faithfulness="0.9..", low=0.8)) == [1]
+    assert ids(library.search(faithfulness="0.9..1")) == [1, 2] and ids(
+        library.search(faithfulness="0.9..", low=0.8)
+    ) == [1]
     assert ids(library.search(ids=(2, 7))) == [2] and not library.search(task="ioi", size="..2")
 
 
@@ -180,7 +187,9 @@ def test_roles_and_words(library: Library, make_run: MakeRun):
     assert not library.search("nonsense") and ids(library.search(" ")) == [1, 2]
 
 
-@pytest.mark.parametrize("words", ['"', "a AND", "NEAR(", "*", "'; DROP TABLE circuits; --", "task:ioi", "\x00", "(" * 999])
+@pytest.mark.parametrize(
+    "words", ['"', "a AND", "NEAR(", "*", "'; DROP TABLE circuits; --", "task:ioi", "\x00", "(" * 999]
+)
 def test_no_words_are_syntax(library: Library, make_run: MakeRun, words: str):
     """Whatever is typed is searched for, in texts as in names."""
     library.add(make_run())

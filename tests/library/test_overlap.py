@@ -29,7 +29,9 @@ def test_overlap_is_that_of_the_sets_of_edges(library: Library, make_run: MakeRu
     for row, one in enumerate(sets):
         for column, other in enumerate(sets):
             assert found.shared[row, column] == len(one & other)
-            assert found.jaccard[row, column] == pytest.approx(len(one & other) / len(one | other) if one | other else 1)
+            assert found.jaccard[row, column] == pytest.approx(
+                len(one & other) / len(one | other) if one | other else 1
+            )
             smaller = min(len(one), len(other))
             assert found.of_smaller[row, column] == pytest.approx(len(one & other) / smaller if smaller else 1)
 
