@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitsearch.library.entry import Edge, Entry, Match, Use
 from circuitsearch.library.query import Asked, Condition
+from circuitsearch.library.store import damaged
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
+
+Node = tuple[int, str, str, int]  # the entry's id, the node, its role, how many edges go in and out of it
 
 
 def with_words(db: Database, words: str) -> list[int]:
@@ -56,10 +61,28 @@ def _use(db: Database, identity: int, node: str, role: str, port: str) -> Use:
     return Use(node, role, edges_of(db, incoming, [identity]), edges_of(db, outgoing, [identity]))
 
 
-NODES = """
+def nodes_of(db: Database, identities: Sequence[int], path: Path) -> list[Node]:
+    """The nodes of some entries, in the order of the stream."""
+    rows = db.execute(_NODES, [json.dumps(list(identities))]).fetchall()
+    if any([type(value) for value in row] != [int, str, str, int] for row in rows):
+        raise damaged(path, "a node in it is none")
+    return rows
+
+
+def feeds_of(db: Database, identity: int) -> dict[str, list[str]]:
+    """The readers of an entry that have edges, each with the nodes that it feeds."""
+    found: dict[str, list[str]] = {}
+    for reader, node in db.execute(
+        "SELECT reader, node FROM ports WHERE circuit = ? ORDER BY id", [identity]
+    ).fetchall():
+        found.setdefault(str(reader), []).append(str(node))
+    return found
+
+
+_NODES = """
 SELECT n.circuit, n.node, n.role,
   (SELECT count(*) FROM edges e WHERE e.circuit = n.circuit AND e.writer = n.node)
   + (SELECT count(*) FROM edges e WHERE e.circuit = n.circuit AND e.reader IN
       (SELECT p.reader FROM ports p WHERE p.circuit = n.circuit AND p.node = n.node))
-FROM nodes n
-"""  # and how many edges go in and out
+FROM nodes n WHERE n.circuit IN (SELECT value FROM json_each(?)) ORDER BY n.id
+"""  # the last column: how many edges go in and out

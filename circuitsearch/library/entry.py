@@ -102,6 +102,14 @@ def entry_of(row: Mapping[str, Any], path: Path) -> Entry:
 
 
 @dataclass(frozen=True)
+class Added:
+    """What came of an addition: the entry, and whether it is new."""
+
+    entry: Entry
+    new: bool
+
+
+@dataclass(frozen=True)
 class Edge:
     """An edge of a circuit by name, ``"a0.h1->a2.h3<q>"``, with its effect in the circuit or else its score, if it has one."""
 

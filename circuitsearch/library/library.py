@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.errors import InputError, counted, unknown
-from circuitsearch.files import parse_json, write_bytes
+from circuitsearch.errors import InputError, counted, shortened, unknown
+from circuitsearch.files import write_bytes
 from circuitsearch.finding import Finding
 from circuitsearch.formats import Sign
-from circuitsearch.library.answers import NODES, edges_of, match, with_words
-from circuitsearch.library.entry import Edge, Entry, Match, entry_of
+from circuitsearch.library.answers import Node, edges_of, feeds_of, match, nodes_of, with_words
+from circuitsearch.library.entry import Added, Edge, Entry, Match, entry_of
 from circuitsearch.library.export import export
+from circuitsearch.library.kept import circuit_in, files_of
 from circuitsearch.library.overlap import Comparison, comparison
 from circuitsearch.library.page import page
 from circuitsearch.library.query import Asked, Condition, Conditions
 from circuitsearch.library.rows import name_model, write
-from circuitsearch.library.source import CIRCUIT, KEPT, Source, from_file, from_finding, from_folder, with_roles
-from circuitsearch.library.store import check_place, damaged, reading, writing
+from circuitsearch.library.source import Source, from_file, from_finding, from_folder, with_roles
+from circuitsearch.library.store import check_place, reading, writing
 from circuitsearch.roles import Roles
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-_MOST_CONTENT = 1 << 30  # bytes of a kept file
 _ENTRIES = "SELECT c.*, coalesce(m.name, '') AS model_name FROM circuits c LEFT JOIN models m ON m.key = c.model"
-
-
-@dataclass(frozen=True)
-class Added:
-    """What came of an addition: the entry, and whether it is new."""
-
-    entry: Entry
-    new: bool
 
 
 class Library:
@@ -166,41 +156,18 @@ class Library:
 
     def circuit(self, identity: int) -> Circuit:
         """The circuit of an entry, as it was added."""
-        content = self.files(identity).get(CIRCUIT)
-        if content is None:
-            raise damaged(self.path, f"entry {identity} has no circuit")
-        try:
-            return Circuit.from_dict(parse_json(content.decode(), dict[str, Any]))
-        except (InputError, UnicodeDecodeError) as error:
-            raise damaged(self.path, error) from None
+        return circuit_in(self.files(identity), self.path)
 
     def files(self, identity: int) -> dict[str, bytes]:
         """The files of an entry, by name: those of its run except figures and page."""
         with reading(self.path) as db:
             self._one(db, identity)
-            rows = db.execute("SELECT name, size, content FROM files WHERE circuit = ?", [identity]).fetchall()
-        return {name: self._content(size, content) for name, size, content in rows if name in KEPT}
+            return files_of(db, identity, self.path)
 
-    def _content(self, size: Any, content: Any) -> bytes:
-        try:
-            if not isinstance(size, int) or not 0 <= size <= _MOST_CONTENT or not isinstance(content, bytes):
-                raise damaged(self.path, "a file in it is no file")
-            whole = zlib.decompressobj().decompress(content, size + 1)
-        except zlib.error as error:
-            raise damaged(self.path, error) from None
-        if len(whole) != size:
-            raise damaged(self.path, "a file in it has another size")
-        return whole
-
-    def nodes(self, identities: Sequence[int]) -> list[tuple[int, str, str, int]]:
+    def nodes(self, identities: Sequence[int]) -> list[Node]:
         """The nodes of some entries: the entry's id, the node, its role, and how many edges go in and out of it."""
         with reading(self.path) as db:
-            marks = ", ".join("?" * len(identities))
-            rows = db.execute(f"{NODES} WHERE n.circuit IN ({marks}) ORDER BY n.id", list(identities)).fetchall()
-        for row in rows:
-            if [type(value) for value in row] != [int, str, str, int]:
-                raise damaged(self.path, "a node in it is none")
-        return [tuple(row) for row in rows]
+            return nodes_of(db, identities, self.path)
 
     def edges(self, identity: int) -> tuple[Edge, ...]:
         """The edges of an entry, the strongest first."""
@@ -211,11 +178,7 @@ class Library:
     def feeds(self, identity: int) -> dict[str, list[str]]:
         """The readers of an entry that have edges, each with the nodes of the circuit that it feeds."""
         with reading(self.path) as db:
-            rows = db.execute("SELECT reader, node FROM ports WHERE circuit = ? ORDER BY id", [identity]).fetchall()
-        found: dict[str, list[str]] = {}
-        for reader, node in rows:
-            found.setdefault(str(reader), []).append(str(node))
-        return found
+            return feeds_of(db, identity)
 
     # ---- what is made of several
 
@@ -264,7 +227,14 @@ class Library:
         -------
         tuple of Entry
             What the page shows.
+
+        Raises
+        ------
+        InputError
+            If no circuit fits, or the name does not end in .html.
         """
+        if Path(out).suffix.lower() not in (".html", ".htm"):
+            raise InputError(f"{shortened(out)} is no name of a page: write one that ends in .html")
         entries = self._some(conditions)
         write_bytes(out, page(self, entries, Path(out)).encode())
         return entries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -181,7 +182,7 @@ def _edge(text: str) -> tuple[Place, Place]:
 def _about_circuit(given: Conditions) -> Iterator[Condition]:
     ids, model, task, low = (given.get(name) for name in ("ids", "model", "task", "low"))
     if ids:
-        yield f"c.id IN ({', '.join('?' * len(ids))})", list(ids)
+        yield "c.id IN (SELECT value FROM json_each(?))", [json.dumps(list(ids))]
     if model:
         yield "(lower(m.name) = lower(?) OR (length(?) >= 8 AND substr(c.model, 1, length(?)) = ?))", [model] * 4
     if task:

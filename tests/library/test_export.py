@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +54,7 @@ def test_parquet(library: Library, make_run: MakeRun, tmp_path: Path, monkeypatc
     library.export(tmp_path / "all.parquet")
     (row,) = parquet.read_table(tmp_path / "all.parquet").to_pylist()
     assert row["n_edges"] == 5 and row["faithfulness"] == 0.912 and row["task"] == "ioi"
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"circuitsearch\[parquet\]"):
         library.export(tmp_path / "more.parquet")
 
@@ -67,12 +69,15 @@ def test_places_that_cannot_be_written_are_refused(library: Library, make_run: M
     ):
         with pytest.raises(InputError, match=said):
             library.export(tmp_path / place)
+    with pytest.raises(InputError, match=r"ends in \.html"):
+        library.write_page(library.path)
+    assert len(library) == 1
 
 
 def test_find_keeps_its_run(library: Library, tmp_path: Path):
     """With a folder and without one; the folder comes out of the library as one that can be opened. A wrong library ends it at once."""
     planted = plant("induction", seed=1, n=16)
-    asked = {"refine": Refine(passes=1, prompts=4), "listeners": [], "method": "eap"}
+    asked: dict[str, Any] = {"refine": Refine(passes=1, prompts=4), "listeners": [], "method": "eap"}
     (tmp_path / "text.db").write_text("no library")
     with pytest.raises(InputError, match="is not a library"):
         find(planted.model, planted.task, library=tmp_path / "text.db", **asked)

@@ -15,6 +15,11 @@ from circuitsearch.errors import InputError
 from circuitsearch.library import Library, store
 from tests.library.conftest import COPY, GRAPH, MakeRun
 
+forks = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+quiet = pytest.mark.filterwarnings(
+    "ignore:.*fork:DeprecationWarning"
+)  # torch has threads, which the children do not use
+
 
 def test_there_is_no_library_before_the_first_circuit(library: Library, make_run: MakeRun, tmp_path: Path):
     """Reading makes none; adding makes one, but no folder."""
@@ -123,6 +128,8 @@ def _add(path: Path, sources: list[Path]) -> None:
         Library(path).add(source)
 
 
+@forks
+@quiet
 def test_two_processes_lose_nothing(library: Library, tmp_path: Path):
     """Both make the library and add at the same time, some circuits both of them: every one is there once, with all its edges."""
     sources = [tmp_path / f"{row}.json" for row in range(18)]
@@ -148,6 +155,8 @@ def _die(path: Path, source: Path) -> None:
         os._exit(1)
 
 
+@forks
+@quiet
 def test_a_writer_that_is_killed_leaves_the_library_as_it_was(library: Library, make_run: MakeRun):
     """What it wrote is gone, and the next one can write."""
     run = make_run()
