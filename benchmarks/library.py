@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, counted
 from circuitsearch.library import Conditions, Library
 
 SEARCHES: tuple[tuple[str, str, Conditions], ...] = (
@@ -23,7 +23,7 @@ SEARCHES: tuple[tuple[str, str, Conditions], ...] = (
         {"size": "..20", "faithfulness": "0.9..1.1", "low": 0.9},
     ),
     ("circuits of gemma3-270m for greater_than", "", {"model": "gemma3-270m", "task": "greater_than"}),
-    ("what reads the queries of a17.h4 in smollm2", "", {"head": "17.4<q>", "model": "smollm2"}),
+    ("what feeds the queries of a17.h4 in smollm2", "", {"head": "17.4<q>", "model": "smollm2"}),
     ("whose report speaks of hypothesis tests' power", "equivalence power", {}),
     ("tasks about names that move, in words", "indirect object", {"size": "..60"}),
     ("circuits with more than 100 edges", "", {"size": "100.."}),
@@ -55,7 +55,7 @@ def main() -> None:
     for question, words, conditions in SEARCHES:
         began = time.perf_counter()
         found = library.search(words, **conditions)
-        print(f"\n{question}: {len(found)} circuits, {1000 * (time.perf_counter() - began):.0f} ms")
+        print(f"\n{question}: {counted(len(found), 'circuit')}, {1000 * (time.perf_counter() - began):.0f} ms")
         print("\n".join(map(str, found[:SHOWN])))
     if arguments.out is not None:
         _draw(library, arguments.out)
