@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from circuitsearch.formats import read_circuit as read_circuit
     from circuitsearch.granularity import Granularity as Granularity
     from circuitsearch.graph import Graph as Graph
+    from circuitsearch.library import Library as Library
     from circuitsearch.loading import load as load
     from circuitsearch.methods import EAP as EAP
     from circuitsearch.methods import EAPIG as EAPIG
@@ -141,6 +142,7 @@ _HOMES = {
     ),
     "circuitsearch.granularity": ("Granularity",),
     "circuitsearch.graph": ("Graph",),
+    "circuitsearch.library": ("Library",),
     "circuitsearch.loading": ("load",),
     "circuitsearch.methods": (
         "EAP",
@@ -295,6 +297,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Finding",
     "Listener",
     "RunFolder",
+    "Library",
     "DataCheck",
     "Setup",
     "Scores",

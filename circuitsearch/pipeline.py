@@ -15,6 +15,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import RATIO, Average
 from circuitsearch.finding import Finding, Listener, Plan
+from circuitsearch.library.keeper import Keeper
 from circuitsearch.loading import load
 from circuitsearch.methods import Recheck
 from circuitsearch.progress import Progress, silent
@@ -56,6 +57,7 @@ def find(
     complete: Complete | bool = False,
     minutes: float | None = None,
     out: str | Path | None = None,
+    library: str | Path | None = None,
     tokenizer: Any = None,
     listeners: Sequence[Listener] | None = None,
     **settings: Unpack[Settings],
@@ -93,6 +95,8 @@ def find(
         The search ends after about this time with the best circuit so far; the same call with ``out`` goes on from there.
     out : path, optional
         A folder for figures, report, page and all that reproduces them. Finished results in it are reused.
+    library : path, optional
+        A :class:`circuitsearch.Library` in which the run is kept when it ends.
     tokenizer : optional
         The model's tokenizer, for a named task, a file and the page; for a named model it is loaded with the model.
     listeners : sequence of Listener, optional
@@ -128,9 +132,10 @@ def find(
         minutes=minutes,
     )
     told = [ProgressBar()] if listeners is None else list(listeners)
+    kept = [] if library is None else [Keeper(library)]
     stages = _Stages(
-        [*([] if out is None else [RunFolder(Path(out))]), *told]
-    )  # a result is written before other listeners get it
+        [*([] if out is None else [RunFolder(Path(out))]), *told, *kept]
+    )  # a result is written before other listeners get it; a run is kept when it is complete
     with stages.running(plan):
         measured = stages.take(
             "behaviour", lambda progress: behaviour(plan.whole, plan.whole.task, tokenizer=plan.tokenizer)

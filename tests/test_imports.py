@@ -59,6 +59,7 @@ LAYERS = [
     {"page", "summary", "progress_bar"},
     {"run_files"},
     {"run"},
+    {"library"},
     {"pipeline"},
     {"replication"},
     {"cli"},

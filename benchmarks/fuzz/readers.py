@@ -23,6 +23,7 @@ from circuitsearch.figures import caption_for
 from circuitsearch.graph import Graph
 from circuitsearch.instruments.lens import TunedLens
 from circuitsearch.journal import Journal
+from circuitsearch.library import Library
 from circuitsearch.registry import ABLATIONS, METHODS
 from circuitsearch.roles import roles_of
 from circuitsearch.run import Manifest
@@ -250,6 +251,31 @@ def _use_model(path: Path) -> object:
     return cs.load(path.parent)
 
 
+def _library(folder: Path) -> list[Path]:
+    library = Library(folder / "library.db")
+    for index, graph in enumerate(GRAPHS[:2]):
+        file = _circuit(folder / "made.json", graph)
+        library.add(file, model=f"model {index}", task="ioi", roles={"m0": "first"})
+    file.unlink()
+    return [library.path]
+
+
+def _use_library(path: Path) -> object:
+    """Everything is asked for, and one circuit more is added."""
+    library, page = Library(path), path.with_suffix(".html")
+    found = library.search("ioi", role="first"), library.search(head="a0.h0"), library.search(edge="embed->logits")
+    whole = [library.circuit(entry.id) for entry in library.entries()]
+    added = _circuit(path.with_suffix(".json"), FOREIGN[1])
+    try:
+        library.add(added, model="another")
+        library.write_page(page)
+        compared = library.compare(model="model 0").to_dict()
+    finally:
+        added.unlink()
+        page.unlink(missing_ok=True)
+    return str(found), whole, compared
+
+
 def _foreign(name: str, to: str) -> Callable[[Path], list[Path]]:
     """Files of another program's format, of the graphs that it knows."""
 
@@ -301,6 +327,7 @@ READERS = {
         Reader("task in gzip", "gzip", 0.01, _gzipped, _use_texts),
         Reader("task of others' JSON", "json", 0.02, _nested, _use_texts),
         *([Reader("task in Parquet", "bytes", 0.01, _parquet, _use_texts)] if find_spec("pyarrow") else []),
+        Reader("library", "bytes", 0.02, _library, _use_library),
         Reader("config.json", "json", 0.02, _in_model("config.json"), _use_model),
         Reader("weights' index", "json", 0.02, _in_model("model.safetensors.index.json"), _use_model),
     )

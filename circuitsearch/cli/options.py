@@ -13,6 +13,8 @@ from circuitsearch.errors import InputError
 if TYPE_CHECKING:
     from circuitsearch.question import OnePrompt, Reading
 
+LIBRARY = Path("runs/library.db")  # where circuits are kept by default
+
 _TASK = "A task's name, as in ioi or 'ioi(counterfactual=s2_flip)'; a file: JSON, JSON lines, CSV, TSV, Parquet; a TOML file of templates."
 TaskArgument = Annotated[str | None, typer.Argument(metavar="[TASK]", help=_TASK, autocompletion=registered("TASKS"))]
 NeededTask = Annotated[str, typer.Argument(metavar="TASK", help=_TASK, autocompletion=registered("TASKS"))]

@@ -7,3 +7,5 @@ from circuitsearch.figures.curves import draw_curve as draw_curve
 from circuitsearch.figures.diagram import caption_for as caption_for
 from circuitsearch.figures.drawing import draw as draw
 from circuitsearch.figures.heatmap import draw_heatmap as draw_heatmap
+from circuitsearch.figures.overlap import draw_overlap as draw_overlap
+from circuitsearch.figures.overlap import draw_tree as draw_tree
