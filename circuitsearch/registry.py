@@ -309,6 +309,15 @@ VARIATIONS = Registry(
     _has("configurations"),
     "Parts(count=4)",
 )
+SEARCHES = Registry(
+    "search",
+    {
+        "find": "circuitsearch.bench.searches:Find",
+        "minimal": "circuitsearch.bench.searches:Minimal",
+    },
+    _has("circuit"),
+    "find(passes=6)",
+)
 FAITHFULNESS = Registry(
     "faithfulness",
     {"ratio": "circuitsearch.faithfulness:RATIO", "prompt": "circuitsearch.faithfulness:PROMPT"},

@@ -35,6 +35,7 @@ LAYERS = [
     {"run"},
     {"pipeline"},
     {"replication"},
+    {"bench"},
     {"cli"},
 ]
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
