@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from circuitsearch.errors import InputError, counted, nearest, shortened, unknown
 from circuitsearch.files import read_text
-from circuitsearch.models.planted import MOTIFS
 from circuitsearch.question import MOST_PROMPTS, N_PROMPTS
-from circuitsearch.registry import ABLATIONS, METHODS, METRICS, SEARCHES, TASKS
-from circuitsearch.scores import AnyMethod
+from circuitsearch.registry import ABLATIONS, METRICS
 from circuitsearch.target import check_target
 from circuitsearch.validation.checks.curve import SHARES
 
-from .searches import Search
+from .named import OWN, check_names, check_shares, method_named
 
 PRESETS = Path(__file__).parent / "presets"
-OWN = "own"  # the task of a model that comes with its prompts
-PLANTED = "planted:"  # MOTIF:SEED
 MOST_CELLS = 100_000
 
 
@@ -184,7 +179,7 @@ class Benchmark(_Table):
             if not least <= value <= most:
                 raise InputError(f"a benchmark's {name} must be {least} to {most:,}, not {value}")
         check_target(self.faithfulness)
-        _check_shares(self.sizes, self.agree_at)
+        check_shares(self.sizes, self.agree_at)
         if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds must be different numbers of 0 or more, not {shortened(self.seeds)}")
         ABLATIONS.read(self.ablation)
@@ -202,52 +197,7 @@ class Benchmark(_Table):
         if len(labels) < len(cells):
             raise InputError("two models or two tasks of the benchmark have one label: give each its own")
         for cell in dict.fromkeys((cell.model_name, cell.task_name) for cell in cells):
-            _check_names(*cell)
-
-
-def _check_names(model: str, task: str) -> None:
-    """A planted model has its own task; any other task has a name, or is a file."""
-    if model.startswith(PLANTED):
-        planted_named(model)
-        if task != OWN:
-            raise InputError(f"{shortened(model, 40)} comes with its own prompts: leave out its tasks, or give {OWN!r}")
-    elif task != OWN and not Path(task).is_file():
-        TASKS.read(task)
-
-
-def planted_named(name: str) -> tuple[str, int]:
-    """Motif and seed of ``planted:MOTIF:SEED``.
-
-    Examples
-    --------
-    >>> planted_named("planted:induction:3")
-    ('induction', 3)
-    """
-    motif, _, seed = name.removeprefix(PLANTED).partition(":")
-    if motif not in MOTIFS:
-        raise unknown("motif", motif, MOTIFS)
-    if not (seed.isascii() and seed.isdecimal() and len(seed) < 10):
-        raise InputError(f"{shortened(repr(name))} has no seed: write it as planted:{motif}:0")
-    return motif, int(seed)
-
-
-def method_named(text: str) -> AnyMethod | Search:
-    """A method or a search, from its name with knobs.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-
-    Examples
-    --------
-    >>> method_named("eap-ig(steps=3)"), method_named("find(passes=6)")
-    (EAPIG(steps=3), Find(method='eap-ig', passes=6))
-    """
-    made = (SEARCHES if SEARCHES.names_one(text) else METHODS).read(text)
-    if isinstance(made, partial):
-        raise InputError(f"{shortened(repr(text))} is neither a method nor a search: give a name such as eap-ig or find")
-    return made
+            check_names(*cell)
 
 
 def presets() -> list[str]:
@@ -263,14 +213,6 @@ def _labelled(names: list[str] | dict[str, str]) -> dict[str, str]:
     if isinstance(names, dict):
         return names
     return {Path(name).name if "/" in name and Path(name).exists() else name: name for name in names}
-
-
-def _check_shares(sizes: list[float], agree_at: float) -> None:
-    rising = all(low < high for low, high in zip(sizes, sizes[1:], strict=False))
-    if not rising or not 0 < sizes[0] or not sizes[-1] <= 1:
-        raise InputError(f"sizes must be rising shares of the edges, above 0 and at most 1, not {shortened(sizes)}")
-    if not 0 < agree_at <= 1:
-        raise InputError(f"agree_at must be a share of the edges, above 0 and at most 1, not {agree_at:g}")
 
 
 def _checked(place: str, text: str) -> Benchmark:

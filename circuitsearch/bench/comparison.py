@@ -14,7 +14,7 @@ from circuitsearch.pipeline import METHOD, planned
 from circuitsearch.scores import Scores
 from circuitsearch.validation import behaviour
 
-from .benchmark import Benchmark, Cell, method_named
+from .benchmark import Benchmark, Cell
 from .cell_setup import CellSetup
 from .cost import Cost, forward_operations, measured
 from .measures import (
@@ -31,6 +31,7 @@ from .measures import (
     packed,
     strongest_share,
 )
+from .named import method_named
 from .searches import Search
 from .subject import Subject
 from .truth import against_truth
@@ -131,7 +132,9 @@ class Comparison:
             scores = score()
         return scores, cost
 
-    def _all(self, cell: Cell, found: Scores | Circuit, measures: Iterable[Measure], costs: list[Measure]) -> tuple[Measure, ...]:
+    def _all(
+        self, cell: Cell, found: Scores | Circuit, measures: Iterable[Measure], costs: list[Measure]
+    ) -> tuple[Measure, ...]:
         known = against_truth(self.subject, cell.task_name, found)
         return (*measures, *known, Measure(ACCURACY, self.accuracy), *costs)
 

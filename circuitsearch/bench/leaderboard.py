@@ -13,100 +13,14 @@ import torch
 
 from circuitsearch.replication.agreement import jaccard
 from circuitsearch.validation.bootstrap import interval
-from circuitsearch.validation.measurement import Interval
+from circuitsearch.validation.measurement import Interval, number
 
 from .benchmark import Benchmark, Published
-from .measures import (
-    ACCURACY,
-    BOUNDED,
-    CMD,
-    CONFIDENCE,
-    CPR,
-    EDGES,
-    FAITHFULNESS,
-    FORWARDS,
-    LOG_SIZE,
-    MEMORY,
-    PER_PROMPT,
-    RESAMPLES,
-    SECONDS,
-    unpacked,
-)
-from .truth import AUROC, AUROC_OF_HEADS, PRECISION, PRECISION_OF_RANKS, RECALL
+from .columns import STABILITY, Column, Key, columns
+from .measures import BOUNDED, CONFIDENCE, EDGES, RESAMPLES, unpacked
 
-Key = tuple[str, float | None]  # a measure, and the share of the edges it was measured at
 Row = Mapping[str, Any]
-
-STABILITY = "stability"
-SHOWN_SIZES = (0.01, 0.05, 0.2)  # faithfulness has a column at the sizes nearest to these
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the leaderboard.
-
-    Attributes
-    ----------
-    key : Key
-        What it shows.
-    title, about : str
-        Its head, and what it means.
-    digits : int
-        After the point.
-    better : int
-        1 if more is better, -1 if less is, 0 if neither.
-    """
-
-    key: Key
-    title: str
-    about: str
-    digits: int = 3
-    better: int = 1
-
-    def text(self, found: Interval) -> str:
-        """A value with its interval."""
-        value = self.number(found.value)
-        return value if math.isnan(found.low) else f"{value} [{self.number(found.low)}, {self.number(found.high)}]"
-
-    def number(self, value: float) -> str:
-        """A number with the column's digits; what is rounded to zero has no sign."""
-        return "" if math.isnan(value) else f"{value:z,.{self.digits}f}"
-
-
-_ABOUT = (
-    Column((BOUNDED, None), "bounded", "mean bounded faithfulness of each prompt over the sizes of circuits"),
-    Column((LOG_SIZE, None), "log-size", "the same over the logarithms of the sizes: small circuits count as much as large ones"),
-    Column((CPR, None), "CPR", "area under faithfulness over sizes (MIB, 2504.13151); circuits stronger than the model raise it above 1"),
-    Column((CMD, None), "CMD", "area between faithfulness and 1 over sizes (MIB, 2504.13151); 0 is best", better=-1),
-)
-_REST = (
-    Column((FAITHFULNESS, None), "faithfulness", "of the circuit of a search: ratio of means, 1 is the model", better=0),
-    Column((PER_PROMPT, None), "per prompt", "of the circuit of a search: mean bounded faithfulness of each prompt"),
-    Column((EDGES, None), "edges", "of the circuit of a search", 0, -1),
-    Column((AUROC, None), "AUROC", "chance that an edge of the known circuit has a larger score than another edge"),
-    Column((PRECISION_OF_RANKS, None), "average precision", "mean precision at each edge of the known circuit, from the strongest edge down"),
-    Column((AUROC_OF_HEADS, None), "AUROC of heads", "the same as AUROC for the heads of the published circuit"),
-    Column((PRECISION, None), "precision", "share of the circuit's edges that are in the known one"),
-    Column((RECALL, None), "recall", "share of the known circuit's edges that are in this one"),
-    Column((STABILITY, None), "stability", "mean Jaccard index of the strongest edges, or of circuits, over pairs of seeds, and its range"),
-    Column((FORWARDS, None), "forwards", "cost by floating-point operations, in plain forwards of the same prompts", 1, -1),
-    Column((SECONDS, None), "seconds", "processor time of scoring or searching", 1, -1),
-    Column((MEMORY, None), "peak MiB", "working memory beside the model", 0, -1),
-    Column((ACCURACY, None), "model accuracy", "of the model itself on the task", 3, 0),
-)
-
-
-def columns(benchmark: Benchmark, standings: Sequence[Standing]) -> tuple[Column, ...]:
-    """The columns in which at least one row has a value."""
-    nearest = dict.fromkeys(min(benchmark.sizes, key=lambda size: abs(math.log(size / wanted))) for wanted in SHOWN_SIZES)
-    sizes = [_at_size(size) for size in nearest]
-    filled = {key for standing in standings for key in standing.values}
-    return tuple(column for column in (*_ABOUT, *sizes, *_REST) if column.key in filled)
-
-
-def _at_size(share: float) -> Column:
-    about = f"of the strongest {100 * share:g}% of the edges: ratio of means, 1 is the model"
-    return Column((FAITHFULNESS, share), f"at {100 * share:g}%", about, better=0)
+Place = tuple[str, str, str]  # model, task, method
 
 
 @dataclass(frozen=True)
@@ -137,12 +51,17 @@ class Standing:
     source: str = ""
 
 
+def columns_of(benchmark: Benchmark, standings: Sequence[Standing]) -> tuple[Column, ...]:
+    """The columns in which at least one of the rows has a value."""
+    return columns(benchmark.sizes, {key for standing in standings for key in standing.values})
+
+
 def leaderboard(rows: Iterable[Row], edges: Iterable[Row], benchmark: Benchmark) -> tuple[Standing, ...]:
     """Each method on each model and task, in the order in which they were asked for; published figures after ours."""
-    masks: dict[tuple[str, ...], list[Any]] = {}
+    masks: dict[Place, list[Any]] = {}
     for row in edges:
         masks.setdefault(_place(row), []).append(unpacked(row["edges"]))
-    found: dict[tuple[str, ...], list[Row]] = {}
+    found: dict[Place, list[Row]] = {}
     for row in rows:
         found.setdefault(_place(row), []).append(row)
     ours = [_standing(place, some, masks.get(place, [])) for place, some in found.items()]
@@ -156,22 +75,23 @@ def sorted_by_task(standings: Sequence[Standing], benchmark: Benchmark) -> list[
     return sorted(standings, key=lambda each: order.get((each.model, each.task), len(order)))
 
 
-def _place(row: Row) -> tuple[str, ...]:
+def _place(row: Row) -> Place:
     return row["model"], row["task"], row["method"]
 
 
-def _standing(place: tuple[str, ...], rows: Sequence[Row], masks: Sequence[Any]) -> Standing:
+def _standing(place: Place, rows: Sequence[Row], masks: Sequence[Any]) -> Standing:
     of_measure: dict[Key, list[Interval]] = {}
     for row in rows:
         if row["measure"] is not None:
-            numbers = (math.nan if row[name] is None else row[name] for name in ("value", "low", "high"))
+            numbers = (number(row[name]) for name in ("value", "low", "high"))
             of_measure.setdefault((row["measure"], row["share"]), []).append(Interval(*numbers))
     values = {key: over_seeds(found) for key, found in of_measure.items()}
     if len(masks) > 1:
         values[STABILITY, None] = _stability(masks)
     failures = tuple(dict.fromkeys(row["failure"] for row in rows if row["failure"]))
     seeds = len({row["seed"] for row in rows if row["measure"] is not None})
-    return Standing(*place, seeds, values, failures)
+    model, task, method = place
+    return Standing(model, task, method, seeds, values, failures)
 
 
 def over_seeds(found: Sequence[Interval]) -> Interval:
@@ -227,7 +147,10 @@ def overall(standings: Sequence[Standing]) -> tuple[Standing, ...]:
     The interval is the bootstrap's over models and tasks; with two or three it is their range.
     """
     ours = [each for each in standings if not each.source and each.values]
-    kinds = [[each for each in ours if (BOUNDED, None) in each.values], [each for each in ours if (EDGES, None) in each.values]]
+    kinds = [
+        [each for each in ours if (BOUNDED, None) in each.values],
+        [each for each in ours if (EDGES, None) in each.values],
+    ]
     return tuple(row for kind in kinds for row in _averaged(kind))
 
 
@@ -240,7 +163,9 @@ def _averaged(standings: Sequence[Standing]) -> list[Standing]:
         some = [each for each in standings if each.method == method and (each.model, each.task) in common]
         keys = set.intersection(*(set(each.values) for each in some))
         values = {key: over([each.values[key] for each in some]) for key in keys}
-        rows.append(Standing("all", f"{len(common)} models and tasks", method, min(each.seeds for each in some), values))
+        rows.append(
+            Standing("all", f"{len(common)} models and tasks", method, min(each.seeds for each in some), values)
+        )
     return sorted(rows, key=_best_first)
 
 
@@ -249,14 +174,18 @@ def _best_first(row: Standing) -> float:
     return -bounded.value if bounded is not None else size.value if size is not None else math.inf
 
 
-def best(standings: Sequence[Standing], column: Column) -> set[tuple[str, str, str]]:
+def best(standings: Sequence[Standing], column: Column) -> set[Place]:
     """Model, task and method of the best of ours in a column, for each model and task with two methods or more."""
-    found: set[tuple[str, str, str]] = set()
+    found: set[Place] = set()
     ours = [each for each in standings if not each.source and column.key in each.values]
     for _, some in groupby(ours, lambda each: (each.model, each.task)):
         rivals = [each for each in some if not math.isnan(each.values[column.key].value)]
         if column.better and len(rivals) > 1:
             top = max(rivals, key=lambda each: column.better * each.values[column.key].value)
             level = column.number(top.values[column.key].value)
-            found |= {(each.model, each.task, each.method) for each in rivals if column.number(each.values[column.key].value) == level}
+            found |= {
+                (each.model, each.task, each.method)
+                for each in rivals
+                if column.number(each.values[column.key].value) == level
+            }
     return found

@@ -9,7 +9,8 @@ from importlib.resources import files
 from circuitsearch.figures.viewer.page import escaped, filled, palette_style, policy
 
 from .benchmark import Benchmark
-from .leaderboard import Column, Standing, best, columns, overall
+from .columns import Column
+from .leaderboard import Place, Standing, best, columns_of, overall
 from .tables import failed, labels
 
 TEXTS = ("model", "task", "method")  # columns of text
@@ -17,7 +18,7 @@ TEXTS = ("model", "task", "method")  # columns of text
 
 def to_html(standings: Sequence[Standing], benchmark: Benchmark) -> str:
     """Write the page."""
-    shown, sheet, script = columns(benchmark, standings), palette_style() + _asset("css"), _asset("js")
+    shown, sheet, script = columns_of(benchmark, standings), palette_style() + _asset("css"), _asset("js")
     return filled(
         _asset("html"),
         policy=policy(script, sheet),
@@ -50,7 +51,7 @@ def _overall(standings: Sequence[Standing], benchmark: Benchmark) -> str:
     together = overall(standings)
     if not together:
         return ""
-    table = _table("overall", together, columns(benchmark, together))
+    table = _table("overall", together, columns_of(benchmark, together))
     return f'<h2 id="over">Methods over all models and tasks</h2><div class="wide" tabindex="0" role="region" aria-labelledby="over">{table}</div>'
 
 
@@ -78,24 +79,27 @@ def _head(text: str, kind: str, about: str, better: int) -> str:
     )
 
 
-def _row(standing: Standing, before: Standing | None, shown: Sequence[Column], first: dict[Column, set[tuple[str, str, str]]]) -> str:
+def _row(standing: Standing, before: Standing | None, shown: Sequence[Column], first: dict[Column, set[Place]]) -> str:
     starts = before is not None and (before.model, before.task) != (standing.model, standing.task)
     data = " ".join(f'data-{name}="{escaped(getattr(standing, name))}"' for name in TEXTS)
     model, task, _, seeds = labels(standing)
     source = f" <small>{escaped(standing.source)}</small>" if standing.source else ""
     cells = [f'<td class="text">{escaped(text)}</td>' for text in (model, task)]
-    cells += [f'<td class="text">{escaped(standing.method)}{source}</td>', f'<td data-value="{standing.seeds or ""}">{escaped(seeds)}</td>']
+    cells += [
+        f'<td class="text">{escaped(standing.method)}{source}</td>',
+        f'<td data-value="{standing.seeds or ""}">{escaped(seeds)}</td>',
+    ]
     cells += _values(standing, shown, first)
     return f'<tr class="{"first" if starts else ""}" {data}>{"".join(cells)}</tr>'
 
 
-def _values(standing: Standing, shown: Sequence[Column], first: dict[Column, set[tuple[str, str, str]]]) -> list[str]:
+def _values(standing: Standing, shown: Sequence[Column], first: dict[Column, set[Place]]) -> list[str]:
     if standing.failures and not standing.values:
         return [f'<td class="failed" colspan="{len(shown)}" data-value="">{escaped(standing.failures[0])}</td>']
     return [_cell(standing, column, first[column]) for column in shown]
 
 
-def _cell(standing: Standing, column: Column, first: set[tuple[str, str, str]]) -> str:
+def _cell(standing: Standing, column: Column, first: set[Place]) -> str:
     found = standing.values.get(column.key)
     if found is None or math.isnan(found.value):
         return '<td data-value=""></td>'

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 
@@ -22,11 +22,13 @@ from .cell_setup import CellSetup
 from .comparison import Comparison, Found
 from .results import BenchmarkResults
 from .store import Store
-from .submission import check_labels, write_cell
 from .subject import Subject
+from .submission import check_labels, write_cell
 
 WORK = "work"  # the folder of states of searches that go on
 
+Result = TypeVar("Result")
+Placed = Sequence[tuple[int, Cell]]  # cells with their numbers
 Told = Callable[[Cell, str], object]  # a cell, and what became of it
 
 
@@ -102,17 +104,22 @@ class _Runner:
         self.total = len(cells)
         self.store.ask(self.benchmark, cells)
         self.progress(0, self.total)
-        for model, of_model in groupby(enumerate(cells), lambda each: each[1].model_name):
-            placed = list(of_model)
-            subject = self._try(placed, lambda: Subject.load(model, self.benchmark))
-            for _, of_task in groupby(placed if subject is not None else (), lambda each: (each[1].task, each[1].seed)):
+        for name, of_model in groupby(enumerate(cells), lambda each: each[1].model_name):
+            self._run_model(name, list(of_model))
+
+    def _run_model(self, name: str, placed: Placed) -> None:
+        """All cells of one model."""
+        subject = self._try(placed, lambda: Subject.load(name, self.benchmark))
+        if subject is not None:
+            for _, of_task in groupby(placed, lambda each: (each[1].task, each[1].seed)):
                 self._run_task(subject, list(of_task))
 
-    def _run_task(self, subject: Subject, placed: Sequence[tuple[int, Cell]]) -> None:
+    def _run_task(self, subject: Subject, placed: Placed) -> None:
         """All methods on one task and seed."""
         comparison = self._try(placed, lambda: Comparison.of(subject, placed[0][1], self.benchmark))
-        for place, cell in placed if comparison is not None else ():
-            self._run_cell(comparison, place, cell)
+        if comparison is not None:
+            for place, cell in placed:
+                self._run_cell(comparison, place, cell)
 
     def _run_cell(self, comparison: Comparison, place: int, cell: Cell) -> None:
         setup = self._try([(place, cell)], lambda: comparison.setup(cell))
@@ -145,7 +152,7 @@ class _Runner:
         checkpoint(self.folder, setup.digest).unlink(missing_ok=True)
         self._end(cell, str(found))
 
-    def _try(self, placed: Sequence[tuple[int, Cell]], make: Callable[[], Any]) -> Any:
+    def _try(self, placed: Placed, make: Callable[[], Result]) -> Result | None:
         """What a function returns; if it fails, the cells that need it have failed, and None."""
         try:
             return make()

@@ -28,15 +28,44 @@ def m001_create(db: Database) -> None:
     """What was asked, the finished cells by their setup, their measures, and all of it as one table."""
     db.table("benchmark").create({"id": int, "content": str}, pk="id")
     db.table("asked").create(
-        {"place": int, "model": str, "task": str, "method": str, "seed": int, "setup": str, "failure": str, "traceback": str},
+        {
+            "place": int,
+            "model": str,
+            "task": str,
+            "method": str,
+            "seed": int,
+            "setup": str,
+            "failure": str,
+            "traceback": str,
+        },
         pk="place",
     )
     db.table("cells").create(
-        {"setup": str, "model": str, "task": str, "method": str, "seed": int, "content": str, "n": int, "edges": bytes, "finished": str, "machine": str},
+        {
+            "setup": str,
+            "model": str,
+            "task": str,
+            "method": str,
+            "seed": int,
+            "content": str,
+            "n": int,
+            "edges": bytes,
+            "finished": str,
+            "machine": str,
+        },
         pk="setup",
     )
     db.table("measures").create(
-        {"setup": str, "place": int, "measure": str, "share": float, "n_edges": int, "value": float, "low": float, "high": float},
+        {
+            "setup": str,
+            "place": int,
+            "measure": str,
+            "share": float,
+            "n_edges": int,
+            "value": float,
+            "low": float,
+            "high": float,
+        },
         pk=("setup", "place"),
         foreign_keys=[("setup", "cells", "setup")],
     )
@@ -48,7 +77,21 @@ def m001_create(db: Database) -> None:
     )
 
 
-COLUMNS = ("model", "task", "method", "seed", "measure", "share", "n_edges", "value", "low", "high", "n", "setup", "failure")
+COLUMNS = (
+    "model",
+    "task",
+    "method",
+    "seed",
+    "measure",
+    "share",
+    "n_edges",
+    "value",
+    "low",
+    "high",
+    "n",
+    "setup",
+    "failure",
+)
 """Of the table as it is exported: one row a measure, and one for a cell without any."""
 
 _ROWS = f"select {', '.join(COLUMNS)} from results order by cell, place"
@@ -74,9 +117,13 @@ class Store:
             self.db = Database(self.path)
             applied = {each.name for each in migrations.applied(self.db)}
             if applied - {each.name for each in migrations._migrations}:
-                raise InputError(f"{shortened(self.path, 100)} was written by a newer version of circuitsearch: update it")
+                raise InputError(
+                    f"{shortened(self.path, 100)} was written by a newer version of circuitsearch: update it"
+                )
             if not applied and self.db.table_names():
-                raise InputError(f"{shortened(self.path, 100)} is a database of something else: choose another folder with --out")
+                raise InputError(
+                    f"{shortened(self.path, 100)} is a database of something else: choose another folder with --out"
+                )
             migrations.apply(self.db)
 
     def close(self) -> None:
@@ -106,10 +153,24 @@ class Store:
         with self._spoken():
             self.db.table("asked").update(place, {"failure": sentence, "traceback": traceback or None})
 
-    def keep(self, cell: Cell, setup: CellSetup, measures: Sequence[Measure], edges: bytes, finished: str, machine: str) -> None:
+    def keep(
+        self, cell: Cell, setup: CellSetup, measures: Sequence[Measure], edges: bytes, finished: str, machine: str
+    ) -> None:
         """Add a finished cell, whole or not at all; ``edges`` are the bits of the edges that are compared over seeds."""
-        about = {"model": cell.model, "task": cell.task, "method": cell.method, "seed": cell.seed, "n": setup.n_held_out}
-        row = about | {"setup": setup.digest, "content": setup.model_dump_json(), "edges": edges, "finished": finished, "machine": machine}
+        about = {
+            "model": cell.model,
+            "task": cell.task,
+            "method": cell.method,
+            "seed": cell.seed,
+            "n": setup.n_held_out,
+        }
+        row = about | {
+            "setup": setup.digest,
+            "content": setup.model_dump_json(),
+            "edges": edges,
+            "finished": finished,
+            "machine": machine,
+        }
         found = [_row(setup.digest, place, measure) for place, measure in enumerate(measures)]
         with self._spoken(), self.db.atomic():
             self.db.table("cells").insert(row)
@@ -154,7 +215,9 @@ class Store:
         try:
             return parse_json(text, schema)
         except InputError as problem:
-            raise InputError(f"{shortened(self.path, 100)} is damaged ({problem}): choose another folder with --out") from None
+            raise InputError(
+                f"{shortened(self.path, 100)} is damaged ({problem}): choose another folder with --out"
+            ) from None
 
     @contextmanager
     def _spoken(self) -> Iterator[None]:

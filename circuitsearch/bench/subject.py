@@ -15,7 +15,8 @@ from circuitsearch.question import Question
 from circuitsearch.registry import METRICS
 from circuitsearch.task import Task
 
-from .benchmark import OWN, PLANTED, Benchmark, planted_named
+from .benchmark import Benchmark
+from .named import OWN, PLANTED, planted_named
 
 DESIGN = Design(layers=4, heads=4, distractor_heads=4, distractor_mlps=1, rotated=True, noise=0.002)
 """Of planted models: among distractors, in a random basis, with noise on every weight."""
@@ -57,7 +58,9 @@ class Subject:
         if name != OWN:
             return self._question(name, seed, benchmark).prompts(self.tokenizer)
         if self.known is None:
-            raise InputError(f"{shortened(self.name, 40)} comes with no prompts of its own: give its tasks by their names")
+            raise InputError(
+                f"{shortened(self.name, 40)} comes with no prompts of its own: give its tasks by their names"
+            )
         task = self.known.prompts(benchmark.n, seed) if isinstance(self.known, Planted) else self.known.task
         return task if benchmark.metric is None else replace(task, metric=METRICS.read(benchmark.metric))
 

@@ -15,7 +15,8 @@ from circuitsearch.markdown_text import table
 from circuitsearch.tex_text import tex_text
 
 from .benchmark import Benchmark
-from .leaderboard import Column, Standing, best, columns, overall
+from .columns import Column
+from .leaderboard import Place, Standing, best, columns_of, overall
 from .store import COLUMNS
 
 FAILED = "failed"
@@ -23,15 +24,19 @@ FAILED = "failed"
 
 def to_markdown(standings: Sequence[Standing], benchmark: Benchmark) -> str:
     """The leaderboard, the methods over all models and tasks, what the columns mean, and the cells that failed."""
-    shown = columns(benchmark, standings)
+    shown = columns_of(benchmark, standings)
     parts = [f"# {plain_text(benchmark.title)}", ""]
     parts += [_markdown(standings, shown), "", "Intervals are at 95%: over seeds, or over prompts where this is wider."]
     together = overall(standings)
     if together:
-        parts += ["", "## Methods over all models and tasks", "", _markdown(together, columns(benchmark, together))]
+        parts += ["", "## Methods over all models and tasks", "", _markdown(together, columns_of(benchmark, together))]
     parts += ["", *(f"- **{column.title}**: {column.about}" for column in shown)]
     failures = list(failed(standings))
-    parts += ["", "## Cells that failed", "", *(f"- {label}: {sentence}" for label, sentence in failures)] if failures else []
+    parts += (
+        ["", "## Cells that failed", "", *(f"- {label}: {sentence}" for label, sentence in failures)]
+        if failures
+        else []
+    )
     return "\n".join(parts) + "\n"
 
 
@@ -70,17 +75,22 @@ _TEX_CHARACTERS = r"\providecommand{\figurehex}[1]{{\tiny U+#1}}\providecommand{
 
 def to_tex(standings: Sequence[Standing], benchmark: Benchmark) -> str:
     r"""The leaderboard as a ``tabular`` for ``\input``, of plain LaTeX; the best of each model and task is bold, intervals are small."""
-    shown = columns(benchmark, standings)
+    shown = columns_of(benchmark, standings)
     first = {column: best(standings, column) for column in shown}
     lines = [f"% {plain_text(benchmark.title)}: a table by circuitsearch, for \\input in a document.", _TEX_CHARACTERS]
-    lines += [rf"\begin{{tabular}}{{lllr{'r' * len(shown)}}}", r"\hline", _tex_line(map(tex_text, header(shown))), r"\hline"]
+    lines += [
+        rf"\begin{{tabular}}{{lllr{'r' * len(shown)}}}",
+        r"\hline",
+        _tex_line(map(tex_text, header(shown))),
+        r"\hline",
+    ]
     for standing in standings:
         values = (_tex_value(standing, column, first[column]) for column in shown)
         lines.append(_tex_line([*(tex_text(plain_text(label)) for label in labels(standing)), *values]))
     return "\n".join([*lines, r"\hline", r"\end{tabular}"]) + "\n"
 
 
-def _tex_value(standing: Standing, column: Column, first: set[tuple[str, str, str]]) -> str:
+def _tex_value(standing: Standing, column: Column, first: set[Place]) -> str:
     found = standing.values.get(column.key)
     if found is None:
         return ""
@@ -100,9 +110,9 @@ def _tex_line(parts: Any) -> str:
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """One row a measure; numbers with all their digits."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([row[name] for name in COLUMNS] for row in rows)
     return text.getvalue()
 
 

@@ -14,14 +14,19 @@ from circuitsearch.references.compare import auroc, average_precision
 from circuitsearch.registry import TASKS
 from circuitsearch.scores import Scores
 
-from .benchmark import OWN
 from .measures import Measure
+from .named import OWN
 from .subject import Subject
 
 AUROC, PRECISION_OF_RANKS, AUROC_OF_HEADS = "AUROC", "average precision", "AUROC of heads"
 PRECISION, RECALL = "precision", "recall"
 
-REFERENCES = {"ioi": "ioi", "greater_than": "greater-than", "docstring": "docstring", "copy_suppression": "copy-suppression"}
+REFERENCES = {
+    "ioi": "ioi",
+    "greater_than": "greater-than",
+    "docstring": "docstring",
+    "copy_suppression": "copy-suppression",
+}
 """From a task to the circuit that was published of it."""
 
 
@@ -64,5 +69,3 @@ def _reference(subject: Subject, task: str, graph: Graph) -> Reference | None:
     except InputError:  # another model than the published one
         return None
     return reference(name)
-
-

@@ -623,7 +623,8 @@ app.add_typer(bench_app, name="bench")
 @bench_app.command("run")
 def bench_run(
     given: Annotated[
-        str | None, typer.Argument(metavar="[PRESET|FILE]", help="quick, real, mib ... ('bench presets'), or a TOML file.")
+        str | None,
+        typer.Argument(metavar="[PRESET|FILE]", help="quick, real, mib ... ('bench presets'), or a TOML file."),
     ] = None,
     *,
     out: Annotated[
@@ -636,10 +637,10 @@ def bench_run(
     size: options.BenchSizes = None,
     n: options.BenchN = None,
     measured: options.BenchMeasured = None,
-    faithfulness: Annotated[
-        float | None, typer.Option(help="The target of searches: 0.9.", show_default=False)
+    faithfulness: Annotated[float | None, typer.Option(help="The target of searches: 0.9.", show_default=False)] = None,
+    ablation: Annotated[
+        str | None, typer.Option(help="What an ablated edge carries: resample.", show_default=False)
     ] = None,
-    ablation: Annotated[str | None, typer.Option(help="What an ablated edge carries: resample.", show_default=False)] = None,
     metric: options.Metric = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default=False)] = None,
     dtype: options.Dtype = None,
@@ -673,11 +674,16 @@ def bench_table(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", help="Write to this file: .md, .tex or .html the leaderboard, .csv or .parquet all measures.", show_default=False
+            "-o",
+            "--out",
+            help="Write to this file: .md, .tex or .html the leaderboard, .csv or .parquet all measures.",
+            show_default=False,
         ),
     ] = None,
     tex: Annotated[bool, typer.Option("--tex", help="Print LaTeX instead of Markdown.")] = False,
-    machine: Annotated[bool, typer.Option("--machine", help="All measures with time and memory, which differ from run to run.")] = False,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="All measures with time and memory, which differ from run to run.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Print the leaderboard of a benchmark as far as it has run, or write one of its tables.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark
-from circuitsearch.bench.benchmark import OWN, PRESETS, presets
+from circuitsearch.bench.benchmark import PRESETS, presets
+from circuitsearch.bench.named import OWN
 from circuitsearch.bench.submission import problems
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, counted
@@ -30,7 +31,9 @@ class Asked:
         if self.given is None:
             made = Benchmark(**self._grid(), **{"methods": list(METHODS), **self.changed})
         elif self.models or self.tasks:
-            raise InputError("a preset or file has its own models and tasks: leave out --model and --task, or the preset")
+            raise InputError(
+                "a preset or file has its own models and tasks: leave out --model and --task, or the preset"
+            )
         else:
             made = Benchmark.read(self.given).model_copy(update=self.changed)
         made.check()
@@ -82,14 +85,21 @@ def show(folder: Path, out: Path | None, tex: bool, machine: bool, terminal: Ter
 
 def list_presets(terminal: Terminal) -> None:
     """Print the presets, each with the first line of its file."""
-    about = {name: (PRESETS / f"{name}.toml").read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for name in presets()}
+    about = {
+        name: (PRESETS / f"{name}.toml").read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        for name in presets()
+    }
     terminal.table("presets", ("name", "what it measures"), list(about.items()))
     terminal.result(about)
 
 
 def _say(results: BenchmarkResults, terminal: Terminal) -> None:
     rows = [_row(each) for each in results.leaderboard]
-    terminal.table("leaderboard", ("model", "task", "method", " bounded", " CPR", " CMD", " edges", " per prompt", " forwards"), rows)
+    terminal.table(
+        "leaderboard",
+        ("model", "task", "method", " bounded", " CPR", " CMD", " edges", " per prompt", " forwards"),
+        rows,
+    )
     for row in results.failures:
         terminal.say("failed", f"{row['model']}, {row['task']}, {row['method']}, seed {row['seed']}: {row['failure']}")
     terminal.say("cells", str(results))

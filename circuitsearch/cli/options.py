@@ -158,7 +158,9 @@ Dtype = Annotated[
 BenchModels = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", help="A model as for find, a folder with a known circuit, or planted:MOTIF:SEED. May be repeated.", show_default=False
+        "--model",
+        help="A model as for find, a folder with a known circuit, or planted:MOTIF:SEED. May be repeated.",
+        show_default=False,
     ),
 ]
 BenchTasks = Annotated[
@@ -168,13 +170,17 @@ BenchTasks = Annotated[
 BenchMethods = Annotated[
     list[str] | None,
     typer.Option(
-        "--method", help="A method, or a search: find, minimal. With knobs, as in 'find(passes=6)'. May be repeated.", show_default=False
+        "--method",
+        help="A method, or a search: find, minimal. With knobs, as in 'find(passes=6)'. May be repeated.",
+        show_default=False,
     ),
 ]
 BenchSeeds = Annotated[list[int] | None, typer.Option("--seed", help="May be repeated: 0.", show_default=False)]
 BenchSizes = Annotated[
     list[float] | None,
-    typer.Option("--size", help="A share of the edges. Repeated, rising; by default MIB's ten sizes.", show_default=False),
+    typer.Option(
+        "--size", help="A share of the edges. Repeated, rising; by default MIB's ten sizes.", show_default=False
+    ),
 ]
 BenchN = Annotated[int | None, typer.Option("--n", help="Prompts of a task: 256.", show_default=False)]
 BenchMeasured = Annotated[int | None, typer.Option(help="Held-out prompts, at most: 64.", show_default=False)]
