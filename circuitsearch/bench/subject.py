@@ -9,7 +9,7 @@ from typing import Any
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.loading import load
-from circuitsearch.models.planted import Design, KnownCircuit, Planted, plant
+from circuitsearch.models.planted import Design, KnownCircuit, plant
 from circuitsearch.models.planted.known import TRUTH
 from circuitsearch.question import Question
 from circuitsearch.registry import METRICS
@@ -61,7 +61,8 @@ class Subject:
             raise InputError(
                 f"{shortened(self.name, 40)} comes with no prompts of its own: give its tasks by their names"
             )
-        task = self.known.prompts(benchmark.n, seed) if isinstance(self.known, Planted) else self.known.task
+        writer = self.known.task.writer
+        task = self.known.task if writer is None else writer.draw(benchmark.n, seed)
         return task if benchmark.metric is None else replace(task, metric=METRICS.read(benchmark.metric))
 
     def _question(self, task: str, seed: int, benchmark: Benchmark) -> Question:

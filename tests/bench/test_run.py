@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
+from typing import Any
 
 import pytest
 
-from circuitsearch.bench import Benchmark, Cell, benchmark
+from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark
 from circuitsearch.bench.benchmark import presets
 from circuitsearch.bench.comparison import Comparison
 from circuitsearch.errors import InputError
 from circuitsearch.files import locked
+from circuitsearch.models.planted import plant, reset
+from circuitsearch.setup import versions
 from tests.bench.conftest import asked
 from tests.conftest import slow_but
 
@@ -54,6 +59,8 @@ for count in (0, 1):
 assert ended(started(broken)) == 0
 """
 
+ONE = asked(methods=["eap"])
+
 PLANTED = """
 methods = ["eap-ig", "relp"]
 n = 16
@@ -80,9 +87,10 @@ def test_killed_twice_it_ends_in_the_same_table(content: str, tmp_path: Path):
     assert (whole / "cells.csv").read_bytes().count(b"\n") > 20
 
 
-def test_finished_cells_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_finished_cells_are_not_run_again(tmp_path: Path, one_cell: Path, monkeypatch: pytest.MonkeyPatch):
     """A second call measures nothing, one with a further method only that, and the table of a smaller one has only its cells."""
-    first = benchmark(asked(methods=["eap"]), tmp_path)
+    copytree(one_cell, tmp_path, dirs_exist_ok=True)
+    first = BenchmarkResults.open(tmp_path)
     ran: list[str] = []
     measure = Comparison.measure
 
@@ -96,26 +104,48 @@ def test_finished_cells_are_not_run_again(tmp_path: Path, monkeypatch: pytest.Mo
     assert benchmark(asked(methods=["eap"]), tmp_path).table == first.table and ran == ["relp"]
 
 
+@pytest.fixture(scope="module")
+def one_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a benchmark of one cell, to be copied."""
+    folder = tmp_path_factory.mktemp("cell")
+    benchmark(ONE, folder)
+    return folder
+
+
+def again(folder: Path, one_cell: Path, **others: Any) -> tuple[BenchmarkResults, list[str]]:
+    """The same benchmark in a copy of its folder, but for some settings; and what was told."""
+    copytree(one_cell, folder, dirs_exist_ok=True)
+    told: list[str] = []
+    return benchmark(asked(methods=["eap"], **others), folder, told=lambda cell, what: told.append(what)), told
+
+
 @pytest.mark.parametrize(
-    "other", [{"n": 20}, {"ablation": "zero"}, {"sizes": [0.02, 1.0]}, {"measured": 8}, {"metric": "prob_diff"}]
+    "other", [{"n": 20}, {"ablation": "zero"}, {"sizes": [0.02, 1.0]}, {"measured": 4}, {"metric": "prob_diff"}]
 )
-def test_a_cell_of_another_setup_is_another_cell(other: dict, tmp_path: Path):
-    """It is measured again, which is said with the difference; going back finds the first one as it was."""
+def test_a_cell_of_another_setup_is_another_cell(other: dict[str, Any], tmp_path: Path, one_cell: Path):
+    """It is measured again, which is said with the difference; the first one stays in the file as it was."""
+    found, told = again(tmp_path, one_cell, **other)
+    assert told[0].startswith("is measured again, since the finished one has another setup: ") and len(told) == 2
+    first = BenchmarkResults.open(one_cell)
+    assert {row["setup"] for row in found.table}.isdisjoint({row["setup"] for row in first.table})
+    assert again_with_first(tmp_path).table == first.table
+
+
+def again_with_first(folder: Path) -> BenchmarkResults:
+    """The first benchmark again, of which nothing is run."""
     told: list[str] = []
-    first = benchmark(asked(methods=["eap"]), tmp_path)
-    again = benchmark(asked(methods=["eap"], **other), tmp_path, told=lambda cell, what: told.append(what))
-    assert told[0].startswith("is measured again, since the finished one has another setup") and len(told) == 2
-    assert {row["setup"] for row in again.table}.isdisjoint({row["setup"] for row in first.table})
-    assert benchmark(asked(methods=["eap"]), tmp_path).table == first.table
+    found = benchmark(ONE, folder, told=lambda cell, what: told.append(what))
+    assert told == ["was finished before"]
+    return found
 
 
-def test_other_versions_are_another_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_other_versions_are_another_setup(tmp_path: Path, one_cell: Path, monkeypatch: pytest.MonkeyPatch):
     """Numbers of another torch are not taken for those of this one."""
-    first = benchmark(asked(methods=["eap"]), tmp_path)
-    monkeypatch.setattr("circuitsearch.experiment.versions", lambda: {"torch": "1.0"})
-    told: list[str] = []
-    again = benchmark(asked(methods=["eap"]), tmp_path, told=lambda cell, what: told.append(what))
-    assert "torch 1.0, not" in told[0] and again.table[0]["setup"] != first.table[0]["setup"]
+    other = versions() | {"torch": "1.0"}
+    monkeypatch.setattr("circuitsearch.experiment.versions", lambda: other)
+    found, told = again(tmp_path, one_cell)
+    assert told[0].endswith(f"another setup: torch 1.0, not {versions()['torch']}")
+    assert found.table[0]["setup"] != BenchmarkResults.open(one_cell).table[0]["setup"]
 
 
 def test_a_failed_cell_is_reported_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -145,9 +175,11 @@ def test_a_failed_cell_is_reported_and_tried_again(tmp_path: Path, monkeypatch: 
 
 
 def test_a_model_that_does_not_do_the_task_is_a_failed_cell(tmp_path: Path):
-    """As in find: there is nothing to be faithful to."""
-    wanted = asked(methods=["eap"], grid=[{"models": ["pico"], "tasks": ["country_facts"]}])
-    (failure,) = benchmark(wanted, tmp_path).failures
+    """As in find: there is nothing to be faithful to. The weights of this one are in random order."""
+    planted = plant("induction", 4, n=32)
+    replace(planted, model=reset(planted.model, 0)).save(tmp_path / "reset")
+    wanted = asked(methods=["eap"], grid=[{"models": [str(tmp_path / "reset")]}])
+    (failure,) = benchmark(wanted, tmp_path / "out").failures
     assert "does not do the task" in failure["failure"]
 
 
