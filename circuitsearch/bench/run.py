@@ -178,6 +178,8 @@ def _sentence(error: Exception) -> tuple[str, str]:
     """What a failed cell is reported with; and the traceback if the error is a bug."""
     if isinstance(error, InputError):
         return str(error), ""
+    if isinstance(error, OSError):  # a full disk ...
+        return f"{error.filename or 'the system'}: {error.strerror or 'it cannot be read or written'}", ""
     trace = traceback.format_exc()
     if ran_out_of_memory(error):
         return "memory ran out: use fewer prompts, a narrower dtype or a smaller model", trace
