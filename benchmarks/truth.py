@@ -33,7 +33,7 @@ from benchmarks import seeds
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.models.planted import MOTIFS, Design, KnownCircuit, plant, reset
 from circuitsearch.pipeline import METHOD, planned
-from circuitsearch.references.compare import auroc
+from circuitsearch.references.compare import auroc, average_precision
 
 METHODS = ("eap", "eap-ig", "eap-ig-activations", "clean-corrupt", "relp", "gim", "qk-fix", "exact")
 TARGET = 0.9
@@ -51,13 +51,6 @@ def design(seed: int, noise: float) -> Design:
 
 
 # ---- rankings
-
-
-def average_precision(strength: Tensor, true: Tensor) -> float:
-    """Mean of the precision at each true edge, the strongest first; of equal edges the false ones come first. Both (E,)."""
-    order = sorted(range(len(true)), key=lambda edge: (-float(strength[edge]), bool(true[edge])))
-    hits = true[order].double()
-    return float((hits.cumsum(0) / torch.arange(1, len(hits) + 1))[hits.bool()].mean())
 
 
 def ranked(experiment: cs.Experiment, true: Tensor, methods: Iterable[str] = METHODS) -> dict[str, Any]:

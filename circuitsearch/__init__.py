@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from circuitsearch.ablation import Mean as Mean
     from circuitsearch.ablation import Resample as Resample
     from circuitsearch.ablation import Zero as Zero
+    from circuitsearch.bench import Benchmark as Benchmark
+    from circuitsearch.bench import BenchmarkResults as BenchmarkResults
+    from circuitsearch.bench import benchmark as benchmark
     from circuitsearch.circuit import Circuit as Circuit
     from circuitsearch.data_check import DataCheck as DataCheck
     from circuitsearch.data_check import check_data as check_data
@@ -116,6 +119,7 @@ if TYPE_CHECKING:
 # Where each public name lives. No submodule may bear the name of one of them, or importing it would hide the name.
 _HOMES = {
     "circuitsearch.ablation": ("Mean", "Resample", "Zero"),
+    "circuitsearch.bench": ("Benchmark", "BenchmarkResults", "benchmark"),
     "circuitsearch.circuit": ("Circuit",),
     "circuitsearch.data_check": ("check_data", "DataCheck"),
     "circuitsearch.errors": ("InputError",),
@@ -269,6 +273,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Templates",
     "Targets",
     "Methods",
+    "benchmark",
+    "Benchmark",
     "draw",
     "draw_comparison",
     "write_page",
@@ -311,6 +317,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Mechanisms",
     "Clusters",
     "Stability",
+    "BenchmarkResults",
     "PathEffects",
     "Graph",
     "InputError",

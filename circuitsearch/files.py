@@ -366,6 +366,37 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     write_whole(path, lambda part: part.write_bytes(content))
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from running in a folder; on systems without such locks (Windows) nothing is checked.
+
+    Raises
+    ------
+    InputError
+        If another process is running in it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(fcntl, handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(fcntl: Any, handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another process is running in {_name(folder)}: wait for it, or choose another folder with --out"
+        ) from None
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:

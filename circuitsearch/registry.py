@@ -1,4 +1,4 @@
-"""Registries of methods, ablations, metrics, tasks, checks, variations, granularities and formats, and the parser of their names.
+"""Registries of methods, ablations, metrics, tasks, checks, searches, variations, granularities and formats, and the parser of their names.
 
 A registry lists names and where each is defined, as ``"package.module:attribute"``: those of this package here, those of
 other packages by their entry points (groups ``circuitsearch.methods``, ``.ablations``, ``.metrics``, ``.tasks``, ``.checks``,
@@ -308,6 +308,15 @@ VARIATIONS = Registry(
     },
     _has("configurations"),
     "Parts(count=4)",
+)
+SEARCHES = Registry(
+    "search",
+    {
+        "find": "circuitsearch.bench.searches:Find",
+        "minimal": "circuitsearch.bench.searches:Minimal",
+    },
+    _has("circuit"),
+    "find(passes=6)",
 )
 FAITHFULNESS = Registry(
     "faithfulness",

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.files import read_json, sha256_of, write_json, write_whole
+from circuitsearch.files import locked, read_json, sha256_of, write_json, write_whole
 from circuitsearch.finding import Finding, Listener, Plan
 from circuitsearch.models.gguf import Origin
 from circuitsearch.question import Question
@@ -143,7 +143,7 @@ class RunFolder(Listener):
         self.manifest = self._manifest(plan)
         new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path):
+        with locked(self.path):
             try:
                 self._write_manifest()
                 yield
@@ -306,31 +306,6 @@ def _other_run(path: Path, different: list[str]) -> InputError:
         f"{_shown(path)} already has another run ({shortened('; '.join(different), 120)}): choose another folder with --out,"
         " or --overwrite"
     )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from running in the folder; on systems without such locks (Windows) nothing is checked."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(fcntl, handle, folder)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(fcntl: Any, handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"another process is running in {_shown(folder)}: wait for it, or choose another folder with --out"
-        ) from None
 
 
 def _check_writable(path: Path) -> None:

@@ -17,33 +17,12 @@ import circuitsearch as cs
 PACKAGE = Path(cs.__file__).parent
 
 # From the lowest layer up: a package or module imports from lower layers only, so that there can be no circle.
+# fmt: off
 LAYERS = [
-    {
-        "version",
-        "errors",
-        "escape",
-        "tex_text",
-        "markdown_text",
-        "colours",
-        "progress",
-        "show",
-        "batch",
-        "batching",
-        "dividing",
-    },
-    {
-        "files",
-        "target",
-        "journal",
-        "devices",
-        "text",
-        "knobs",
-        "registry",
-        "setup",
-        "blocks",
-        "metrics",
-        "row_problems",
-    },
+    {"version", "errors", "escape", "tex_text", "markdown_text", "colours", "progress", "show", "batch",
+     "batching", "dividing"},
+    {"files", "target", "journal", "devices", "text", "knobs", "registry", "setup", "blocks", "metrics",
+     "row_problems"},
     {"granularity", "names", "alignment", "metric_contract", "data", "history", "certificate", "redundancy"},
     {"example"},
     {"columns"},
@@ -62,8 +41,10 @@ LAYERS = [
     {"library"},
     {"pipeline"},
     {"replication"},
+    {"bench"},
     {"cli"},
 ]
+# fmt: on
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 
 HEAVY = ("torch", "transformers", "matplotlib", "scipy", "numpy", "networkx")

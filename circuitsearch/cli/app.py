@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from circuitsearch.cli import completion, options
+from circuitsearch.cli.bench import bench_app
 from circuitsearch.cli.group import Verbs
 from circuitsearch.cli.library import library_app
 from circuitsearch.cli.terminal import Terminal
@@ -599,6 +600,7 @@ def check_data(
 
 
 app.add_typer(library_app, name="library")
+app.add_typer(bench_app, name="bench")
 
 models_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")

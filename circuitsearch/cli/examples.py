@@ -82,6 +82,17 @@ EXAMPLES: Mapping[str, Examples] = {
         ("library export again --ids 3,4", "run folders once more"),
     ),
     "library page": (("library page -o library.html", "all circuits on one page"),),
+    "bench run": (
+        ("bench quick", "a preset of five minutes; the same command goes on after a kill"),
+        ("bench mine.toml --seed 0 --n 64", "models, tasks and methods of a file"),
+        ("bench --model pico --task ioi --method eap --method 'find(passes=6)'", "or of the command line"),
+        ("bench --model planted:induction:3 --method exact", "against a known circuit"),
+    ),
+    "bench table": (
+        ("bench table runs/bench-quick --tex", "the leaderboard for a paper"),
+        ("bench table runs/bench-quick -o cells.parquet", "all measures"),
+    ),
+    "bench presets": (("bench presets", "which there are"),),
     "doctor": (
         ("doctor", "versions, memory, and whether everything works"),
         ("doctor --model ./my-model --length 64", "what a model would take"),

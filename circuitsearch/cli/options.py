@@ -173,6 +173,35 @@ Dtype = Annotated[
     str | None,
     typer.Option(help="float32, float64, bfloat16 or float16; by default as stored.", show_default=False),
 ]
+BenchModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help="A model as for find, a folder with a known circuit, or planted:MOTIF:SEED. May be repeated.",
+        show_default=False,
+    ),
+]
+BenchTasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", help="A task's name or file; not for planted models. May be repeated.", show_default=False),
+]
+BenchMethods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        help="A method, or a search: find, minimal. With knobs, as in 'find(passes=6)'. May be repeated.",
+        show_default=False,
+    ),
+]
+BenchSeeds = Annotated[list[int] | None, typer.Option("--seed", help="May be repeated: 0.", show_default=False)]
+BenchSizes = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--size", help="A share of the edges. Repeated, rising; by default MIB's ten sizes.", show_default=False
+    ),
+]
+BenchN = Annotated[int | None, typer.Option("--n", help="Prompts of a task: 256.", show_default=False)]
+BenchMeasured = Annotated[int | None, typer.Option(help="Held-out prompts, at most: 64.", show_default=False)]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on standard output, and everything else on standard error."),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -190,3 +191,18 @@ def auroc(strengths: Tensor, true: Tensor) -> float:
     if not len(inside) or not len(outside):
         return math.nan
     return float(mannwhitneyu(inside.numpy(), outside.numpy()).statistic) / (len(inside) * len(outside))
+
+
+def average_precision(strengths: Tensor, true: Tensor) -> float:
+    """Mean of the precision at each true one, the strongest first; of equal ones the false come first. Both (n,); NaN if none is true.
+
+    Examples
+    --------
+    >>> average_precision(torch.tensor([3.0, 2.0, 1.0]), torch.tensor([True, False, True]))
+    0.8333333333333333
+    """
+    if not bool(true.any()):
+        return math.nan
+    order = np.lexsort((true.numpy(), -strengths.double().numpy()))  # by strength, ties by truth
+    hits = true.numpy()[order]
+    return float((hits.cumsum() / np.arange(1, len(hits) + 1))[hits].mean())
