@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import graphviz
+import numpy as np
+from scipy.optimize import isotonic_regression
 
 from circuitsearch.errors import InputError
 from circuitsearch.figures import style
 from circuitsearch.figures.boxes import ROLE_PAD, Box, Insets, box, boxes_of, fold
 from circuitsearch.figures.page import POINTS, WIDTHS
-from circuitsearch.figures.plan import Plan, Strand, with_ends
+from circuitsearch.figures.plan import Plan, Strand, compacted, with_ends
 from circuitsearch.figures.render import positions
 from circuitsearch.figures.ways import LANE_GAP, TRUNK_GAP, Ways, weakest_gathered
 
@@ -99,8 +101,13 @@ def place(
     InputError
         If Graphviz is not installed, or the columns do not fit.
     """
-    insets = insets or {}
-    plan = with_ends(plan)
+    placed = _placed(with_ends(plan), room, insets or {}, fill)
+    if placed.size[1] <= TALLEST:
+        return placed
+    return min(placed, _placed(compacted(with_ends(plan)), room, insets or {}, fill), key=lambda each: each.size[1])
+
+
+def _placed(plan: Plan, room: float, insets: Insets, fill: bool) -> Placed:
     rooms = column_rooms(plan, room, insets)
     labelled = _labels_fit(plan, rooms, insets)
     share = NODES_SHARE if len(rooms) == 1 else NODES_SHARE_IN_COLUMNS
@@ -259,7 +266,7 @@ def _settled(
 def settle(targets: Mapping[str, float], widths: Mapping[str, float], room: float) -> dict[str, float]:
     """Middles as near to their targets as widths, order and the total width allow, in least squares.
 
-    Without the widths this is isotonic regression, solved by pooling neighbours that are in each other's way.
+    Without the widths this is isotonic regression.
 
     Examples
     --------
@@ -267,19 +274,11 @@ def settle(targets: Mapping[str, float], widths: Mapping[str, float], room: floa
     {'a': 3.5, 'b': 7.5}
     """
     names = sorted(targets, key=lambda name: targets[name])
-    packed, total = {}, 0.0
-    for name in names:
-        packed[name] = total + widths[name] / 2
-        total += widths[name]
-    pools: list[tuple[float, int]] = []  # mean shift, and how many share it
-    for name in names:
-        mean, n = targets[name] - packed[name], 1
-        while pools and pools[-1][0] > mean:
-            before, m = pools.pop()
-            mean, n = (before * m + mean * n) / (m + n), m + n
-        pools.append((mean, n))
-    shifts = [min(max(mean, 0.0), max(room - total, 0.0)) for mean, n in pools for _ in range(n)]
-    return {name: packed[name] + shift for name, shift in zip(names, shifts, strict=True)}
+    across = np.array([widths[name] for name in names])
+    packed = across.cumsum() - across / 2
+    shifts = isotonic_regression(np.array([targets[name] for name in names]) - packed).x
+    middles = packed + shifts.clip(0.0, max(room - across.sum(), 0.0))
+    return dict(zip(names, middles.tolist(), strict=True))
 
 
 # ---- from x to corners
@@ -304,7 +303,7 @@ def _assembled(plan: Plan, columns: Sequence[_Column], insets: Insets, labelled:
         gathered,
         lines,
         tuple((column.name, starts[column.name], starts[column.name] + column.width) for column in columns),
-        tuple(tint for column in columns for tint in _tints(column, starts[column.name], insets)),
+        tuple(tint for column in columns for tint in _tints(plan, column, starts[column.name], insets)),
         tuple(_arrow(nodes, lines, plan, arrow, channels) for arrow in plan.arrows),
         labelled,
     )
@@ -366,7 +365,7 @@ def _stacked(
     lines: list[Line] = []
     bottom = 0.0
     for index, row in enumerate(plan.rows):
-        half = max([style.ROW_HEIGHT, *(insets[name][1] for name in row.nodes if name in insets)]) / 2
+        half = max(max(plan.height(name), insets.get(name, (0.0, 0.0))[1]) for name in row.nodes) / 2
         half += ROLE_PAD if any(name in plan.roles for name in row.nodes) else 0.0
         levels = [channels[arrow] for arrow in plan.arrows if plan.row_of[arrow[1]] == index]
         above = CHANNEL_GAP + CHANNEL_PITCH * (max(levels) + 1) if levels else 0.0
@@ -383,8 +382,8 @@ def _corners(
     for index, strand in enumerate(plan.strands):
         (first, x0), *inner, (last, x1) = tracks[index]
         x0, x1 = x0 + exits[index], x1 + entries[index]
-        start = (x0, lines[first].middle + style.node_height(strand.writer) / 2)
-        end = (x1, lines[last].middle - style.node_height(strand.head) / 2)
+        start = (x0, lines[first].middle + plan.height(strand.writer) / 2)
+        end = (x1, lines[last].middle - plan.height(strand.head) / 2)
         lanes = [(x, height) for row, x in inner for height in (lines[row].bottom, lines[row].top)]
         stubs = [(x0, lines[first].top), *lanes, (x1, lines[last].bottom)]
         yield (start, *(corner for corner in stubs if start[1] < corner[1] < end[1]), end)
@@ -406,12 +405,12 @@ def _spread(ends: list[tuple[str, float]]) -> dict[int, float]:
 # ---- roles and arrows
 
 
-def _tints(column: _Column, start: float, insets: Insets) -> Iterable[Tint]:
+def _tints(plan: Plan, column: _Column, start: float, insets: Insets) -> Iterable[Tint]:
     for index, row in enumerate(column.boxes):
         for each in row:
             if each.role:
                 middle, half = start + column.x[_key(each)], each.width / 2 - 1.0
-                heights = [style.ROW_HEIGHT, *(insets[name][1] for name in each.members if name in insets)]
+                heights = [max(plan.height(name), insets.get(name, (0.0, 0.0))[1]) for name in each.members]
                 height = max(heights) + 2 * ROLE_PAD
                 yield Tint(each.role, index, middle - half, middle + half, height, each.label)
 
@@ -450,5 +449,5 @@ def _arrow(
     row = plan.row_of[arrow[1]]
     highest = max(channels[other] for other in plan.arrows if plan.row_of[other[1]] == row)
     height = lines[row].top - CHANNEL_PITCH * (highest - channels[arrow] + 1)
-    start, end = (x0 + side, y0 + style.node_height(arrow[0]) / 2), (x1 - side, y1 + style.node_height(arrow[1]) / 2)
+    start, end = (x0 + side, y0 + plan.height(arrow[0]) / 2), (x1 - side, y1 + plan.height(arrow[1]) / 2)
     return start, (x0 + side, height), (x1 - side, height), end
