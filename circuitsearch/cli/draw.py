@@ -186,7 +186,7 @@ def _given(drawing: Drawing, prompt: str, drawn: Circuit) -> figures.ExampleProm
     with torch.no_grad():
         logits = model(torch.tensor([ids], device=model.device)).logits[0, -1]
     likeliest, next_one = logits.topk(2).indices.tolist()
-    task = Task.from_ids([ids], [ids], [likeliest], [next_one])
+    task = Task.from_ids([ids], [[*ids[:-1], next_one]], [likeliest], [next_one])  # the clean one is run
     return example_prompt(model, task, drawn, tokenizer=tokenizer)
 
 

@@ -70,7 +70,9 @@ def draw_circuit(
         return None
     check_size(circuit, suffix)
     figure = plan(circuit, roles_of(circuit, options.get("roles")), inclusion)
-    size = finish(figure, circuit, path, f"Circuit on {circuit.task}" if circuit.task else "Circuit", options)
+    size = finish(
+        figure, circuit, path, plain_text(f"Circuit on {circuit.task}") if circuit.task else "Circuit", options
+    )
     if report is not None:
         write_caption(path, caption_for(circuit, report))
     return size

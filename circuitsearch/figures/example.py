@@ -9,6 +9,8 @@ from torch import Tensor
 
 from circuitsearch.escape import plain_text
 
+LEAST = 0.1  # attention, below which a head does not look at a token
+
 
 @dataclass(frozen=True, eq=False)
 class ExamplePrompt:
@@ -26,6 +28,8 @@ class ExamplePrompt:
         What is to follow.
     position : int
         Where the answer is read; by default the last token.
+    special : frozenset of int
+        Positions of tokens that are no text, as one that begins every prompt.
     """
 
     tokens: tuple[str, ...]
@@ -33,24 +37,32 @@ class ExamplePrompt:
     spans: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     answer: str = ""
     position: int = -1
+    special: frozenset[int] = frozenset()
 
     @property
     def text(self) -> str:
         """The prompt and its answer."""
-        prompt = "".join(self.tokens).strip()
+        prompt = "".join(text for place, text in enumerate(self.tokens) if place not in self.special).strip()
         return f"Prompt: {prompt} → {self.answer.strip()}" if self.answer else f"Prompt: {prompt}"
 
     def looks(self, names: list[str]) -> dict[str, str]:
         """For each node that is a head with a pattern, the token that it attends to most.
 
-        It looks from the token at which the answer is read; at the node of a span, from the last token of the span.
+        It looks from the token at which the answer is read; at the node of a span, from the last token of the span. The first token
+        is passed over: heads that look at nothing look there (attention sinks, 2309.17453). A head whose attention to every
+        other token is below .1 has none.
         """
         wholes = {name: name.partition("@") for name in names}
         return {
-            name: self.label(int(self.patterns[head][self.spans.get(span, (self.position,))[-1]].argmax()))
+            name: self.label(place)
             for name, (head, _, span) in wholes.items()
-            if head in self.patterns
+            if head in self.patterns and (place := self._most_seen(head, span)) is not None
         }
+
+    def _most_seen(self, head: str, span: str) -> int | None:
+        row = self.patterns[head][self.spans.get(span, (self.position,))[-1]].clone()  # (T,)
+        row[0] = 0.0
+        return int(row.argmax()) if float(row.max()) >= LEAST else None
 
     def label(self, place: int) -> str:
         """The token at a position; one that occurs several times has its number, as in ``"John 2"``.

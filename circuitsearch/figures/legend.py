@@ -7,7 +7,7 @@ from typing import Any
 
 from circuitsearch.figures import style
 from circuitsearch.figures.canvas import shortened
-from circuitsearch.figures.place import Placed
+from circuitsearch.figures.placed import Placed
 from circuitsearch.figures.plan import Plan
 from circuitsearch.names import PORTS
 
@@ -141,7 +141,8 @@ def _notes(placed: Placed) -> list[Entry]:
     plan, notes = placed.plan, []
     left_out = [Entry("layers without nodes", dots=True)] if gaps(plan) else []
     if plan.looks:
-        notes.append("→ token that the head attends to most, from the last one")
+        numbered = any(look[-1:].isdigit() for look in plan.looks.values())
+        notes.append("→ token attended to most from the last one, the first aside" + "; 2: its second place" * numbered)
     if plan.shared:
         notes.append("an edge into a shared port enters each node that it feeds")
     if placed.gathered and len(placed.gathered) < len(plan.strands):

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from circuitsearch.figures import style
-from circuitsearch.figures.place import Point
+from circuitsearch.figures.placed import Point
 from circuitsearch.figures.plan import Strand
 from circuitsearch.figures.sheet import Sheet
 

@@ -11,7 +11,7 @@ from circuitsearch.figures.canvas import shortened, text_width
 from circuitsearch.figures.insets import paint_inset
 from circuitsearch.figures.legend import gaps, groups, tint
 from circuitsearch.figures.lines import dots, paint_arrows, paint_strands
-from circuitsearch.figures.place import Placed, Point
+from circuitsearch.figures.placed import Placed, Point
 from circuitsearch.figures.sheet import LEFT, LINE, MARGIN, Look, Sheet
 from circuitsearch.figures.texts import flow, paint_legend, paint_lines, wrapped
 from circuitsearch.names import LOGITS, spelled

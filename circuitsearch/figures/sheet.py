@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from circuitsearch.figures import style
 from circuitsearch.figures.insets import Inset
-from circuitsearch.figures.place import Placed, Point
+from circuitsearch.figures.placed import Placed, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -53,4 +53,6 @@ def example_prompt(
     patterns = {} if found is None else {head: found[head] for head in heads}
     (answer, *_) = token_texts(one.answers[0].tolist(), tokenizer)
     tokens = token_texts(one.clean[0].tolist(), tokenizer)
-    return ExamplePrompt(tokens, patterns, one.spans[0] if one.spans else {}, answer, one.position[0])
+    kinds = frozenset(getattr(tokenizer, "all_special_ids", ()))
+    special = frozenset(place for place, token in enumerate(one.clean[0].tolist()) if token in kinds)
+    return ExamplePrompt(tokens, patterns, one.spans[0] if one.spans else {}, answer, one.position[0], special)
