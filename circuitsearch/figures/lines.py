@@ -34,11 +34,11 @@ def paint_strands(sheet: Sheet) -> None:
         path = _path([corners[0], *(corner for corner in corners[1:] if corner[1] < end[1]), end])
         if strand.edge in sheet.look.highlight:
             halo = {"color": sheet.theme.halo, "linewidth": look["linewidth"] + style.HALO - style.PLAIN}
-            sheet.axes.add_patch(PathPatch(path, fill=False, zorder=0.9, capstyle="butt", **halo))
-        sheet.axes.add_patch(PathPatch(path, fill=False, zorder=zorder, gid=strand.edge, **look))
-        sheet.axes.add_patch(head(tip, look["linewidth"], look["color"], zorder=zorder))
+            sheet.axes.add_artist(PathPatch(path, fill=False, zorder=0.9, capstyle="butt", **halo))
+        sheet.axes.add_artist(PathPatch(path, fill=False, zorder=zorder, gid=strand.edge, **look))
+        sheet.axes.add_artist(head(tip, look["linewidth"], look["color"], zorder=zorder))
         if strand.replaceable:
-            sheet.axes.add_patch(PathPatch(path, fill=False, zorder=zorder, **core(sheet, look)))
+            sheet.axes.add_artist(PathPatch(path, fill=False, zorder=zorder, **core(sheet, look)))
 
 
 def head(tip: Point, width: float, colour: str, back: tuple[int, int] = (0, -1), **look: Any) -> Polygon:
@@ -62,7 +62,7 @@ def dots(sheet: Sheet, middle: Point) -> None:
 
     for place in (-1, 0, 1):
         centre = (middle[0], middle[1] + place * DOT_PITCH)
-        sheet.axes.add_patch(Circle(centre, DOT, facecolor=sheet.theme.faint, edgecolor="none", zorder=0.6))
+        sheet.axes.add_artist(Circle(centre, DOT, facecolor=sheet.theme.faint, edgecolor="none", zorder=0.6))
 
 
 def _line(sheet: Sheet, strand: Strand, index: int) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def paint_arrows(sheet: Sheet) -> None:
         places = [sheet.at(corner) for corner in corners]
         x, y = places[-1]
         path = _rounded([*places[:-1], (x, y + 2.0)])
-        sheet.axes.add_patch(PathPatch(path, fill=False, zorder=2.2, gid=f"{source}=>{target}", **look))
-        sheet.axes.add_patch(head((x, y + 0.2), style.ARROW, sheet.theme.faint, (0, 1), zorder=2.2))
+        sheet.axes.add_artist(PathPatch(path, fill=False, zorder=2.2, gid=f"{source}=>{target}", **look))
+        sheet.axes.add_artist(head((x, y + 0.2), style.ARROW, sheet.theme.faint, (0, 1), zorder=2.2))
 
 
 def _rounded(corners: list[Point], radius: float = 2.5) -> Path:
