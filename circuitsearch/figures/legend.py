@@ -141,8 +141,8 @@ def _notes(placed: Placed) -> list[Entry]:
     plan, notes = placed.plan, []
     left_out = [Entry("layers without nodes", dots=True)] if gaps(plan) else []
     if plan.looks:
-        numbered = any(look[-1:].isdigit() for look in plan.looks.values())
-        notes.append("→ token attended to most from the last one, the first aside" + "; 2: its second place" * numbered)
+        notes.append("→ token attended to most by the last one")
+        notes.append("(the first left out; 2: its second place)")
     if plan.shared:
         notes.append("an edge into a shared port enters each node that it feeds")
     if placed.gathered and len(placed.gathered) < len(plan.strands):
