@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from circuitsearch.methods import sender_effect as sender_effect
     from circuitsearch.methods import sender_sweep as sender_sweep
     from circuitsearch.methods.acdc import acdc as acdc
+    from circuitsearch.page import example_prompt as example_prompt
     from circuitsearch.page import write_page as write_page
     from circuitsearch.pipeline import find as find
     from circuitsearch.references import Reference as Reference
@@ -172,7 +173,7 @@ _HOMES = {
     "circuitsearch.methods.acdc": ("acdc",),
     "circuitsearch.experiment": ("Experiment", "score"),
     "circuitsearch.finding": ("Finding", "Listener"),
-    "circuitsearch.page": ("write_page",),
+    "circuitsearch.page": ("example_prompt", "write_page"),
     "circuitsearch.pipeline": ("find",),
     "circuitsearch.references": ("Reference", "ReferenceComparison", "compare_with_reference", "reference"),
     "circuitsearch.replication": (
@@ -226,6 +227,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "Task",
     "Example",
     "check_data",
+    "example_prompt",
     "find",
     "open_run",
     "Experiment",

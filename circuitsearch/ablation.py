@@ -47,6 +47,11 @@ class Resample(Knobs):
     """The writer's value on the corrupt prompt (interchange; Geiger et al. 2106.02997, Wang et al. 2211.00593)."""
 
     @property
+    def in_words(self) -> str:
+        """What an ablated edge carries, for captions."""
+        return "the counterfactual's value"
+
+    @property
     def shares_prefix(self) -> bool:
         return True
 
@@ -57,6 +62,11 @@ class Resample(Knobs):
 @dataclass(frozen=True)
 class Zero(Knobs):
     """Zero. It takes the model off its distribution, so the other ablations are usually preferable."""
+
+    @property
+    def in_words(self) -> str:
+        """What an ablated edge carries, for captions."""
+        return "zero"
 
     @property
     def shares_prefix(self) -> bool:
@@ -84,6 +94,16 @@ class Mean(Knobs):
 
     reference: Task | None = None
     over_positions: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """What an ablated edge carries, for captions."""
+        prompts = (
+            "counterfactual prompts"
+            if self.reference is None
+            else f"the counterfactual prompts of {self.reference.name}"
+        )
+        return f"the mean over {prompts}{' and positions' if self.over_positions else ''}"
 
     @property
     def shares_prefix(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -139,6 +140,26 @@ class Circuit(MadeWith):
         mask = torch.zeros(self.mask.numel(), dtype=torch.bool)
         mask[chosen] = True
         return self._with(mask.view(self.mask.T.shape).T.contiguous())
+
+    def strongest_on_paths(self, n: int) -> Circuit:
+        """At most n edges: of as many of the strongest as possible those on paths from ``embed`` to ``logits`` through them.
+
+        Raises
+        ------
+        InputError
+            If n is below 1, or so few of the strongest edges that no path leads through them.
+        """
+        self.strongest(n)  # raises if n is below 1
+
+        def on_paths(count: int) -> int:
+            return len(self.strongest(count).pruned())
+
+        sizes = range(1, len(self) + 1)
+        found = self.strongest(max(bisect_right(sizes, n, key=on_paths), 1)).pruned()
+        if not len(found):
+            least = on_paths(bisect_left(sizes, 1, key=on_paths) + 1)
+            raise InputError(f"no path leads through so few of the strongest edges: give {least} or more, not {n}")
+        return found
 
     def _with(self, mask: Tensor) -> Circuit:
         """The same with fewer edges, for which there is no certificate and no bound; effects stay those in the whole circuit."""

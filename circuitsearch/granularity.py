@@ -65,6 +65,24 @@ class Granularity:
                 "give spans, or a number of positions above 0, not both: every position is a span of its own"
             )
 
+    @property
+    def in_words(self) -> str:
+        """What the nodes are, for captions.
+
+        Examples
+        --------
+        >>> Granularity().in_words, Granularity(neurons=(3,), spans=("IO", "END")).in_words
+        ('heads and MLPs', 'heads, MLPs and the neurons of block 3, at each of the token spans IO, END')
+        """
+        heads = "whole attentions" if self.merged_heads else "heads"
+        parts = [f"{heads} with keys and values of their own" if self.query_heads else heads, "MLPs"]
+        blocks = ", ".join(map(str, self.neurons))
+        parts += [f"the neurons of block{'s' * (len(self.neurons) > 1)} {blocks}"] if self.neurons else []
+        parts += ["experts"] if self.experts else []
+        places = f", at each of the token spans {', '.join(self.spans)}" if self.spans else ""
+        places = f", at each of {self.positions} positions" if self.positions else places
+        return f"{', '.join(parts[:-1])} and {parts[-1]}{places}"
+
     def __repr__(self) -> str:
         chosen = {
             each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) != each.default

@@ -133,3 +133,9 @@ class History:
     ended: str
     complete: bool = True
     note: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """How the circuit was searched for, for captions."""
+        passes = f"{len(self.passes)} pass{'es' * (len(self.passes) != 1)}"
+        return f"the circuit searched by the gradient in its edges, {passes}, for a faithfulness of {self.target:g}"

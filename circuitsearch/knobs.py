@@ -29,6 +29,11 @@ class Knobs:
                 raise InputError(f"{owner}'s {each.name} must be {wanted}, not {shortened(repr(given))}")
 
 
+def in_words(value: Any) -> str:
+    """A value as its ``in_words`` says it, or as it is written if it has none, as one of another package may."""
+    return getattr(value, "in_words", None) or str(value)
+
+
 def check_at_least_one(knobs: Knobs, *names: str) -> None:
     """Raise an InputError that names the first of these knobs that is below 1; None counts as not given."""
     for name in names:

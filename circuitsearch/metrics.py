@@ -109,6 +109,28 @@ def top1(logits: Tensor, batch: Batch) -> Tensor:
     return (best == batch.answers).any(-1).to(logits.dtype)
 
 
+_IN_WORDS = {
+    "logit_diff": "logit difference",
+    "prob_diff": "probability difference",
+    "log_likelihood": "log likelihood of the answer",
+    "answer_log_prob": "log probability of the whole answer",
+    "neg_kl": "negative KL divergence",
+    "accuracy": "accuracy",
+    "top1": "top-1 accuracy",
+}
+
+
+def metric_in_words(name: str) -> str:
+    """A metric's name in words; that of another one with spaces.
+
+    Examples
+    --------
+    >>> metric_in_words("logit_diff"), metric_in_words("my_metric")
+    ('logit difference', 'my metric')
+    """
+    return _IN_WORDS.get(name, name.replace("_", " "))
+
+
 def metric_name(metric: Metric) -> str:
     """Return the name to print for a metric: a function's own, ``partial(...)`` around it, or an object's class.
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from circuitsearch.blocks import Part
-from circuitsearch.errors import InputError, shortened
+from circuitsearch.errors import InputError, shortened, unknown
 
 EMBED, LOGITS = "embed", "logits"
 PORTS = ("q", "k", "v")
@@ -86,6 +86,30 @@ def canonical_name(name: str) -> str:
         if re.fullmatch(pattern, owner):
             return re.sub(pattern, replacement, owner) + bracket + port + at + span
     return name.strip()
+
+
+LABELS = {"a9.h9": r"a\1.h\2", "L9H9": r"L\1H\2", "9.9": r"\1.\2"}
+"""How figures may write a head."""
+
+
+def spelled(name: str, labels: str) -> str:
+    """A component's canonical name as a figure writes it, in one of the :data:`LABELS`; :func:`canonical_name` reads it back.
+
+    Raises
+    ------
+    InputError
+        If ``labels`` is none of them.
+
+    Examples
+    --------
+    >>> [spelled(name, "9.9") for name in ("a9.h9", "m3", "logits")], spelled("a9.h9", "L9H9")
+    (['9.9', 'MLP 3', 'logits'], 'L9H9')
+    """
+    if labels not in LABELS:
+        raise unknown("labels", labels, LABELS)
+    if labels == "a9.h9":
+        return name
+    return re.sub(r"^m(\d+)$", r"MLP \1", re.sub(r"^a(\d+)\.h(\d+)$", LABELS[labels], name))
 
 
 def canonical_reader(name: str, n_heads: int, key_heads: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from circuitsearch.errors import counted
 from circuitsearch.files import STRICT, Number
 
 NEEDED, ALTERNATIVE, BACKUP, INTERACTS, OPPOSES = "needed", "alternative", "backup", "interacts", "opposes"
@@ -101,6 +102,11 @@ class Redundancy:
     left_out: Mapping[str, Number] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     untried: int = 0
+
+    @property
+    def in_words(self) -> str:
+        """How the circuit was completed, for captions."""
+        return f"the union of {counted(len(self.circuits), 'minimal circuit')}, with what interacts with them"
 
     @cached_property
     def circuits(self) -> tuple[frozenset[str], ...]:

@@ -19,6 +19,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from circuitsearch.errors import InputError, nearest, shortened, unknown
+from circuitsearch.knobs import in_words
 
 LONGEST = 1000  # characters of a text that is parsed
 _PACKAGE = "circuitsearch"
@@ -77,6 +78,13 @@ class Registry:
     def rebuild(self, spec: Any) -> Any:
         """Build a value from its :class:`circuitsearch.setup.Spec`."""
         return self._rebuilt({"name": spec.name, "knobs": spec.knobs})
+
+    def in_words(self, spec: Any) -> str:
+        """A recorded value in words, without tasks and tensors, of which only digests are kept; as it is written if it has no words."""
+        try:
+            return in_words(self._rebuilt({"name": spec.name, "knobs": _without_digests(spec.knobs)}))
+        except InputError:  # of another package, which is not installed here
+            return str(spec)
 
     def _rebuilt(self, data: Any) -> Any:
         if isinstance(data, list):
@@ -178,6 +186,10 @@ class Registry:
                 " uninstall that package, or ask its authors to rename it"
             )
         return {**self.known, **others}
+
+
+def _without_digests(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: knob for name, knob in knobs.items() if not (isinstance(knob, dict) and "sha256" in knob)}
 
 
 def _bare(name: str) -> str:

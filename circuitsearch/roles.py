@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from circuitsearch.circuit import Circuit
@@ -12,7 +12,7 @@ from circuitsearch.files import read_json
 from circuitsearch.names import LOGITS, canonical_name
 
 _WHAT = 'a file of roles, {"a0.h0": "previous token"}'
-Roles = Mapping[str, str] | Mapping[str, tuple[str, ...]] | str | Path
+Roles = Mapping[str, str] | Mapping[str, Sequence[str]] | str | Path
 
 
 def roles_of(circuit: Circuit, roles: Roles | None) -> dict[str, str]:

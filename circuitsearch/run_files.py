@@ -1,21 +1,25 @@
-"""The files of a run for people: figures, page and summary."""
+"""The files of a run for people: roles, figures with their captions, page and summary."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures import caption_for, draw
+from circuitsearch.experiment import Experiment
+from circuitsearch.figures import caption_files, caption_for, draw
 from circuitsearch.figures.plan import fits
+from circuitsearch.figures.viewer import draw_page
+from circuitsearch.files import write_json
 from circuitsearch.finding import Finding, Plan
-from circuitsearch.page import write_page
+from circuitsearch.page import evidence
+from circuitsearch.roles import Roles
 from circuitsearch.summary import summary
 from circuitsearch.validation import Report
 
 FIGURES = ("circuit.svg", "circuit.pdf", "circuit.png", "circuit.dot")
-PAGE = "circuit.html"
-SUMMARY = "report.md"
+PAGE, ROLES, SUMMARY = "circuit.html", "roles.json", "report.md"
 DRAWN = 300  # edges, of a circuit that does not fit a page
 
 Write = Callable[[str, Callable[[Path], object]], None]  # a file's name, and a function that writes it
@@ -24,24 +28,24 @@ Write = Callable[[str, Callable[[Path], object]], None]  # a file's name, and a 
 def write_files(write: Write, plan: Plan, finding: Finding, model: str) -> None:
     """Let ``write`` write each file; ``model`` is the model's name."""
     circuit, report = finding.circuit, finding.report
-    caption = caption_for(circuit, report, model=model, method=circuit.method)
+    held_out = Experiment.of(plan.held_out, plan.held_out.task, circuit)
+    shown = cache(lambda: evidence(held_out, circuit, plan.tokenizer))  # slow, and most files need it
+    about = {"report": report, "model": model}
+    write(ROLES, lambda path: write_json(path, dict(shown().roles)))
     for name in FIGURES:
-        write(name, lambda path: write_figure(circuit, path, report, caption))
-    write(PAGE, lambda path: _page(plan, finding, model, path))
+        write(name, lambda path: write_figure(circuit, path, shown().roles))
+    for name, text in caption_files(FIGURES[0], run_caption(circuit, report, model)).items():
+        write(name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+    write(PAGE, lambda path: draw_page(circuit, path, evidence=shown(), method=circuit.method, **about))
     write(SUMMARY, lambda path: path.write_text(summary(plan, finding, model), encoding="utf-8"))
 
 
-def write_figure(circuit: Circuit, path: Path, report: Report | None, caption: str) -> None:
+def write_figure(circuit: Circuit, path: Path, roles: Roles | None = None) -> None:
     """The circuit, or its strongest edges if it is too large for a page; DOT files have all."""
-    if fits(circuit, path.suffix[1:]):
-        draw(circuit, path, report=report, caption=caption)
-    else:
-        part = f"{caption} The {DRAWN} strongest of its edges are drawn."
-        draw(circuit.strongest(DRAWN), path, report=report, caption=part)
+    draw(circuit if fits(circuit, path.suffix[1:]) else circuit.strongest(DRAWN), path, roles=roles)
 
 
-def _page(plan: Plan, finding: Finding, model: str, path: Path) -> None:
-    prompts = plan.held_out.task
-    write_page(
-        plan.held_out, finding.circuit, prompts, path, tokenizer=plan.tokenizer, report=finding.report, name=model
-    )
+def run_caption(circuit: Circuit, report: Report | None, model: str | None = None) -> str:
+    """The caption of these figures."""
+    part = "" if fits(circuit, "svg") else f" The {DRAWN} strongest of its edges are drawn."
+    return f"{caption_for(circuit, report, model=model)}{part}"

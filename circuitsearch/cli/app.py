@@ -304,10 +304,41 @@ def draw(
     against: Annotated[
         Path | None, typer.Option(help="Another circuit of the same graph, to compare it with.", show_default=False)
     ] = None,
-    roles: Annotated[
-        Path | None, typer.Option(help="Roles of nodes: a JSON file of names and texts.", show_default=False)
+    top: Annotated[
+        int | None, typer.Option(help="Draw only the strongest edges that are on paths, so many.", show_default=False)
     ] = None,
-    top: Annotated[int | None, typer.Option(help="Draw only the strongest edges, so many.", show_default=False)] = None,
+    title: Annotated[str, typer.Option(help="Text above the figure.", show_default=False)] = "",
+    caption: Annotated[bool, typer.Option("--caption", help="Write the caption into the picture too.")] = False,
+    roles: Annotated[
+        Path | None,
+        typer.Option(
+            help="Roles of nodes: a JSON file of names and texts; by default those of the run.", show_default=False
+        ),
+    ] = None,
+    no_roles: Annotated[bool, typer.Option("--no-roles", help="Leave the roles out.")] = False,
+    labels: Annotated[str, typer.Option(help="How heads are written: a9.h9, L9H9 or 9.9.")] = "a9.h9",
+    highlight: Annotated[
+        str | None, typer.Option(help="Nodes and edges to emphasise, as in a9.h9,a8.h1->m9.", show_default=False)
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Show a prompt of the run, and where each head looks; runs the model.")
+    ] = False,
+    prompt: Annotated[
+        str | None, typer.Option(help="The same with this prompt; needs --model.", show_default=False)
+    ] = None,
+    insets: Annotated[
+        str | None, typer.Option(help="Heads to draw the attention of, as in a9.h9,L8H1.", show_default=False)
+    ] = None,
+    stability: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of 'circuitsearch stability': the style of lines is how many searches found them.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the model is now, for --example and --insets.", show_default=False)
+    ] = None,
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     width: Annotated[
         str | None,
@@ -315,14 +346,22 @@ def draw(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Draw a circuit as a figure for a paper."""
-    from circuitsearch.cli.verbs import Drawing, draw, draw_against
+    """Draw a circuit as a figure for a paper.
 
-    drawing = Drawing(out, roles, top, theme, width)
+    Of a run's folder the figure has the roles, and the caption the numbers: it is written beside the figure, as NAME-caption.txt and for
+    LaTeX as NAME-caption.tex.
+    """
+    from circuitsearch.cli.draw import Drawing, draw, draw_against
+
+    drawing = Drawing(
+        circuit, out, top=top, roles=roles, no_roles=no_roles, labels=labels, highlight=options.names(highlight),
+        title=title, captioned=caption, example=example, prompt=prompt, insets=options.names(insets),
+        stability=stability, model=model, theme=theme, width=width,
+    )  # fmt: skip
     if against is None:
-        draw(circuit, drawing, Terminal(json))
+        draw(drawing, Terminal(json))
     else:
-        draw_against(circuit, against, drawing, Terminal(json))
+        draw_against(drawing, against, Terminal(json))
 
 
 @app.command()

@@ -11,8 +11,8 @@ import torch
 from circuitsearch import figures, formats, search
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
+from circuitsearch.cli.draw import results_beside
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.cli.verbs import results_beside
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment
 from circuitsearch.files import sha256_of, write_json, write_whole
@@ -22,7 +22,7 @@ from circuitsearch.page import write_page
 from circuitsearch.question import Question
 from circuitsearch.registry import FORMATS
 from circuitsearch.run import circuit_at, with_scores
-from circuitsearch.run_files import FIGURES, PAGE, SUMMARY, write_figure
+from circuitsearch.run_files import FIGURES, PAGE, SUMMARY, run_caption, write_figure
 from circuitsearch.summary import summary_of_foreign
 from circuitsearch.validation import Report, behaviour, validate
 
@@ -59,12 +59,17 @@ def convert(source: Source, out: Path, to: str | None, roles: Path | None, termi
     circuit = found.circuit if chosen is None else _with_all(found)
     if not out.absolute().parent.is_dir():
         raise InputError(f"the folder {out.parent} does not exist: make it, or choose another file")
-    title = figures.caption_for(circuit, **results_beside(source.path)) if chosen is None else ""
+    title = _title(circuit, source.path) if chosen is None else ""
     notes = (*found.notes, *formats.export(circuit, out, to=chosen, title=title, roles=roles))
     terminal.say("graph", f"{len(circuit)} of {circuit.graph.n_edges} edges in {out}")
     for note in notes:
         terminal.say("note", note)
     terminal.result({"out": str(out), "n_edges": len(circuit), "notes": list(notes)})
+
+
+def _title(circuit: Circuit, path: Path) -> str:
+    beside = results_beside(path)
+    return figures.caption_for(circuit, beside.get("report"), model=beside.get("model"))
 
 
 def _chosen(out: Path, to: str | None) -> Any:
@@ -143,6 +148,6 @@ def _write(folder: Path, circuit: Circuit, report: Report, source: dict[str, Any
     write_json(folder / SOURCE, source)
     write_whole(folder / "circuit.json", circuit.save)
     write_whole(folder / "report.json", report.save)
-    caption = figures.caption_for(circuit, report)
     for name in FIGURES:
-        write_whole(folder / name, lambda part: write_figure(circuit, part, report, caption))
+        write_whole(folder / name, lambda part: write_figure(circuit, part))
+    figures.write_caption(folder / FIGURES[0], run_caption(circuit, report))

@@ -208,6 +208,11 @@ Json = Annotated[
 ]
 
 
+def names(given: str | None) -> tuple[str, ...]:
+    """Names that are separated by commas."""
+    return tuple(name.strip() for name in (given or "").split(",") if name.strip())
+
+
 def one_prompt(clean: str | None, corrupt: str | None, answer: str | None, wrong: str | None) -> OnePrompt | None:
     """The prompt that these options give; None if none of them is given.
 

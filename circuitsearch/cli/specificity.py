@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from circuitsearch import figures, pipeline
-from circuitsearch.circuit import Circuit
+from circuitsearch import figures
 from circuitsearch.cli import say
+from circuitsearch.cli.asked import AskedRun
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import write_whole
 from circuitsearch.loading import load
-from circuitsearch.question import Question
-from circuitsearch.run import MANIFEST, Manifest, circuit_at
-from circuitsearch.task import Task
 from circuitsearch.validation import Specificity
 from circuitsearch.validation import specificity as specificity_of
 
@@ -33,7 +28,7 @@ def specificity(
         If a run was made from Python, runs are of different models, or the prompts are not those of a run.
     """
     _check_folder(out)
-    found = [_Run.read(path, changed) for path in runs]
+    found = [AskedRun.read(path, changed, "cs.specificity") for path in runs]
     _check_model(found)
     question = found[0].question
     model, tokenizer = load(question.model, dtype=question.dtype, device=device_named(question.device))
@@ -56,40 +51,7 @@ def specificity(
     terminal.result(measured.to_dict())
 
 
-@dataclass(frozen=True)
-class _Run:
-    """The folder of a run, with what is needed to write its prompts again."""
-
-    path: Path
-    manifest: Manifest
-    question: Question
-    circuit: Circuit
-
-    @classmethod
-    def read(cls, path: Path, changed: dict[str, str | None]) -> _Run:
-        manifest = Manifest.load(path / MANIFEST)
-        if manifest.question is None:
-            raise InputError(
-                f"the run in {shortened(path)} was made from Python, which has no names of a model and a task: use"
-                " cs.specificity"
-            )
-        given = {name: value for name, value in changed.items() if value is not None}
-        question = manifest.question.model_copy(update=given)
-        question.check()
-        return cls(path, manifest, question, circuit_at(path))
-
-    def held_out(self, tokenizer: Any) -> Task:
-        """The prompts that tested the run's circuit."""
-        *_, task = pipeline.parts(self.question.prompts(tokenizer), self.question.seed)
-        if task.digest(self.question.granularity_asked.spans) != self.manifest.held_out_sha256:
-            raise InputError(
-                f"the prompts of {shortened(self.path)} cannot be written again: its task file, its model's tokenizer or this"
-                " package has changed; run it again"
-            )
-        return task
-
-
-def _check_model(runs: Sequence[_Run]) -> None:
+def _check_model(runs: Sequence[AskedRun]) -> None:
     first = runs[0]
     other = next((run for run in runs if run.manifest.setup.weights != first.manifest.setup.weights), None)
     if other is not None:
@@ -99,7 +61,7 @@ def _check_model(runs: Sequence[_Run]) -> None:
         )
 
 
-def _check_weights(measured: Specificity, run: _Run) -> None:
+def _check_weights(measured: Specificity, run: AskedRun) -> None:
     if any(setup.weights != run.manifest.setup.weights for setup in measured.setups.values()):
         raise InputError(f"the weights of {shortened(run.question.model)} are not those of the runs: give their model")
 

@@ -8,6 +8,7 @@ from circuitsearch import replication
 from circuitsearch.cli import say
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.experiment import Experiment
+from circuitsearch.figures import write_caption
 from circuitsearch.files import write_bytes, write_whole
 from circuitsearch.question import Question
 from circuitsearch.registry import FAITHFULNESS, VARIATIONS
@@ -56,6 +57,8 @@ def _write(found: replication.Stability, out: Path) -> None:
     write_bytes(out / "stability.md", found.to_markdown().encode())
     for name in FIGURES if found.edges else ():
         write_whole(out / name, found.draw)
+    if found.edges:
+        write_caption(out / FIGURES[0], found.caption)
 
 
 def _say(found: replication.Stability, out: Path, terminal: Terminal) -> None:

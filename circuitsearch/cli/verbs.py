@@ -1,26 +1,21 @@
-"""The commands for single steps: score, validate, draw."""
+"""The commands for single steps: score, validate."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from circuitsearch import figures
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
-from circuitsearch.figures.canvas import FORMATS, suffix_of
-from circuitsearch.figures.viewer import draw_page
-from circuitsearch.files import write_whole
 from circuitsearch.question import Question
 from circuitsearch.registry import METRICS
-from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at
+from circuitsearch.run import circuit_at
 from circuitsearch.summary import agreement, meaning
 from circuitsearch.task import Task
-from circuitsearch.validation import Report, behaviour
+from circuitsearch.validation import behaviour
 from circuitsearch.validation import validate as validate_circuit
 
 
@@ -77,67 +72,6 @@ def _with_metric_of(circuit: Circuit, task: Task) -> Task:
     """The task with the metric of a circuit, if it is a named one."""
     known = circuit.setup is not None and METRICS.knows(circuit.metric)
     return replace(task, metric=METRICS.read(circuit.metric)) if known else task
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure's file and look."""
-
-    out: Path
-    roles: Path | None = None
-    top: int | None = None
-    theme: str = "light"
-    width: str | None = None
-
-    def read(self, path: Path) -> Circuit:
-        """The circuit at a path, or its strongest edges."""
-        found = circuit_at(path)
-        return found if self.top is None else found.strongest(self.top)
-
-    @property
-    def look(self) -> dict[str, Any]:
-        """Keyword arguments of the drawing functions."""
-        return {"roles": self.roles, "theme": self.theme, "width": self.width}
-
-
-def draw(circuit: Path, drawing: Drawing, terminal: Terminal) -> None:
-    """Draw a circuit, with a caption from the report and the manifest of its run, if they are beside it."""
-    found, beside, out = drawing.read(circuit), results_beside(circuit), drawing.out
-    check_writable(out)
-    if suffix_of(out, (*FORMATS, "dot", "html")) == "html":
-        write_whole(out, lambda path: draw_page(found, path, **beside))
-    else:
-        caption = _caption(found, circuit_at(circuit), beside)
-        write_whole(out, lambda path: figures.draw(found, path, caption=caption, **drawing.look))
-    terminal.say("figure", f"{len(found)} of {found.graph.n_edges} edges drawn in {out}")
-    terminal.result({"out": str(out), "n_edges": len(found)})
-
-
-def draw_against(circuit: Path, other: Path, drawing: Drawing, terminal: Terminal) -> None:
-    """Draw two circuits in one figure; their names are their methods, or else their paths."""
-    first, second, out = drawing.read(circuit), drawing.read(other), drawing.out
-    check_writable(out)
-    one, two = (str(results_beside(path).get("method", "")).partition("(")[0] for path in (circuit, other))
-    names = (one, two) if one and two and one != two else (str(circuit), str(other))
-    write_whole(out, lambda path: figures.draw_comparison(first, second, path, names=names, **drawing.look))
-    shared = int((first.mask & second.mask).sum())
-    terminal.say("figure", f"{len(first)} and {len(second)} edges, {shared} of them shared, drawn in {out}")
-    terminal.result({"out": str(out), "n_edges": [len(first), len(second)], "n_shared": shared})
-
-
-def _caption(drawn: Circuit, whole: Circuit, beside: dict[str, Any]) -> str:
-    """The caption; evidence is about the whole circuit, even if only a part of it is drawn."""
-    caption = figures.caption_for(whole, **beside)
-    return caption if len(drawn) == len(whole) else f"The {len(drawn):,} strongest edges. {caption}"
-
-
-def results_beside(circuit: Path) -> dict[str, Any]:
-    """The run's report, model and method, if ``circuit`` is a run's folder or the circuit in one."""
-    folder = circuit if circuit.is_dir() else circuit.parent
-    ours = circuit.is_dir() or circuit.name == "circuit.json"
-    if not ours or not (folder / MANIFEST).is_file() or not (folder / "report.json").is_file():
-        return {}
-    return {"report": Report.load(folder / "report.json"), **about_run(Manifest.load(folder / MANIFEST))}
 
 
 def check_writable(out: Path) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError
 from circuitsearch.figures import style
-from circuitsearch.figures.plot import panel, title, words, write_plot
+from circuitsearch.figures.plot import axis_label, panel, title, write_plot
+from circuitsearch.metrics import metric_in_words
 from circuitsearch.scores import Agreement, Scores
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _figure(scores: Scores, estimate: Tensor, truth: Tensor, theme: style.Theme,
             truth[chosen].tolist(), estimate[chosen].tolist(), "o", color=theme.lines[says], markersize=2.6,
             markeredgewidth=0.3, markeredgecolor=theme.paper, zorder=3,
         )  # fmt: skip
-    axes.set_xlabel(f"measured: fall of the {words(scores.metric)} when the edge is ablated")
+    axes.set_xlabel(f"measured: fall of the {axis_label(metric_in_words(scores.metric))} when the edge is ablated")
     axes.set_ylabel("estimated fall")
     title(figure, f"{scores.task}: estimate against exact effects")
     box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 2}

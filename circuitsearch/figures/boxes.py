@@ -99,7 +99,7 @@ def _folded(plan: Plan, row: Row, rooms: Mapping[str, float], insets: Insets, la
     units = _units(plan, row)
 
     def fits(names: list[str], share: float) -> bool:
-        trial = Row(row.layer, tuple(names))
+        trial = Row(tuple(names))
         return all(
             sum(each.width for each in boxes_of(plan, trial, column, insets, labelled)) <= share * room
             for column, room in rooms.items()
@@ -121,7 +121,7 @@ def _folded(plan: Plan, row: Row, rooms: Mapping[str, float], insets: Insets, la
             lines = trial
             break
     order = {name: place for place, name in enumerate(row.nodes)}
-    return [Row(row.layer, tuple(sorted(names, key=order.__getitem__))) for names in lines]
+    return [Row(tuple(sorted(names, key=order.__getitem__))) for names in lines]
 
 
 def _units(plan: Plan, row: Row) -> list[list[list[str]]]:

@@ -58,14 +58,15 @@ def figure_style(more: dict[str, Any] | None = None) -> Iterator[None]:
         yield
 
 
-def encode(figure: Figure, suffix: str) -> bytes:
-    """Encode a figure; the same figure gives the same bytes. Call within :func:`figure_style`."""
+def encode(figure: Figure, suffix: str, title: str = "") -> bytes:
+    """Encode a figure, with a title for readers of files; the same figure gives the same bytes. Call within :func:`figure_style`."""
     if suffix == "tex":
         from circuitsearch.figures.tikz import tikz
 
         return tikz(figure).encode()
+    metadata = _METADATA[suffix] | ({"Title": title} if title else {})
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix, dpi=PNG_DPI if suffix == "png" else 72, metadata=_METADATA[suffix])
+    figure.savefig(buffer, format=suffix, dpi=PNG_DPI if suffix == "png" else 72, metadata=metadata)
     content = buffer.getvalue()
     return with_fonts(content.decode()).encode() if suffix == "svg" else content
 

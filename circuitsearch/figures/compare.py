@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
 from circuitsearch.figures.canvas import FORMATS, suffix_of
-from circuitsearch.figures.diagram import finish
-from circuitsearch.figures.page import POINTS, inches
-from circuitsearch.figures.paint import Look
+from circuitsearch.figures.diagram import Options, Size, finish
 from circuitsearch.figures.plan import Plan, check_size, plan
 from circuitsearch.roles import Roles, roles_of
 
@@ -26,14 +24,8 @@ def draw_comparison(
     path: str | Path,
     *,
     names: tuple[str, str] = ("the first", "the second"),
-    caption: str | None = None,
-    highlight: Iterable[str] = (),
-    roles: Roles | None = None,
-    insets: Mapping[str, Any] | None = None,
-    tokens: Sequence[str] = (),
-    theme: str = "light",
-    width: str | float | None = None,
-) -> None:
+    **options: Unpack[Options],
+) -> Size | None:
     """Draw two circuits of one graph: shared edges solid, those of the first only dashed, of the second only dotted.
 
     The legend counts them. The width of an edge is its strength relative to the strongest edge of its own circuit, because the
@@ -44,11 +36,16 @@ def draw_comparison(
     first, second : Circuit
         The circuits to compare.
     path : path
-        The file to write; its suffix chooses SVG, PDF, PNG (300 dpi) or DOT.
+        The file to write; its suffix chooses SVG, PDF, PNG (300 dpi), TikZ or DOT.
     names : (str, str)
         Names of the circuits in the legend.
-    caption, highlight, roles, insets, tokens, theme, width
+    **options
         As in :func:`circuitsearch.draw`.
+
+    Returns
+    -------
+    (float, float), optional
+        Width and height in inches, of a figure for a page.
 
     Raises
     ------
@@ -61,11 +58,9 @@ def draw_comparison(
     if len(names) != 2:
         raise InputError(f"give two names, one for each circuit, not {names!r}")
     sides = tuple(plain_text(name) for name in names)
-    look = Look(style.theme_named(theme), None if width is None else POINTS * inches(width), "")
-    both, figure = compared(first, second, sides, roles)
+    both, figure = compared(first, second, sides, options.get("roles"))
     check_size(both, suffix)
-    text = _caption(first, second, sides) if caption is None else plain_text(caption)
-    finish(figure, both, path, replace(look, caption=text), insets or {}, tokens, highlight)
+    return finish(figure, both, path, " and ".join(sides), options)
 
 
 def compared(first: Circuit, second: Circuit, sides: Sequence[str], roles: Roles | None = None) -> tuple[Circuit, Plan]:
@@ -99,12 +94,3 @@ def _strengths(circuit: Circuit) -> dict[tuple[str, str], float | None]:
     known = {edge: abs(value) for edge, value in strengths.items() if value is not None and math.isfinite(value)}
     largest = max(known.values(), default=0.0) or 1.0
     return {edge: known[edge] / largest if edge in known else None for edge in strengths}
-
-
-def _caption(first: Circuit, second: Circuit, sides: Sequence[str]) -> str:
-    """The caption: both circuits with their sizes, and how many edges they share."""
-    shared, either = int((first.mask & second.mask).sum()), int((first.mask | second.mask).sum())
-    return (
-        f"{sides[0]} ({len(first):,} edges) and {sides[1]} ({len(second):,} edges) of {first.graph.n_edges:,}:"
-        f" {shared:,} shared, Jaccard index {shared / max(either, 1):.2f}."
-    )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from torch import Tensor
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.diagram import draw_circuit
+from circuitsearch.figures.diagram import Options, draw_circuit
 from circuitsearch.figures.results import draw_result
 from circuitsearch.instruments.result import Result
-from circuitsearch.roles import Roles
 from circuitsearch.validation.cross_task import Specificity
 from circuitsearch.validation.report import Report
 
@@ -24,13 +22,7 @@ def draw(
     *,
     report: Report | None = None,
     inclusion: Tensor | None = None,
-    caption: str | None = None,
-    highlight: Iterable[str] = (),
-    roles: Roles | None = None,
-    insets: Mapping[str, Any] | None = None,
-    tokens: Sequence[str] = (),
-    theme: str = "light",
-    width: str | float | None = None,
+    **options: Unpack[Options],
 ) -> None: ...
 @overload
 def draw(drawn: Result | Specificity, path: str | Path) -> None: ...
@@ -39,7 +31,7 @@ def draw(drawn: Circuit | Result | Specificity, path: str | Path, **options: Any
 
     Blue edges support the behaviour, orange ones oppose it; the width is linear in its strength: the effect in the circuit if
     that was measured (``circuit.effects``), else the score. Edges into q are dashed, into
-    k dotted, all others solid. Where nodes share a port, an edge into it is drawn to each of them that the circuit uses.
+    k dotted, all others solid; arrowheads are at the readers. Three dots stand where layers have no nodes. Where nodes share a port, an edge into it is drawn to each of them that the circuit uses.
     In a large circuit the strongest edges are drawn one by one; the others are bundled between rows, thin and faint. A circuit
     with nodes by token span has a column for each span; arrows show from which tokens a head reads. The same circuit
     gives the same bytes; fonts are embedded.
@@ -53,17 +45,24 @@ def draw(drawn: Circuit | Result | Specificity, path: str | Path, **options: Any
         The file to write; its suffix chooses SVG, PDF, PNG (300 dpi), TikZ, DOT, or HTML: an interactive page, for which of the
         options below only ``report`` applies.
     report : Report, optional
-        Its numbers are in the caption, if no caption is given.
+        Its numbers, and how the circuit was found, are written in words to ``x-caption.txt``, and for LaTeX to ``x-caption.tex``.
     inclusion : Tensor, optional
-        (U, V) how often repeated searches find each edge, 0 to 1, as :func:`circuitsearch.stability` gives it: the width of the lines,
-        while the strengths only give their colours. An HTML page does not show it.
-    caption : str, optional
-        Text below the figure; see :func:`caption_for`. An empty text draws none.
+        (U, V) how often repeated searches find each edge, 0 to 1, as :func:`circuitsearch.stability` gives it: the style of the lines,
+        solid if all found it, dashed if half or more, else dotted. An HTML page does not show it.
+    title : str
+        Text above the figure; it is also the title of a PDF.
+    caption : str
+        Text below the figure, in the picture itself; see :func:`caption_for`.
     highlight : iterable of str
-        Nodes to emphasise with a thick frame, in any tool's spelling.
+        Nodes to emphasise with a thick frame, and edges, ``"a0.h1->a2.h3<q>"``, with a halo, in any tool's spelling.
     roles : mapping or path, optional
         What nodes do, ``{"a0.h0": "previous token"}``, or a JSON file of it: nodes of one role are drawn in a labelled box.
         ``cs.instruments.head_roles(...).by_head`` has this form.
+    labels : str
+        How heads are written: ``"a9.h9"``, ``"9.9"`` or ``"L9H9"``.
+    example : ExamplePrompt, optional
+        A prompt, as :func:`circuitsearch.example_prompt` makes it: it stands below the diagram, and in each head the token that the
+        head attends to most from the last one.
     insets : mapping, optional
         Attention patterns, (T, T) from query to key, to draw beside heads: ``{"a1.h2": pattern}``.
     tokens : sequence of str

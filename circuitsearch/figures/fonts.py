@@ -22,7 +22,7 @@ def with_fonts(svg: str) -> str:
     """Embed the letters that an SVG's texts are set in, one font a weight. Call within ``canvas.figure_style``."""
     letters: dict[str, set[str]] = {}
     for attributes, content in re.findall(r"<text ([^>]*)>(.*?)</text>", svg, re.DOTALL):
-        weight = "bold" if re.search(r"font: (?:700|bold) ", attributes) else "normal"
+        weight = "bold" if re.search(r"font(?:-weight)?: (?:700|bold)[ ;]", attributes) else "normal"
         letters.setdefault(weight, set()).update(html.unescape(re.sub(r"<[^>]*>", "", content)))
     faces = "".join(_face(weight, "".join(sorted(letters[weight]))) for weight in sorted(letters))
     named = svg.replace(f"'{FAMILY}'", FAMILIES)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from circuitsearch.errors import InputError
 from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
-from circuitsearch.figures.plot import LETTERS, LONGEST, axis_label, words, write_plot
+from circuitsearch.figures.plot import LETTERS, LONGEST, axis_label, write_plot
+from circuitsearch.metrics import metric_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +87,9 @@ def _grid_of(effects: PathEffects | Tensor, mlps: Tensor | None, title: str, uni
         return Grid(heads, beside, (plain_text(title[:LONGEST]),), unit)
     values = torch.where(effects.connected, effects.values, torch.nan)[1:]
     values = values.unflatten(0, (effects.graph.n_layers, effects.graph.n_heads + 1))  # (L, H + 1)
-    return Grid(values[:, :-1], values[:, -1:], _title(effects), f"fall of the {words(effects.metric)}")
+    return Grid(
+        values[:, :-1], values[:, -1:], _title(effects), f"fall of the {axis_label(metric_in_words(effects.metric))}"
+    )
 
 
 def _figure(grid: Grid, theme: style.Theme) -> Figure:

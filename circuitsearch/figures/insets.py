@@ -17,7 +17,7 @@ from circuitsearch.figures.canvas import shortened, text_width
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL, PLAIN_SIDE, LEAST_CELL = 5.4, 44.0, 1.0  # points: a token's place with its name; a side without names
+CELL, PLAIN_SIDE, LEAST_CELL = 6.4, 44.0, 1.0  # points: a token's place with its name; a side without names
 NAMED, LONGEST = 24, 256  # tokens: with names, and at all
 TOKEN_ROOM, GAP = 26.0, 4.0
 SEEN = 0.02  # smaller weights are not drawn

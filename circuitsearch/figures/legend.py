@@ -7,7 +7,7 @@ from typing import Any
 
 from circuitsearch.figures import style
 from circuitsearch.figures.canvas import shortened
-from circuitsearch.figures.place import Placed
+from circuitsearch.figures.placed import Placed
 from circuitsearch.figures.plan import Plan
 from circuitsearch.names import PORTS
 
@@ -17,28 +17,32 @@ LONGEST = 130.0  # points that a role or a circuit's name may take
 
 @dataclass(frozen=True)
 class Entry:
-    """A sample and what it means: a line as Matplotlib's keywords, a tint, an arrow, or only text."""
+    """A sample and what it means: a line as Matplotlib's keywords, a tint, an arrow, three dots, or only text."""
 
     text: str
     line: dict[str, Any] | None = None
     hollow: bool = False
+    halo: bool = False
     tint: str | None = None
     arrow: bool = False
+    dots: bool = False
 
     @property
     def sampled(self) -> bool:
         """Whether there is a sample before the text."""
-        return self.line is not None or self.tint is not None or self.arrow
+        return self.line is not None or self.tint is not None or self.arrow or self.dots
 
 
-def groups(placed: Placed, theme: style.Theme) -> list[list[Entry]]:
+def groups(placed: Placed, theme: style.Theme, highlight: frozenset[str] = frozenset()) -> list[list[Entry]]:
     """Entries that belong together, in reading order: what lines say, strengths, ports, roles, and notes."""
     plan = placed.plan
     compared = bool(plan.sides)
     found = [
         _sides(plan, theme) if compared else _signs(plan, theme),
         [] if compared else _strengths(plan, theme),
-        [] if compared else _ports(plan, theme),
+        [] if compared or _inclusions(plan) else _ports(plan, theme),
+        _certainty(plan, theme),
+        _highlight(plan, theme, highlight),
         _replaceable(plan, theme),
         _arrows(plan),
         [] if placed.labelled else _roles(plan, theme),
@@ -102,6 +106,23 @@ def _ports(plan: Plan, theme: style.Theme) -> list[Entry]:
     return [Entry(text, look | style.pattern(style.dash(port))) for port, text in ports]
 
 
+def _inclusions(plan: Plan) -> set[float]:
+    return {strand.inclusion for strand in plan.strands if strand.inclusion is not None}
+
+
+def _certainty(plan: Plan, theme: style.Theme) -> list[Entry]:
+    """Line styles, where they show how many of repeated searches found an edge."""
+    shown = {style.certainty(inclusion) for inclusion in _inclusions(plan)}
+    texts = {"solid": "found by every search", "dashed": "by half or more", "dotted": "by fewer"}
+    look = {"color": theme.faint, "linewidth": style.PLAIN}
+    return [Entry(text, look | style.pattern(name)) for name, text in texts.items() if name in shown]
+
+
+def _highlight(plan: Plan, theme: style.Theme, highlight: frozenset[str]) -> list[Entry]:
+    look = {"color": theme.faint, "linewidth": style.PLAIN}
+    return [Entry("highlighted", look, halo=True)] if any(each.edge in highlight for each in plan.strands) else []
+
+
 def _replaceable(plan: Plan, theme: style.Theme) -> list[Entry]:
     look = {"color": theme.faint, "linewidth": SAMPLE_WIDTH}
     shown = any(strand.replaceable for strand in plan.strands)
@@ -118,10 +139,21 @@ def _roles(plan: Plan, theme: style.Theme) -> list[Entry]:
 
 def _notes(placed: Placed) -> list[Entry]:
     plan, notes = placed.plan, []
+    left_out = [Entry("layers without nodes", dots=True)] if gaps(plan) else []
+    if plan.looks:
+        notes.append("→ token attended to most by the last one")
+        notes.append("(the first left out; 2: its second place)")
     if plan.shared:
         notes.append("an edge into a shared port enters each node that it feeds")
     if placed.gathered and len(placed.gathered) < len(plan.strands):
         notes.append(f"faint: the {len(placed.gathered):,} weakest, gathered between rows")
     if plan.sides and plan.strongest:
         notes.append("width: strength within its own circuit")
-    return [Entry(note) for note in notes]
+    return [*left_out, *(Entry(note) for note in notes)]
+
+
+def gaps(plan: Plan) -> list[int]:
+    """Rows above which layers are left out, because they have no nodes."""
+    tops = [-1 if row.layers is None else row.layers[1] for row in plan.rows]
+    following = [plan.depth if row.layers is None else row.layers[0] for row in plan.rows[1:]]
+    return [index for index, (top, next_one) in enumerate(zip(tops, following, strict=False)) if next_one > top + 1]

@@ -30,7 +30,8 @@ class Strand:
 
     ``head`` is the node that the line enters; ``port`` is ``q``, ``k``, ``v``, ``in``, ``router`` or, at the logits,
     empty; ``strength`` is None if there is none; ``says`` is the edge's sign or, where two circuits are compared, which of
-    them have it; ``replaceable`` whether other edges can take its place in a complete circuit.
+    them have it; ``replaceable`` whether other edges can take its place in a complete circuit; ``inclusion`` the share of
+    repeated searches that found it, if that is known.
     """
 
     writer: str
@@ -40,19 +41,35 @@ class Strand:
     strength: float | None
     says: str
     replaceable: bool = False
+    inclusion: float | None = None
 
     @property
     def dash(self) -> str:
-        """Line style: by the port, or where two circuits are compared, by the circuits that have the edge."""
+        """Line style: by how sure the edge is, if that is known; by the circuits that have it, of two; else by the port."""
+        if self.inclusion is not None:
+            return style.certainty(self.inclusion)
         return style.dash(self.port if self.says in style.SIGNS else self.says)
+
+    @property
+    def edge(self) -> str:
+        """Its name, ``"a0.h1->a2.h3<q>"``."""
+        return f"{self.writer}->{self.reader}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """Nodes at one height: parts of a layer that read the same stream, some of them if there are many, or an end."""
+    """Nodes at one height: parts of a layer that read the same stream, some of them if there are many, or an end.
 
-    layer: int | None
+    In a figure that would be too tall, nodes of several layers that do not feed one another.
+    """
+
     nodes: tuple[str, ...]
+
+    @cached_property
+    def layers(self) -> tuple[int, int] | None:
+        """The first and the last layer; None of an end."""
+        found = [layer for name in self.nodes if (layer := layer_of(name)) is not None]
+        return (min(found), max(found)) if found else None
 
 
 @dataclass(frozen=True)
@@ -74,7 +91,11 @@ class Plan:
     sides : tuple of str
         Names of the two circuits, where two are compared.
     measure : str
-        What the strengths of strands are, as the legend writes it: scores, effects in the circuit, or inclusion.
+        What the strengths of strands are, as the legend writes it: scores, or effects in the circuit.
+    depth : int
+        Number of the graph's layers.
+    looks : dict
+        The token at which a head looks in an example, for those that look at one.
     """
 
     rows: tuple[Row, ...]
@@ -84,6 +105,12 @@ class Plan:
     roles: Mapping[str, str] = field(default_factory=dict)
     sides: tuple[str, ...] = ()
     measure: str = "|score|"
+    depth: int = 0
+    looks: Mapping[str, str] = field(default_factory=dict)
+
+    def height(self, name: str) -> float:
+        """Height of a node."""
+        return style.node_height(name) + (style.LOOK_HEIGHT if name in self.looks else 0.0)
 
     @cached_property
     def strongest(self) -> float:
@@ -104,14 +131,6 @@ class Plan:
         return {name: index for index, row in enumerate(self.rows) for name in row.nodes}
 
     @cached_property
-    def bundles(self) -> dict[tuple[str, str], tuple[str, ...]]:
-        """Ports that each writer reaches in each node that it feeds."""
-        ports: dict[tuple[str, str], tuple[str, ...]] = {}
-        for strand in self.strands:
-            ports[strand.writer, strand.head] = (*ports.get((strand.writer, strand.head), ()), strand.port)
-        return ports
-
-    @cached_property
     def writing(self) -> frozenset[str]:
         """Nodes that some strand leaves."""
         return frozenset(strand.writer for strand in self.strands)
@@ -128,7 +147,7 @@ class Plan:
 
 
 def plan(circuit: Circuit, roles: Mapping[str, str] | None = None, inclusion: Tensor | None = None) -> Plan:
-    """The content of a circuit's diagram; with an ``inclusion`` (U, V) in place of strengths, which then only give the signs.
+    """The content of a circuit's diagram; with an ``inclusion`` (U, V), which then gives the lines' style.
 
     Raises
     ------
@@ -155,7 +174,7 @@ def plan(circuit: Circuit, roles: Mapping[str, str] | None = None, inclusion: Te
     )
     measure = "|score|" if circuit.effects is None else "|effect|"
     if inclusion is not None:
-        strands, measure = tuple(_included(circuit.graph, strand, inclusion) for strand in strands), "inclusion"
+        strands = tuple(_included(circuit.graph, strand, inclusion) for strand in strands)
     return replace(assemble(circuit.graph, strands, roles or {}), measure=measure)
 
 
@@ -184,8 +203,22 @@ def assemble(graph: Graph, strands: tuple[Strand, ...], roles: Mapping[str, str]
     spans = {name.partition("@")[2] for name in places}
     columns = tuple(span for span in graph.spans if span in spans) or ("",)
     known = {name: role for name in places if (role := roles.get(name) or roles.get(style.label(name)))}
-    drawn = tuple(Row(layer_of(names[0]), tuple(names)) for _, names in sorted(rows.items()))
-    return Plan(drawn, strands, columns, arrows, known)
+    drawn = tuple(Row(tuple(names)) for _, names in sorted(rows.items()))
+    depth = 1 + max((part.layer for part in graph.parts), default=-1)
+    return Plan(drawn, strands, columns, arrows, known, depth=depth)
+
+
+def compacted(figure: Plan) -> Plan:
+    """The plan with fewer rows: neighbouring ones are joined where no node of one feeds one of the other."""
+    feeds = {(strand.writer, strand.head) for strand in figure.strands}
+    rows: list[Row] = []
+    for row in figure.rows:
+        below = rows[-1] if rows and rows[-1].layers and row.layers else Row(())
+        if below.nodes and not any((one, other) in feeds for one in below.nodes for other in row.nodes):
+            rows[-1] = Row((*below.nodes, *row.nodes))
+        else:
+            rows.append(row)
+    return replace(figure, rows=tuple(rows))
 
 
 def layer_of(name: str) -> int | None:
@@ -247,7 +280,7 @@ def _strands(circuit: Circuit, edge: tuple[str, str], writes: set[str], role: st
 
 def _included(graph: Graph, strand: Strand, inclusion: Tensor) -> Strand:
     place = graph.writer_index[strand.writer], graph.reader_index[strand.reader]
-    return replace(strand, strength=float(inclusion[place]))
+    return replace(strand, inclusion=float(inclusion[place]))
 
 
 def _heads(graph: Graph, reader: str, writes: set[str]) -> list[str]:

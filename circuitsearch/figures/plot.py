@@ -70,22 +70,6 @@ def title(figure: Figure, text: str) -> None:
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=style.LABEL_SIZE)
 
 
-def words(metric: str) -> str:
-    """A metric's name as words.
-
-    Examples
-    --------
-    >>> words("logit_diff")
-    'logit difference'
-    """
-    known = {
-        "logit_diff": "logit difference",
-        "prob_diff": "probability difference",
-        "neg_kl": "negative KL divergence",
-    }
-    return axis_label(known.get(metric, metric.replace("_", " ")))
-
-
 def axis_label(text: str, letters: int = LABEL) -> str:
     """Text that fits beside an axis, shortened if needed."""
     shown = plain_text(text[:LONGEST])

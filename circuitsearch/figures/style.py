@@ -39,6 +39,8 @@ class Theme:
         Behind nodes of one role; with more roles they repeat.
     heat : str
         Full attention in an inset.
+    halo : str
+        Behind highlighted edges.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Theme:
     lines: dict[str, str]
     tints: tuple[str, ...]
     heat: str
+    halo: str
 
 
 LIGHT = Theme(
@@ -71,6 +74,7 @@ LIGHT = Theme(
     },
     ("#dad0ff", "#f8caa9", "#d7f7d2", "#bdd6df", "#faf3b8", "#aee6d2"),
     "#1b4f9c",
+    "#ffe27a",
 )
 DARK = Theme(
     "dark",
@@ -90,19 +94,23 @@ DARK = Theme(
     },
     ("#25384a", "#4a2915", "#1d624d", "#4b2a66", "#645024", "#4c5869"),
     "#8fc1ff",
+    "#6e5d16",
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 # Sizes in points.
-NODE_WIDTH, NODE_HEIGHT, PORT_HEIGHT = 36.0, 13.0, 7.0
+NODE_WIDTH, NODE_HEIGHT, PORT_HEIGHT, LOOK_HEIGHT = 36.0, 13.0, 7.5, 7.5
 ROW_HEIGHT = NODE_HEIGHT + PORT_HEIGHT
 NODE_ROOM, PORT_ROOM = 26.0, 8.0  # how wide strands that meet at a node or a port may spread
-LABEL_SIZE, PORT_SIZE, TEXT_SIZE, ROLE_SIZE, TOKEN_SIZE = 7.0, 5.0, 6.5, 5.5, 5.0
+SMALLEST = 6.0  # that a printed page leaves legible
+LABEL_SIZE, TEXT_SIZE, PORT_SIZE, ROLE_SIZE, TOKEN_SIZE = 7.0, 6.5, SMALLEST, SMALLEST, SMALLEST
 THINNEST, THICKEST, PLAIN, GATHERED = 0.5, 3.0, 0.9, 0.4
 HOLLOW, CORE = 1.8, 0.45  # width, at least, of a hollow line, and what share of it is left open
+ARROW, HALO = 0.7, 4.5  # width of arrows between columns, and of what is behind a highlighted edge
 FADE = 0.5  # how far a gathered line goes towards the paper
 
 DASHES = {"q": "dashed", "k": "dotted", "router": "dash-dot", FIRST: "dashed", SECOND: "dotted"}
+CERTAIN = {"solid": 1.0, "dashed": 0.5, "dotted": 0.0}  # the least inclusion of a line's style
 PATTERNS = {  # in line widths; dots are round
     "dashed": (0, (3.2, 1.8)),
     "dotted": (0, (0.01, 2.0)),
@@ -147,6 +155,17 @@ def width(score: float | None, strongest: float) -> float:
 def dash(port: str) -> str:
     """Line style by the port that is entered: dashed for q, dotted for k, solid for v, MLPs and logits."""
     return DASHES.get(port, "solid")
+
+
+def certainty(inclusion: float) -> str:
+    """Line style by the share of repeated searches that found an edge: solid if all did, dashed if half or more, else dotted.
+
+    Examples
+    --------
+    >>> certainty(1.0), certainty(0.5), certainty(0.2)
+    ('solid', 'dashed', 'dotted')
+    """
+    return next(name for name, least in CERTAIN.items() if inclusion >= least)
 
 
 def pattern(name: str) -> dict[str, Any]:

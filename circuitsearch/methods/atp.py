@@ -10,7 +10,7 @@ from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.recompute import CleanAttention
 from circuitsearch.errors import InputError
-from circuitsearch.knobs import Knobs
+from circuitsearch.knobs import Knobs, in_words
 from circuitsearch.methods.eap import EAP, ByGradient
 from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Work
@@ -51,6 +51,11 @@ class QKFix(Knobs):
     def needs(self) -> Needs:
         """What ``first`` needs from the metric."""
         return self.first.needs
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"{in_words(self.first)}, edges into queries and keys with a recomputed softmax"
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from circuitsearch.engine.gradients import EMBED
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.trace import Activations
+from circuitsearch.errors import counted
 from circuitsearch.knobs import Knobs
 from circuitsearch.methods.eap import check_steps
 from circuitsearch.metric_contract import Needs
@@ -52,6 +53,11 @@ class Conductance(Knobs):
     def needs(self) -> Needs:
         """A gradient at the clean run alone, if there is one step."""
         return Needs.GRADIENT if self.steps > 1 else Needs.GRADIENT_AT_CLEAN
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"conductance, {counted(self.steps, 'step')}"
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""

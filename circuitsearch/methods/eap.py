@@ -18,7 +18,7 @@ from torch import Tensor
 from circuitsearch.engine.gradients import EMBED, PortGradients
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.trace import Activations
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, counted
 from circuitsearch.knobs import Knobs
 from circuitsearch.metric_contract import Needs
 from circuitsearch.scores import Work
@@ -46,6 +46,11 @@ class EAP(ByGradient):
     Cost: two forwards and one backward per prompt.
     """
 
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return "attribution patching"
+
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
         """The gradient at the clean run, and the writers' outputs in that run."""
         run = pair.gradients()
@@ -68,6 +73,11 @@ class EAPIG(ByGradient):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_steps(self.steps)
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"integrated gradients, {counted(self.steps, 'step')}"
 
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
         """The summed gradients along the path, and the writers' outputs in the clean run."""
@@ -94,6 +104,11 @@ class EAPIGActivations(Knobs):
         super().__post_init__()
         check_steps(self.steps)
 
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"integrated gradients over activations, {counted(self.steps, 'step')}"
+
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         differences = pair.differences(pair.clean[0])
@@ -116,6 +131,11 @@ class CleanCorrupt(Knobs):
     """
 
     needs: ClassVar[Needs] = Needs.GRADIENT
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return "the mean of the gradients at the clean and the ablated prompt"
 
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, counted
 from circuitsearch.experiment import Experiment
 from circuitsearch.knobs import Knobs
 from circuitsearch.methods.ensemble import check_method, share_below
@@ -83,6 +83,11 @@ class EdgePruning(Knobs):
             )
         if self.start is not None:
             check_method("as EdgePruning's start", self.start)
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"edge pruning to {self.share:.2g} of the edges, {counted(self.steps, 'step')}"
 
     @torch.enable_grad()
     def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
-from circuitsearch.knobs import Knobs
+from circuitsearch.knobs import Knobs, in_words
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.relp import RelP
 from circuitsearch.metric_contract import Needs
@@ -63,6 +63,11 @@ class Ensemble(Knobs):
         """The most that one of its methods needs from the metric."""
         of_methods = [getattr(method, "needs", Needs.VALUES) for method in self.methods]
         return max(of_methods, key=[Needs.VALUES, Needs.GRADIENT, Needs.GRADIENT_AT_CLEAN].index)
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"the mean ranking of {len(self.methods)} methods ({'; '.join(map(in_words, self.methods))})"
 
     def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
         """Score by each method: strengths (U, V), float64, zero where there is no edge."""

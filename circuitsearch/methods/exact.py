@@ -42,6 +42,11 @@ class Exact(Knobs):
         if self.edges is not None:
             object.__setattr__(self, "edges", tuple((writer, reader) for writer, reader in self.edges))
 
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return "exact effects, each edge ablated alone"
+
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V)."""
         graph = pair.described.graph

@@ -39,6 +39,11 @@ class GIM(ByGradient):
         if not self.temperature > 0:
             raise InputError(f"the temperature must be above 0, not {self.temperature}")
 
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"attribution patching with gradient interaction modifications, temperature {self.temperature:g}"
+
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
         """The gradient that the rules propagate to every port, and what every writer adds in the clean run."""
         rules = Rules(fixed_scales=True, halved_gates=True, attention=SoftAttention(self.temperature))

@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from circuitsearch.errors import InputError
+from circuitsearch.errors import InputError, counted
 from circuitsearch.experiment import Experiment
 from circuitsearch.knobs import Knobs
 from circuitsearch.methods.objective import Objective
@@ -74,6 +74,11 @@ class Matryoshka(Knobs):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(self, "steps", "prompts", "rate", "temperature")
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"a ranking trained for circuits of all sizes, {counted(self.steps, 'step')}"
 
     def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
         """Train on all prompts: strengths (U, V), float64, zero where there is no edge."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from circuitsearch.experiment import Experiment
 from circuitsearch.graph import Graph
-from circuitsearch.knobs import Knobs, check_at_least_one
+from circuitsearch.knobs import Knobs, check_at_least_one, in_words
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.exact import Exact
 from circuitsearch.metric_contract import Needs
@@ -55,6 +55,16 @@ class Recheck(Knobs):
     def needs(self) -> Needs:
         """What ``first`` needs from the metric."""
         return getattr(self.first, "needs", Needs.VALUES)
+
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return f"{in_words(self.first)}; {self._measured} measured exactly"
+
+    @property
+    def _measured(self) -> str:
+        near = "strongest edges" if self.around is None else f"edges around rank {self.around:,}"
+        return f"the {self.k:,} {near}"
 
     def __repr__(self) -> str:
         around = "" if self.around is None else f", around={self.around}"

@@ -34,6 +34,11 @@ class RelP(ByGradient):
     - The paper patches nodes; here the same coefficients of the clean run are used at every edge's port.
     """
 
+    @property
+    def in_words(self) -> str:
+        """The method in words, for captions."""
+        return "relevance patching"
+
     def gradients(self, pair: Pair) -> tuple[PortGradients, Activations]:
         """The gradient that the rules propagate to every port, and what every writer adds in the clean run."""
         run = pair.gradients(rules=RELEVANCE)

@@ -186,11 +186,19 @@ class Stability(MadeWith):
         """Read what :meth:`save` wrote; raises an InputError if the file is something else."""
         return read_json(path, "a stability analysis", cls)
 
-    def draw(self, path: str | Path, **look: Any) -> None:
-        """Draw all edges, the width of each its inclusion and the colour the sign of its effect; see :func:`circuitsearch.draw`.
+    @property
+    def caption(self) -> str:
+        """Of the figure, in words."""
+        from circuitsearch.replication.text import caption
 
-        If they are too many for a page, those most often found are drawn. A caption says how stable the circuits are, unless another
-        is given.
+        part = "" if len(self.edges) == len(self._drawn) else f" The {DRAWN} most often found are drawn."
+        return f"{caption(self)}{part}"
+
+    def draw(self, path: str | Path, **look: Any) -> None:
+        """Draw all edges, or if they are too many for a page, those most often found; see :func:`circuitsearch.draw`.
+
+        A line is solid if every search found the edge, dashed if half or more did, else dotted; its width is the effect, if it was
+        measured.
 
         Raises
         ------
@@ -198,12 +206,15 @@ class Stability(MadeWith):
             As :func:`circuitsearch.draw`.
         """
         from circuitsearch.figures import draw
-        from circuitsearch.figures.plan import fits
-        from circuitsearch.replication.text import caption
 
-        whole = fits(self.union, Path(path).suffix[1:])
-        drawn, part = (self.edges, "") if whole else (self.edges[:DRAWN], f" The {DRAWN} most often found are drawn.")
-        draw(self._circuit(drawn), path, inclusion=self.inclusion, **{"caption": f"{caption(self)}{part}", **look})
+        drawn = self.edges if Path(path).suffix == ".dot" else self._drawn
+        draw(self._circuit(drawn), path, inclusion=self.inclusion, **look)
+
+    @property
+    def _drawn(self) -> tuple[EdgeStability, ...]:
+        from circuitsearch.figures.plan import fits
+
+        return self.edges if fits(self.union, "svg") else self.edges[:DRAWN]
 
     def to_markdown(self) -> str:
         """One page: agreement, core, and the table of edges."""

@@ -65,7 +65,7 @@ def caption(stability: Stability) -> str:
     """Of the figure."""
     overall, counts = stability.agreement[-1], [len(stability.named(status)) for status in (CORE, OPTIONAL)]
     return (
-        f"Edges of {overall.count} circuits on {stability.task}, drawn by inclusion, the share of searches that found them:"
+        f"Edges of {overall.count} circuits on {stability.task}, solid if every search found them, dashed if half or more did, else dotted:"
         f" {counts[0]} core, {counts[1]} optional. Mean Jaccard index {overall.mean:.2f}, least {overall.least:.2f}."
         f" Faithfulness of the core edges {stability.core_faithfulness}."
     )

@@ -79,6 +79,8 @@ def test_judge_somebody_elses_circuit(command: Command, tiny: Path, task_file: P
         "circuit.pdf",
         "circuit.png",
         "circuit.dot",
+        "circuit-caption.txt",
+        "circuit-caption.tex",
     }
     assert {path.name for path in Path("judged").iterdir()} == names
     source = json.loads(Path("judged/source.json").read_text())

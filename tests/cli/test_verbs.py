@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as xml
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch import __version__
+from circuitsearch.replication import Stability
+from circuitsearch.replication.classes import Classes
+from circuitsearch.replication.result import EdgeStability
+from circuitsearch.validation import Interval
+from tests.setups import made_up
 
 Command = Callable[..., Any]
 
@@ -70,19 +76,67 @@ def test_draw_a_circuit_from_elsewhere(command: Command):
 def test_a_figure_is_drawn_as_asked(command: Command):
     """Roles from a file, a width, dark paper, the strongest edges; and a comparison with its counts."""
     graph = cs.Graph(1, 1, 1)
-    scores = torch.arange(graph.mask.numel()).view(graph.mask.shape) / 7
-    cs.Circuit.from_edges(graph, [("embed", "m0<in>"), ("m0", "logits")], scores).save("mine.json")
-    cs.Circuit.from_edges(graph, [("embed", "m0<in>")], scores).save("other.json")
+    edges = [("embed", "m0<in>"), ("m0", "logits"), ("embed", "logits")]
+    scores = torch.zeros(graph.mask.shape)
+    for strength, edge in zip((3.0, 2.0, 1.0), edges, strict=True):
+        scores[graph.find_writer(edge[0]), graph.find_reader(edge[1])] = strength
+    cs.Circuit.from_edges(graph, edges, scores).save("mine.json")
+    cs.Circuit.from_edges(graph, edges[:1], scores).save("other.json")
     Path("roles.json").write_text('{"m0": "gate"}')
-    said = command(
-        "draw", "mine.json", "--roles", "roles.json", "--width", "acl-column", "--theme", "dark", "--top", "1", "--json"
+    look = (
+        "--width",
+        "acl-column",
+        "--theme",
+        "dark",
+        "--title",
+        "A gate",
+        "--labels",
+        "9.9",
+        "--highlight",
+        "MLP 0,embed->m0",
     )
+    said = command("draw", "mine.json", "--roles", "roles.json", *look, "--top", "2", "--caption", "--json")
     figure = Path("circuit.svg").read_text()
-    assert json.loads(said.out)["n_edges"] == 1 and "gate" in figure and "The 1 strongest edges" in figure
+    assert json.loads(said.out)["n_edges"] == 2 and "gate" in figure and "A gate" in figure and "MLP 0" in figure
+    assert "its 2 strongest edges on paths" in Path("circuit-caption.txt").read_text() and "strongest edges" in figure
     assert xml.fromstring(figure).attrib["width"] == "218.16pt" and "#15171c" in figure
+    assert "give 2 or more, not 1" in command("draw", "mine.json", "--top", "1").err
     said = command("draw", "mine.json", "--against", "other.json", "-o", "both.svg", "--json")
-    assert json.loads(said.out) == {"out": "both.svg", "n_edges": [2, 1], "n_shared": 1}
-    assert "only mine.json (1)" in Path("both.svg").read_text()
+    assert json.loads(said.out) == {"out": "both.svg", "n_edges": [3, 1], "n_shared": 1}
+    assert "only mine.json (2)" in Path("both.svg").read_text()
+
+
+def test_a_run_knows_roles_and_prompts(command: Command, run: Path):
+    """Its roles are drawn unless they are not wanted; its first held-out prompt, with where heads look, runs the model."""
+    copied = Path("copied")
+    shutil.copytree(run, copied)
+    heads = [name for name in cs.Circuit.load(run / "circuit.json").nodes if ".h" in name]
+    (copied / "roles.json").write_text(json.dumps({heads[0]: ["mover"]}))
+    assert command("draw", copied, "-o", "with.svg").code == 0 and "mover" in Path("with.svg").read_text()
+    assert (
+        command("draw", copied, "--no-roles", "-o", "none.svg").code == 0
+        and "mover" not in Path("none.svg").read_text()
+    )
+    said = command("draw", run, "--example", "--insets", heads[0], "-o", "example.svg")
+    assert said.code == 0, said.err
+    figure = Path("example.svg").read_text()
+    assert "Prompt: #" in figure and f'id="attention {heads[0]}"' in figure
+    assert "attention" not in (run / "circuit.svg").read_text()
+    assert "m0" in command("draw", run, "--insets", "m0", "-o", "x.svg").err
+    assert "--model" in command("draw", run, "--prompt", "When Mary", "-o", "x.svg").err and not Path("x.svg").exists()
+    circuit = cs.Circuit.load(run / "circuit.json")
+    stability_of(circuit.graph, circuit.edges).save("stability.json")
+    assert command("draw", run, "--stability", "stability.json", "-o", "sure.svg").code == 0
+    assert "by half or more" in Path("sure.svg").read_text()
+    stability_of(cs.Graph(3, 2, 2), []).save("stability.json")
+    assert "the same model" in command("draw", run, "--stability", ".", "-o", "x.svg").err
+
+
+def stability_of(graph: cs.Graph, edges: list[tuple[str, str]]) -> Stability:
+    """Of searches half of which found each of these edges."""
+    half, one = Interval(0.5, 0.1, 0.9), Interval(1.0, 0.9, 1.1)
+    found = tuple(EdgeStability("->".join(edge), "optional", half, {}, one, 0.0, 0.0) for edge in edges)
+    return Stability(made_up(), graph, 0.9, (), (), (), found, one, Classes(), 0.95, 16, True)
 
 
 def test_a_task_is_checked(command: Command, tmp_path: Path):

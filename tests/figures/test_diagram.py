@@ -15,7 +15,7 @@ import torch
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
-from circuitsearch.figures import caption_for, draw
+from circuitsearch.figures import draw
 from circuitsearch.figures.plan import plan
 from circuitsearch.graph import Graph
 from tests.setups import complete_with
@@ -126,18 +126,8 @@ def test_caption_stands_in_dot_as_text(random_circuit, tmp_path):
         assert sum(edge.attr["style"] != "invis" for edge in graph.edges()) == len(circuit)
 
 
-def test_report_gives_the_caption(random_circuit, tmp_path, report):
-    """With a report and no caption, the figure says how faithful the circuit is, and the interval."""
-    circuit = random_circuit(40)
-    draw(circuit, tmp_path / "c.svg", report=report)
-    assert "0.912" in texts(tmp_path / "c.svg")
-    sentence = caption_for(circuit, report, model="pico", method="EAPIG(steps=5)")
-    needed = ("pico", "ioi", "128", "EAPIG(steps=5)", "Resample()", "logit_diff", "0.912", "[0.874, 0.941]", "1,519")
-    assert all(part in sentence for part in (*needed, "95%", f"{len(circuit)} of"))
-
-
 def test_effects_in_the_circuit_are_drawn_instead_of_scores(random_circuit, tmp_path):
-    """With their signs and widths; legend and caption say so."""
+    """With their signs and widths; the legend says so."""
     circuit = random_circuit(20)
     turned = replace(circuit, effects=-2 * circuit.scores)
     signs = [
@@ -147,7 +137,6 @@ def test_effects_in_the_circuit_are_drawn_instead_of_scores(random_circuit, tmp_
     assert theirs == [-2 * (value or 0.0) for value in ours] and signs[0] == signs[1] == {"supports", "opposes"}
     draw(turned, tmp_path / "effects.svg")
     assert "|effect|" in texts(tmp_path / "effects.svg") and "|score|" not in texts(tmp_path / "effects.svg")
-    assert caption_for(turned, method="EAP()").endswith("drawn by their effects in the circuit.")
 
 
 def test_without_scores_all_is_grey(random_circuit, tmp_path):

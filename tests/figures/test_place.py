@@ -10,6 +10,7 @@ import pytest
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.figures import draw, style
+from circuitsearch.figures.columns import settle
 from circuitsearch.figures.place import place
 from circuitsearch.figures.plan import plan
 from circuitsearch.graph import Graph
@@ -53,8 +54,8 @@ def test_strands_join_their_own_ends(random_circuit):
     placed = place(drawn)
     for strand, corners in zip(drawn.strands, placed.strands, strict=True):
         (x0, y0), (x1, y1) = placed.nodes[strand.writer], placed.nodes[strand.head]
-        assert corners[0][1] == pytest.approx(y0 + style.node_height(strand.writer) / 2)
-        assert corners[-1][1] == pytest.approx(y1 - style.node_height(strand.head) / 2)
+        assert corners[0][1] == pytest.approx(y0 + drawn.height(strand.writer) / 2)
+        assert corners[-1][1] == pytest.approx(y1 - drawn.height(strand.head) / 2)
         assert abs(corners[0][0] - x0) < style.NODE_WIDTH / 2
         room = style.NODE_WIDTH / (6 if strand.port in ("q", "k", "v") else 2)
         assert abs(corners[-1][0] - x1 - style.port_offset(strand.port)) < room
@@ -67,6 +68,31 @@ def test_rows_follow_the_stream():
     assert rows == [("embed",), ("a0.h1",), ("m0",), ("m1",), ("logits",)]
     rows = [row.nodes for row in plan(Circuit.from_edges(Graph(2, 2, 2, parallel=True), edges)).rows]
     assert rows == [("embed",), ("a0.h1", "m0"), ("m1",), ("logits",)]
+
+
+def test_a_figure_too_tall_for_a_page_has_fewer_rows(random_circuit):
+    """Rows are joined only where no node of one feeds one of the other, so that every strand still goes up; all nodes stay."""
+    edges = [("embed", f"a{layer}.h0<v>") for layer in range(30)] + [(f"a{layer}.h0", "logits") for layer in range(30)]
+    chain = [("embed", "m0<in>"), *((f"m{layer}", f"m{layer + 1}<in>") for layer in range(29)), ("m29", "logits")]
+    for given, rows in ((edges, 10), (chain, 32)):
+        drawn = plan(Circuit.from_edges(Graph(30, 1, 1), given))
+        placed = place(drawn)
+        assert len(placed.plan.rows) <= rows and placed.plan.row_of.keys() == drawn.row_of.keys()
+        assert all(placed.plan.row_of[strand.writer] < placed.plan.row_of[strand.head] for strand in drawn.strands)
+    small = plan(random_circuit(10))
+    assert len(place(small).plan.rows) == len(small.rows)
+
+
+def test_settling_is_isotonic_regression():
+    """Middles keep their order and their distance, and no other such places are nearer to the targets (brute force)."""
+    widths, targets = {"a": 2.0, "b": 4.0, "c": 2.0}, {"a": 5.0, "b": 4.0, "c": 6.5}
+    found = settle(targets, widths, 12.0)
+    grid = [place / 4 for place in range(49)]
+    allowed = [
+        (b, a, c) for b, a, c in itertools.product(grid, repeat=3) if b >= 2 and a - b >= 3 and c - a >= 2 and c <= 11
+    ]
+    best = min(allowed, key=lambda x: (x[0] - 4) ** 2 + (x[1] - 5) ** 2 + (x[2] - 6.5) ** 2)
+    assert [found[name] for name in "bac"] == pytest.approx(best, abs=0.25)
 
 
 def test_shared_port_feeds_the_heads_that_write():

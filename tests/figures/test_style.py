@@ -39,6 +39,15 @@ def test_signs_and_sides_stay_apart(theme: Theme):
 
 
 @themes
+def test_a_halo_is_seen_and_hides_no_sign(theme: Theme):
+    """What is behind a highlighted edge differs to every eye from the page and from the edges on it, and in grey from these."""
+    assert min(distance(theme.halo, theme.paper), distance(theme.halo, theme.band)) > 10
+    for says in ("supports", "opposes"):
+        assert distance(theme.halo, theme.lines[says]) > 25
+        assert abs(lightness(theme.halo) - lightness(theme.lines[says])) > 15
+
+
+@themes
 def test_gathered_edges_keep_their_sign(theme: Theme):
     """Faint lines are told apart, and from the paper."""
     one, other = (style.faded(theme.lines[says], theme.paper) for says in ("supports", "opposes"))

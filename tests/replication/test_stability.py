@@ -174,8 +174,8 @@ def test_a_sign_is_given_where_it_can_be_told():
     assert [row[-1] for row in rows(edges)] == ["opposes", "not shown", ""]
 
 
-def test_lines_are_as_wide_as_edges_are_often_found(tmp_path: Path):
-    """Width grows with inclusion, whatever the effects; the legend says so."""
+def test_a_line_is_solid_if_every_search_found_its_edge(tmp_path: Path):
+    """Its style is the inclusion, which the legend explains; the width is the effect."""
     found = cs.stability(
         verified(planted()),
         planted().task,
@@ -185,17 +185,20 @@ def test_lines_are_as_wide_as_edges_are_often_found(tmp_path: Path):
     )
     found.draw(tmp_path / "figure.svg")
     root = ElementTree.parse(tmp_path / "figure.svg").getroot()
-    widths = {
-        node.attrib["id"]: float(path.attrib["style"].partition("stroke-width: ")[2].partition(";")[0])
+    dashed = {
+        node.attrib["id"]: "stroke-dasharray" in path.attrib["style"]
         for node in root.iter()
         if "->" in node.attrib.get("id", "")
         for path in list(node.iter("{http://www.w3.org/2000/svg}path"))[:1]
     }
     shares = {each.edge: each.inclusion.value for each in found.edges}
-    assert set(shares.values()) == {1.0, 0.5}
-    assert len({(shares[edge], width) for edge, width in widths.items()}) == 2
-    assert min(w for e, w in widths.items() if shares[e] == 1) > max(w for e, w in widths.items() if shares[e] < 1)
-    assert "inclusion 1" in "".join(root.itertext()) and "|effect|" not in "".join(root.itertext())
+    assert set(shares.values()) == {1.0, 0.5} and dashed == {edge: share < 1 for edge, share in shares.items()}
+    words = "".join(root.itertext())
+    assert (
+        all(text in words for text in ("found by every search", "by half or more", "|effect|"))
+        and "into q" not in words
+    )
+    assert "solid if every search found them" in found.caption and "Jaccard" not in words
 
 
 def _growing(model: Planted) -> Any:
