@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from matplotlib.patches import Polygon
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
@@ -101,7 +102,7 @@ def test_every_edge_has_an_arrowhead_at_its_reader(circuit, tmp_path):
     placed = place(plan(circuit))
     with figure_style():
         figure = paint(placed, Look())
-    triangles = [patch for patch in figure.axes[0].patches if type(patch).__name__ == "Polygon"]
+    triangles = [patch for patch in figure.axes[0].patches if isinstance(patch, Polygon)]
     tips = sorted(tuple(patch.get_xy()[0].round(3)) for patch in triangles)
     moved = [tips[0][at] - sorted(corners[-1] for corners in placed.strands)[0][at] for at in (0, 1)]
     expected = sorted((corners[-1][0] + moved[0], corners[-1][1] + moved[1]) for corners in placed.strands)
