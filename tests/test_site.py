@@ -22,16 +22,21 @@ REFERENCE = "".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / 
 EXTENDING = ROOT / "docs/extending"
 
 
-@pytest.fixture(scope="module")
-def hooks() -> ModuleType:
-    """``docs/site/hooks.py``, which MkDocs loads by its path."""
-    for package in ("mkdocs", "latex2mathml"):
+def of_the_site(name: str) -> ModuleType:
+    """A file of ``docs/site``, which MkDocs and griffe load by its path."""
+    for package in ("griffe", "latex2mathml", "mkdocs"):
         pytest.importorskip(package, reason="the site's packages are not installed: pip install -e '.[docs]'")
-    spec = util.spec_from_file_location("hooks", ROOT / "docs/site/hooks.py")
+    spec = util.spec_from_file_location(name, ROOT / f"docs/site/{name}.py")
     assert spec and spec.loader
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    """What MkDocs does beside its configuration."""
+    return of_the_site("hooks")
 
 
 # ---- what the pages name
@@ -45,6 +50,17 @@ def test_every_public_name_is_on_one_page_of_the_reference():
     checks = {place.removeprefix("circuitsearch.").replace(":", ".") for place in CHECKS.known.values()}
     assert {name for name in named if "." not in name} == set(cs.__all__) - modules
     assert metrics | checks <= named.keys() and set(named.values()) == {1}
+
+
+def test_no_function_is_shown_as_its_module():
+    """Of a function ``validate`` in a module ``validate`` the reference has the function."""
+    names = of_the_site("public_names")
+    import griffe
+
+    package = griffe.load("circuitsearch", search_paths=[ROOT], extensions=griffe.load_extensions(names.PublicNames()))
+    for name in re.findall(r"^::: (\S+)$", REFERENCE, re.MULTILINE):
+        found = package.modules_collection[name]
+        assert not (found.final_target if found.is_alias else found).is_module, name
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent != ROOT], ids=lambda page: page.stem)

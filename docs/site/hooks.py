@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import pygraphviz
@@ -80,13 +81,18 @@ INK = "#010203"  # replaced by the colour of the text around it
 
 def flowchart(source: str, *_: Any, **__: Any) -> str:
     """A Mermaid flowchart of nodes and arrows as SVG, laid out by Graphviz."""
-    graph = pygraphviz.AGraph(directed=True, bgcolor="transparent", nodesep=0.2, ranksep=0.4)
+    graph = pygraphviz.AGraph(directed=True, bgcolor="transparent", nodesep=0.15, ranksep=0.3)
     graph.node_attr.update(shape="box", style="rounded", fontname="sans-serif", fontsize=11, color=INK, fontcolor=INK)
     graph.edge_attr.update(fontname="sans-serif", fontsize=10, color=INK, fontcolor=INK, arrowsize=0.6)
     for line in filter(None, map(str.strip, source.splitlines()[1:])):
         _draw(graph, line)
     svg = graph.draw(format="svg", prog="dot").decode()
     return f'<div class="flowchart">{svg[svg.index("<svg") :].replace(INK, "currentColor")}</div>'
+
+
+def _wrapped(text: str) -> list[str]:
+    """Its lines, of so few letters that the whole chart is legible on a page."""
+    return [line for part in text.split("<br>") for line in wrap(part, 24)]
 
 
 def _draw(graph: pygraphviz.AGraph, line: str) -> None:
@@ -96,6 +102,6 @@ def _draw(graph: pygraphviz.AGraph, line: str) -> None:
     start, start_text, label, end, end_text = found.groups()
     for node, text in ((start, start_text), (end, end_text)):
         if text:
-            graph.add_node(node, label=text.replace("<br>", "\n"))
+            graph.add_node(node, label="\n".join(_wrapped(text)))
     if end:
-        graph.add_edge(start, end, label=f" {label or ''} ")
+        graph.add_edge(start, end, label="\n".join(wrap(label or "", 18)))
