@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL, LINE = 0.19, 0.16  # inches: a cell of the heatmap; a label of the tree
-LETTER = 0.065  # inches, about, of a label's letter
+LETTER, BAR = 0.07, 1.6  # inches, about: a label's letter; the colour bar, and what the layout may need
 LONGEST = 36  # letters of a label that are drawn
 NUMBERED = 16  # circuits, up to which the cells have their numbers
 LEAST_WIDTH = 3.25
@@ -64,7 +64,8 @@ def _heatmap(shares: Any, names: list[str], title: str, unit: str, theme: style.
     from matplotlib.figure import Figure
 
     side, margin = CELL * len(names), LETTER * max(map(len, names)) + 0.3
-    figure = Figure(figsize=(max(LEAST_WIDTH, side + margin + 0.8), side + margin + 0.3), layout="constrained")
+    size = max(LEAST_WIDTH, side + margin + BAR), side + margin + 0.4
+    figure = Figure(figsize=size, layout="compressed")  # the layout for axes whose aspect is fixed
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("share", (theme.paper, theme.lines["supports"]))
     look = {"cmap": colours, "vmin": 0, "vmax": 1, "edgecolors": theme.rule, "linewidth": 0.3}

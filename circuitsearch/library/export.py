@@ -59,7 +59,7 @@ def export(library: Library, entries: Sequence[Entry], out: Path) -> None:
 
 def _whole(library: Library, entry: Entry) -> dict[str, Any]:
     """An entry with its edges and the roles of its nodes."""
-    edges = {edge.name: edge.strength for edge in library.edges(entry.id)}
+    edges = {edge.name: edge.strength for edge in library.edges([entry.id])[entry.id]}
     roles = {node: role for _, node, role, _ in library.nodes([entry.id]) if role}
     return asdict(entry) | {"edges": edges, "roles": roles}
 

@@ -169,16 +169,15 @@ class Library:
         with reading(self.path) as db:
             return nodes_of(db, identities, self.path)
 
-    def edges(self, identity: int) -> tuple[Edge, ...]:
-        """The edges of an entry, the strongest first."""
+    def edges(self, identities: Sequence[int]) -> dict[int, tuple[Edge, ...]]:
+        """The edges of some entries, the strongest first."""
         with reading(self.path) as db:
-            self._one(db, identity)
-            return edges_of(db, ("FROM edges e WHERE e.circuit = ?", []), [identity])
+            return {each: edges_of(db, ("FROM edges e WHERE e.circuit = ?", []), [each]) for each in identities}
 
-    def feeds(self, identity: int) -> dict[str, list[str]]:
-        """The readers of an entry that have edges, each with the nodes of the circuit that it feeds."""
+    def feeds(self, identities: Sequence[int]) -> dict[int, dict[str, list[str]]]:
+        """The readers of some entries that have edges, each with the nodes of the circuit that it feeds."""
         with reading(self.path) as db:
-            return feeds_of(db, identity)
+            return {each: feeds_of(db, each) for each in identities}
 
     # ---- what is made of several
 
@@ -196,8 +195,9 @@ class Library:
             If no circuit fits, or they are of different models or kinds of nodes.
         """
         entries = self._some(conditions)
-        edges = [[edge.name for edge in self.edges(each.id)] for each in entries]
-        return comparison(entries, edges, self.nodes([each.id for each in entries]))
+        ids = [each.id for each in entries]
+        edges = [[edge.name for edge in each] for each in self.edges(ids).values()]
+        return comparison(entries, edges, self.nodes(ids))
 
     def export(self, out: str | Path, **conditions: Unpack[Conditions]) -> tuple[Entry, ...]:
         """Write the circuits that fit to a file, by its suffix .json, .csv or .parquet, or as run folders in a new folder.

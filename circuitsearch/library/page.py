@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from circuitsearch.errors import counted
 from circuitsearch.escape import plain_text
 from circuitsearch.figures.viewer.page import escaped, filled, json_in_html, palette_style, policy
-from circuitsearch.library.entry import Entry
+from circuitsearch.library.entry import Edge, Entry
 from circuitsearch.library.map import overlap_map
 from circuitsearch.library.overlap import comparison
 from circuitsearch.run_files import PAGE
@@ -31,6 +31,7 @@ def page(library: Library, entries: Sequence[Entry], out: Path) -> str:
     nodes: dict[int, list[tuple[str, str]]] = {each.id: [] for each in entries}
     for identity, node, role, _ in library.nodes(list(nodes)):
         nodes[identity].append((node, role))
+    edges, feeds = library.edges(list(nodes)), library.feeds(list(nodes))
     sheet, script = palette_style() + _asset("library.css"), _asset("library.js")
     return filled(
         _asset("library.html"),
@@ -43,8 +44,8 @@ def page(library: Library, entries: Sequence[Entry], out: Path) -> str:
         models=_options(each.of_model for each in entries),
         tasks=_options(each.task for each in entries if each.task),
         rows="\n".join(_row(each, _roles(nodes[each.id]), out) for each in entries),
-        maps="\n".join(_maps(library, entries)),
-        data=json_in_html([_data(library, each, nodes[each.id]) for each in entries]),
+        maps="\n".join(_maps(entries, edges)),
+        data=json_in_html([_data(each, nodes[each.id], edges[each.id], feeds[each.id]) for each in entries]),
     )
 
 
@@ -128,8 +129,9 @@ def _roles(nodes: Sequence[tuple[str, str]]) -> str:
 # ---- what the search knows
 
 
-def _data(library: Library, entry: Entry, nodes: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    edges = library.edges(entry.id)[:MOST_EDGES]
+def _data(
+    entry: Entry, nodes: Sequence[tuple[str, str]], edges: Sequence[Edge], feeds: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
     words = (entry.task, entry.of_model, entry.method, entry.form, *(role for _, role in nodes))
     return {
         "text": plain_text(" ".join(words)).lower(),
@@ -138,19 +140,19 @@ def _data(library: Library, entry: Entry, nodes: Sequence[tuple[str, str]]) -> d
         "size": entry.n_edges,
         "faithfulness": entry.faithfulness if entry.faithfulness == entry.faithfulness else None,
         "nodes": [[plain_text(node), plain_text(role)] for node, role in nodes],
-        "edges": [[plain_text(edge.name), edge.strength] for edge in edges],
-        "feeds": library.feeds(entry.id),
+        "edges": [[plain_text(edge.name), edge.strength] for edge in edges[:MOST_EDGES]],
+        "feeds": feeds,
     }
 
 
 # ---- overlap
 
 
-def _maps(library: Library, entries: Sequence[Entry]) -> Iterator[str]:
+def _maps(entries: Sequence[Entry], edges: Mapping[int, Sequence[Edge]]) -> Iterator[str]:
     """For each model, and each kind of nodes, with two circuits or more."""
     kinds = sorted(entries, key=lambda each: (each.model, each.graph))
     for _, same in groupby(kinds, key=lambda each: (each.model, each.graph)):
         some = list(same)
         if len(some) > 1:
-            found = comparison(some, [[edge.name for edge in library.edges(each.id)] for each in some], [])
+            found = comparison(some, [[edge.name for edge in edges[each.id]] for each in some], [])
             yield overlap_map(found)

@@ -79,7 +79,7 @@ def _in_sentences(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise InputError(_sentence(path, str(error))) from None
-    except (sqlite3.Error, OverflowError) as error:
+    except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:  # the last: a message that quotes damaged text
         raise damaged(path, error) from None
 
 
