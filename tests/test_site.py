@@ -163,3 +163,9 @@ def test_docstrings_and_links_to_code_read_well(hooks: ModuleType):
     assert role == 'See <autoref identifier="circuitsearch.score" optional><code>score</code></autoref>.'
     text = hooks.on_page_markdown("[`make.sh`](../benchmarks/peers/make.sh) and [guide](guide.md)")
     assert text == "`make.sh` and [guide](guide.md)"
+
+
+def test_the_citation_is_of_this_version():
+    """``CITATION.cff`` has the version that results are saved with."""
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {cs.__version__}\n" in text and text.startswith("cff-version: ")
