@@ -23,7 +23,7 @@ from circuitsearch.instruments.patterns import Attention as Attention
 from circuitsearch.instruments.patterns import attention as attention
 from circuitsearch.instruments.prompts import prompt_pair as prompt_pair
 from circuitsearch.instruments.prompts import said_twice as said_twice
-from circuitsearch.instruments.scan import Scan as Scan
-from circuitsearch.instruments.scan import scan as scan
+from circuitsearch.instruments.one_prompt import Scan as Scan
+from circuitsearch.instruments.one_prompt import scan as scan
 from circuitsearch.instruments.tracing import CausalTrace as CausalTrace
 from circuitsearch.instruments.tracing import causal_trace as causal_trace

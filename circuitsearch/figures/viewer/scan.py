@@ -11,7 +11,7 @@ from circuitsearch.figures.results import figure_of
 from circuitsearch.figures.viewer.index import minus, table
 from circuitsearch.figures.viewer.page import asset, escaped, filled, palette_style, policy
 from circuitsearch.instruments.result import Result
-from circuitsearch.instruments.scan import Scan
+from circuitsearch.instruments.one_prompt import Scan
 
 
 def scan_page(found: Scan, model: str, *, circuit: bytes | None = None, page: str = "") -> str:
