@@ -270,6 +270,7 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "draw",
     "draw_comparison",
     "write_page",
+    "example_prompt",
     "export",
     "read_circuit",
     "Sign",

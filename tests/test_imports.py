@@ -19,7 +19,8 @@ PACKAGE = Path(cs.__file__).parent
 # From the lowest layer up: a package or module imports from lower layers only, so that there can be no circle.
 LAYERS = [
     {"version", "errors", "escape", "tex_text", "markdown_text", "colours", "progress", "show", "batch", "batching"},
-    {"files", "target", "journal", "devices", "text", "knobs", "registry", "setup", "blocks", "metrics"},
+    {"knobs"},
+    {"files", "target", "journal", "devices", "text", "registry", "setup", "blocks", "metrics"},
     {"granularity", "names", "alignment", "metric_contract", "data", "history", "certificate", "redundancy"},
     {"graph", "task"},
     {"reachability", "tasks", "ablation", "models"},
