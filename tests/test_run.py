@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import subprocess
 import sys
@@ -279,6 +280,6 @@ def test_a_circuit_too_large_for_a_page_is_drawn_in_part(tmp_path: Path, monkeyp
     monkeypatch.setattr("circuitsearch.run_files.DRAWN", 1)
     for suffix, n_edges in (("svg", 1), ("dot", len(CIRCUIT))):
         write_figure(CIRCUIT, tmp_path / f"circuit.{suffix}")
-        drawn = (tmp_path / f"circuit.{suffix}").read_text()
-        assert sum("->".join(edge) in drawn.replace("&gt;", ">") for edge in CIRCUIT.edges) == n_edges
+        drawn = html.unescape((tmp_path / f"circuit.{suffix}").read_text())
+        assert sum("->".join(edge) in drawn for edge in CIRCUIT.edges) == n_edges
     assert run_caption(CIRCUIT, None).endswith("The 1 strongest of its edges are drawn.")
