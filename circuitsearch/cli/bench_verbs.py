@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark
-from circuitsearch.bench.benchmark import PRESETS, presets
+from circuitsearch.bench.definition import PRESETS, presets
 from circuitsearch.bench.named import OWN
 from circuitsearch.bench.submission import problems
 from circuitsearch.cli.terminal import Terminal

@@ -9,6 +9,8 @@ from circuitsearch.instruments.heads import head_roles as head_roles
 from circuitsearch.instruments.lens import LogitLens as LogitLens
 from circuitsearch.instruments.lens import TunedLens as TunedLens
 from circuitsearch.instruments.lens import logit_lens as logit_lens
+from circuitsearch.instruments.one_prompt import Scan as Scan
+from circuitsearch.instruments.one_prompt import scan as scan
 from circuitsearch.instruments.patching import AttentionOut as AttentionOut
 from circuitsearch.instruments.patching import HeadOut as HeadOut
 from circuitsearch.instruments.patching import Key as Key
@@ -23,7 +25,5 @@ from circuitsearch.instruments.patterns import Attention as Attention
 from circuitsearch.instruments.patterns import attention as attention
 from circuitsearch.instruments.prompts import prompt_pair as prompt_pair
 from circuitsearch.instruments.prompts import said_twice as said_twice
-from circuitsearch.instruments.one_prompt import Scan as Scan
-from circuitsearch.instruments.one_prompt import scan as scan
 from circuitsearch.instruments.tracing import CausalTrace as CausalTrace
 from circuitsearch.instruments.tracing import causal_trace as causal_trace

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark
-from circuitsearch.bench.benchmark import presets
 from circuitsearch.bench.comparison import Comparison
+from circuitsearch.bench.definition import presets
 from circuitsearch.errors import InputError
 from circuitsearch.files import locked
 from circuitsearch.models.planted import plant, reset

@@ -12,8 +12,8 @@ import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.figures.viewer import scan_page
 from circuitsearch.instruments.attribution import LogitMap, at_position, direct_logit
-from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.instruments.one_prompt import COPIES, INDUCTION, SUPPRESSES, Scan, _at_work, _writes, scan
+from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.task import Task
 
 PROMPT = "When Mary and John went to the store, John gave a drink to"

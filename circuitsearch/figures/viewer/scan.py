@@ -10,8 +10,8 @@ from circuitsearch.figures.canvas import encode, figure_style
 from circuitsearch.figures.results import figure_of
 from circuitsearch.figures.viewer.index import minus, table
 from circuitsearch.figures.viewer.page import asset, escaped, filled, palette_style, policy
-from circuitsearch.instruments.result import Result
 from circuitsearch.instruments.one_prompt import Scan
+from circuitsearch.instruments.result import Result
 
 
 def scan_page(found: Scan, model: str, *, circuit: bytes | None = None, page: str = "") -> str:
