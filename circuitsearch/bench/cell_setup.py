@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from circuitsearch.finding import Plan
 from circuitsearch.setup import Setup, Spec
 
-from .benchmark import Benchmark
+from .definition import Benchmark
 
 
 class CellSetup(BaseModel):

@@ -14,9 +14,9 @@ from circuitsearch.pipeline import METHOD, planned
 from circuitsearch.scores import Scores
 from circuitsearch.validation import behaviour
 
-from .benchmark import Benchmark, Cell
 from .cell_setup import CellSetup
 from .cost import Cost, forward_operations, measured
+from .definition import Benchmark, Cell
 from .measures import (
     ACCURACY,
     BOUNDED,

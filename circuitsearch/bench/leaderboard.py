@@ -15,8 +15,8 @@ from circuitsearch.replication.agreement import jaccard
 from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.measurement import Interval, number
 
-from .benchmark import Benchmark, Published
 from .columns import STABILITY, Column, Key, columns
+from .definition import Benchmark, Published
 from .measures import BOUNDED, CONFIDENCE, EDGES, RESAMPLES, unpacked
 
 Row = Mapping[str, Any]

@@ -8,8 +8,8 @@ from importlib.resources import files
 
 from circuitsearch.figures.viewer.page import escaped, filled, palette_style, policy
 
-from .benchmark import Benchmark
 from .columns import Column
+from .definition import Benchmark
 from .leaderboard import Place, Standing, best, columns_of, overall
 from .tables import failed, labels
 

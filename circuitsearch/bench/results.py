@@ -11,7 +11,7 @@ from typing import Any
 from circuitsearch.errors import InputError, counted, shortened
 from circuitsearch.files import write_whole
 
-from .benchmark import Benchmark
+from .definition import Benchmark
 from .leaderboard import Standing, leaderboard
 from .measures import OF_MACHINE
 from .page import to_html

@@ -17,9 +17,9 @@ from circuitsearch.errors import InputError, ran_out_of_memory, shortened
 from circuitsearch.files import locked
 from circuitsearch.progress import Progress, silent
 
-from .benchmark import Benchmark, Cell
 from .cell_setup import CellSetup
 from .comparison import Comparison, Found
+from .definition import Benchmark, Cell
 from .results import BenchmarkResults
 from .store import Store
 from .subject import Subject

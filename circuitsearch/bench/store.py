@@ -14,8 +14,8 @@ from sqlite_utils import Database, Migrations
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import parse_json, to_json
 
-from .benchmark import Benchmark, Cell
 from .cell_setup import CellSetup
+from .definition import Benchmark, Cell
 from .measures import Measure
 
 FILE = "benchmark.sqlite"

@@ -15,7 +15,7 @@ from circuitsearch.question import Question
 from circuitsearch.registry import METRICS
 from circuitsearch.task import Task
 
-from .benchmark import Benchmark
+from .definition import Benchmark
 from .named import OWN, PLANTED, planted_named
 
 DESIGN = Design(layers=4, heads=4, distractor_heads=4, distractor_mlps=1, rotated=True, noise=0.002)

@@ -13,7 +13,7 @@ from circuitsearch.formats.mib_cells import TASKS
 from circuitsearch.formats.mib_check import Problem
 from circuitsearch.scores import Scores
 
-from .benchmark import Benchmark, Cell
+from .definition import Benchmark, Cell
 
 FOLDER = "submission"
 

@@ -14,8 +14,8 @@ from circuitsearch.escape import plain_text
 from circuitsearch.markdown_text import table
 from circuitsearch.tex_text import tex_text
 
-from .benchmark import Benchmark
 from .columns import Column
+from .definition import Benchmark
 from .leaderboard import Place, Standing, best, columns_of, overall
 from .store import COLUMNS
 
