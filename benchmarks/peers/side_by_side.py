@@ -6,7 +6,7 @@
     python -m benchmarks.peers.side_by_side judge FOLDER/* > benchmarks/results/side_by_side.json
     python -m benchmarks.peers.side_by_side_table benchmarks/results/side_by_side.json
 
-Cases are the bundled model on two tasks and models with a planted circuit. Every method has the same 64 prompts of one length. A ranking gives
+Cases are the bundled model on two tasks, models with a planted circuit, and a Llama with shared keys and values, which some packages refuse. Every method has the same 64 prompts of one length. A ranking gives
 the smallest circuit that reaches 0.9 on them, among the sizes that are tried; of a method that gives circuits (ACDC, once a threshold), the
 smallest that does. Both are pruned, and measured on 64 prompts of other names, words and templates. A ranking of nodes is one of edges: an edge is
 as strong as the weaker of its nodes. Cost is processor time in plain forwards of the 64 prompts, measured in the same process; for rankings
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import circuitsearch as cs
 from benchmarks.peers import side_by_side_shared as shared
@@ -41,6 +42,7 @@ from circuitsearch.validation.checks.curve import area_from_model, area_per_prom
 N, DRAWN, TARGET, SEED = 64, 1024, 0.9, 0
 TASKS = ("ioi", "greater_than")
 PLANTED = {"ioi": 2, "or": 3, "two-hop": 1, "step": 4}  # motifs, and their seeds
+GROUPED = "grouped-llama"
 METRICS = {"logit_diff": logit_diff, "prob_diff": prob_diff}
 
 
@@ -55,9 +57,25 @@ def prepare(folder: Path) -> None:
         write_case(folder / f"pico-{name}", model, task)
     for motif, seed in PLANTED.items():
         planted = plant(motif, seed, n=4 * N)
-        write_case(
-            folder / f"planted-{motif}", planted.model, planted.task, ["->".join(edge) for edge in planted.edges]
-        )
+        truth = ["->".join(edge) for edge in planted.edges]
+        write_case(folder / f"planted-{motif}", planted.model, planted.task, truth)
+    prepare_grouped(folder / GROUPED)
+
+
+def prepare_grouped(folder: Path) -> None:
+    """A Llama of random weights whose heads share keys and values, and two prompts, to see which package takes it."""
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=16, bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(SEED)
+    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    rows = [
+        {"clean_ids": [1, name, 2], "corrupt_ids": [1, name + 9, 2], "answer_id": [name], "wrong_id": [name + 9]}
+        for name in (5, 6)
+    ]
+    (folder / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "case.json").write_text(json.dumps({"metric": "logit_diff"}) + "\n")
 
 
 def write_case(folder: Path, model: Any, task: cs.Task, truth: list[str] | None = None) -> None:
@@ -136,7 +154,7 @@ class Judge:
     def row(self, file: Path) -> dict[str, Any]:
         """One method's: what it says of itself, its areas, and its circuit's measures."""
         about = {"case": self.folder.name, "name": file.stem} | json.loads(file.read_text())
-        if about["kind"] == "refused":
+        if about["kind"] == "refused" or self.folder.name == GROUPED:
             return about
         scores, mask = self.found(file)
         if scores is not None:
@@ -220,7 +238,8 @@ def main() -> None:
         prepare(asked.places[0])
     elif asked.step == "ours":
         for folder in asked.places:
-            ours(folder)
+            if folder.name != GROUPED:
+                ours(folder)
     else:
         rows = [row for folder in asked.places for row in Judge(folder).rows()]
         setting = {"prompts": N, "held_out": N, "target": TARGET, "seed": SEED}

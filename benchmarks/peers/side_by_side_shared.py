@@ -171,6 +171,8 @@ def run(description: str | None, find: Callable[[Case, argparse.Namespace], None
         case = Case.load(folder)
         try:
             find(case, given)
+        except ImportError:
+            raise  # of the environment, not of the model
         except Exception as error:  # what a package says of a model that it does not take
             said = f"{type(error).__name__}: {error}"[:MOST_SAID]
             write(case, f"{Path(sys.argv[0]).stem} refused", "refused", [], error=said)

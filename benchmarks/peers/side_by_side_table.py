@@ -43,7 +43,8 @@ def method_of(row: dict[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]], cases: list[str]) -> str:
     """Markdown; several cases stand in one cell, divided by strokes."""
-    known = [row for row in rows if row["kind"] != "refused" and row["case"] in cases]
+    known = [row for row in rows if row["case"] in cases and ("edges" in row or "error" in row)]
+    known = [row for row in known if row["kind"] != "refused"]
     lines = [f"| | {' | '.join(COLUMNS)} |", "|---|" + "--:|" * len(COLUMNS)]
     for method in dict.fromkeys(map(method_of, known)):
         found = [[row for row in known if method_of(row) == method and row["case"] == case] for case in cases]
