@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make one virtual environment a peer package: sh benchmarks/peers/make.sh FOLDER [PYTHON]
-# Why each pin: benchmarks/peers/README.md
+# EAP_IG=FOLDER takes EAP-IG from a checkout. Why each pin: benchmarks/peers/README.md
 set -eu
 
 [ $# -ge 1 ] || { echo "usage: $0 FOLDER [PYTHON]" >&2; exit 2; }
@@ -20,4 +20,14 @@ new_environment auto-circuit
 new_environment transformer-lens
 "$folder/transformer-lens/bin/pip" install --quiet torch==2.13.0 'transformer-lens==4.3.*'
 
-echo "$folder/auto-circuit/bin/python and $folder/transformer-lens/bin/python are ready"
+new_environment interpkit
+"$folder/interpkit/bin/pip" install --quiet torch==2.13.0 'interpkit==0.7.0'
+
+new_environment eap-ig
+"$folder/eap-ig/bin/pip" install --quiet \
+    torch==2.13.0 'transformer-lens==2.18.*' "${EAP_IG:-git+https://github.com/hannamw/EAP-IG@795f5607b25638935aec89aee3c1cb4bd9ed72f1}"
+"$folder/eap-ig/bin/pip" install --quiet --no-deps numpy==2.4.6 pandas==3.1.1
+
+for peer in auto-circuit transformer-lens interpkit eap-ig; do
+    echo "$folder/$peer/bin/python is ready"
+done

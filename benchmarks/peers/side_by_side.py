@@ -1,0 +1,251 @@
+"""Circuits of other packages beside ours, on the same models and prompts, and all measured by this package.
+
+    python -m benchmarks.peers.side_by_side prepare FOLDER            # models, and prompts as token ids: a folder a case
+    FOLDER/auto-circuit/bin/python benchmarks/peers/side_by_side_auto_circuit.py FOLDER/*       # each package in its environment
+    python -m benchmarks.peers.side_by_side ours FOLDER/*             # find and EAP-IG, likewise
+    python -m benchmarks.peers.side_by_side judge FOLDER/* > benchmarks/results/side_by_side.json
+    python -m benchmarks.peers.side_by_side_table benchmarks/results/side_by_side.json
+
+Cases are the bundled model on two tasks, models with a planted circuit, and a Llama with shared keys and values, which some packages refuse. Every method has the same 64 prompts of one length. A ranking gives
+the smallest circuit that reaches 0.9 on them, among the sizes that are tried; of a method that gives circuits (ACDC, once a threshold), the
+smallest that does. Both are pruned, and measured on 64 prompts of other names, words and templates. A ranking of nodes is one of edges: an edge is
+as strong as the weaker of its nodes. Cost is processor time in plain forwards of the 64 prompts, measured in the same process; for rankings
+without that of choosing the size, for ``find`` with everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+import circuitsearch as cs
+from benchmarks.peers import side_by_side_shared as shared
+from benchmarks.record import circumstances
+from circuitsearch.faithfulness import Faithfulness
+from circuitsearch.graph import Graph
+from circuitsearch.metrics import logit_diff, prob_diff
+from circuitsearch.models.planted import plant
+from circuitsearch.reachability import prune
+from circuitsearch.scores import Scores
+from circuitsearch.search import smallest_prefix
+from circuitsearch.validation.checks.curve import area_from_model, area_per_prompt, area_under, size_curve
+
+N, DRAWN, TARGET, SEED = 64, 1024, 0.9, 0
+TASKS = ("ioi", "greater_than")
+PLANTED = {"ioi": 2, "or": 3, "two-hop": 1, "step": 4}  # motifs, and their seeds
+GROUPED = "grouped-llama"
+METRICS = {"logit_diff": logit_diff, "prob_diff": prob_diff}
+
+
+# ---- prepare
+
+
+def prepare(folder: Path) -> None:
+    """Write all cases."""
+    model, tokenizer = cs.load("pico")
+    for name in TASKS:
+        task = getattr(cs.tasks, name)(tokenizer, n=DRAWN, seed=SEED)
+        write_case(folder / f"pico-{name}", model, task)
+    for motif, seed in PLANTED.items():
+        planted = plant(motif, seed, n=4 * N)
+        truth = ["->".join(edge) for edge in planted.edges]
+        write_case(folder / f"planted-{motif}", planted.model, planted.task, truth)
+    prepare_grouped(folder / GROUPED)
+
+
+def prepare_grouped(folder: Path) -> None:
+    """A Llama of random weights whose heads share keys and values, and two prompts, to see which package takes it."""
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=16, bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(SEED)
+    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    rows = [
+        {"clean_ids": [1, name, 2], "corrupt_ids": [1, name + 9, 2], "answer_id": [name], "wrong_id": [name + 9]}
+        for name in (5, 6)
+    ]
+    (folder / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "case.json").write_text(json.dumps({"metric": "logit_diff"}) + "\n")
+
+
+def write_case(folder: Path, model: Any, task: cs.Task, truth: list[str] | None = None) -> None:
+    """The model, prompts of the length that most have, and what is known of the circuit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder / "model")
+    parts = task.split(0.5, seed=SEED)
+    lengths = [Counter(len(ids) for ids in part.clean) for part in parts]
+    length = max(lengths[0], key=lambda each: min(counts[each] for counts in lengths))
+    for name, part in zip(("train", "held_out"), parts, strict=True):
+        rows = [row for row in map(row_of(part), range(len(part))) if len(row["clean_ids"]) == length]
+        rows = list({json.dumps(row["clean_ids"] + row["corrupt_ids"]): row for row in rows}.values())[:N]
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    about = {"metric": task.metric.__name__, "truth": truth, "task": task.name, "length": length}
+    (folder / "case.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def row_of(task: cs.Task) -> Any:
+    """A function from a prompt's number to its row in a file."""
+    columns = {"clean_ids": task.clean, "corrupt_ids": task.corrupt, "answer_id": task.answers, "wrong_id": task.wrong}
+    return lambda row: {name: column[row].tolist() for name, column in columns.items()} | {"group": task.groups[row]}
+
+
+# ---- judge
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A case with the experiments on both parts of its prompts."""
+
+    folder: Path
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Metric, truth and length."""
+        return json.loads((self.folder / "case.json").read_text())
+
+    @cached_property
+    def model(self) -> Any:
+        """The Hugging Face model, described once."""
+        return cs.load(self.folder / "model")[0]
+
+    def task(self, part: str) -> cs.Task:
+        """``"train"`` or ``"held_out"`` prompts."""
+        return cs.Task.from_file(self.folder / f"{part}.jsonl", metric=METRICS[self.about["metric"]])
+
+    @cached_property
+    def train(self) -> cs.Experiment:
+        """On the prompts that all methods have."""
+        return cs.Experiment(self.model, self.task("train"))
+
+    @cached_property
+    def held_out(self) -> cs.Experiment:
+        """On the others."""
+        return self.train.on(self.task("held_out"))
+
+    @property
+    def graph(self) -> Graph:
+        """Of the model."""
+        return self.train.graph
+
+    def found(self, file: Path) -> tuple[Scores | None, torch.Tensor | None]:
+        """Scores of edges, or a circuit's mask (U, V), as the other package wrote it."""
+        kind = json.loads(file.read_text())["kind"]
+        content = file.with_suffix(".found.json")
+        if kind == "nodes":
+            return Scores(self.graph, of_nodes(self.graph, json.loads(content.read_text()))), None
+        read = cs.read_circuit(content, self.graph, sign="supports")
+        return (read.scores, None) if kind == "scores" else (None, prune(self.graph, read.circuit.mask))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every method's row."""
+        files = sorted(file for file in (self.folder / "found").glob("*.json") if ".found" not in file.suffixes)
+        return [self.row(file) for file in files]
+
+    def row(self, file: Path) -> dict[str, Any]:
+        """One method's: what it says of itself, its areas, and its circuit's measures."""
+        about = {"case": self.folder.name, "name": file.stem} | json.loads(file.read_text())
+        if about["kind"] == "refused" or self.folder.name == GROUPED:
+            return about
+        scores, mask = self.found(file)
+        if scores is not None:
+            about |= self.areas(scores)
+            try:
+                mask = smallest_prefix(self.train, self.train.task, scores, TARGET).mask
+            except cs.InputError as error:
+                return about | {"error": str(error)}
+        assert mask is not None
+        return about | self.measures(mask)
+
+    def areas(self, scores: Scores) -> dict[str, float]:
+        """CPR and CMD on the held-out prompts."""
+        ranked = cs.Circuit(self.graph, self.graph.mask, scores.values)
+        curve = size_curve(ranked, Faithfulness(self.held_out))
+        areas = {"cpr": area_under(curve), "cmd": area_from_model(curve), "bounded_area": area_per_prompt(curve)}
+        return {name: round(area, 4) for name, area in areas.items()}
+
+    def measures(self, mask: torch.Tensor) -> dict[str, Any]:
+        """A circuit's size, faithfulness on the search's prompts, and report on held-out ones."""
+        circuit = cs.Circuit(self.graph, mask)
+        report = cs.validate(self.held_out, circuit, self.held_out.task, n_controls=2, n_resamples=500)
+        trained = Faithfulness(self.train).measured_alone(mask).value
+        known = self.about["truth"]
+        truth = set() if known is None else set(known)
+        edges = {"->".join(edge) for edge in circuit.edges}
+        wrong = {} if known is None else {"false": len(edges - truth), "missing": len(truth - edges)}
+        return {
+            "edges": len(circuit),
+            "edges_total": self.graph.n_edges,
+            "train": round(trained, 4),
+            "reaches": abs(1 - trained) <= 1 - TARGET,
+            "held_out": vars(report.faithfulness),
+            "bounded": vars(report.per_prompt),
+            **wrong,
+        }
+
+
+def of_nodes(graph: Graph, scores: dict[str, float]) -> torch.Tensor:
+    """Edge scores (U, V) from scores of heads, or of whole layers of them, and of MLPs: that of the weaker end.
+
+    Embedding and logits have none of their own.
+    """
+
+    def strength(name: str) -> float:
+        node = name.split("<")[0]
+        return scores.get(node, scores.get(node.split(".")[0], math.inf))
+
+    writers = torch.tensor([strength(name) for name in graph.writers], dtype=torch.float64)
+    readers = torch.tensor([strength(name) for name in graph.readers], dtype=torch.float64)
+    largest = max(map(abs, scores.values()))
+    weaker = torch.minimum(writers.abs()[:, None], readers.abs()[None]).clamp(max=2 * largest)
+    return torch.where(graph.mask, weaker, torch.nan)
+
+
+# ---- ours
+
+
+def ours(folder: Path) -> None:
+    """``find`` with its defaults, and EAP-IG's scores, on the same rows."""
+    judge, case = Judge(folder), shared.Case.load(folder)
+    _ = judge.graph  # the model is described and verified, once, before the clock starts
+    clock = shared.Clock(case.model(), case.clean)
+    scores, cost = clock.cost(lambda: judge.train.score(cs.EAPIG(steps=5)))
+    about = {"package": "circuitsearch", "versions": shared.versions("circuitsearch")}
+    name, settings = "circuitsearch EAP-IG", {"steps": 5}
+    shared.write(case, name, "scores", scores.to_dict(), method="EAP-IG", settings=settings, cost=cost, **about)
+    finding, cost = clock.cost(lambda: cs.find(judge.model, judge.train.task, TARGET, listeners=[]))
+    edges = ["->".join(edge) for edge in finding.circuit.edges]
+    shared.write(case, "circuitsearch find", "circuit", edges, method="find", settings={}, cost=cost, **about)
+
+
+def main() -> None:
+    """Do the step that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("prepare", "ours", "judge"))
+    parser.add_argument("places", nargs="+", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.step == "prepare":
+        prepare(asked.places[0])
+    elif asked.step == "ours":
+        for folder in asked.places:
+            if folder.name != GROUPED:
+                ours(folder)
+    else:
+        rows = [row for folder in asked.places for row in Judge(folder).rows()]
+        setting = {"prompts": N, "held_out": N, "target": TARGET, "seed": SEED}
+        report = {"source": "benchmarks/peers/side_by_side.py", **circumstances(setting, "cpu", 1), "rows": rows}
+        print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What auto-circuit finds: mask gradients, ACDC and subnetwork probing.
+
+    FOLDER/auto-circuit/bin/python benchmarks/peers/side_by_side_auto_circuit.py CASE...
+
+The settings are those of its own list of algorithms (``auto_circuit.prune_algos.prune_algos``), where it has some: EAP as the mask gradient at 0 of
+the logit difference, integrated edge gradients with 50 samples, subnetwork edge probing with 200 epochs, learning rate 0.1 and
+lambda 0.5. ACDC runs once a threshold, with the default divergence; each run gives one circuit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+os.environ["TQDM_DISABLE"] = "1"  # read when the package is imported
+
+import side_by_side_shared as shared
+import torch
+from auto_circuit.data import PromptDataLoader, PromptDataset  # pyright: ignore[reportMissingImports]
+from auto_circuit.prune_algos.ACDC import acdc_prune_scores  # pyright: ignore[reportMissingImports]
+from auto_circuit.prune_algos.mask_gradient import mask_gradient_prune_scores  # pyright: ignore[reportMissingImports]
+from auto_circuit.prune_algos.subnetwork_probing import (  # pyright: ignore[reportMissingImports]
+    subnetwork_probing_prune_scores,
+)
+from auto_circuit.utils.graph_utils import patchable_model  # pyright: ignore[reportMissingImports]
+
+VERSIONS = ("auto-circuit", "transformer-lens", "numpy", "pandas")
+METHODS = ["mask gradient", "integrated mask gradient", "subnetwork probing", "ACDC"]
+THRESHOLDS = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
+GRADIENT = {"official_edges": None, "grad_function": "logit", "answer_function": "avg_diff"}
+PROBING = {"learning_rate": 0.1, "epochs": 200, "regularize_lambda": 0.5, "mask_fn": "hard_concrete"}
+
+
+def prompts_of(case: shared.Case) -> Any:
+    """All prompts as one batch."""
+    pairs = PromptDataset(case.clean, case.corrupt, case.answers("answer_id"), case.answers("wrong_id"))
+    return PromptDataLoader(pairs, seq_len=None, diverge_idx=0, batch_size=len(case.rows), shuffle=False)
+
+
+def masked(case: shared.Case, plain: Any) -> Any:
+    """The model with a mask on every edge; frozen, as the package's own loader leaves it."""
+    model = shared.hooked(case, plain).requires_grad_(False)
+    return patchable_model(model, factorized=True, slice_output="last_seq", separate_qkv=True)
+
+
+def named(model: Any, scores: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Every edge's score by the package's name of the edge."""
+    return {edge.name: float(edge.prune_score(scores)) for edge in model.edges}
+
+
+def rankings(model: Any, prompts: Any) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
+    """Methods that score every edge, with their settings."""
+    gradient, samples = GRADIENT | {"mask_val": 0.0}, GRADIENT | {"integrated_grad_samples": 50}
+    return {
+        "mask gradient": (gradient, lambda: mask_gradient_prune_scores(model, prompts, **gradient)),
+        "integrated mask gradient": (samples, lambda: mask_gradient_prune_scores(model, prompts, **samples)),
+        "subnetwork probing": (PROBING, lambda: subnetwork_probing_prune_scores(model, prompts, None, **PROBING)),
+    }
+
+
+def acdc(model: Any, prompts: Any, threshold: float) -> list[str]:
+    """The edges that one threshold leaves."""
+    scores = named(model, acdc_prune_scores(model, prompts, None, tao_exps=[0], tao_bases=[threshold]))
+    return [name for name, score in scores.items() if score == float("inf")]
+
+
+def find(case: shared.Case, given: argparse.Namespace) -> None:
+    """Every method on one case."""
+    plain = case.model()
+    clock, model, prompts = shared.Clock(plain, case.clean), masked(case, plain), prompts_of(case)
+    about = {"package": "auto-circuit", "versions": shared.versions(*VERSIONS)}
+    for name, (settings, score) in rankings(model, prompts).items():
+        if name not in given.methods:
+            continue
+        scores, cost = clock.cost(score)
+        settings = {key: value for key, value in settings.items() if value is not None}
+        found = named(model, scores)
+        shared.write(case, f"auto-circuit {name}", "scores", found, method=name, settings=settings, cost=cost, **about)
+    for threshold in given.thresholds if "ACDC" in given.methods else ():
+        edges, cost = clock.cost(lambda threshold=threshold: acdc(model, prompts, threshold))
+        settings = {"threshold": threshold, "faithfulness_target": "kl_div"}
+        name = f"auto-circuit ACDC {threshold:g}"
+        shared.write(case, name, "circuit", edges, method="ACDC", settings=settings, cost=cost, **about)
+
+
+if __name__ == "__main__":
+    shared.run(__doc__, find, methods=METHODS, thresholds=THRESHOLDS)
