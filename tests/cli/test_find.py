@@ -20,7 +20,8 @@ from circuitsearch.registry import METHODS
 from circuitsearch.run import Manifest
 
 FILES = {"manifest.json", "behaviour.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
-    f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot", "html")
+    *(f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot", "html")),
+    *("circuit-caption.txt", "circuit-caption.tex", "roles.json"),
 }
 
 

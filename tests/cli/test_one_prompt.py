@@ -31,7 +31,7 @@ def test_find_says_everywhere_that_nothing_is_held_out(found: Any):
     report = (run / "report.md").read_text()
     assert report.split("```\n")[1].startswith("caution          no held-out evidence: the search used this prompt,")
     assert "no held-out evidence" in (run / "circuit.html").read_text()
-    assert "no held-out evidence" in (run / "circuit.dot").read_text()
+    assert "no held-out evidence" in (run / "circuit-caption.txt").read_text()
     saved = cs.Report.load(run / "report.json")
     assert saved.task == NAME and saved.n == saved.n_seen == 1 and "no held-out evidence" in saved.cautions[0]
     assert "no interval: it takes 2 prompts" in saved.quote and "95% interval" not in saved.quote

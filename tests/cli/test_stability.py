@@ -42,7 +42,7 @@ def test_it_prints_a_table_and_writes_a_folder(stability: Callable[..., Any]):
     assert found.forwards > 0 and {each.name for each in found.agreement} == {"parts", "all"}
     names = {file.name for file in Path("out").iterdir()}
     assert names == {"stability.json", "stability.md", "searches.json", "circuits"} | {
-        f"stability.{suffix}" for suffix in ("svg", "pdf", "png")
+        f"stability{suffix}" for suffix in (".svg", ".pdf", ".png", "-caption.txt", "-caption.tex")
     }
     circuits = [file.stat().st_mtime_ns for file in sorted(Path("out/circuits").iterdir())]
     assert len(circuits) == 2
