@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 
-from circuitsearch.figures.viewer.page import escaped, filled, palette_style, policy
+from circuitsearch.figures.viewer.page import document, escaped, filled, options
 
 from .columns import Column
 from .definition import Benchmark
@@ -18,22 +18,21 @@ TEXTS = ("model", "task", "method")  # columns of text
 
 def to_html(standings: Sequence[Standing], benchmark: Benchmark) -> str:
     """Write the page."""
-    shown, sheet, script = columns_of(benchmark, standings), palette_style() + _asset("css"), _asset("js")
-    return filled(
+    shown, script, title = columns_of(benchmark, standings), _asset("js"), escaped(benchmark.title)
+    body = filled(
         _asset("html"),
-        policy=policy(script, sheet),
-        style=sheet,
         script=script,
-        title=escaped(benchmark.title),
+        title=title,
         about=escaped(_about(benchmark)),
         overall=_overall(standings, benchmark),
-        models=_options(each.model for each in standings),
-        tasks=_options(each.task for each in standings),
-        methods=_options(each.method for each in standings),
+        models=options(each.model for each in standings),
+        tasks=options(each.task for each in standings),
+        methods=options(each.method for each in standings),
         table=_table("rows", standings, shown),
         failures=_failures(standings),
         columns="".join(f"<dt>{escaped(each.title)}</dt><dd>{escaped(each.about)}</dd>" for each in shown),
     )
+    return document(title, body, _asset("css"), script)
 
 
 def _asset(suffix: str) -> str:
@@ -53,10 +52,6 @@ def _overall(standings: Sequence[Standing], benchmark: Benchmark) -> str:
         return ""
     table = _table("overall", together, columns_of(benchmark, together))
     return f'<h2 id="over">Methods over all models and tasks</h2><div class="wide" tabindex="0" role="region" aria-labelledby="over">{table}</div>'
-
-
-def _options(values: Iterable[str]) -> str:
-    return "".join(f'<option value="{escaped(each)}">{escaped(each)}</option>' for each in dict.fromkeys(values))
 
 
 def _failures(standings: Sequence[Standing]) -> str:

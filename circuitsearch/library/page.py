@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from circuitsearch.errors import counted
 from circuitsearch.escape import plain_text
-from circuitsearch.figures.viewer.page import escaped, filled, json_in_html, palette_style, policy
+from circuitsearch.figures.viewer.page import document, escaped, filled, json_in_html, options
 from circuitsearch.library.entry import Edge, Entry
 from circuitsearch.library.map import overlap_map
 from circuitsearch.library.overlap import comparison
@@ -32,21 +32,21 @@ def page(library: Library, entries: Sequence[Entry], out: Path) -> str:
     for identity, node, role, _ in library.nodes(list(nodes)):
         nodes[identity].append((node, role))
     edges, feeds = library.edges(list(nodes)), library.feeds(list(nodes))
-    sheet, script = palette_style() + _asset("library.css"), _asset("library.js")
-    return filled(
+    count, script = counted(len(entries), "circuit"), _asset("library.js")
+    title = f"A library of {count}"
+    body = filled(
         _asset("library.html"),
-        policy=policy(script, sheet),
-        style=sheet,
         script=script,
-        title=f"A library of {counted(len(entries), 'circuit')}",
+        title=title,
         summary=escaped(_summary(entries)),
-        count=counted(len(entries), "circuit"),
-        models=_options(each.of_model for each in entries),
-        tasks=_options(each.task for each in entries if each.task),
+        count=count,
+        models=options(sorted(each.of_model for each in entries)),
+        tasks=options(sorted(each.task for each in entries if each.task)),
         rows="\n".join(_row(each, _roles(nodes[each.id]), out) for each in entries),
         maps="\n".join(_maps(entries, edges)),
         data=json_in_html([_data(each, nodes[each.id], edges[each.id], feeds[each.id]) for each in entries]),
     )
+    return document(title, body, _asset("library.css"), script)
 
 
 @cache
@@ -62,10 +62,6 @@ def _summary(entries: Sequence[Entry]) -> str:
         " link to it. In the squares below, the stronger the colour, the more edges two circuits share, of the edges of either (Jaccard"
         " index); the trees join the most similar ones first."
     )
-
-
-def _options(values: Iterator[str] | Any) -> str:
-    return "".join(f'<option value="{escaped(each)}">{escaped(each)}</option>' for each in sorted(set(values)))
 
 
 # ---- the table

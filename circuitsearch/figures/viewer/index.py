@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.viewer.page import asset, escaped, filled, palette_style, policy
+from circuitsearch.figures.viewer.page import asset, document, escaped, filled
 
 if TYPE_CHECKING:
     from circuitsearch.validation.report import Report
@@ -37,16 +37,9 @@ class Shown:
 
 def index_page(runs: Sequence[Shown]) -> str:
     """Write the page of two runs or more."""
-    sheet = palette_style() + asset("index.css")
-    return filled(
-        asset("index.html"),
-        policy=policy(None, sheet),
-        style=sheet,
-        title=f"{len(runs)} circuits",
-        runs=_runs(runs),
-        overlap=_overlap(runs),
-        lists=_lists(runs),
-    )
+    title = f"{len(runs)} circuits"
+    body = filled(asset("index.html"), title=title, runs=_runs(runs), overlap=_overlap(runs), lists=_lists(runs))
+    return document(title, body, asset("index.css"))
 
 
 def _runs(runs: Sequence[Shown]) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -66,17 +67,31 @@ def html_page(data: dict[str, Any]) -> str:
     """Write a page that shows what :func:`circuitsearch.figures.viewer.data.page_data` gathered."""
     about = data["about"]
     heading = " in ".join(word for word in (about.get("task"), about["model"]) if word) or "circuit"
-    sheet, script = palette_style() + asset("page.css"), _script()
-    return filled(
+    script = _script()
+    body = filled(
         asset("page.html"),
-        policy=policy(script, sheet),
-        title=escaped(f"{heading} \u00b7 circuit"),
         heading=escaped(heading),
         summary=escaped(_summary(about)),
-        style=sheet,
         data=json_in_html(data),
         script=script,
     )
+    return document(escaped(f"{heading} \u00b7 circuit"), body, asset("page.css"), script)
+
+
+def document(title: str, body: str, style: str, script: str | None = None) -> str:
+    """A whole page, which fetches nothing.
+
+    Parameters
+    ----------
+    title, body : str
+        HTML; the body has the script in it.
+    style : str
+        What the page has beside the look that all share.
+    script : str, optional
+        The only one that may run.
+    """
+    sheet = palette_style() + style
+    return filled(asset("document.html"), policy=policy(script, sheet), title=title, style=sheet, body=body)
 
 
 def policy(script: str | None, sheet: str) -> str:
@@ -88,6 +103,11 @@ def policy(script: str | None, sheet: str) -> str:
 def escaped(text: str) -> str:
     """Text for HTML, on one line, without control characters."""
     return html.escape(plain_text(text))
+
+
+def options(values: Iterable[str]) -> str:
+    """Options of a select element, each value once."""
+    return "".join(f'<option value="{escaped(each)}">{escaped(each)}</option>' for each in dict.fromkeys(values))
 
 
 def json_in_html(data: Any) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from circuitsearch.figures.canvas import encode, figure_style
 from circuitsearch.figures.results import figure_of
 from circuitsearch.figures.viewer.index import minus, table
-from circuitsearch.figures.viewer.page import asset, escaped, filled, palette_style, policy
+from circuitsearch.figures.viewer.page import asset, document, escaped, filled
 from circuitsearch.instruments.one_prompt import Scan
 from circuitsearch.instruments.result import Result
 
@@ -28,7 +28,6 @@ def scan_page(found: Scan, model: str, *, circuit: bytes | None = None, page: st
     page : str
         The relative address of the circuit's own page.
     """
-    sheet = palette_style() + asset("index.css") + asset("scan.css")
     attention = [_figure("Where the strongest heads look", found.attention)] if found.attention.heads else []
     sections = [
         table("The model's likeliest tokens", ("token", "probability"), _likeliest(found)),
@@ -41,16 +40,14 @@ def scan_page(found: Scan, model: str, *, circuit: bytes | None = None, page: st
         *attention,
         _circuit(circuit, page),
     ]
-    return filled(
+    body = filled(
         asset("scan.html"),
-        policy=policy(None, sheet),
-        style=sheet,
-        title=escaped(f"{found.prompt} \u00b7 {model}"),
         prompt=escaped(found.prompt),
         model=escaped(model),
         answer=escaped(repr(found.answer)),
         sections="\n".join(sections),
     )
+    return document(escaped(f"{found.prompt} \u00b7 {model}"), body, asset("index.css") + asset("scan.css"))
 
 
 def _likeliest(found: Scan) -> list[Sequence[str]]:
