@@ -20,6 +20,7 @@ from circuitsearch.validation import Report
 
 FIGURES = ("circuit.svg", "circuit.pdf", "circuit.png", "circuit.dot")
 PAGE, ROLES, SUMMARY = "circuit.html", "roles.json", "report.md"
+SOURCE = "source.json"  # where a judged circuit came from
 DRAWN = 300  # edges, of a circuit that does not fit a page
 
 Write = Callable[[str, Callable[[Path], object]], None]  # a file's name, and a function that writes it

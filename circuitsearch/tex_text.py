@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from unicodedata import category, normalize
 
+COMMANDS = r"\providecommand{\figurehex}[1]{{\tiny U+#1}}\providecommand{\figurechar}[1]{\figurehex{#1}}%"
+"""What the commands of :func:`tex_text` are in a document that has none of them."""
+
 _SIGNS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",

@@ -22,7 +22,7 @@ LAYERS = [
     {"version", "errors", "escape", "tex_text", "markdown_text", "colours", "progress", "show", "batch",
      "batching", "dividing"},
     {"knobs"},
-    {"files", "target", "journal", "devices", "text", "registry", "setup", "blocks", "metrics",
+    {"files", "table_files", "target", "journal", "devices", "text", "registry", "setup", "blocks", "metrics",
      "row_problems"},
     {"granularity", "names", "alignment", "metric_contract", "data", "history", "certificate", "redundancy"},
     {"example"},

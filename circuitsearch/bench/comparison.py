@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ class Comparison:
         peak = [] if cost.peak is None else [Measure(MEMORY, cost.peak)]
         return [Measure(FORWARDS, forwards), Measure(SECONDS, cost.seconds), *peak]
 
-    @property
+    @cached_property
     def _forward(self) -> int:
         """Operations of one plain forward of the prompts that choose edges."""
         return forward_operations(self.subject.model, self.plan.selection.task)

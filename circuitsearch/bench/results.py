@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch.errors import InputError, counted, shortened
-from circuitsearch.files import write_whole
+from circuitsearch.files import write_bytes
 
 from .definition import Benchmark
 from .leaderboard import Standing, leaderboard
 from .measures import OF_MACHINE
 from .page import to_html
 from .store import FILE, Store
-from .tables import to_csv, to_markdown, to_tex, write_parquet
+from .tables import to_csv, to_markdown, to_parquet, to_tex
 
 
 @dataclass(frozen=True)
@@ -103,19 +103,16 @@ class BenchmarkResults:
             If the suffix is another one, or Parquet needs pyarrow.
         """
         place = Path(path)
-        texts: dict[str, Callable[[], str]] = {
-            ".md": self.to_markdown,
-            ".tex": self.to_tex,
-            ".html": self.to_html,
-            ".csv": lambda: self.to_csv(machine),
+        makers: dict[str, Callable[[], bytes]] = {
+            ".md": lambda: self.to_markdown().encode(),
+            ".tex": lambda: self.to_tex().encode(),
+            ".html": lambda: self.to_html().encode(),
+            ".csv": lambda: self.to_csv(machine).encode(),
+            ".parquet": lambda: to_parquet(self.rows(machine)),
         }
-        if place.suffix == ".parquet":
-            write_whole(place, lambda part: write_parquet(self.rows(machine), part))
-        elif place.suffix in texts:
-            content = texts[place.suffix]()
-            write_whole(place, lambda part: part.write_bytes(content.encode()))
-        else:
-            raise InputError(f"{shortened(place, 100)} must end in {', '.join(texts)} or .parquet")
+        if place.suffix not in makers:
+            raise InputError(f"{shortened(place, 100)} must end in .md, .tex, .html, .csv or .parquet")
+        write_bytes(place, makers[place.suffix]())
 
     def __str__(self) -> str:
         cells = len({tuple(row[name] for name in ("model", "task", "method", "seed")) for row in self.table})

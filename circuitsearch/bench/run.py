@@ -156,7 +156,7 @@ class _Runner:
         """What a function returns; if it fails, the cells that need it have failed, and None."""
         try:
             return make()
-        except Exception as error:
+        except Exception as error:  # of whatever kind: the other cells go on
             sentence, trace = _sentence(error)
             for place, cell in placed:
                 self.store.fail(place, sentence, trace)

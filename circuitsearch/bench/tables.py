@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from circuitsearch.errors import InputError
 from circuitsearch.escape import plain_text
 from circuitsearch.markdown_text import table
-from circuitsearch.tex_text import tex_text
+from circuitsearch.table_files import parquet_bytes, table_text
+from circuitsearch.tex_text import COMMANDS, tex_text
 
 from .columns import Column
 from .definition import Benchmark
@@ -70,14 +66,12 @@ def failed(standings: Sequence[Standing]) -> Iterator[tuple[str, str]]:
 
 # ---- LaTeX
 
-_TEX_CHARACTERS = r"\providecommand{\figurehex}[1]{{\tiny U+#1}}\providecommand{\figurechar}[1]{\figurehex{#1}}%"
-
 
 def to_tex(standings: Sequence[Standing], benchmark: Benchmark) -> str:
     r"""The leaderboard as a ``tabular`` for ``\input``, of plain LaTeX; the best of each model and task is bold, intervals are small."""
     shown = columns_of(benchmark, standings)
     first = {column: best(standings, column) for column in shown}
-    lines = [f"% {plain_text(benchmark.title)}: a table by circuitsearch, for \\input in a document.", _TEX_CHARACTERS]
+    lines = [f"% {plain_text(benchmark.title)}: a table by circuitsearch, for \\input in a document.", COMMANDS]
     lines += [
         rf"\begin{{tabular}}{{lllr{'r' * len(shown)}}}",
         r"\hline",
@@ -109,19 +103,9 @@ def _tex_line(parts: Any) -> str:
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """One row a measure; numbers with all their digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([row[name] for name in COLUMNS] for row in rows)
-    return text.getvalue()
+    return table_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
 
 
-def write_parquet(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """The same as Parquet; an InputError if pyarrow is not installed."""
-    try:
-        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError:
-        raise InputError(
-            f"{path.name} is a Parquet file, which needs pyarrow: pip install 'circuitsearch[parquet]', or write .csv"
-        ) from None
-    parquet.write_table(arrow.Table.from_pylist(list(map(dict, rows))), path)
+    return parquet_bytes(rows, COLUMNS)

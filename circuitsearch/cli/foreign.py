@@ -22,11 +22,9 @@ from circuitsearch.page import write_page
 from circuitsearch.question import Question
 from circuitsearch.registry import FORMATS
 from circuitsearch.run import circuit_at, with_scores
-from circuitsearch.run_files import FIGURES, PAGE, SUMMARY, run_caption, write_figure
+from circuitsearch.run_files import FIGURES, PAGE, SOURCE, SUMMARY, run_caption, write_figure
 from circuitsearch.summary import summary_of_foreign
 from circuitsearch.validation import Report, behaviour, validate
-
-SOURCE = "source.json"
 
 
 @dataclass(frozen=True)

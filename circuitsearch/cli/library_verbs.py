@@ -11,8 +11,9 @@ from circuitsearch.cli.options import LIBRARY
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, counted, shortened, unknown
 from circuitsearch.files import plain, write_bytes, write_json
-from circuitsearch.library import Comparison, Conditions, Entry, Library, Match, table_text
+from circuitsearch.library import Comparison, Conditions, Entry, Library, Match
 from circuitsearch.loading import load
+from circuitsearch.table_files import table_text
 
 SHOWN = 12  # edges of a node, in or out, that are printed
 COMPARED = 8  # circuits, up to which tables are printed

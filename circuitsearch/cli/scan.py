@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from circuitsearch import instruments
 from circuitsearch.cli.say import Narrator
 from circuitsearch.cli.terminal import Terminal, printable
+from circuitsearch.cli.view import show_page
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.figures.viewer import scan_page
@@ -66,9 +66,7 @@ def scan(asked: Asked, out: Path | None, opened: bool, terminal: Terminal) -> No
     folder.mkdir(parents=True, exist_ok=True)
     address = f"{CIRCUIT}/{PAGE}" if figure is not None else ""
     write_bytes(page, scan_page(found, shown.model_name, circuit=figure, page=address).encode())
-    terminal.say("page", str(page))
-    if opened and not webbrowser.open(page.absolute().as_uri()):
-        terminal.say("", "no browser could be started: open the file in one")
+    show_page(page, opened, terminal)
     terminal.result({"page": str(page), "scan": found.to_dict()})
 
 

@@ -13,9 +13,8 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures.viewer import Shown, draw_page, index_page
 from circuitsearch.files import write_bytes
 from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at, with_scores
+from circuitsearch.run_files import PAGE
 from circuitsearch.validation import Report
-
-PAGE = "circuit.html"
 
 
 def view(runs: Sequence[Path], out: Path, opened: bool, terminal: Terminal) -> None:
@@ -30,10 +29,15 @@ def view(runs: Sequence[Path], out: Path, opened: bool, terminal: Terminal) -> N
     if len(set(pages)) < len(pages):
         raise InputError("view compares different runs, and the same run is given twice: leave one out")
     place = pages[0] if len(runs) == 1 else _compared(runs, pages, out)
-    terminal.say("page", str(place))
-    if opened and not webbrowser.open(place.absolute().as_uri()):
-        terminal.say("", "no browser could be started: open the file in one")
+    show_page(place, opened, terminal)
     terminal.result({"page": str(place), "runs": [str(run) for run in runs]})
+
+
+def show_page(page: Path, opened: bool, terminal: Terminal) -> None:
+    """Say where a page is, and open it in the browser if that is asked for."""
+    terminal.say("page", str(page))
+    if opened and not webbrowser.open(page.absolute().as_uri()):
+        terminal.say("", "no browser could be started: open the file in one")
 
 
 def _page_of(run: Path) -> Path:

@@ -14,12 +14,10 @@ from circuitsearch.granularity import WHOLE
 from circuitsearch.metrics import metric_in_words
 from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
 from circuitsearch.setup import Spec
-from circuitsearch.tex_text import tex_text
+from circuitsearch.tex_text import COMMANDS, tex_text
 from circuitsearch.validation.report import Report
 
 ENDING = "-caption"  # of the names of a caption's files: a figure may be a .tex file itself
-# What the commands of tex_text are in a document that has none of them.
-_COMMANDS = "\\providecommand{\\figurehex}[1]{{\\tiny U+#1}}\n\\providecommand{\\figurechar}[1]{\\figurehex{#1}}\n"
 
 
 def caption_for(circuit: Circuit, report: Report | None = None, *, model: str | None = None) -> str:
@@ -105,5 +103,5 @@ def caption_in_tex(caption: str, name: str) -> str:
     """
     text = re.sub(r"\{([-,?!'])\}", r"\1", tex_text(caption))  # a person edits it: ligatures do no harm
     label = "".join(char if char.isascii() and char.isalnum() else "-" for char in name)
-    commands = _COMMANDS if "\\figure" in text else ""
+    commands = f"{COMMANDS}\n" if "\\figure" in text else ""
     return f"{commands}\\caption{{{text}}}\n\\label{{fig:{label}}}\n"

@@ -5,7 +5,6 @@ from circuitsearch.library.entry import Edge as Edge
 from circuitsearch.library.entry import Entry as Entry
 from circuitsearch.library.entry import Match as Match
 from circuitsearch.library.entry import Use as Use
-from circuitsearch.library.export import table_text as table_text
 from circuitsearch.library.library import Library as Library
 from circuitsearch.library.overlap import Comparison as Comparison
 from circuitsearch.library.query import Conditions as Conditions

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import plain, to_json, write_bytes
 from circuitsearch.library.entry import Entry
+from circuitsearch.table_files import parquet_bytes, table_text
 
 if TYPE_CHECKING:
     from circuitsearch.library.library import Library
@@ -49,9 +47,9 @@ def export(library: Library, entries: Sequence[Entry], out: Path) -> None:
     if out.suffix == ".json":
         write_bytes(out, (to_json([_whole(library, each) for each in entries]) + "\n").encode())
     elif out.suffix == ".csv":
-        write_bytes(out, _csv(entries).encode())
+        write_bytes(out, table_text([COLUMNS, *(list(row.values()) for row in _rows(entries))]).encode())
     elif out.suffix == ".parquet":
-        _write_parquet(entries, out)
+        write_bytes(out, parquet_bytes(_rows(entries), COLUMNS))
     else:
         for each in entries:
             _write_folder(library.files(each.id), out / folder_name(each))
@@ -64,28 +62,8 @@ def _whole(library: Library, entry: Entry) -> dict[str, Any]:
     return asdict(entry) | {"edges": edges, "roles": roles}
 
 
-def _csv(entries: Sequence[Entry]) -> str:
-    return table_text([COLUMNS, *(list(plain(asdict(each)).values()) for each in entries)])
-
-
-def table_text(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as CSV; None is an empty cell."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _write_parquet(entries: Sequence[Entry], out: Path) -> None:
-    try:
-        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError:
-        raise InputError(
-            "Parquet needs pyarrow: pip install 'circuitsearch[parquet]', or write .csv or .json"
-        ) from None
-    buffer = io.BytesIO()
-    rows = [plain(asdict(each)) for each in entries]
-    parquet.write_table(arrow.table({name: [row[name] for row in rows] for name in COLUMNS}), buffer)
-    write_bytes(out, buffer.getvalue())
+def _rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    return [plain(asdict(each)) for each in entries]
 
 
 def folder_name(entry: Entry) -> str:

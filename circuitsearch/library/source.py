@@ -18,12 +18,11 @@ from circuitsearch.finding import Finding
 from circuitsearch.formats import Sign
 from circuitsearch.roles import Roles, roles_of
 from circuitsearch.run import FILES, MANIFEST, MINIMAL, Manifest
-from circuitsearch.run_files import PAGE
+from circuitsearch.run_files import PAGE, ROLES, SOURCE, SUMMARY
 from circuitsearch.validation import Report
 
 RUN, OWN = "run", "circuit"
-ROLES, SUMMARY, JUDGED = "roles.json", "report.md", "source.json"
-KEPT = (MANIFEST, *(name for name, _ in FILES.values()), MINIMAL[0], ROLES, SUMMARY, JUDGED)
+KEPT = (MANIFEST, *(name for name, _ in FILES.values()), MINIMAL[0], ROLES, SUMMARY, SOURCE)
 CIRCUIT, REPORT = FILES["circuit"][0], FILES["report"][0]
 MOST_EDGES = 1_000_000  # of a circuit that a library keeps
 _PAGE_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
