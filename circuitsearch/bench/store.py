@@ -22,49 +22,23 @@ FILE = "benchmark.sqlite"
 
 migrations = Migrations("circuitsearch.bench")
 
+_CELL = {"model": str, "task": str, "method": str, "seed": int}
+
 
 @migrations()
 def m001_create(db: Database) -> None:
     """What was asked, the finished cells by their setup, their measures, and all of it as one table."""
     db.table("benchmark").create({"id": int, "content": str}, pk="id")
-    db.table("asked").create(
-        {
-            "place": int,
-            "model": str,
-            "task": str,
-            "method": str,
-            "seed": int,
-            "setup": str,
-            "failure": str,
-            "traceback": str,
-        },
-        pk="place",
-    )
-    db.table("cells").create(
-        {
-            "setup": str,
-            "model": str,
-            "task": str,
-            "method": str,
-            "seed": int,
-            "content": str,
-            "n": int,
-            "edges": bytes,
-            "finished": str,
-            "machine": str,
-        },
-        pk="setup",
-    )
+    db.table("asked").create({"place": int, **_CELL, "setup": str, "failure": str, "traceback": str}, pk="place")
+    kept = {"content": str, "n": int, "edges": bytes, "finished": str, "machine": str}
+    db.table("cells").create({"setup": str, **_CELL, **kept}, pk="setup")
     db.table("measures").create(
         {
             "setup": str,
             "place": int,
             "measure": str,
-            "share": float,
             "n_edges": int,
-            "value": float,
-            "low": float,
-            "high": float,
+            **dict.fromkeys(("share", "value", "low", "high"), float),
         },
         pk=("setup", "place"),
         foreign_keys=[("setup", "cells", "setup")],
@@ -77,21 +51,7 @@ def m001_create(db: Database) -> None:
     )
 
 
-COLUMNS = (
-    "model",
-    "task",
-    "method",
-    "seed",
-    "measure",
-    "share",
-    "n_edges",
-    "value",
-    "low",
-    "high",
-    "n",
-    "setup",
-    "failure",
-)
+COLUMNS = (*_CELL, "measure", "share", "n_edges", "value", "low", "high", "n", "setup", "failure")
 """Of the table as it is exported: one row a measure, and one for a cell without any."""
 
 _ROWS = f"select {', '.join(COLUMNS)} from results order by cell, place"
@@ -134,10 +94,7 @@ class Store:
 
     def ask(self, benchmark: Benchmark, cells: Sequence[Cell]) -> None:
         """Note what is asked for; which setups the cells have shows when their models are loaded."""
-        rows = [
-            {"place": place, "model": cell.model, "task": cell.task, "method": cell.method, "seed": cell.seed}
-            for place, cell in enumerate(cells)
-        ]
+        rows = [{"place": place, **_labels(cell)} for place, cell in enumerate(cells)]
         with self._spoken(), self.db.atomic():
             self.db.table("asked").delete_where()
             self.db.table("asked").insert_all(rows)
@@ -157,20 +114,10 @@ class Store:
         self, cell: Cell, setup: CellSetup, measures: Sequence[Measure], edges: bytes, finished: str, machine: str
     ) -> None:
         """Add a finished cell, whole or not at all; ``edges`` are the bits of the edges that are compared over seeds."""
-        about = {
-            "model": cell.model,
-            "task": cell.task,
-            "method": cell.method,
-            "seed": cell.seed,
-            "n": setup.n_held_out,
-        }
-        row = about | {
-            "setup": setup.digest,
-            "content": setup.model_dump_json(),
-            "edges": edges,
-            "finished": finished,
-            "machine": machine,
-        }
+        row = {
+            "setup": setup.digest, **_labels(cell), "content": setup.model_dump_json(), "n": setup.n_held_out,
+            "edges": edges, "finished": finished, "machine": machine,
+        }  # fmt: skip
         found = [_row(setup.digest, place, measure) for place, measure in enumerate(measures)]
         with self._spoken(), self.db.atomic():
             self.db.table("cells").insert(row)
@@ -229,6 +176,10 @@ class Store:
                 f"{shortened(self.path, 100)} cannot be used ({shortened(error, 80)}): free space, repair it, or choose another"
                 " folder with --out"
             ) from None
+
+
+def _labels(cell: Cell) -> dict[str, Any]:
+    return {name: getattr(cell, name) for name in _CELL}
 
 
 def _row(setup: str, place: int, measure: Measure) -> dict[str, Any]:

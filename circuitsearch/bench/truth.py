@@ -9,7 +9,7 @@ from torch import Tensor
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
-from circuitsearch.references import Reference, compare_with_reference, reference
+from circuitsearch.references import Reference, compare_with_reference, names, reference
 from circuitsearch.references.compare import auroc, average_precision
 from circuitsearch.registry import TASKS
 from circuitsearch.scores import Scores
@@ -20,14 +20,6 @@ from .subject import Subject
 
 AUROC, PRECISION_OF_RANKS, AUROC_OF_HEADS = "AUROC", "average precision", "AUROC of heads"
 PRECISION, RECALL = "precision", "recall"
-
-REFERENCES = {
-    "ioi": "ioi",
-    "greater_than": "greater-than",
-    "docstring": "docstring",
-    "copy_suppression": "copy-suppression",
-}
-"""From a task to the circuit that was published of it."""
 
 
 def against_truth(subject: Subject, task: str, found: Scores | Circuit) -> Iterator[Measure]:
@@ -61,8 +53,8 @@ def _reference(subject: Subject, task: str, graph: Graph) -> Reference | None:
     """The circuit that was published of this model on this task, if one was and the nodes are its heads."""
     if task == OWN or not TASKS.names_one(task) or graph != graph.base:
         return None
-    name = REFERENCES.get(TASKS.canonical(task.partition("(")[0].strip()))
-    if name is None:
+    name = TASKS.canonical(task.partition("(")[0].strip()).replace("_", "-")  # a circuit has the name of its task
+    if name not in names():
         return None
     try:
         reference(name).check_model(subject.model)

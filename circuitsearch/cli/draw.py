@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from circuitsearch import figures
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.asked import AskedRun
@@ -21,12 +19,12 @@ from circuitsearch.figures.caption import comparison_caption
 from circuitsearch.figures.diagram import Options, Size, draw_circuit
 from circuitsearch.figures.viewer import draw_page
 from circuitsearch.files import write_whole
+from circuitsearch.instruments.prompts import prompt_alone
 from circuitsearch.loading import load
 from circuitsearch.page import example_prompt
 from circuitsearch.replication import Stability
 from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at
 from circuitsearch.run_files import ROLES
-from circuitsearch.task import Task
 from circuitsearch.text import encode
 from circuitsearch.validation import Report
 
@@ -182,11 +180,7 @@ def _given(drawing: Drawing, prompt: str, drawn: Circuit) -> figures.ExampleProm
     if drawing.model is None:
         raise InputError("--prompt is run on the model: give its name or folder with --model")
     model, tokenizer = load(drawing.model)
-    ids = encode(tokenizer, prompt)
-    with torch.no_grad():
-        logits = model(torch.tensor([ids], device=model.device)).logits[0, -1]
-    likeliest, next_one = logits.topk(2).indices.tolist()
-    task = Task.from_ids([ids], [[*ids[:-1], next_one]], [likeliest], [next_one])  # the clean one is run
+    task, _ = prompt_alone(model, encode(tokenizer, prompt))
     return example_prompt(model, task, drawn, tokenizer=tokenizer)
 
 

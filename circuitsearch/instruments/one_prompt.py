@@ -11,10 +11,13 @@ from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError, shortened
+from circuitsearch.experiment import Experiment
+from circuitsearch.granularity import Granularity
 from circuitsearch.instruments.attribution import LogitMap, at_position, direct_logit
 from circuitsearch.instruments.lens import LogitLens, logit_lens
 from circuitsearch.instruments.passes import Recording, batches, record, subject
 from circuitsearch.instruments.patterns import Attention, attention
+from circuitsearch.instruments.prompts import prompt_alone
 from circuitsearch.instruments.result import Result
 from circuitsearch.task import Task
 from circuitsearch.text import encode_texts, token_text
@@ -136,16 +139,16 @@ def scan(model: Any, prompt: str, tokenizer: Any, *, answer: str | None = None, 
     ids, _, given, _ = encode_texts(tokenizer, prompt, prompt, [] if answer is None else [answer], [])
     if len(ids) < 2:
         raise InputError(f"the prompt {shortened(prompt)!r} has {len(ids)} tokens: give at least two")
-    logits = _last_logits(model, ids)
-    target = given[0] if given else int(logits.argmax())
-    task = _alone(ids, target, len(logits))
-    direct = direct_logit(model, task, against_wrong=False)
+    task, logits = prompt_alone(model, ids, given[0] if given else None)
+    target = int(task.answers[0])
+    known = Experiment.of(model, task, granularity=Granularity(merged_heads=True))  # so that the model is verified once
+    direct = direct_logit(known, task, against_wrong=False)
     values = direct.values[1:-1]  # without the embedding and the constants
     order = values.abs().argsort(descending=True, stable=True)[:count].tolist()
     names = [direct.writers[1 + at] for at in order]
-    words = _words(model, task, tokenizer, order)
+    words = _words(known, task, tokenizer, order)
     heads = [name for name in names if name.startswith("a") and "." in name]
-    looks = attention(model, task, heads, tokenizer=tokenizer) if heads else _no_attention(ids, tokenizer)
+    looks = attention(known, task, heads, tokenizer=tokenizer) if heads else _no_attention(ids, tokenizer)
     shown = [
         _part(name, float(values[at]), said, looks, ids, target, tokenizer)
         for name, at, said in zip(names, order, words, strict=True)
@@ -157,20 +160,9 @@ def scan(model: Any, prompt: str, tokenizer: Any, *, answer: str | None = None, 
         answer=token_text(tokenizer, target),
         likeliest=tuple(likeliest),
         parts=tuple(shown),
-        lens=logit_lens(model, task, tokenizer=tokenizer),
+        lens=logit_lens(known, task, tokenizer=tokenizer),
         attention=looks,
     )
-
-
-def _last_logits(model: Any, ids: Sequence[int]) -> Tensor:
-    with torch.no_grad():
-        return model(torch.tensor([ids], device=model.device)).logits[0, -1].float().cpu()
-
-
-def _alone(ids: Sequence[int], answer: int, vocabulary: int) -> Task:
-    """The prompt as a task. Its counterfactual, of another last token, is never run: nothing here is patched."""
-    other = (ids[-1] + 1) % vocabulary
-    return Task.from_ids([list(ids)], [[*ids[:-1], other]], [answer], [(answer + 1) % vocabulary], name="prompt")
 
 
 def _no_attention(ids: Sequence[int], tokenizer: Any) -> Attention:

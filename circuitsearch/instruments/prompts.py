@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +56,19 @@ def prompt_pair(
     if subject and "subject" not in task.span_names:
         raise InputError(f"the subject {subject!r} does not begin and end with a token of this tokenizer")
     return task
+
+
+def prompt_alone(model: Any, ids: Sequence[int], answer: int | None = None) -> tuple[Task, Tensor]:
+    """One prompt as a task, for instruments that look at clean prompts, and the logits (vocabulary,) after it, on the CPU.
+
+    Its answer is by default the model's likeliest token. Counterfactual and wrong answer are made up: nothing that such an instrument
+    finds depends on them.
+    """
+    with torch.no_grad():
+        logits = model(torch.tensor([list(ids)], device=model.device)).logits[0, -1].float().cpu()
+    right, size = int(logits.argmax()) if answer is None else answer, len(logits)
+    corrupt = [*ids[:-1], (ids[-1] + 1) % size]
+    return Task.from_ids([list(ids)], [corrupt], [right], [(right + 1) % size], name="prompt"), logits
 
 
 def said_twice(model: Any, n: int, tokenizer: Any = None, *, seed: int = 0) -> Task:
