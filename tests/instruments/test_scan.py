@@ -14,7 +14,9 @@ from circuitsearch.figures.viewer import scan_page
 from circuitsearch.instruments.attribution import LogitMap, at_position, direct_logit
 from circuitsearch.instruments.one_prompt import COPIES, INDUCTION, SUPPRESSES, Scan, _at_work, _writes, scan
 from circuitsearch.instruments.passes import batches, record, subject
+from circuitsearch.instruments.prompts import prompt_alone
 from circuitsearch.task import Task
+from tests.conftest import tiny_model
 
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
@@ -55,6 +57,14 @@ def test_of_one_prompt(found: Scan, pico: tuple[Any, Any]):
     for part in heads:
         assert float(found.attention[part.name][-1].max()) == pytest.approx(part.share)
     assert [part.at_work for part in heads if part.name == "a2.h0"] == [COPIES]
+
+
+@pytest.mark.parametrize("last", [4, 5, 39])
+def test_a_prompt_alone_is_a_task_whatever_it_ends_with(last: int):
+    """Also with the answer, with the token after it, and with the vocabulary's last one: both prompts and both answers differ."""
+    task, logits = prompt_alone(tiny_model("gpt2"), [3, last], answer=4)
+    assert (task.clean[0].tolist(), task.answers[0].tolist()) == ([3, last], [4])
+    assert len(logits) > int(task.corrupt[0].max())
 
 
 def test_an_answer_may_be_given(pico: tuple[Any, Any]):
