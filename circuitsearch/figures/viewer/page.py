@@ -21,6 +21,12 @@ from circuitsearch.figures import style
 # In the order in which they build on one another; joined, they are one module, and nothing of them is global.
 MODULES = ("text", "circuit", "state", "layout", "paint", "svg", "graph", "size", "panel", "main")
 
+
+def _tints(theme: style.Theme) -> dict[str, str]:
+    """Behind the nodes of a role."""
+    return {f"role-{place}": tint for place, tint in enumerate(theme.tints)}
+
+
 LIGHT = {
     "dark": "0",
     "supports": colours.SUPPORTS,
@@ -40,7 +46,7 @@ LIGHT = {
     "node-line": "#6b6b6b",
     "focus": colours.SUPPORTS,
     "marked": "#f3e3c8",
-}
+} | _tints(style.LIGHT)
 DARK = {
     "dark": "1",
     "supports": "#7aa9f0",
@@ -60,7 +66,7 @@ DARK = {
     "node-line": "#8a8b8d",
     "focus": "#7aa9f0",
     "marked": "#4a3a1e",
-}
+} | _tints(style.DARK)
 
 
 def html_page(data: dict[str, Any]) -> str:

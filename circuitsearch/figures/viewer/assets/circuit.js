@@ -1,6 +1,7 @@
 // A circuit on the page: the edges of each size, the nodes that an edge joins, and the spellings of names.
 
 /** @import { Page, State, Strand } from "./types" */
+import { placementOf } from "./layout.js";
 
 const NAMED = 4; // edges in one text
 
@@ -46,10 +47,11 @@ export function strandsOf(page, size) {
   const strength = byEffect(page, size) ? page.edges.effect : page.edges.score;
   const roles = size === "circuit" ? page.edges.role : [];
   const writes = new Set(edges.map((edge) => writer[edge]));
+  const placed = new Set(placementOf(page, size)?.nodes.map(([node]) => node));
   return edges.flatMap((edge) => {
     const [, port, fed] = page.readers[reader[edge]];
     const alive = fed.length > 1 ? fed.filter((node) => writes.has(node)) : fed;
-    const ends = alive.length ? alive : fed;
+    const ends = alive.length ? alive : fed.filter((node) => placed.has(node));
     return ends.map((to) => ({ edge, from: writer[edge], to, port, score: strength[edge], role: roles[edge] ?? "" }));
   });
 }

@@ -3,7 +3,7 @@
 /** @import { Page, Scene, State } from "./types" */
 import { byEffect, edgesOf, findNode, firstSizeWith, kindOf, leastScore, nodesOf, passes, readPage, roleText, strandsOf } from "./circuit.js";
 import { coloursOf, GraphView } from "./graph.js";
-import { layOut, ranks } from "./layout.js";
+import { layOut, placementOf } from "./layout.js";
 import { fillAbout, fillEdges, fillNode, fillPrompts } from "./panel.js";
 import { SizeControl, sizeText } from "./size.js";
 import { fragmentOf, startingState, stateOf } from "./state.js";
@@ -21,11 +21,6 @@ class Viewer {
   constructor(page) {
     this.page = page;
     this.state = stateOf(page, location.hash);
-    const all = strandsOf(page, page.stops.length ? page.stops.length - 1 : "circuit");
-    const own = strandsOf(page, "circuit");
-    this.rank = ranks(page, own.length && own.length < 400 ? [...own, ...own, ...all] : all);
-    const room = byId("graph").getBoundingClientRect();
-    this.shape = (room.width || 1) / (room.height || 1);
     /** @type {Scene} */
     this.scene = this.sceneOf(this.state.size);
     this.shown = (/** @type {number} */ _index) => true;
@@ -34,6 +29,9 @@ class Viewer {
       select: (node) => this.select(node),
       hover: (strand, x, y) => this.hover(strand, x, y),
       resize: (step) => this.resize(step),
+      move: (node, right, down) => this.move(node, right, down),
+      fold: (role) => this.fold(role),
+      named: (role) => this.state.renamed[role] ?? role,
     });
     this.sizes = new SizeControl(page, (size) => this.change({ size }));
     this.build();
@@ -50,16 +48,19 @@ class Viewer {
     const strands = strandsOf(this.page, size);
     const nodes = nodesOf(strands);
     const strongest = strands.reduce((most, { score }) => Math.max(most, Math.abs(score ?? 0)), 0);
-    return { edges, strands, nodes, strongest, layout: layOut(this.page, strands, nodes, this.rank, this.shape) };
+    const { looks } = this.page;
+    const layout = layOut(this.page, placementOf(this.page, size), strands, nodes, this.state.moved, new Set(this.state.folded));
+    return { edges, strands, nodes, strongest, looks, layout };
   }
 
   // ---- changes
 
   /** @param {Partial<State>} changes */
   change(changes) {
-    const size = this.state.size;
+    const { size, moved, folded } = this.state;
     this.state = { ...this.state, ...changes };
-    if (this.state.size !== size) this.scene = this.sceneOf(this.state.size);
+    const { state } = this;
+    if (state.size !== size || state.moved !== moved || state.folded !== folded) this.scene = this.sceneOf(state.size);
     this.refresh();
     clearTimeout(this.writing);
     this.writing = setTimeout(() => this.writeAddress(), AWHILE);
@@ -75,6 +76,24 @@ class Viewer {
     const tab = node === null ? (this.state.tab === "node" ? "about" : this.state.tab) : "node";
     this.change({ node, tab });
     if (node !== null) this.graph.reveal(node);
+  }
+
+  /**
+   * Move a node by so much; it stays there at every size.
+   * @param {number} node
+   * @param {number} right
+   * @param {number} down
+   */
+  move(node, right, down) {
+    const [name] = this.page.nodes[node];
+    const [x, y] = this.state.moved[name] ?? [0, 0];
+    this.change({ moved: { ...this.state.moved, [name]: [x + right, y + down] } });
+  }
+
+  /** @param {string} role */
+  fold(role) {
+    const { folded } = this.state;
+    this.change({ folded: folded.includes(role) ? folded.filter((each) => each !== role) : [...folded, role] });
   }
 
   /** @param {number} step */
@@ -295,7 +314,7 @@ class Viewer {
     const { about } = this.page;
     const subject = [about.task, about.model].filter(Boolean).join(" in ");
     const caption = shortened(`${subject ? `${subject}: ` : ""}${sizeText(this.page, this.state.size)}.`, 160);
-    return drawing(this.page, this.scene, this.shown, coloursOf(document.documentElement), caption);
+    return drawing(this.page, this.scene, this.shown, coloursOf(document.documentElement), caption, (role) => this.state.renamed[role] ?? role);
   }
 
   exportSvg() {

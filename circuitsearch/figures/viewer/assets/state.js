@@ -3,6 +3,9 @@
 /** @import { Page, State } from "./types" */
 import { findNode } from "./circuit.js";
 
+export const LONGEST_NAME = 60; // letters of a role's new name
+const FURTHEST = 20_000; // units that a node may be moved
+
 /** @returns {State} */
 export function startingState() {
   return {
@@ -16,6 +19,9 @@ export function startingState() {
     tab: "about",
     prompt: 0,
     theme: "auto",
+    moved: {},
+    folded: [],
+    renamed: {},
   };
 }
 
@@ -37,6 +43,9 @@ export function fragmentOf(page, state) {
   if (state.tab !== "about") words.set("tab", state.tab);
   if (state.prompt) words.set("prompt", String(state.prompt));
   if (state.theme !== "auto") words.set("theme", state.theme);
+  for (const [name, shift] of Object.entries(state.moved)) words.append("moved", `${name} ${shift.map(Math.round).join(" ")}`);
+  for (const role of state.folded) words.append("fold", role);
+  for (const [role, name] of Object.entries(state.renamed)) words.append("rename", `${role}=${name}`);
   return words.toString();
 }
 
@@ -61,7 +70,30 @@ export function stateOf(page, fragment) {
   state.tab = oneOf(words.get("tab"), ["about", "node", "edges", "prompts"]);
   state.prompt = whole(words.get("prompt"), Math.max(page.prompts.length - 1, 0)) ?? 0;
   state.theme = oneOf(words.get("theme"), ["auto", "light", "dark"]);
+  state.moved = movedOf(page, words.getAll("moved"));
+  const roles = page.places.found?.roles ?? [];
+  state.folded = words.getAll("fold").filter((role) => roles.includes(role));
+  state.renamed = Object.fromEntries(
+    roles.flatMap((role) => words.getAll("rename").filter((each) => each.startsWith(`${role}=`)).map((each) => [role, each.slice(role.length + 1, role.length + 1 + LONGEST_NAME)])),
+  );
   return state;
+}
+
+/**
+ * @param {Page} page
+ * @param {string[]} words each a node and how far it was moved
+ * @returns {State["moved"]}
+ */
+function movedOf(page, words) {
+  const names = new Set(page.nodes.map(([name]) => name));
+  /** @type {State["moved"]} */
+  const moved = {};
+  for (const word of words) {
+    const [name, right, down] = word.split(" ");
+    const shift = /** @type {[number, number]} */ ([Number(right), Number(down)]);
+    if (names.has(name) && shift.every((each) => Math.abs(each) <= FURTHEST)) moved[name] = shift;
+  }
+  return moved;
 }
 
 /**

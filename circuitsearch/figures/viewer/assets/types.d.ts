@@ -45,6 +45,36 @@ export interface Prompt {
   ablated: number;
 }
 
+/** Sizes of the figure in the page's units, and how many of these a point has. */
+export type Looks = Record<
+  | "node" | "name" | "band" | "port" | "port_room" | "node_room" | "exit_pitch" | "lane_gap" | "trunk_gap"
+  | "thinnest" | "thickest" | "plain" | "gathered" | "hollow" | "core" | "scale",
+  number
+>;
+
+/** Where a figure has everything: see viewer/places.py. */
+export interface Placement {
+  /** Node, the middle of it, its height, and its row. */
+  nodes: [number, number, number, number, number][];
+  /** Bottom, middle, top, and the first and last layer, from the lowest row. */
+  rows: [number, number, number, number | null, number | null][];
+  /** Row, middle, breadth. */
+  lanes: [number, number, number][];
+  /** From "writer reader port" to lanes. */
+  own: Record<string, number[]>;
+  /** From "column row" of the reader to rows and lanes. */
+  trunks: Record<string, [number, number][]>;
+  /** Name, left and right end. */
+  columns: [string, number, number][];
+  /** Nodes that are read and that write, and corners. */
+  arrows: [number, number, number[]][];
+  roles: string[];
+  /** Role, nodes, room left and right of them, height, and the lines of its label. */
+  boxes: [number, number[], number, number, number, string[]][];
+  depth: number;
+  faint: boolean;
+}
+
 /** What Python wrote: see viewer/data.py. */
 export interface Page {
   format: number;
@@ -54,6 +84,9 @@ export interface Page {
   edges: { writer: number[]; reader: number[]; score: (number | null)[]; effect: (number | null)[]; without: (number | null)[]; role: string[]; instead: string[][] };
   circuit: number[];
   stops: number[];
+  looks: Looks;
+  /** Of the found circuit, and of all other sizes; null if there is nothing to draw. */
+  places: { found: Placement | null; sizes: Placement | null };
   /** Edges, faithfulness, and its interval where it is known. */
   curve: [number, number, number | null, number | null][];
   prompts: Prompt[];
@@ -76,6 +109,12 @@ export interface State {
   tab: "about" | "node" | "edges" | "prompts";
   prompt: number;
   theme: "auto" | "light" | "dark";
+  /** How far nodes were moved, by name. */
+  moved: Record<string, [number, number]>;
+  /** Roles whose nodes are drawn as one. */
+  folded: string[];
+  /** Other names of roles. */
+  renamed: Record<string, string>;
 }
 
 /** One drawn line: an edge, or its share where a port feeds several heads. */
@@ -90,17 +129,42 @@ export interface Strand {
 }
 
 export interface Row {
+  /** Its place in the placement. */
+  index: number;
   nodes: number[];
-  layer: number | null;
-  y: number;
+  layers: [number, number] | null;
+  bottom: number;
+  middle: number;
+  top: number;
+}
+
+/** The box of a role in a row; folded, its nodes are drawn as one. */
+export interface RoleBox {
+  role: string;
+  tint: number;
+  nodes: number[];
+  label: string[];
+  folded: boolean;
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
 }
 
 /** Where everything lies, in the world's units: the middle of each node, and the corners of each strand. */
 export interface Layout {
   x: Float64Array;
   y: Float64Array;
+  heights: Float64Array;
   rows: Row[];
   routes: Float32Array[];
+  /** Strands that are thin and pale, because there are too many to follow. */
+  faint: boolean[];
+  boxes: RoleBox[];
+  arrows: Float32Array[];
+  columns: Placement["columns"];
+  /** Heights at which layers are left out. */
+  gaps: number[];
   box: { left: number; right: number; top: number; bottom: number };
 }
 
@@ -111,6 +175,7 @@ export interface Scene {
   nodes: number[];
   layout: Layout;
   strongest: number;
+  looks: Looks;
 }
 
 /** From the world to the screen: screen = world * scale + (x, y). */
