@@ -48,7 +48,7 @@ def page(tab: Tab, tmp_path: Path, random_circuit: Maker, report: Report) -> Ite
     circuit = random_circuit(40, Graph(4, 8, 4))
     assert circuit.scores is not None
     prompts = [
-        Prompt((" a", " b"), (" a", " c"), (" d",), (" e",), 3.0, 2.5, -1.0),
+        Prompt((" a", " b"), (" a", " c"), (" d",), (" e",), 3.0, 2.5, -1.0, ((" d", 0.75), (HOSTILE, 0.2))),
         Prompt(
             (HOSTILE, "\u05e9\u05dc\u05d5\u05dd\u202e", "\x00\n", "\U0001f469\u200d\U0001f4bb", "x" * 9000),
             ("a",) * 5,
@@ -61,7 +61,9 @@ def page(tab: Tab, tmp_path: Path, random_circuit: Maker, report: Report) -> Ite
     ]
     head = next(name for name in circuit.nodes if name.startswith("a1"))
     patterns = {head: [torch.tensor([[1.0, 0.0], [0.25, 0.75]])]}
-    shown = Evidence(prompts, 50, {head: 0.5}, {head: (HOSTILE, "induction")}, {head: 0.125}, patterns)
+    said = ((" d", 2.5), (HOSTILE, 1.0))
+    words, raised = {head: (said, ((" low", -1.25),))}, {head: [((" here", 4.0),)]}
+    shown = Evidence(prompts, 50, {head: 0.5}, {head: (HOSTILE, "induction")}, {head: 0.125}, patterns, words, raised)
     measured = tuple(CurvePoint(n, n / circuit.graph.n_edges, n / 1000) for n in (10, 100, 900))
     told = replace(
         measuring(with_setup(report, task=HOSTILE), curve=measured),
@@ -118,6 +120,39 @@ def test_a_click_on_a_node_tells_all_about_it(tab: Tab, page: Path):
     tab.wait("location.hash.includes('node=')")
     tab.press("Escape")
     assert tab.run("document.querySelectorAll('[aria-pressed=true].node').length") == 0
+
+
+def look_at(tab: Tab, page: Path, beginning: str, fragment: str = "") -> str:
+    """Open the page of the first node whose name begins so."""
+    tab.open(page)
+    name = next(name for name in nodes(tab) if name.startswith(beginning))
+    tab.open(page, f"#tab=node&node={name}{fragment}")
+    return name
+
+
+def test_attention_is_read_by_pointing_and_by_keys(tab: Tab, page: Path):
+    """Tokens stand on both axes; a cell is said in words; a prompt without a pattern is said to have none."""
+    look_at(tab, page, "a1")
+    assert tab.run("[...document.querySelectorAll('.pattern text')].map((e) => e.textContent)")[:4] == [" a", " b"] * 2
+    assert text(tab, ".said") == " b \u2192  b: 75%"
+    x, y = tab.middle(".pattern canvas")
+    tab.move(x - 50, y + 50)
+    assert text(tab, ".said") == " b \u2192  a: 25%"
+    tab.run("document.querySelector('.pattern').focus()")
+    tab.press("ArrowUp")
+    assert text(tab, ".said") == " a \u2192  a: 100%" and "Token  a (1)" in text(tab, ".attention")
+    tab.page.select_option(".attention select", "1")
+    assert "no pattern of this prompt" in text(tab, ".attention")
+    tab.wait("location.hash.includes('prompt=1')")
+
+
+def test_a_node_speaks_in_words(tab: Tab, page: Path):
+    """What it raises and lowers on average, and what it raises on the prompt that is chosen, if that was measured."""
+    look_at(tab, page, "a1")
+    told = text(tab, "#node-panel")
+    assert "Raises d+2.50" in told and "Lowers low\u22121.25" in told and "Raises on prompt 1 here+4.00" in told
+    look_at(tab, page, "a1", "&prompt=1")
+    assert "Raises d+2.50" in text(tab, "#node-panel") and "on prompt" not in text(tab, "#node-panel")
 
 
 def test_pointing_at_a_node_lights_its_edges_and_at_an_edge_names_it(tab: Tab, page: Path):
@@ -260,7 +295,10 @@ def test_prompts_show_tokens_as_text(tab: Tab, page: Path):
         " b",
         " c",
     ]
+    likeliest = "[...document.querySelectorAll('.likeliest tr')].map((e) => e.textContent)"
+    assert tab.run(likeliest)[0] == " d75.0%right" and tab.run(likeliest)[1].endswith("20.0%")
     tab.click("[aria-label='Next prompt']")
+    assert tab.run(likeliest) == []
     first = tab.run("document.querySelector('#prompts-panel .token').textContent")
     assert first.startswith("</script><script>")
     told = text(tab, "#prompts-panel")
