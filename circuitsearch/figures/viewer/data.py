@@ -6,6 +6,7 @@ the edges and a list of lengths therefore describe all of them.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,9 +36,12 @@ GROWTH = 1.12  # from one of the slider's sizes to the next
 _KINDS = {"heads": "head", "mlp": "mlp", "neurons": "neuron", "experts": "expert", "mixer": "mixer"}
 
 
+Said = Sequence[tuple[str, float]]  # tokens, each with a number
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """A pair of prompts, token by token, and the metric of the model, of the circuit, and with every edge ablated."""
+    """A pair of prompts, token by token; the metric of the model, of the circuit, and with every edge ablated; and what the model predicts."""
 
     clean: tuple[str, ...]
     corrupt: tuple[str, ...]
@@ -46,6 +50,7 @@ class Prompt:
     model: float
     circuit: float
     ablated: float
+    likeliest: Said = ()  # the model's likeliest tokens after the clean prompt, with their probabilities
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class Evidence:
         Direct logit attribution of each node.
     attention : mapping
         Attention patterns of each head, (T, T) from query (row) to key (column), on the first prompts.
+    words : mapping
+        Tokens whose logits each node raises most, and those that it lowers most, by how much, averaged over prompts.
+    raised : mapping
+        The tokens that each node raises most on each of the first prompts.
     """
 
     prompts: Sequence[Prompt] = ()
@@ -74,6 +83,8 @@ class Evidence:
     roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
     direct: Mapping[str, float] = field(default_factory=dict)
     attention: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    words: Mapping[str, tuple[Said, Said]] = field(default_factory=dict)
+    raised: Mapping[str, Sequence[Said]] = field(default_factory=dict)
 
 
 NOTHING = Evidence()
@@ -310,19 +321,35 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "without": {name: _short(value) for name, value in evidence.without.items()},
         "roles": {name: list(roles) for name, roles in evidence.roles.items()},
         "direct": {name: _short(value) for name, value in evidence.direct.items()},
-        "attention": {name: [_percent(each) for each in patterns] for name, patterns in evidence.attention.items()},
+        "attention": {name: [_packed(each) for each in patterns] for name, patterns in evidence.attention.items()},
+        "words": {name: [_said(each) for each in both] for name, both in evidence.words.items()},
+        "raised": {name: [_said(each) for each in prompts] for name, prompts in evidence.raised.items()},
     }
+
+
+def _said(said: Said) -> list[list[Any]]:
+    return [[token, _short(number)] for token, number in said]
 
 
 def _prompt(prompt: Prompt) -> dict[str, Any]:
     values = {name: _short(getattr(prompt, name)) for name in ("model", "circuit", "ablated")}
-    return {name: list(getattr(prompt, name)) for name in ("clean", "corrupt", "answers", "wrong")} | values
+    return (
+        {name: list(getattr(prompt, name)) for name in ("clean", "corrupt", "answers", "wrong")}
+        | values
+        | {"likeliest": _said(prompt.likeliest)}
+    )
 
 
-def _percent(pattern: Tensor) -> list[list[int]]:
-    """A pattern in whole percent, each row up to the last key that it may look at."""
-    rounded = (100 * pattern.double()).round().int().tolist()
-    return [row[: query + 1] for query, row in enumerate(rounded)]
+def triangle(length: int) -> int:
+    """Cells of a pattern on a prompt of that many tokens: each token and all before it."""
+    return length * (length + 1) // 2
+
+
+def _packed(pattern: Tensor) -> str:
+    """A pattern in whole percent, each row up to the last key that it may look at, a byte each, in base64."""
+    percent = (100 * pattern.double()).round().clamp(0, 255).to(torch.uint8)
+    rows, keys = torch.tril_indices(*percent.shape)
+    return base64.b64encode(bytes(percent[rows, keys].tolist())).decode()
 
 
 def _short(value: float | None) -> float | None:

@@ -19,7 +19,9 @@ from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
 
 # In the order in which they build on one another; joined, they are one module, and nothing of them is global.
-MODULES = ("text", "circuit", "state", "layout", "paint", "svg", "graph", "size", "panel", "main")
+MODULES = (
+    "text", "circuit", "state", "layout", "paint", "svg", "graph", "size", "evidence", "attention", "node", "edges", "prompts", "main",
+)  # fmt: skip
 
 
 def _tints(theme: style.Theme) -> dict[str, str]:

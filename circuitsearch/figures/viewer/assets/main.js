@@ -4,7 +4,10 @@
 import { byEffect, edgesOf, findNode, firstSizeWith, kindOf, leastScore, nodesOf, passes, readPage, roleText, strandsOf } from "./circuit.js";
 import { coloursOf, GraphView } from "./graph.js";
 import { layOut, placementOf } from "./layout.js";
-import { fillAbout, fillEdges, fillNode, fillPrompts } from "./panel.js";
+import { fillAbout } from "./evidence.js";
+import { fillEdges } from "./edges.js";
+import { fillNode } from "./node.js";
+import { fillPrompts } from "./prompts.js";
 import { SizeControl, sizeText } from "./size.js";
 import { fragmentOf, startingState, stateOf } from "./state.js";
 import { drawing, pngOf, save, svgText } from "./svg.js";
@@ -132,9 +135,10 @@ class Viewer {
     }
     const key = document.activeElement?.getAttribute("data-key");
     const select = (/** @type {number} */ node) => this.select(node);
-    if (state.tab === "node") fillNode(page, scene, this.shown, state.node, select);
+    const choose = (/** @type {number} */ prompt) => this.change({ prompt });
+    if (state.tab === "node") fillNode(page, scene, this.shown, state.node, select, state.prompt, choose);
     if (state.tab === "edges") fillEdges(page, scene, byEffect(page, state.size), this.shown, select);
-    if (state.tab === "prompts") fillPrompts(page, state.prompt, (prompt) => this.change({ prompt }));
+    if (state.tab === "prompts") fillPrompts(page, state.prompt, choose);
     if (key) this.refocus(key);
   }
 

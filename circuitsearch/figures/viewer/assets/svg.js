@@ -9,9 +9,9 @@ import { signed, visible } from "./text.js";
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif";
 const LEFT = 64; // for the layers' names
-const LINE = 17; // of the legend
-const SAMPLE = 26;
-const TEXT = 10.4;
+const LEGEND_LINE = 17; // of the legend
+const SAMPLE_LENGTH = 26;
+const TEXT_SIZE = 10.4;
 const LARGEST_PNG = 8192; // pixels a side; browsers give up somewhere above
 
 /**
@@ -41,8 +41,8 @@ export function drawing(page, scene, shown, colours, caption, named) {
   const { left, right, top, bottom } = scene.layout.box;
   const width = Math.max(right - left + LEFT, 400);
   const from = left - LEFT;
-  const legend = legendShapes(scene, shown, colours, from + 8, bottom + LINE, width - 16);
-  const height = bottom - top + LINE * (legend.lines + 0.5);
+  const legend = legendShapes(scene, shown, colours, from + 8, bottom + LEGEND_LINE, width - 16);
+  const height = bottom - top + LEGEND_LINE * (legend.lines + 0.5);
   const points = { width: `${width / page.looks.scale}pt`, height: `${height / page.looks.scale}pt` };
   const svg = shape("svg", { xmlns: NAMESPACE, viewBox: [from, top, width, height].join(" "), ...points, "font-family": FONT });
   svg.append(shape("title", {}, caption), shape("rect", { x: from, y: top, width, height, fill: colours.paper }));
@@ -91,7 +91,7 @@ function textShape(words, x, y, size, fill, more = {}) {
 function bandShapes({ text, top, bottom }, from, width, colours) {
   return [
     shape("rect", { x: from, y: top, width, height: bottom - top, fill: colours.band }),
-    textShape(text, from + 8, (top + bottom) / 2, TEXT, colours.faint, { "text-anchor": "start" }),
+    textShape(text, from + 8, (top + bottom) / 2, TEXT_SIZE, colours.faint, { "text-anchor": "start" }),
   ];
 }
 
@@ -106,7 +106,7 @@ function boxShapes({ role, tint, nodes, label, folded, left, right, top, bottom 
   const [width, height, middle] = [right - left, bottom - top, (top + bottom) / 2];
   const frame = /** @type {Record<string, string | number>} */ (folded ? { stroke: colours["node-line"], "stroke-width": 0.9 } : {});
   const box = shape("rect", { x: left, y: top, width, height, rx: 6, fill: colours[tintName(tint)], ...frame });
-  if (folded) return [box, textShape(`${name} (${nodes.length})`, (left + right) / 2, middle, TEXT, colours.ink)];
+  if (folded) return [box, textShape(`${name} (${nodes.length})`, (left + right) / 2, middle, TEXT_SIZE, colours.ink)];
   const lines = name === role ? label : [name];
   const texts = lines.map((line, place) =>
     textShape(line, left + 5, middle + 11 * (place - (lines.length - 1) / 2), 9.6, colours.ink, { "text-anchor": "start" }),
@@ -187,11 +187,11 @@ function legendShapes(scene, shown, colours, left, top, room) {
   const shapes = [];
   let [x, line] = [0, 0];
   for (const { words, look } of legendOf(scene, shown, colours)) {
-    const width = SAMPLE + 6 + 0.56 * TEXT * words.length + 14;
+    const width = SAMPLE_LENGTH + 6 + 0.56 * TEXT_SIZE * words.length + 14;
     if (x && x + width > room) [x, line] = [0, line + 1];
-    const y = top + LINE * line;
-    shapes.push(shape("path", { d: `M${left + x} ${y}h${SAMPLE}`, stroke: colours.faint, "stroke-width": scene.looks.plain, ...look }));
-    shapes.push(textShape(words, left + x + SAMPLE + 6, y, TEXT, colours.ink, { "text-anchor": "start" }));
+    const y = top + LEGEND_LINE * line;
+    shapes.push(shape("path", { d: `M${left + x} ${y}h${SAMPLE_LENGTH}`, stroke: colours.faint, "stroke-width": scene.looks.plain, ...look }));
+    shapes.push(textShape(words, left + x + SAMPLE_LENGTH + 6, y, TEXT_SIZE, colours.ink, { "text-anchor": "start" }));
     x += width;
   }
   return { shapes, lines: line + 1 };

@@ -35,6 +35,9 @@ export interface About {
   accuracy?: [number, number];
 }
 
+/** Tokens, each with a number. */
+export type Said = [string, number][];
+
 export interface Prompt {
   clean: string[];
   corrupt: string[];
@@ -43,6 +46,8 @@ export interface Prompt {
   model: number;
   circuit: number;
   ablated: number;
+  /** The model's likeliest tokens and their probabilities. */
+  likeliest: Said;
 }
 
 /** Sizes of the figure in the page's units, and how many of these a point has. */
@@ -94,7 +99,12 @@ export interface Page {
   without: Record<string, number>;
   roles: Record<string, string[]>;
   direct: Record<string, number>;
-  attention: Record<string, number[][][]>;
+  /** Of each head and prompt the percent of each query and key up to it, a byte each, in base64. */
+  attention: Record<string, string[]>;
+  /** Tokens that a node raises most and lowers most, over all prompts. */
+  words: Record<string, [Said, Said]>;
+  /** Tokens that a node raises most on each of the first prompts. */
+  raised: Record<string, Said[]>;
 }
 
 /** What is looked at. `size` is "circuit", or the place of one of the page's stops. */
