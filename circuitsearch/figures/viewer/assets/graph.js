@@ -3,6 +3,7 @@
 /** @import { Camera, Page, RoleBox, Scene } from "./types" */
 import { kindOf } from "./circuit.js";
 import { bundlesOf, drawBands, drawBeside, drawBundles, strandAt, TINTS, tintName } from "./paint.js";
+import { LONGEST_NAME } from "./state.js";
 import { counted, make } from "./text.js";
 
 const SMALLEST = 0.05;
@@ -20,6 +21,7 @@ const REACH = 6; // pixels between the pointer and a strand that it touches
  * @property {(node: number, right: number, down: number) => void} move a node, by so much
  * @property {(role: string) => void} fold the nodes of a role into one, or unfold them
  * @property {(role: string) => string} named what a role is called
+ * @property {(role: string, name: string) => void} rename
  */
 
 export class GraphView {
@@ -103,13 +105,34 @@ export class GraphView {
   roleButton({ role, nodes, label, folded, left, right, top, bottom }) {
     const name = this.handlers.named(role);
     const words = folded ? `${name} (${nodes.length})` : name === role ? label.join("\n") : name;
-    const button = make("button", { type: "button", class: `role${folded ? " folded" : ""}`, "aria-expanded": String(!folded), title: folded ? "show its nodes" : "draw its nodes as one" }, words);
+    const button = make("button", { type: "button", class: `role${folded ? " folded" : ""}`, "aria-expanded": String(!folded), title: `Click to ${folded ? "show its nodes" : "draw its nodes as one"}, F2 or double-click to rename.` }, words);
     button.setAttribute("aria-label", `${name}, ${counted(nodes.length, "node")}`);
     button.style.transform = `translate(${left}px, ${top}px)`;
     button.style.height = `${bottom - top}px`;
     button.style.width = `${folded ? right - left : Math.max(0, this.firstOf(nodes) - left)}px`;
-    button.addEventListener("click", () => this.handlers.fold(role));
+    button.addEventListener("click", (event) => event.detail < 2 && this.handlers.fold(role));
+    button.addEventListener("dblclick", () => this.rename(button, role));
+    button.addEventListener("keydown", (event) => event.key === "F2" && this.rename(button, role));
     return button;
+  }
+
+  /**
+   * Ask for another name of a role, in its label's place.
+   * @param {HTMLElement} label
+   * @param {string} role
+   */
+  rename(label, role) {
+    const field = make("input", { class: "role", "aria-label": `New name of ${role}`, maxlength: LONGEST_NAME, value: this.handlers.named(role) });
+    field.style.cssText = `${label.style.cssText}; width: 120px; height: 20px`;
+    const done = (/** @type {KeyboardEvent} */ event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") this.handlers.rename(role, field.value.trim());
+      if (event.key === "Escape") field.replaceWith(label);
+    };
+    field.addEventListener("keydown", done);
+    field.addEventListener("blur", () => field.isConnected && this.handlers.rename(role, field.value.trim()));
+    label.replaceWith(field);
+    field.select();
   }
 
   /**
@@ -304,7 +327,7 @@ export class GraphView {
   /** @param {PointerEvent} event */
   onDown(event) {
     const node = nodeOf(event.target);
-    if (event.button || (node === null && event.target instanceof Element && event.target.closest("button"))) return;
+    if (event.button || (node === null && event.target instanceof Element && event.target.closest("button, input"))) return;
     let [x, y, far] = [event.clientX, event.clientY, 0];
     const move = (/** @type {PointerEvent} */ moved) => {
       const [right, down] = [moved.clientX - x, moved.clientY - y];

@@ -4,6 +4,8 @@
 
 /** @import { Layout, Looks, Page, Placement, Row, State, Strand } from "./types" */
 
+const ROUNDED = 0.05; // places are rounded to hundredths
+
 /**
  * The placement of a size: the found circuit lies as in its figure, all other sizes share one.
  * @param {Page} page
@@ -187,7 +189,7 @@ function routesOf(looks, placement, strands, rows, rowOf, { x, y, heights }) {
     const lanes = tracks[index].flatMap(({ row, x: across }) => [[across, row.bottom], [across, row.top]]);
     const [first, last] = [rowOf.get(strand.from), rowOf.get(strand.to)];
     const stubs = [[start[0], first?.top ?? start[1]], ...lanes, [end[0], last?.bottom ?? end[1]]];
-    return Float32Array.from([start, ...stubs.filter(([, down]) => down < start[1] && down > end[1]), end].flat());
+    return Float32Array.from([start, ...stubs.filter(([, down]) => down < start[1] - ROUNDED && down > end[1] + ROUNDED), end].flat());
   });
   return { routes, faint: ways.map(({ gathered }) => gathered && placement.faint) };
 }

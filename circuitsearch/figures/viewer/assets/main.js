@@ -34,7 +34,8 @@ class Viewer {
       resize: (step) => this.resize(step),
       move: (node, right, down) => this.move(node, right, down),
       fold: (role) => this.fold(role),
-      named: (role) => this.state.renamed[role] ?? role,
+      named: (role) => this.named(role),
+      rename: (role, name) => this.rename(role, name),
     });
     this.sizes = new SizeControl(page, (size) => this.change({ size }));
     this.build();
@@ -60,10 +61,10 @@ class Viewer {
 
   /** @param {Partial<State>} changes */
   change(changes) {
-    const { size, moved, folded } = this.state;
+    const { size, moved, folded, renamed } = this.state;
     this.state = { ...this.state, ...changes };
     const { state } = this;
-    if (state.size !== size || state.moved !== moved || state.folded !== folded) this.scene = this.sceneOf(state.size);
+    if (state.size !== size || state.moved !== moved || state.folded !== folded || state.renamed !== renamed) this.scene = this.sceneOf(state.size);
     this.refresh();
     clearTimeout(this.writing);
     this.writing = setTimeout(() => this.writeAddress(), AWHILE);
@@ -99,6 +100,21 @@ class Viewer {
     this.change({ folded: folded.includes(role) ? folded.filter((each) => each !== role) : [...folded, role] });
   }
 
+  /** @param {string} role */
+  named(role) {
+    return this.state.renamed[role] ?? role;
+  }
+
+  /**
+   * Call a role by another name; without one, by its own again.
+   * @param {string} role
+   * @param {string} name
+   */
+  rename(role, name) {
+    const { [role]: _, ...renamed } = this.state.renamed;
+    this.change({ renamed: name && name !== role ? { ...renamed, [role]: name } : renamed });
+  }
+
   /** @param {number} step */
   resize(step) {
     const { stops, about } = this.page;
@@ -117,6 +133,7 @@ class Viewer {
     this.shown = (/** @type {number} */ index) => seen[index];
     document.documentElement.dataset.theme = state.theme;
     this.graph.show(scene, this.shown, state.node);
+    byId("put-back").hidden = !Object.keys(state.moved).length;
     this.sizes.show(state);
     this.showTabs();
     this.showFilters();
@@ -235,6 +252,7 @@ class Viewer {
     for (const tab of TABS) byId(`tab-${tab}`).addEventListener("click", () => this.change({ tab }));
     byId("tabs").addEventListener("keydown", (event) => this.turnTabs(event));
     byId("more").addEventListener("click", () => turn(byId("more")));
+    byId("put-back").addEventListener("click", () => this.change({ moved: {} }));
     byId("fit").addEventListener("click", () => this.graph.fit());
     byId("closer").addEventListener("click", () => this.graph.zoom(1.25));
     byId("further").addEventListener("click", () => this.graph.zoom(0.8));
@@ -318,7 +336,7 @@ class Viewer {
     const { about } = this.page;
     const subject = [about.task, about.model].filter(Boolean).join(" in ");
     const caption = shortened(`${subject ? `${subject}: ` : ""}${sizeText(this.page, this.state.size)}.`, 160);
-    return drawing(this.page, this.scene, this.shown, coloursOf(document.documentElement), caption, (role) => this.state.renamed[role] ?? role);
+    return drawing(this.page, this.scene, this.shown, coloursOf(document.documentElement), caption, (role) => this.named(role));
   }
 
   exportSvg() {
