@@ -14,6 +14,7 @@ const REACH = 6; // pixels between the pointer and a strand that it touches
 /**
  * @typedef {object} Handlers
  * @property {(node: number | null) => void} select
+ * @property {(node: number) => void} trace
  * @property {(strand: number | null, x: number, y: number) => void} hover
  * @property {(step: number) => void} resize one size of the slider up or down
  */
@@ -295,7 +296,9 @@ export class GraphView {
   /** @param {MouseEvent} event */
   onClick(event) {
     const node = nodeOf(event.target);
-    if (node !== null) this.handlers.select(node === this.selected ? null : node);
+    if (node === null) return;
+    if (event.shiftKey) this.handlers.trace(node);
+    else this.handlers.select(node === this.selected ? null : node);
   }
 
   /** @param {number | null} node */
