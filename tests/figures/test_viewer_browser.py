@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
 import torch
 
@@ -21,10 +22,11 @@ from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
 from circuitsearch.figures.viewer.data import Prompt
 from circuitsearch.figures.viewer.places import SCALE
 from circuitsearch.graph import Graph
+from circuitsearch.redundancy import Redundancy
 from circuitsearch.validation import Interval, Report
 from circuitsearch.validation.checks.curve import CurvePoint
 from tests.figures.browser import Tab, browser, browser_path
-from tests.setups import measuring, with_setup
+from tests.setups import complete_with, measuring, with_setup
 
 Maker = Callable[..., Circuit]
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
@@ -189,6 +191,17 @@ def test_a_head_is_found_by_any_of_its_names(tab: Tab, page: Path):
     assert "no node" in text(tab, "#answer")
 
 
+def test_heads_are_found_by_their_role(tab: Tab, page: Path):
+    """Only their edges stay in view, and each can be chosen."""
+    type_in(tab, "induct")
+    assert text(tab, "#answer").startswith("induction: 1 head")
+    head = text(tab, "#answer button")
+    assert tab.run("document.querySelector('#role').value") == "induction" and " of " in text(tab, "#status")
+    tab.click("#answer button")
+    assert text(tab, "#node-panel h2") == head
+    tab.wait("location.hash.includes('role=induction')")
+
+
 def test_a_node_outside_the_circuit_is_offered(tab: Tab, page: Path):
     """With the size at which it comes in."""
     absent = tab.run(
@@ -221,6 +234,33 @@ def test_the_slider_leads_to_nested_circuits(tab: Tab, page: Path):
     assert int(text(tab, "#status").split()[0].replace(",", "")) < sizes[-1]
     tab.click("#whole")
     assert "the circuit" in text(tab, "#reading") and "0.912" in text(tab, "#reading")
+
+
+def test_the_words_follow_the_slider(tab: Tab, page: Path):
+    """Heading and evidence say what belongs to the size that is shown, how that is known, and what to the found circuit."""
+    found = text(tab, "#summary")
+    assert "keep 0.912 of the behaviour" in found and tab.run("document.querySelector('#shown').hidden")
+    tab.open(page, "#size=60")
+    edges, told = int(text(tab, "#status").split()[0]), text(tab, "#summary")
+    assert (
+        told.startswith(f"The {edges} strongest of ")
+        and "faithfulness about 0." in told
+        and "between two measured" in told
+    )
+    assert "The found circuit has" in told and "keep" not in told
+    assert "The size that is shown" in text(tab, "#shown") and f"the {edges} strongest" in text(tab, "#shown")
+    assert "measured on the found circuit, not on this size" in text(tab, "#shown")
+    assert "0.912" in text(tab, "#evidence") and "0.912" not in text(tab, "#shown")
+    tab.open(page, "#size=9999")
+    assert "faithfulness not measured" in text(tab, "#summary")
+    tab.click("#whole")
+    assert text(tab, "#summary") == found
+
+
+def test_the_curve_says_what_its_axes_are(tab: Tab, page: Path):
+    """Edges, and the faithfulness that they keep."""
+    titles = tab.run("[...document.querySelectorAll('#curve .title')].map((each) => each.textContent)")
+    assert titles == ["edges of the circuit (logarithmic)", "faithfulness"]
 
 
 def test_the_circuit_is_shown_by_effects_and_other_sizes_by_scores(tab: Tab, tmp_path: Path, random_circuit: Maker):
@@ -278,6 +318,130 @@ def test_filters_hide_edges(tab: Tab, page: Path):
     assert text(tab, "#status") == whole
 
 
+def test_kinds_roles_and_what_edges_do_are_filters(tab: Tab, tmp_path: Path, random_circuit: Maker):
+    """An edge passes if both its ends are of the kinds that are ticked, one of them is a head of the role, and it does that."""
+    circuit, known = complete(random_circuit)
+    heads = sorted(name for name in circuit.nodes if ".h" in name)
+    draw_page(replace(circuit, redundancy=known), tmp_path / "x.html", evidence=Evidence(roles={heads[0]: ("mover",)}))
+    tab.open(tmp_path / "x.html")
+    edges = list(circuit.edges)
+    for fragment, passing in (
+        ("kinds=head", [edge for edge in edges if not any(name.startswith("m") for name in edge)]),
+        ("role=mover", [edge for edge in edges if heads[0] in (edge[0], edge[1].partition("<")[0])]),
+        ("does=alternative", edges[:2]),
+    ):
+        tab.run(f"location.hash = {fragment!r}")
+        tab.frames()
+        assert int(text(tab, "#status").split()[0]) == len(passing) < len(edges), fragment
+    tab.click("#reset")
+    assert text(tab, "#status") == f"{len(edges)} edges"
+    tab.click("#kind-mlp")
+    tab.wait("location.hash === '#kinds=head'")
+
+
+def complete(random_circuit: Maker) -> tuple[Circuit, Redundancy]:
+    """A circuit whose ports belong to one node each, the first two of whose edges stand in for one another."""
+    circuit = random_circuit(20, Graph(3, 4, 4))
+    first, second, *others = (f"{u}->{v}" for u, v in circuit.edges)
+    return circuit, complete_with(circuit, (first, *others), (second, *others))
+
+
+def test_edges_are_cut_and_restored(tab: Tab, tmp_path: Path, random_circuit: Maker):
+    """One that is cut leaves the drawing, and what was measured without it is said; several were not measured together."""
+    circuit, known = complete(random_circuit)
+    path = tmp_path / "x.html"
+    draw_page(replace(circuit, redundancy=known), path)
+    tab.open(path, "#tab=edges&sort=from")
+    whole = text(tab, "#summary")
+    tab.click("#edge-table tbody tr:nth-child(3) [data-key^=cut]")
+    name = tab.run("document.querySelector('tr.cut [data-key^=cut]').getAttribute('aria-label')").split()[-1]
+    assert text(tab, "#status") == f"{len(circuit) - 1} of {len(circuit)} edges" and name in known.without
+    assert f"Without {name}: faithfulness 1.000" in text(tab, "#summary")
+    tab.wait("location.hash.includes('cut=')")
+    tab.click("#edge-table tbody tr:nth-child(1) [data-key^=cut]")
+    assert "2 edges are cut: the circuit without all of them was not measured" in text(tab, "#summary")
+    tab.wait("location.hash.split('cut=').length === 3")
+    fragment = tab.run("location.hash")
+    tab.open(path, fragment)
+    assert tab.run("document.querySelectorAll('tr.cut').length") == 2
+    tab.click("tr.cut [data-key^=cut]")
+    assert f"Without {name}" in text(tab, "#summary")
+    tab.click("#marks button")
+    assert text(tab, "#summary") == whole and text(tab, "#status") == f"{len(circuit)} edges"
+    tab.open(path, fragment + "&size=30")
+    tab.click("#marks button")
+    assert "not measured" in text(tab, "#summary"), "the search measured the found circuit alone"
+
+
+def test_only_paths_between_two_nodes(tab: Tab, tmp_path: Path, random_circuit: Maker):
+    """By Shift and a click, from the field of a node, and from the address: as many edges as lie on paths of the graph."""
+    circuit, _ = complete(random_circuit)
+    draw_page(circuit, tmp_path / "x.html")
+    graph = nx.DiGraph([(writer, reader.partition("<")[0]) for writer, reader in circuit.edges])
+    middle = next(
+        node for node in circuit.nodes if node in graph and nx.has_path(graph, "embed", node) and node != "embed"
+    )
+    within = graph.subgraph((nx.descendants(graph, "embed") & nx.ancestors(graph, middle)) | {"embed", middle})
+    expected = sum(u in within and v.partition("<")[0] in within for u, v in circuit.edges)
+    tab.open(tmp_path / "x.html", "#node=embed&tab=node")
+    tab.run(
+        f"[...document.querySelectorAll('.node')].find((e) => e.firstChild.textContent === '{middle}').id = 'other'"
+    )
+    tab.click("#other", modifiers=["Shift"])
+    assert text(tab, "#status") == f"{expected} of {len(circuit)} edges" and 0 < expected < len(circuit)
+    tab.wait(f"location.hash.includes('trace=embed&trace={middle}')")
+    tab.open(tmp_path / "x.html", f"#node={middle}&tab=node")
+    tab.page.fill(".trace input", "embed")
+    tab.press("Enter")
+    assert int(text(tab, "#status").split()[0]) == expected
+    tab.click("#marks button")
+    assert text(tab, "#status") == f"{len(circuit)} edges"
+    tab.page.fill(".trace input", "a99.h1")
+    tab.press("Enter")
+    assert "no other node" in text(tab, "#answer")
+
+
+def test_nodes_are_hidden_and_shown_again(tab: Tab, page: Path):
+    """With their edges; one by one or all at once; the address knows."""
+    before = nodes(tab)
+    for head in [name for name in before if name.startswith("a1")][:2]:
+        type_in(tab, head)
+        tab.click(".trace button[type=button]")
+        assert head not in nodes(tab)
+        tab.wait(f"location.hash.includes('hide={head}')")
+    assert len(nodes(tab)) == len(before) - 2 and " of " in text(tab, "#status")
+    tab.click("#marks button:last-child")
+    assert nodes(tab) == before and " of " not in text(tab, "#status")
+
+
+def test_edges_are_sorted_and_narrowed(tab: Tab, page: Path):
+    """By a press on a column's head, once more for the other way round; by words, which keep the focus."""
+    scores = "[...document.querySelectorAll('#edge-table tbody .number')].map((e) => Math.abs(parseFloat(e.textContent.replace('\u2212', '-'))))"
+    froms = "[...document.querySelectorAll('#edge-table tbody td:first-child')].map((e) => e.textContent)"
+    tab.click("#tab-edges")
+    assert tab.run(scores) == sorted(tab.run(scores), reverse=True)
+    assert tab.run("document.querySelector('[aria-sort]').getAttribute('aria-sort')") == "descending"
+    tab.run("document.querySelector('[data-key=\"sort strength\"]').focus()")
+    tab.press("Enter")
+    assert tab.run(scores) == sorted(tab.run(scores))
+    assert tab.run("document.activeElement.dataset.key") == "sort strength"
+    tab.click("[data-key='sort from']")
+    order = {name: at for at, name in enumerate(Graph(4, 8, 4).writers)}
+    assert tab.run(froms) == sorted(tab.run(froms), key=order.__getitem__)
+    heads = [name for name in tab.run(froms) if ".h" in name]
+    layer, head = heads[0][1:].split(".h")
+    tab.page.fill("#edge-words", f"{layer}.{head} -> LOGITS")
+    tab.frames()
+    assert (
+        set(tab.run(froms)) <= {heads[0]} and tab.run("document.querySelectorAll('#edge-table tbody tr').length") <= 1
+    )
+    tab.page.fill("#edge-words", f"{layer}.{head}")
+    tab.frames()
+    assert tab.run(froms).count(heads[0]) == heads.count(heads[0])
+    assert tab.run("document.activeElement.id") == "edge-words"
+    tab.wait("location.hash.includes('words=') && location.hash.includes('sort=from')")
+
+
 def test_the_address_opens_the_same_view_again(tab: Tab, page: Path):
     """Size, node, filters and page of the panel; nonsense is passed over."""
     tab.open(page, "#size=100&node=L1H0&sign=supports&theme=dark&tab=node")
@@ -285,7 +449,8 @@ def test_the_address_opens_the_same_view_again(tab: Tab, page: Path):
     assert (
         tab.run("document.querySelector('#sign-supports').checked && document.documentElement.dataset.theme") == "dark"
     )
-    tab.open(page, "#size=x&node=%3Cimg%3E&sign=1&ports=&least=-4&prompt=99&tab=__proto__")
+    nonsense = "&cut=a->b&hide=x&trace=embed&role=x&does=x&sort=__proto__&kinds=&words=%3Cimg%3E"
+    tab.open(page, "#size=x&node=%3Cimg%3E&sign=1&ports=&least=-4&prompt=99&tab=__proto__" + nonsense)
     assert "the circuit" in text(tab, "#reading")
 
 
@@ -514,7 +679,13 @@ def test_axe_finds_no_fault(tab: Tab, page: Path, width: int):
     if not AXE.is_file():
         pytest.skip("no axe-core: run `npm install --prefix tests/figures`")
     tab.run(AXE.read_text(encoding="utf-8"))
-    for view in ("tab=about", "tab=node&node=embed", "tab=edges&size=100", "tab=prompts"):
+    head = next(name for name in nodes(tab) if name.startswith("a1"))
+    for view in (
+        "tab=about&size=60",
+        f"tab=node&node={head}&hide=embed",
+        "tab=edges&size=100&sort=from",
+        "tab=prompts",
+    ):
         tab.run(f"location.hash = {json.dumps(view)}")
         tab.size(width, 800)
         assert faults(tab) == [], view

@@ -20,7 +20,8 @@ from circuitsearch.figures import style
 
 # In the order in which they build on one another; joined, they are one module, and nothing of them is global.
 MODULES = (
-    "text", "circuit", "state", "layout", "paint", "svg", "graph", "size", "evidence", "attention", "node", "edges", "prompts", "main",
+    "text", "circuit", "filters", "headline", "state", "layout", "paint", "svg", "graph", "size", "controls", "search", "marks",
+    "evidence", "attention", "edges", "node", "prompts", "main",
 )  # fmt: skip
 
 

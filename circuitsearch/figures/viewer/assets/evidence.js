@@ -1,7 +1,27 @@
 // The evidence: what was measured on the found circuit.
 
-/** @import { Ends, Page } from "./types" */
-import { byId, counted, facts, share, shortened, signed, thousands } from "./text.js";
+/** @import { Ends, Page, State } from "./types" */
+import { faithfulnessText } from "./headline.js";
+import { byId, counted, facts, make, share, shortened, signed, thousands } from "./text.js";
+
+/**
+ * The size that is shown, if it is not the found circuit's own.
+ * @param {Page} page
+ * @param {State["size"]} size
+ */
+export function fillShown(page, size) {
+  const place = byId("shown");
+  place.hidden = size === "circuit";
+  if (size === "circuit") return;
+  place.replaceChildren(
+    make("h2", {}, "The size that is shown"),
+    facts([
+      ["Edges", `the ${thousands(page.stops[size])} strongest of ${thousands(page.about.total)}`],
+      ["Faithfulness", capital(faithfulnessText(page, size).replace(/^faithfulness /, ""))],
+    ]),
+    make("p", { class: "quiet" }, "All below was measured on the found circuit, not on this size."),
+  );
+}
 
 /** @param {Page} page */
 export function fillAbout(page) {

@@ -16,6 +16,7 @@ const REACH = 6; // pixels between the pointer and a strand that it touches
 /**
  * @typedef {object} Handlers
  * @property {(node: number | null) => void} select
+ * @property {(node: number) => void} trace
  * @property {(strand: number | null, x: number, y: number) => void} hover
  * @property {(step: number) => void} resize one size of the slider up or down
  * @property {(node: number, right: number, down: number) => void} move a node, by so much
@@ -362,8 +363,10 @@ export class GraphView {
   /** @param {MouseEvent} event */
   onClick(event) {
     const node = nodeOf(event.target);
+    if (node === null) return;
     if (this.dragged) this.dragged = false;
-    else if (node !== null) this.handlers.select(node === this.selected ? null : node);
+    else if (event.shiftKey) this.handlers.trace(node);
+    else this.handlers.select(node === this.selected ? null : node);
   }
 
   /** @param {number | null} node */

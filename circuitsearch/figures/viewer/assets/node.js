@@ -1,8 +1,10 @@
 // One node: what it is, what it is worth, what it writes, its edges, and where a head looks.
 
-/** @import { Page, Said, Scene, Strand } from "./types" */
+/** @import { Page, Said, Scene, State, Strand } from "./types" */
 import { attentionOf } from "./attention.js";
-import { kindOf, signOf } from "./circuit.js";
+import { findNode, kindOf, signOf } from "./circuit.js";
+import { cutButton } from "./edges.js";
+import { say } from "./search.js";
 import { byId, facts, link, make, number, share, shortened, signed, thousands, tokenBox } from "./text.js";
 
 const STRONGEST = 8;
@@ -11,12 +13,12 @@ const STRONGEST = 8;
  * @param {Page} page
  * @param {Scene} scene
  * @param {(index: number) => boolean} shown
- * @param {number | null} node
+ * @param {State} state
  * @param {(node: number) => void} select
- * @param {number} prompt
- * @param {(prompt: number) => void} choose
+ * @param {(changes: Partial<State>) => void} change
  */
-export function fillNode(page, scene, shown, node, select, prompt, choose) {
+export function fillNode(page, scene, shown, state, select, change) {
+  const { node, prompt } = state;
   const place = byId("node-panel");
   if (node === null) {
     place.replaceChildren(make("p", { class: "quiet" }, "No node is selected. Click one in the drawing, or search for it above."));
@@ -30,10 +32,11 @@ export function fillNode(page, scene, shown, node, select, prompt, choose) {
     make("p", { class: "quiet" }, kindOf(page, node)),
     roles(page, name),
     worth(page, name),
-    neighbours(page, "Strongest edges in", into, "from", select),
-    neighbours(page, "Strongest edges out", out, "to", select),
+    actions(page, state, node, change),
+    neighbours(page, "Strongest edges in", into, "from", select, change, state.cut),
+    neighbours(page, "Strongest edges out", out, "to", select, change, state.cut),
     wordsOf(page, name, prompt),
-    attentionOf(page, name, prompt, choose),
+    attentionOf(page, name, prompt, (chosen) => change({ prompt: chosen })),
   );
 }
 
@@ -64,14 +67,38 @@ function worth(page, name) {
 }
 
 /**
+ * Hide the node, or show only the paths between it and another one.
+ * @param {Page} page
+ * @param {State} state
+ * @param {number} node
+ * @param {(changes: Partial<State>) => void} change
+ * @returns {HTMLElement}
+ */
+function actions(page, state, node, change) {
+  const other = make("input", { list: "names", placeholder: "Trace to \u2026", "aria-label": `Show only paths between ${page.nodes[node][0]} and`, autocomplete: "off", spellcheck: "false", "data-key": "trace" });
+  const hide = make("button", { type: "button" }, "Hide");
+  hide.addEventListener("click", () => change({ hidden: [...state.hidden, node], node: null }));
+  const form = make("form", { class: "trace" }, other, make("button", { type: "submit" }, "Trace"), hide);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const end = findNode(page, other.value);
+    if (end === null || end === node) say(`There is no other node \u201c${shortened(other.value, 30)}\u201d.`);
+    else change({ trace: [node, end] });
+  });
+  return form;
+}
+
+/**
  * @param {Page} page
  * @param {string} title
  * @param {Strand[]} strands
  * @param {"from" | "to"} side
  * @param {(node: number) => void} select
+ * @param {(changes: Partial<State>) => void} change
+ * @param {number[]} cut
  * @returns {HTMLElement}
  */
-function neighbours(page, title, strands, side, select) {
+function neighbours(page, title, strands, side, select, change, cut) {
   const sorted = [...strands].sort((a, b) => Math.abs(b.score ?? 0) - Math.abs(a.score ?? 0));
   const most = Math.abs(sorted[0]?.score ?? 0) || 1;
   const list = make("ul", { class: "edges" });
@@ -81,7 +108,7 @@ function neighbours(page, title, strands, side, select) {
     const button = link(name, () => select(strand[side]));
     const bar = make("span", { class: `bar ${signOf(strand) === "opposes" ? "opposes" : "supports"}`, "aria-hidden": "true" });
     bar.style.width = `${(100 * Math.abs(strand.score ?? 0)) / most}%`;
-    list.append(make("li", {}, button, make("span", { class: "port" }, portWord(port)), make("span", { class: "track" }, bar), number(strand.score)));
+    list.append(make("li", {}, button, make("span", { class: "port" }, portWord(port)), make("span", { class: "track" }, bar), number(strand.score), cutButton(page, strand.edge, cut, change)));
   }
   const more = sorted.length > STRONGEST ? make("p", { class: "quiet" }, `and ${thousands(sorted.length - STRONGEST)} more`) : "";
   return make("section", {}, make("h3", {}, title), sorted.length ? list : make("p", { class: "quiet" }, "none in view"), more);

@@ -112,10 +112,22 @@ export interface State {
   size: "circuit" | number;
   node: number | null;
   sign: "both" | "supports" | "opposes";
+  /** Ports, and kinds of nodes, that are shown; null is all. */
   ports: string[] | null;
+  kinds: string[] | null;
   from: number | null;
   to: number | null;
+  /** The role of a head at one of an edge's ends, and what an edge does in a complete circuit. */
+  role: string | null;
+  does: string | null;
   least: number;
+  /** Edges that were cut, and nodes that were hidden, by the person. */
+  cut: number[];
+  hidden: number[];
+  /** Two nodes: only paths between them are shown. */
+  trace: [number, number] | null;
+  sort: { by: string; down: boolean };
+  words: string;
   tab: "about" | "node" | "edges" | "prompts";
   prompt: number;
   theme: "auto" | "light" | "dark";
