@@ -17,7 +17,7 @@ from circuitsearch.figures.columns import (
     placed_column,
 )
 from circuitsearch.figures.page import POINTS, WIDTHS
-from circuitsearch.figures.placed import Column, Line, Placed, Point, Tint
+from circuitsearch.figures.placed import Column, Lane, Line, Placed, Point, Tint
 from circuitsearch.figures.plan import Plan, Strand, compacted, with_ends
 from circuitsearch.figures.ways import LANE_GAP, TRUNK_GAP
 
@@ -37,10 +37,18 @@ def place(
     InputError
         If Graphviz is not installed, or the columns do not fit.
     """
-    placed = _placed(with_ends(plan), room, insets or {}, fill)
+    plan = with_ends(plan)
+    if _least_height(plan) > TALLEST:
+        return _placed(compacted(plan), room, insets or {}, fill)
+    placed = _placed(plan, room, insets or {}, fill)
     if placed.size[1] <= TALLEST:
         return placed
-    return min(placed, _placed(compacted(with_ends(plan)), room, insets or {}, fill), key=lambda each: each.size[1])
+    return min(placed, _placed(compacted(plan), room, insets or {}, fill), key=lambda each: each.size[1])
+
+
+def _least_height(plan: Plan) -> float:
+    """A height that the drawing has at least, if no rows are joined."""
+    return sum(max(map(plan.height, row.nodes)) + LEAST_GAPS * LOWEST_GAP for row in plan.rows)
 
 
 def _placed(plan: Plan, room: float, insets: Insets, fill: bool) -> Placed:
@@ -56,14 +64,25 @@ def _placed(plan: Plan, room: float, insets: Insets, fill: bool) -> Placed:
 
 
 def _assembled(plan: Plan, columns: Sequence[Column], insets: Insets, labelled: bool) -> Placed:
-    starts, x, lanes, gathered, right = {}, {}, {}, frozenset(), 0.0
+    starts, x, gathered, right = {}, {}, frozenset(), 0.0
+    lanes: dict[str, Lane] = {}
+    passed: dict[int, list[str]] = {}
     for column in columns:
         starts[column.name] = right
         x |= {name: value + right for name, value in column.x.items() if name in plan.row_of}
-        lanes |= _lane_places(plan, column, right)
+        for index, taken in column.ways.lanes.items():
+            passed[index] = [f"{column.name} {lane}" for lane in taken.values()]
+            lanes |= {
+                f"{column.name} {lane}": Lane(row, right + column.x[lane], column.breadths[lane])
+                for row, lane in taken.items()
+            }
         gathered |= column.ways.gathered
         right += column.width + COLUMN_GAP
-    tracks = [_track(plan, x, lanes[index], strand) for index, strand in enumerate(plan.strands)]
+    shifts = _lane_shifts(plan, x, lanes, passed, gathered)
+    tracks = [
+        _track(plan, x, [(lanes[lane].row, lanes[lane].x + shifts[index, lane]) for lane in passed[index]], strand)
+        for index, strand in enumerate(plan.strands)
+    ]
     channels = _channels(plan, x)
     lines = _lines(plan, tracks, insets, channels)
     nodes = {name: (x[name], lines[row].middle) for name, row in plan.row_of.items()}
@@ -72,6 +91,8 @@ def _assembled(plan: Plan, columns: Sequence[Column], insets: Insets, labelled: 
         nodes,
         tuple(_corners(plan, tracks, lines)),
         gathered,
+        lanes,
+        tuple(tuple(passed[index]) for index in range(len(plan.strands))),
         lines,
         tuple((column.name, starts[column.name], starts[column.name] + column.width) for column in columns),
         tuple(tint for column in columns for tint in _tints(plan, column, starts[column.name], insets)),
@@ -88,29 +109,32 @@ def _track(
     return [(plan.row_of[strand.writer], x[strand.writer]), *lanes, end]
 
 
-def _lane_places(plan: Plan, column: Column, start: float) -> dict[int, list[tuple[int, float]]]:
-    """Rows that each strand of a column passes, each with its x there: side by side within a lane."""
+def _lane_shifts(
+    plan: Plan,
+    x: Mapping[str, float],
+    lanes: Mapping[str, Lane],
+    passed: Mapping[int, Sequence[str]],
+    gathered: frozenset[int],
+) -> dict[tuple[int, str], float]:
+    """How far each strand is from the middle of each of its lanes, which it shares with others side by side."""
     users: dict[str, list[int]] = {}
-    for index, passed in column.ways.lanes.items():
-        for lane in passed.values():
+    for index, taken in passed.items():
+        for lane in taken:
             users.setdefault(lane, []).append(index)
     shifts: dict[tuple[int, str], float] = {}
     for lane, members in users.items():
-        members.sort(key=lambda index: (_slant(plan, column, index), index))
-        gap = LANE_GAP if members[0] not in column.ways.gathered else TRUNK_GAP
-        pitch = max(column.breadths[lane] - gap, 0.2 * column.breadths[lane]) / len(members)
+        members.sort(key=lambda index: (_slant(plan, x, index), index))
+        gap, breadth = TRUNK_GAP if members[0] in gathered else LANE_GAP, lanes[lane].breadth
+        pitch = max(breadth - gap, 0.2 * breadth) / len(members)
         for rank, index in enumerate(members):
             shifts[index, lane] = (rank - (len(members) - 1) / 2) * pitch
-    return {
-        index: [(row, start + column.x[lane] + shifts[index, lane]) for row, lane in passed.items()]
-        for index, passed in column.ways.lanes.items()
-    }
+    return shifts
 
 
-def _slant(plan: Plan, column: Column, index: int) -> float:
+def _slant(plan: Plan, x: Mapping[str, float], index: int) -> float:
     """Positions of a strand's ends, from left to right."""
     strand = plan.strands[index]
-    return column.x[strand.writer] + column.x[strand.head] + style.port_offset(strand.port)
+    return x[strand.writer] + x[strand.head] + style.port_offset(strand.port)
 
 
 def _lines(

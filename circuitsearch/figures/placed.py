@@ -22,6 +22,15 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Lane:
+    """A way through a row for strands that pass it: its row, its middle, and its breadth."""
+
+    row: int
+    x: float
+    breadth: float
+
+
+@dataclass(frozen=True)
 class Tint:
     """A role's box: its row, left and right end, height, and label."""
 
@@ -37,13 +46,16 @@ class Tint:
 class Placed:
     """Middles of the nodes, and each strand's corners from its writer's top to its head's port.
 
-    Between two corners a strand is vertical if their x are equal, else S-shaped.
+    Between two corners a strand is vertical if their x are equal, else S-shaped. ``passed`` are the lanes that each strand takes,
+    from the lowest.
     """
 
     plan: Plan
     nodes: dict[str, Point]
     strands: tuple[tuple[Point, ...], ...]
     gathered: frozenset[int]
+    lanes: dict[str, Lane]
+    passed: tuple[tuple[str, ...], ...]
     lines: tuple[Line, ...]
     columns: tuple[tuple[str, float, float], ...]
     tints: tuple[Tint, ...]

@@ -285,11 +285,16 @@ def _included(graph: Graph, strand: Strand, inclusion: Tensor) -> Strand:
 
 def _heads(graph: Graph, reader: str, writes: set[str]) -> list[str]:
     """Nodes that an edge into a port is drawn to: those that it feeds and that write, or all if none does."""
+    fed = nodes_fed(graph, reader)
+    alive = [name for name in fed if name in writes]  # heads of a group that write nothing here would be dead ends
+    return fed if len(fed) == 1 else alive or fed
+
+
+def nodes_fed(graph: Graph, reader: str) -> list[str]:
+    """Nodes that a port feeds, as they are drawn: where spans are apart, the one at the port's own span."""
     if graph.spans and reader != LOGITS and _part_of(graph, reader).mixes:  # arrows show where it goes from there
         return ["@".join((reader.partition("<")[0], reader.partition("@")[2]))]
-    fed = components(graph, reader) or [reader]
-    alive = [name for name in fed if name in writes]  # heads of a group that write nothing here would be dead ends
-    return alive or fed
+    return components(graph, reader) or [reader]
 
 
 def _part_of(graph: Graph, reader: str) -> Part:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 
 import graphviz
 
 from circuitsearch.errors import InputError
 
 
-def positions(dot: str) -> dict[str, float]:
+@lru_cache(maxsize=8)  # a run's figures and its page are of one circuit
+def positions(dot: str) -> Mapping[str, float]:
     """Place a DOT graph: the x of each node's middle, in points.
 
     Raises

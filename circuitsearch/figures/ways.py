@@ -77,7 +77,7 @@ def _ways(plan: Plan, members: Sequence[int], own: frozenset[int]) -> Ways:
     for index in members:
         strand = plan.strands[index]
         below, above = plan.row_of[strand.writer], plan.row_of[strand.head]
-        key = f"{strand.writer}-{strand.head}" if index in own else f"trunk {below}-{above}"
+        key = f"{strand.writer}-{strand.head}" if index in own else f"trunk {above}"
         lanes[index] = {row: f"{key}-{row}" for row in range(below + 1, above)}
         for lane in lanes[index].values():
             users[lane] = users.get(lane, 0) + 1

@@ -23,7 +23,11 @@ from circuitsearch.instruments.patching import Value as Value
 from circuitsearch.instruments.patching import activation_patching as activation_patching
 from circuitsearch.instruments.patterns import Attention as Attention
 from circuitsearch.instruments.patterns import attention as attention
+from circuitsearch.instruments.patterns import attention_by_prompt as attention_by_prompt
 from circuitsearch.instruments.prompts import prompt_pair as prompt_pair
 from circuitsearch.instruments.prompts import said_twice as said_twice
 from circuitsearch.instruments.tracing import CausalTrace as CausalTrace
 from circuitsearch.instruments.tracing import causal_trace as causal_trace
+from circuitsearch.instruments.words import Words as Words
+from circuitsearch.instruments.words import likeliest_tokens as likeliest_tokens
+from circuitsearch.instruments.words import written_words as written_words

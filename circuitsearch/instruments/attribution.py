@@ -183,12 +183,16 @@ class LogitMap:
         """What ``written`` (W, R, D) adds to the logits along a ``direction`` (R, D): (R, W)."""
         return torch.einsum("wrd,rd->rw", widened(written), self.into_stream(direction))
 
-    def raised(self, written: Tensor) -> Tensor:
-        """What each of ``written`` (W, D) adds to every logit of the one row: (W, vocabulary)."""
+    def normed(self, written: Tensor) -> Tensor:
+        """What ``written`` (W, R, D) adds to the normed stream of each row: (W, R, D)."""
         norm = self.described.final_norm
         centred = written - written.mean(-1, keepdim=True) if norm.centred else written
+        return centred * self.inverse_scale * norm.gain
+
+    def unembedded(self, normed: Tensor) -> Tensor:
+        """The logits (..., vocabulary) of what is added to the normed stream (..., D)."""
         weight = read_weight(self._unembedding)
-        return (centred * self.inverse_scale * norm.gain).to(weight) @ weight.T * self.factor
+        return normed.to(weight) @ weight.T * self.factor
 
     def into_stream(self, direction: Tensor) -> Tensor:
         """A direction (R, D) of the normed stream as one of the stream."""

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
-from circuitsearch.instruments.attribution import LogitMap, at_position, direct_logit
+from circuitsearch.instruments.attribution import direct_logit
 from circuitsearch.instruments.lens import LogitLens, logit_lens
-from circuitsearch.instruments.passes import Recording, batches, record, subject
 from circuitsearch.instruments.patterns import Attention, attention
 from circuitsearch.instruments.prompts import prompt_alone
 from circuitsearch.instruments.result import Result
+from circuitsearch.instruments.words import written_words
 from circuitsearch.task import Task
 from circuitsearch.text import encode_texts, token_text
 
@@ -146,7 +144,7 @@ def scan(model: Any, prompt: str, tokenizer: Any, *, answer: str | None = None, 
     values = direct.values[1:-1]  # without the embedding and the constants
     order = values.abs().argsort(descending=True, stable=True)[:count].tolist()
     names = [direct.writers[1 + at] for at in order]
-    words = _words(known, task, tokenizer, order)
+    words = _words(known, task, tokenizer, names)
     heads = [name for name in names if name.startswith("a") and "." in name]
     looks = attention(known, task, heads, tokenizer=tokenizer) if heads else _no_attention(ids, tokenizer)
     shown = [
@@ -170,25 +168,10 @@ def _no_attention(ids: Sequence[int], tokenizer: Any) -> Attention:
     return Attention((), torch.zeros(0, len(ids), len(ids)), tokens, "prompt", 1)
 
 
-def _words(model: Any, task: Task, tokenizer: Any, writers: Sequence[int]) -> list[tuple[str, ...]]:
-    """The tokens that some writers, counted after the embedding, raise most at the last token."""
-    described = subject(model, task)
-    (batch,) = batches(described, task)
-    run = record(described, batch.clean, batch.position)
-    logit_map = LogitMap.out_of(described, at_position(run.streams[-1], batch), batch.clean)
-    raised = logit_map.raised(_writes(run, batch)[list(writers)])  # (W, vocabulary)
-    most = raised.topk(min(WORDS, raised.shape[-1])).indices.tolist()
-    return [tuple(token_text(tokenizer, token) for token in tokens) for tokens in most]
-
-
-def _writes(run: Recording, batch: Batch) -> Tensor:
-    """What every writer but the embedding adds at the position that is read: (W, D)."""
-    writes = []
-    for index, part in enumerate(run.described.parts):
-        output = at_position(run.outputs[index], batch)
-        alone = output if part.output_weight is None else torch.einsum("bhk,hkd->hbd", output, part.output_weight)[:, 0]
-        writes.append(alone)
-    return torch.cat(writes)
+def _words(model: Any, task: Task, tokenizer: Any, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The tokens that some writers raise most at the last token."""
+    said = written_words(model, task, names, count=WORDS)
+    return [tuple(token_text(tokenizer, token) for token, _ in said[name].raised) for name in names]
 
 
 def _part(

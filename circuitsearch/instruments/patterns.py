@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.instruments.columns import columns_of
 from circuitsearch.instruments.passes import batches, patterns_of, record, subject
@@ -90,11 +91,49 @@ def attention(model: Any, task: Task, heads: Sequence[str] = (), *, tokenizer: A
     chosen = _chosen(described, heads)
     total = torch.zeros(len(chosen), len(columns), len(columns), dtype=torch.float64)
     for batch in batches(described, task):
-        run = record(described, batch.clean, batch.position, patterns=True)
-        patterns = {index: patterns_of(run, index) for _, index, _ in chosen}
-        for place, (_, index, head) in enumerate(chosen):
-            total[place] += patterns[index][:, head].double().sum(0).cpu()
+        total += _patterns(described, chosen, batch).double().sum(0).cpu()
     return Attention(tuple(name for name, _, _ in chosen), total / len(task), columns.names, task.name, len(task))
+
+
+def attention_by_prompt(model: Any, task: Task, heads: Sequence[str] = ()) -> list[dict[str, Tensor]]:
+    """Record the attention patterns of heads on each clean prompt, of any length.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal language model in evaluation mode, or an :class:`circuitsearch.Experiment` of it.
+    task : Task
+        Prompts.
+    heads : sequence of str
+        Names in any tool's spelling; by default all.
+
+    Returns
+    -------
+    list of dict
+        For each prompt the pattern (T, T) of each head by name, T its own number of tokens: attention from the token of each row to
+        that of each column.
+
+    Raises
+    ------
+    InputError
+        If a head is unknown, the model has none, or its patterns cannot be read.
+    """
+    described = subject(model, task)
+    chosen, found = _chosen(described, heads), {}
+    for batch in batches(described, task):
+        patterns = _patterns(described, chosen, batch).cpu()  # (B, H, T, T)
+        for row, each in zip(batch.rows.tolist(), patterns, strict=True):
+            length = len(task.clean[row])
+            names = (name for name, _, _ in chosen)
+            found[row] = dict(zip(names, each[:, :length, :length], strict=True))
+    return [found[row] for row in range(len(task))]
+
+
+def _patterns(described: Described, chosen: Sequence[tuple[str, int, int]], batch: Batch) -> Tensor:
+    """Patterns (B, H, T, T) of the chosen heads; in a padded batch the rows and columns after a prompt's end mean nothing."""
+    run = record(described, batch.clean, batch.position, patterns=True)
+    patterns = {index: patterns_of(run, index) for _, index, _ in chosen}
+    return torch.stack([patterns[index][:, head] for _, index, head in chosen], 1)
 
 
 def _chosen(described: Described, heads: Sequence[str]) -> list[tuple[str, int, int]]:

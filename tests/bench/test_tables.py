@@ -71,7 +71,7 @@ def test_the_page_sorts_and_filters(results: BenchmarkResults, tmp_path: Path):
     path = browser_path()
     assert path is not None
     with browser(path) as tab:
-        tab.size(390, 800, phone=True)
+        tab.size(390, 800)
         tab.open(tmp_path / "page.html")
         heads = tab.run("[...document.querySelectorAll('#rows thead th')].map((each) => each.textContent)")
         place = heads.index("forwards") + 1

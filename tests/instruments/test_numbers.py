@@ -10,8 +10,9 @@ from torch import Tensor
 
 import circuitsearch as cs
 from circuitsearch.instruments import passes
-from circuitsearch.instruments.attribution import _CAPS
+from circuitsearch.instruments.attribution import _CAPS, LogitMap
 from circuitsearch.instruments.lens import TunedLens
+from circuitsearch.instruments.words import writes
 from tests.conftest import mixed_task, random_task, tiny_model
 
 LENS = cs.instruments
@@ -147,6 +148,54 @@ def test_patterns_are_the_models_own(grouped):
     expected = torch.cat(plain(torch.stack(task.clean), output_attentions=True).attentions, 1).mean(0)
     assert found.heads == tuple(f"a{layer}.h{head}" for layer in range(2) for head in range(4))
     assert torch.allclose(found.patterns, expected)
+
+
+def test_patterns_of_each_prompt_are_its_own(grouped):
+    """Prompts of any length in one batch: each pattern is that of the prompt alone."""
+    task = mixed_task()
+    found = LENS.attention_by_prompt(grouped, task, ["1.2", "a0.h0"])
+    assert len({len(ids) for ids in task.clean}) > 1
+    for row, patterns in enumerate(found):
+        alone = LENS.attention(grouped, task.subset([row]))
+        assert list(patterns) == ["a1.h2", "a0.h0"]
+        assert all(torch.allclose(pattern, alone[head].to(pattern)) for head, pattern in patterns.items())
+
+
+# ---- words
+
+
+def test_words_are_those_of_the_mean_logits(any_model):
+    """Tokens and numbers are those of each prompt's own lens, averaged; all writers but constants are there."""
+    task, count = random_task(5), 3
+    said = LENS.written_words(any_model, task, count=count)
+    described = passes.subject(any_model, task)
+    assert tuple(said) == described.graph.base.writers
+    alone = torch.stack([_lens_of_writers(any_model, task.subset([row])) for row in range(len(task))]).mean(0)
+    for logits, words in zip(alone - alone.mean(-1, keepdim=True), said.values(), strict=True):
+        for pairs, order in ((words.raised, logits.argsort(descending=True)), (words.lowered, logits.argsort())):
+            assert [token for token, _ in pairs] == order[:count].tolist()
+            assert [value for _, value in pairs] == pytest.approx(logits[order[:count]].tolist())
+
+
+def _lens_of_writers(model, task: Any) -> Tensor:
+    """Logits (W, vocabulary) that each writer adds on the one prompt, one by one through the final norm at its scale."""
+    described = passes.subject(model, task)
+    ids = torch.stack(task.clean)
+    run = passes.record(described, ids)
+    logit_map = LogitMap.out_of(described, run.streams[-1][:, -1], ids)
+    (batch,) = passes.batches(described, task)
+    identity = torch.eye(model.config.vocab_size, dtype=torch.float64)
+    directions = logit_map.into_stream(logit_map.direction(identity))  # (vocabulary, D)
+    return writes(run, batch)[:, 0].double() @ directions.T.double()
+
+
+def test_likeliest_tokens_are_the_models(grouped):
+    """On each prompt, of any length, at the position that is read."""
+    task = mixed_task()
+    for row, said in enumerate(LENS.likeliest_tokens(grouped, task, count=2)):
+        own = grouped(task.clean[row][None]).logits[0, task.position[row]].softmax(-1)
+        assert [token for token, _ in said] == own.argsort(descending=True)[:2].tolist()
+        assert [value for _, value in said] == pytest.approx(own.sort(descending=True).values[:2].tolist())
 
 
 def test_patterns_weigh_values_in_every_family(every_family):

@@ -12,9 +12,10 @@ import circuitsearch as cs
 from circuitsearch.errors import InputError
 from circuitsearch.figures.viewer import scan_page
 from circuitsearch.instruments.attribution import LogitMap, at_position, direct_logit
-from circuitsearch.instruments.one_prompt import COPIES, INDUCTION, SUPPRESSES, Scan, _at_work, _writes, scan
+from circuitsearch.instruments.one_prompt import COPIES, INDUCTION, SUPPRESSES, Scan, _at_work, scan
 from circuitsearch.instruments.passes import batches, record, subject
 from circuitsearch.instruments.prompts import prompt_alone
+from circuitsearch.instruments.words import writes
 from circuitsearch.task import Task
 from tests.conftest import tiny_model
 
@@ -38,10 +39,10 @@ def test_what_parts_raise_is_their_direct_effect(any_model):
     (batch,) = batches(described, task)
     run = record(described, batch.clean, batch.position)
     logit_map = LogitMap.out_of(described, at_position(run.streams[-1], batch), batch.clean)
-    raised = logit_map.raised(_writes(run, batch))
+    raised = logit_map.unembedded(logit_map.normed(writes(run, batch))[:, 0])
     direct = direct_logit(any_model, task, against_wrong=False)
-    if len(raised) == len(direct.writers) - 2:  # heads that cannot be separated are one mixer
-        assert (raised[:, 9].double() - direct.values[1:-1]).abs().max() < 1e-9 * direct.values.abs().max()
+    if len(raised) == len(direct.writers) - 1:  # heads that cannot be separated are one mixer
+        assert (raised[:, 9].double() - direct.values[:-1]).abs().max() < 1e-9 * direct.values.abs().max()
 
 
 def test_of_one_prompt(found: Scan, pico: tuple[Any, Any]):

@@ -76,6 +76,6 @@ def test_filters_and_search(written: Path):
         rows("0.1")
         said = tab.run("[...document.querySelectorAll('.uses li')].map((item) => item.textContent)")
         assert said[1] == "a0.h1 (previous token) in: embed->a0.kv0<v>; out: a0.h1->a1.h2<q>"
-        tab.size(390, 800, phone=True)
+        tab.size(390, 800)
         assert tab.run("document.documentElement.scrollWidth") == 390
         assert tab.console == [] and [url for url in tab.requests if not url.startswith("file:")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,18 @@ def test_the_full_page_is_written_from_python(tmp_path: Path):
     assert {name: data["direct"][name] for name in heads} == pytest.approx(
         {name: direct[name] for name in heads}, rel=1e-3
     )
+    said = cs.instruments.written_words(model, task, sorted(heads))
+    first = cs.instruments.written_words(model, task.subset([0]), sorted(heads))
+    for head in heads:
+        assert [token for token, _ in data["words"][head][1]] == [f"#{token}" for token, _ in said[head].lowered]
+        assert [token for token, _ in data["raised"][head][0]] == [f"#{token}" for token, _ in first[head].raised]
+        (pattern, *_), alone = data["attention"][head], cs.instruments.attention(model, task.subset([0]))[head]
+        assert len(data["attention"][head]) == len(task)
+        assert list(base64.b64decode(pattern)) == [
+            round(100 * float(alone[q, k])) for q in range(len(alone)) for k in range(q + 1)
+        ]
+    likeliest = cs.instruments.likeliest_tokens(model, task)
+    assert [p["likeliest"][0][0] for p in data["prompts"]] == [f"#{said[0][0]}" for said in likeliest]
     assert [prompt["clean"] for prompt in data["prompts"]] == [[f"#{token}" for token in ids] for ids in task.clean]
 
 

@@ -6,9 +6,10 @@ the edges and a list of lengths therefore describe all of them.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,9 +17,12 @@ from torch import Tensor
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
+from circuitsearch.figures.placed import Placed
+from circuitsearch.figures.plan import layer_of, nodes_fed
+from circuitsearch.figures.viewer.places import found_place, looks, placement, port_of, sizes_place
 from circuitsearch.graph import Graph
 from circuitsearch.names import EMBED, LOGITS
-from circuitsearch.reachability import components
+from circuitsearch.roles import roles_of
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
 
@@ -32,9 +36,12 @@ GROWTH = 1.12  # from one of the slider's sizes to the next
 _KINDS = {"heads": "head", "mlp": "mlp", "neurons": "neuron", "experts": "expert", "mixer": "mixer"}
 
 
+Said = Sequence[tuple[str, float]]  # tokens, each with a number
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """A pair of prompts, token by token, and the metric of the model, of the circuit, and with every edge ablated."""
+    """A pair of prompts, token by token; the metric of the model, of the circuit, and with every edge ablated; and what the model predicts."""
 
     clean: tuple[str, ...]
     corrupt: tuple[str, ...]
@@ -43,6 +50,7 @@ class Prompt:
     model: float
     circuit: float
     ablated: float
+    likeliest: Said = ()  # the model's likeliest tokens after the clean prompt, with their probabilities
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,10 @@ class Evidence:
         Direct logit attribution of each node.
     attention : mapping
         Attention patterns of each head, (T, T) from query (row) to key (column), on the first prompts.
+    words : mapping
+        Tokens whose logits each node raises most, and those that it lowers most, by how much, averaged over prompts.
+    raised : mapping
+        The tokens that each node raises most on each of the first prompts.
     """
 
     prompts: Sequence[Prompt] = ()
@@ -71,6 +83,8 @@ class Evidence:
     roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
     direct: Mapping[str, float] = field(default_factory=dict)
     attention: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    words: Mapping[str, tuple[Said, Said]] = field(default_factory=dict)
+    raised: Mapping[str, Sequence[Said]] = field(default_factory=dict)
 
 
 NOTHING = Evidence()
@@ -97,15 +111,23 @@ def page_data(
             " such as cs.top(scores, 5000)"
         )
     places, stops = _order(circuit)
-    nodes = _nodes(circuit.graph)
+    found, sizes = (
+        found_place(circuit, roles_of(circuit, evidence.roles)),
+        sizes_place(_largest(circuit, places, stops)),
+    )
+    nodes = [*_nodes(circuit.graph), *_of_spans(circuit.graph, found, sizes)]
+    index = {node.name: place for place, node in enumerate(nodes)}
+    readers = _readers(circuit.graph, places, index)
     content = {
-        "format": 1,
+        "format": 2,
         "about": _about(circuit, report, model, method),
         "nodes": [[node.name, node.kind, node.layer, node.row] for node in nodes],
-        "readers": _readers(circuit.graph, places),
-        "edges": _edges(circuit, places),
+        "readers": list(readers.values()),
+        "edges": _edges(circuit, places, list(readers)),
         "circuit": _members(circuit, places),
         "stops": stops,
+        "looks": looks(),
+        "places": {"found": placement(found, index), "sizes": placement(sizes, index)},
         "curve": [] if report is None else _curve(report),
     }
     return content | _evidence(evidence)
@@ -140,6 +162,14 @@ def _order(circuit: Circuit) -> tuple[Tensor, list[int]]:
     return places[torch.sort(key, stable=True).indices], stops
 
 
+def _largest(circuit: Circuit, places: Tensor, stops: list[int]) -> Circuit:
+    """The largest circuit that the slider reaches."""
+    mask = torch.zeros_like(circuit.mask)
+    reached = places[: stops[-1] if stops else 0]
+    mask[reached[:, 0], reached[:, 1]] = True
+    return replace(circuit, mask=mask, effects=None, redundancy=None)
+
+
 def _lengths(most: int) -> list[int]:
     """Prefixes of the ranking that are tried: each by ``GROWTH`` longer than the one before, and the whole."""
     lengths, length = [], 1
@@ -149,12 +179,12 @@ def _lengths(most: int) -> list[int]:
     return [*lengths, most] if most else []
 
 
-def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
+def _edges(circuit: Circuit, places: Tensor, readers: list[Reader]) -> dict[str, list[Any]]:
     """Columns: writer (a node), reader (one of the readers that occur), score, effect in the circuit, and what is left without the edge.
 
     Of a complete circuit also what each edge does, and the edges that can take its place.
     """
-    occurring = {column: index for index, column in enumerate(_columns(places))}
+    occurring = {reader: index for index, reader in enumerate(readers)}
     rows = places.tolist()
     names = [circuit.graph.edge_name(*row) for row in rows]
     redundancy = circuit.redundancy
@@ -165,7 +195,7 @@ def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
     effects = [] if circuit.effects is None else circuit.effects[places[:, 0], places[:, 1]].tolist()
     return {
         "writer": [row for row, _ in rows],
-        "reader": [occurring[column] for _, column in rows],
+        "reader": [occurring[_reader(circuit.graph, *row)] for row in rows],
         "score": [_short(score) for score in scores],
         "effect": [_short(effect) for effect in effects],
         "without": [_short(known.get(name)) for name in names] if known else [],
@@ -177,10 +207,6 @@ def _edges(circuit: Circuit, places: Tensor) -> dict[str, list[Any]]:
 def _members(circuit: Circuit, places: Tensor) -> list[int]:
     """Which of the edges are in the circuit."""
     return circuit.mask[places[:, 0], places[:, 1]].nonzero().flatten().tolist()
-
-
-def _columns(places: Tensor) -> list[int]:
-    return places[:, 1].unique().tolist()
 
 
 # ---- nodes and readers
@@ -207,14 +233,29 @@ def _nodes(graph: Graph) -> list[_Node]:
     return [*nodes, _Node(LOGITS, LOGITS, None, len(graph.stages) + 1)]
 
 
-def _readers(graph: Graph, places: Tensor) -> list[list[Any]]:
-    """Of each reader that occurs: its name, its port, and the nodes that it feeds."""
-    readers = []
-    for column in _columns(places):
-        name = graph.readers[column]
-        fed = [graph.writer_index[node] for node in components(graph, name)] or [len(graph.writers)]
-        readers.append([name, name.partition("<")[2].partition(">")[0] or LOGITS, fed])
+def _of_spans(graph: Graph, *placed: Placed | None) -> list[_Node]:
+    """Places that only the drawing of columns has: the logits of each column, and keys and values where no head of theirs writes."""
+    known = {*graph.writers, LOGITS}
+    names = dict.fromkeys(name for each in placed if each for name in each.nodes if name not in known)
+    return [_Node(name, LOGITS if name.startswith(LOGITS) else _KINDS["heads"], layer_of(name), 0) for name in names]
+
+
+Reader = tuple[int, str]  # its column, and of the logits the span of what writes to them
+
+
+def _readers(graph: Graph, places: Tensor, nodes: Mapping[str, int]) -> dict[Reader, list[Any]]:
+    """Of each reader that occurs: its name, its port, and the nodes that it feeds, as the figure draws them."""
+    readers = {}
+    for reader in sorted({_reader(graph, *row) for row in places.tolist()}):
+        name, span = graph.readers[reader[0]], reader[1]
+        fed = [f"{LOGITS}@{span}"] if span else nodes_fed(graph, name)
+        readers[reader] = [name, port_of(name), [nodes[each] for each in fed]]
     return readers
+
+
+def _reader(graph: Graph, writer: int, column: int) -> Reader:
+    own = graph.readers[column] == LOGITS and bool(graph.spans)
+    return column, graph.writers[writer].partition("@")[2] if own else ""
 
 
 # ---- words and numbers
@@ -280,19 +321,35 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "without": {name: _short(value) for name, value in evidence.without.items()},
         "roles": {name: list(roles) for name, roles in evidence.roles.items()},
         "direct": {name: _short(value) for name, value in evidence.direct.items()},
-        "attention": {name: [_percent(each) for each in patterns] for name, patterns in evidence.attention.items()},
+        "attention": {name: [_packed(each) for each in patterns] for name, patterns in evidence.attention.items()},
+        "words": {name: [_said(each) for each in both] for name, both in evidence.words.items()},
+        "raised": {name: [_said(each) for each in prompts] for name, prompts in evidence.raised.items()},
     }
+
+
+def _said(said: Said) -> list[list[Any]]:
+    return [[token, _short(number)] for token, number in said]
 
 
 def _prompt(prompt: Prompt) -> dict[str, Any]:
     values = {name: _short(getattr(prompt, name)) for name in ("model", "circuit", "ablated")}
-    return {name: list(getattr(prompt, name)) for name in ("clean", "corrupt", "answers", "wrong")} | values
+    return (
+        {name: list(getattr(prompt, name)) for name in ("clean", "corrupt", "answers", "wrong")}
+        | values
+        | {"likeliest": _said(prompt.likeliest)}
+    )
 
 
-def _percent(pattern: Tensor) -> list[list[int]]:
-    """A pattern in whole percent, each row up to the last key that it may look at."""
-    rounded = (100 * pattern.double()).round().int().tolist()
-    return [row[: query + 1] for query, row in enumerate(rounded)]
+def triangle(length: int) -> int:
+    """Cells of a pattern on a prompt of that many tokens: each token and all before it."""
+    return length * (length + 1) // 2
+
+
+def _packed(pattern: Tensor) -> str:
+    """A pattern in whole percent, each row up to the last key that it may look at, a byte each, in base64."""
+    percent = (100 * pattern.double()).round().clamp(0, 255).to(torch.uint8)
+    rows, keys = torch.tril_indices(*percent.shape)
+    return base64.b64encode(bytes(percent[rows, keys].tolist())).decode()
 
 
 def _short(value: float | None) -> float | None:

@@ -19,7 +19,16 @@ from circuitsearch.escape import plain_text
 from circuitsearch.figures import style
 
 # In the order in which they build on one another; joined, they are one module, and nothing of them is global.
-MODULES = ("text", "circuit", "state", "layout", "paint", "svg", "graph", "size", "panel", "main")
+MODULES = (
+    "text", "circuit", "filters", "headline", "state", "layout", "paint", "svg", "graph", "size", "controls", "search", "marks",
+    "evidence", "attention", "edges", "node", "prompts", "main",
+)  # fmt: skip
+
+
+def _tints(theme: style.Theme) -> dict[str, str]:
+    """Behind the nodes of a role."""
+    return {f"role-{place}": tint for place, tint in enumerate(theme.tints)}
+
 
 LIGHT = {
     "dark": "0",
@@ -40,7 +49,7 @@ LIGHT = {
     "node-line": "#6b6b6b",
     "focus": colours.SUPPORTS,
     "marked": "#f3e3c8",
-}
+} | _tints(style.LIGHT)
 DARK = {
     "dark": "1",
     "supports": "#7aa9f0",
@@ -60,7 +69,7 @@ DARK = {
     "node-line": "#8a8b8d",
     "focus": "#7aa9f0",
     "marked": "#4a3a1e",
-}
+} | _tints(style.DARK)
 
 
 def html_page(data: dict[str, Any]) -> str:

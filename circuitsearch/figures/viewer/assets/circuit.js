@@ -1,6 +1,7 @@
 // A circuit on the page: the edges of each size, the nodes that an edge joins, and the spellings of names.
 
 /** @import { Page, State, Strand } from "./types" */
+import { placementOf } from "./layout.js";
 
 const NAMED = 4; // edges in one text
 
@@ -46,10 +47,11 @@ export function strandsOf(page, size) {
   const strength = byEffect(page, size) ? page.edges.effect : page.edges.score;
   const roles = size === "circuit" ? page.edges.role : [];
   const writes = new Set(edges.map((edge) => writer[edge]));
+  const placed = new Set(placementOf(page, size)?.nodes.map(([node]) => node));
   return edges.flatMap((edge) => {
     const [, port, fed] = page.readers[reader[edge]];
     const alive = fed.length > 1 ? fed.filter((node) => writes.has(node)) : fed;
-    const ends = alive.length ? alive : fed;
+    const ends = alive.length ? alive : fed.filter((node) => placed.has(node));
     return ends.map((to) => ({ edge, from: writer[edge], to, port, score: strength[edge], role: roles[edge] ?? "" }));
   });
 }
@@ -87,41 +89,12 @@ export function nodesOf(strands) {
 }
 
 /**
- * Whether the filters let an edge through.
  * @param {Page} page
- * @param {State} state
- * @param {Strand} strand
- * @param {number} strongest
- * @returns {boolean}
+ * @param {number} edge
+ * @returns {string}
  */
-export function passes(page, state, strand, strongest) {
-  const score = strand.score ?? 0;
-  if (state.sign !== "both" && (!score || signOf(strand) !== state.sign)) return false;
-  if (state.ports && !state.ports.includes(strand.port)) return false;
-  if (Math.abs(score) < leastScore(state, strongest)) return false;
-  return inLayers(page, state, strand.from) && inLayers(page, state, strand.to);
-}
-
-/**
- * The strength below which edges are hidden: the filter's steps are tenths of a decade below the strongest.
- * @param {State} state
- * @param {number} strongest
- * @returns {number}
- */
-export function leastScore(state, strongest) {
-  return state.least > 0 ? strongest * 10 ** ((state.least - 40) / 10) : 0;
-}
-
-/**
- * The ends, which belong to no layer, pass.
- * @param {Page} page
- * @param {State} state
- * @param {number} node
- * @returns {boolean}
- */
-function inLayers(page, state, node) {
-  const layer = page.nodes[node][2];
-  return layer === null || (layer >= (state.from ?? 0) && layer <= (state.to ?? Infinity));
+export function edgeName(page, edge) {
+  return `${page.nodes[page.edges.writer[edge]][0]}->${page.readers[page.edges.reader[edge]][0]}`;
 }
 
 /**

@@ -1,21 +1,28 @@
 // The drawing: strands on a canvas, nodes as buttons above it, so that they take focus, keys and a reader's voice.
 
-/** @import { Camera, Page, Scene } from "./types" */
+/** @import { Camera, Page, RoleBox, Scene } from "./types" */
 import { kindOf } from "./circuit.js";
-import { NODE_HEIGHT, NODE_WIDTH } from "./layout.js";
-import { bundlesOf, drawBands, drawBundles, strandAt } from "./paint.js";
+import { bundlesOf, drawBands, drawBeside, drawBundles, strandAt, TINTS, tintName } from "./paint.js";
+import { LONGEST_NAME } from "./state.js";
 import { counted, make } from "./text.js";
 
 const SMALLEST = 0.05;
 const LARGEST = 4;
 const FADED = 0.13; // opacity of strands that do not belong to the node that is looked at
+const NUDGE = 8; // how far Shift and an arrow move a node
+const CLICK = 3; // pixels that a pointer may move in a click
 const REACH = 6; // pixels between the pointer and a strand that it touches
 
 /**
  * @typedef {object} Handlers
  * @property {(node: number | null) => void} select
+ * @property {(node: number) => void} trace
  * @property {(strand: number | null, x: number, y: number) => void} hover
  * @property {(step: number) => void} resize one size of the slider up or down
+ * @property {(node: number, right: number, down: number) => void} move a node, by so much
+ * @property {(role: string) => void} fold the nodes of a role into one, or unfold them
+ * @property {(role: string) => string} named what a role is called
+ * @property {(role: string, name: string) => void} rename
  */
 
 export class GraphView {
@@ -30,7 +37,8 @@ export class GraphView {
     this.handlers = handlers;
     this.canvas = make("canvas", { "aria-hidden": "true" });
     this.layer = make("div", { class: "nodes", role: "group", "aria-label": "Nodes of the circuit" });
-    root.append(this.canvas, this.layer);
+    this.roles = make("div", { class: "nodes", role: "group", "aria-label": "Roles" });
+    root.append(this.canvas, this.roles, this.layer);
     /** @type {Camera} */
     this.camera = { scale: 1, x: 0, y: 0 };
     /** @type {Map<number, HTMLButtonElement>} */
@@ -50,6 +58,7 @@ export class GraphView {
     this.seated = "";
     this.sides = { width: 1, height: 1 }; // of the view; to ask the browser in mid-change would have it lay out the page
     this.drawing = 0;
+    this.dragged = false; // whether what ends now moved a node, and is no click
     this.moved = false; // whether the person has moved the view since it was last fitted
     this.listen();
   }
@@ -75,14 +84,65 @@ export class GraphView {
    */
   placeButtons(scene) {
     const entered = portsOf(scene);
+    const { x, y, heights, boxes } = scene.layout;
+    const folded = new Set(boxes.filter((box) => box.folded).flatMap((box) => box.nodes));
     for (const node of scene.nodes) {
       const button = this.buttonOf(node);
-      const [x, y] = [scene.layout.x[node] - NODE_WIDTH / 2, scene.layout.y[node] - NODE_HEIGHT / 2];
-      button.style.transform = `translate(${x}px, ${y}px)`;
+      button.hidden = folded.has(node);
+      button.style.height = `${heights[node]}px`;
+      button.style.transform = `translate(${x[node] - scene.looks.node / 2}px, ${y[node] - heights[node] / 2}px)`;
       for (const port of ["q", "k", "v"]) button.classList.toggle(`enters-${port}`, entered.has(`${node}${port}`));
     }
     this.seat(scene.nodes);
+    this.roles.replaceChildren(...boxes.map((box) => this.roleButton(box)), ...scene.layout.columns.map((column) => columnHead(column, scene)));
     this.rove(this.selected ?? scene.nodes[0] ?? null);
+  }
+
+  /**
+   * The label of a role's box, which folds and unfolds it.
+   * @param {RoleBox} box
+   * @returns {HTMLElement}
+   */
+  roleButton({ role, nodes, label, folded, left, right, top, bottom }) {
+    const name = this.handlers.named(role);
+    const words = folded ? `${name} (${nodes.length})` : name === role ? label.join("\n") : name;
+    const button = make("button", { type: "button", class: `role${folded ? " folded" : ""}`, "aria-expanded": String(!folded), title: `Click to ${folded ? "show its nodes" : "draw its nodes as one"}, F2 or double-click to rename.` }, words);
+    button.setAttribute("aria-label", `${name}, ${counted(nodes.length, "node")}`);
+    button.style.transform = `translate(${left}px, ${top}px)`;
+    button.style.height = `${bottom - top}px`;
+    button.style.width = `${folded ? right - left : Math.max(0, this.firstOf(nodes) - left)}px`;
+    button.addEventListener("click", (event) => event.detail < 2 && this.handlers.fold(role));
+    button.addEventListener("dblclick", () => this.rename(button, role));
+    button.addEventListener("keydown", (event) => event.key === "F2" && this.rename(button, role));
+    return button;
+  }
+
+  /**
+   * Ask for another name of a role, in its label's place.
+   * @param {HTMLElement} label
+   * @param {string} role
+   */
+  rename(label, role) {
+    const field = make("input", { class: "role", "aria-label": `New name of ${role}`, maxlength: LONGEST_NAME, value: this.handlers.named(role) });
+    field.style.cssText = `${label.style.cssText}; width: 120px; height: 20px`;
+    const done = (/** @type {KeyboardEvent} */ event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") this.handlers.rename(role, field.value.trim());
+      if (event.key === "Escape") field.replaceWith(label);
+    };
+    field.addEventListener("keydown", done);
+    field.addEventListener("blur", () => field.isConnected && this.handlers.rename(role, field.value.trim()));
+    label.replaceWith(field);
+    field.select();
+  }
+
+  /**
+   * The left side of the leftmost of some nodes.
+   * @param {number[]} nodes
+   * @returns {number}
+   */
+  firstOf(nodes) {
+    return this.scene ? Math.min(...nodes.map((node) => this.scene?.layout.x[node] ?? 0)) - this.scene.looks.node / 2 : 0;
   }
 
   /**
@@ -109,7 +169,8 @@ export class GraphView {
     if (!button) {
       const [name, kind] = this.page.nodes[node];
       button = make("button", { type: "button", class: `node ${kind}`, tabindex: -1, "data-node": node }, make("span", {}, name));
-      button.style.fontSize = `${Math.min(12, (1.7 * (NODE_WIDTH - 6)) / name.length)}px`;
+      button.style.width = `${this.page.looks.node}px`;
+      button.style.fontSize = `${Math.min(12, (1.7 * (this.page.looks.node - 6)) / name.length)}px`;
       if (kind === "head") button.append(...["q", "k", "v"].map((port) => make("i", { class: port, "aria-hidden": "true" }, port)));
       this.buttons.set(node, button);
     }
@@ -163,13 +224,15 @@ export class GraphView {
     const { scale, x, y } = this.camera;
     const dots = devicePixelRatio || 1;
     const colours = coloursOf(this.root);
-    this.layer.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    for (const layer of [this.layer, this.roles]) layer.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
     context.setTransform(dots, 0, 0, dots, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    drawBands(context, this.scene.layout, this.camera, this.canvas.width / dots, colours);
+    const { layout, looks } = this.scene;
+    drawBands(context, this.scene, this.camera, this.canvas.width / dots, colours);
     context.setTransform(dots * scale, 0, 0, dots * scale, dots * x, dots * y);
-    drawBundles(context, this.bundles, colours, this.lit.length || this.hovered !== null ? FADED : 1);
-    drawBundles(context, this.lit, colours, 1);
+    drawBeside(context, layout, colours);
+    drawBundles(context, looks, this.bundles, colours, this.lit.length || this.hovered !== null ? FADED : 1);
+    drawBundles(context, looks, this.lit, colours, 1);
   }
 
   // ---- the camera
@@ -179,7 +242,7 @@ export class GraphView {
     const { left, right, top, bottom } = this.scene.layout.box;
     const { width, height } = this.sides;
     const margin = 52; // for the layers' names
-    const scale = Math.min((width - margin - 12) / (right - left), (height - 24) / (bottom - top), 1.3);
+    const scale = Math.min((width - margin - 12) / (right - left), (height - 24) / (bottom - top), 1.5);
     this.camera = {
       scale: Math.max(scale, SMALLEST),
       x: (width + margin) / 2 - (scale * (left + right)) / 2,
@@ -264,21 +327,26 @@ export class GraphView {
 
   /** @param {PointerEvent} event */
   onDown(event) {
-    if (event.button || nodeOf(event.target) !== null) return;
+    const node = nodeOf(event.target);
+    if (event.button || (node === null && event.target instanceof Element && event.target.closest("button, input"))) return;
     let [x, y, far] = [event.clientX, event.clientY, 0];
     const move = (/** @type {PointerEvent} */ moved) => {
-      far += Math.abs(moved.clientX - x) + Math.abs(moved.clientY - y);
-      if (far > 3) this.pan(moved.clientX - x, moved.clientY - y);
+      const [right, down] = [moved.clientX - x, moved.clientY - y];
+      far += Math.abs(right) + Math.abs(down);
+      if (far <= CLICK) return;
+      if (node === null) this.pan(right, down);
+      else this.handlers.move(node, right / this.camera.scale, down / this.camera.scale);
       [x, y] = [moved.clientX, moved.clientY];
     };
     const stop = (/** @type {PointerEvent} */ stopped) => {
       this.root.removeEventListener("pointermove", move);
-      if (stopped.type === "pointerup" && far <= 3) this.handlers.select(null);
+      this.dragged = node !== null && far > CLICK;
+      if (stopped.type === "pointerup" && far <= CLICK && node === null) this.handlers.select(null);
     };
     this.root.addEventListener("pointermove", move);
     this.root.addEventListener("pointerup", stop, { once: true });
     this.root.addEventListener("pointercancel", stop, { once: true });
-    this.root.setPointerCapture(event.pointerId);
+    if (node === null) this.root.setPointerCapture(event.pointerId);
   }
 
   /** @param {PointerEvent} event */
@@ -295,7 +363,10 @@ export class GraphView {
   /** @param {MouseEvent} event */
   onClick(event) {
     const node = nodeOf(event.target);
-    if (node !== null) this.handlers.select(node === this.selected ? null : node);
+    if (node === null) return;
+    if (this.dragged) this.dragged = false;
+    else if (event.shiftKey) this.handlers.trace(node);
+    else this.handlers.select(node === this.selected ? null : node);
   }
 
   /** @param {number | null} node */
@@ -310,6 +381,12 @@ export class GraphView {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
     const step = steps[/** @type {keyof typeof steps} */ (event.key)];
+    const focused = nodeOf(document.activeElement);
+    if (step && event.shiftKey && focused !== null) {
+      event.preventDefault();
+      this.handlers.move(focused, NUDGE * step[0], -NUDGE * step[1]);
+      return;
+    }
     const actions = {
       "+": () => this.zoom(1.25),
       "=": () => this.zoom(1.25),
@@ -363,6 +440,19 @@ function nodeOf(target) {
 }
 
 /**
+ * The head of a column of token positions.
+ * @param {[string, number, number]} column
+ * @param {Scene} scene
+ * @returns {HTMLElement}
+ */
+function columnHead([name, left, right], scene) {
+  const head = make("div", { class: "column" }, name);
+  head.style.transform = `translate(${left}px, ${scene.layout.box.top}px)`;
+  head.style.width = `${right - left}px`;
+  return head;
+}
+
+/**
  * @param {Scene} scene
  * @returns {Set<string>}
  */
@@ -377,6 +467,6 @@ function portsOf(scene) {
  */
 export function coloursOf(element) {
   const style = getComputedStyle(element);
-  const names = ["supports", "opposes", "unknown", "ink", "faint", "band", "paper", "head", "mlp", "embed", "logits"];
+  const names = ["supports", "opposes", "unknown", "ink", "faint", "band", "paper", "head", "mlp", "embed", "logits", "node-line", ...Array.from({ length: TINTS }, (_, role) => tintName(role))];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }

@@ -1,258 +1,264 @@
-// The layout: rows from the embedding up to the logits, and a route for each strand past the nodes between.
+// Where everything lies. The places of nodes, rows and lanes are the figure's, from Python (viewer/places.py); the corners of each
+// strand follow from them, so that they fit the strands that are there, and nodes that a person has moved.
 // The world's y grows downwards, as the screen's does, so rows further up the model have smaller y.
 
-/** @import { Layout, Page, Row, Strand } from "./types" */
+/** @import { Layout, Looks, Page, Placement, Row, State, Strand } from "./types" */
 
-export const NODE_WIDTH = 58;
-export const NODE_HEIGHT = 32;
-const NODE_GAP = 18;
-const CLEAR = 5; // between a strand and a node that it passes
-const LOWEST_GAP = 34;
-const HIGHEST_GAP = 92;
-const WIDEST_SPREAD = 2;
-const WIDEST_ROW = 32; // nodes; longer rows are broken
-const PORT_SHIFT = { q: -17, k: 0, v: 17 };
-const ROOM = 34; // how wide strands that meet at a node may spread
-const PORT_ROOM = 10;
+const ROUNDED = 0.05; // places are rounded to hundredths
 
 /**
- * Lay out a circuit. `rank` orders the nodes of a row, the same at every size, so that none jumps over another.
+ * The placement of a size: the found circuit lies as in its figure, all other sizes share one.
  * @param {Page} page
+ * @param {State["size"]} size
+ * @returns {Placement | null}
+ */
+export function placementOf(page, size) {
+  return size === "circuit" ? page.places.found : page.places.sizes;
+}
+
+/**
+ * Lay out the strands of one size.
+ * @param {Page} page
+ * @param {Placement | null} placement
  * @param {Strand[]} strands
  * @param {number[]} nodes
- * @param {Float64Array} rank
- * @param {number} shape of the view, its width over its height: a drawing that is narrower is spread
+ * @param {State["moved"]} moved how far a person has moved nodes
+ * @param {Set<string>} folded roles whose nodes are drawn as one
  * @returns {Layout}
  */
-export function layOut(page, strands, nodes, rank, shape) {
-  const rows = rowsOf(page, nodes, rank);
-  const x = columns(page, strands, rows);
-  const rowOf = new Map(rows.flatMap((row, index) => row.nodes.map((node) => [node, index])));
-  setHeights(rows, strands, x, rowOf);
-  const { left, right, top, bottom } = boxOf(rows, x);
-  const wider = Math.min(WIDEST_SPREAD, Math.max(1, ((bottom - top) * shape * 0.8) / (right - left)));
-  for (const node of nodes) x[node] *= wider;
+export function layOut(page, placement, strands, nodes, moved, folded) {
+  const x = new Float64Array(page.nodes.length).fill(NaN);
   const y = new Float64Array(page.nodes.length).fill(NaN);
-  for (const row of rows) for (const node of row.nodes) y[node] = row.y;
-  const routes = routesOf(strands, rows, rowOf, x);
-  return { x, y, rows, routes, box: boxOf(rows, x) };
+  const heights = new Float64Array(page.nodes.length);
+  if (!placement) return { x, y, heights, rows: [], routes: [], faint: [], boxes: [], arrows: [], columns: [], gaps: [], box: { left: 0, right: 1, top: 0, bottom: 1 } };
+  const rows = rowsOf(placement, new Set(nodes));
+  const rowOf = new Map(rows.flatMap((row) => row.nodes.map((node) => [node, row])));
+  for (const [node, across, down, height, index] of placement.nodes) {
+    const row = rowOf.get(node);
+    if (!row) continue;
+    const [right, below] = moved[page.nodes[node][0]] ?? [0, 0];
+    x[node] = across + right;
+    y[node] = down - placement.rows[index][1] + row.middle + below;
+    heights[node] = height;
+  }
+  const boxes = boxesOf(page, placement, { x, y, heights }, rowOf, folded);
+  const { routes, faint } = routesOf(page.looks, placement, strands, rows, rowOf, { x, y, heights });
+  const arrows = arrowsOf(placement, rowOf);
+  return { x, y, heights, rows, routes, faint, boxes, arrows, columns: placement.columns, gaps: gapsOf(placement, rows), box: boxOf(page.looks, placement, rows, x, y) };
 }
 
+// ---- rows
+
 /**
- * @param {Page} page
- * @param {number[]} nodes
- * @param {Float64Array} rank
+ * The rows that have nodes, one above the other; each keeps the distance that it has from the row above it.
+ * @param {Placement} placement
+ * @param {Set<number>} present
  * @returns {Row[]}
  */
-function rowsOf(page, nodes, rank) {
-  /** @type {Map<number, number[]>} */
-  const together = new Map();
-  for (const node of nodes) {
-    const row = page.nodes[node][3];
-    together.set(row, [...(together.get(row) ?? []), node]);
-  }
-  return [...together.keys()]
-    .sort((a, b) => a - b)
-    .flatMap((row) => broken((together.get(row) ?? []).sort((a, b) => rank[a] - rank[b] || a - b)))
-    .map((members) => ({ nodes: members, layer: page.nodes[members[0]][2], y: 0 }));
-}
-
-/**
- * @param {number[]} members
- * @returns {number[][]}
- */
-function broken(members) {
-  const parts = Math.ceil(members.length / WIDEST_ROW);
-  const each = Math.ceil(members.length / parts);
-  return Array.from({ length: parts }, (_, part) => members.slice(part * each, (part + 1) * each));
-}
-
-/**
- * Order the nodes of each row by the positions of their neighbours (Sugiyama's barycentres), weighted by strength.
- * @param {Page} page
- * @param {Strand[]} strands
- * @returns {Float64Array}
- */
-export function ranks(page, strands) {
-  const rank = new Float64Array(page.nodes.length);
-  /** @type {Map<number, number[]>} */
-  const rows = new Map();
-  page.nodes.forEach(([, , , row], node) => rows.set(row, [...(rows.get(row) ?? []), node]));
-  for (const members of rows.values()) spreadRanks(members, rank);
-  for (let sweep = 0; sweep < 8; sweep += 1) {
-    const wanted = barycentres(strands, rank, sweep % 2 ? "from" : "to");
-    for (const members of rows.values()) {
-      const sorted = [...members].sort((a, b) => (wanted[a] ?? rank[a]) - (wanted[b] ?? rank[b]) || a - b);
-      spreadRanks(sorted, rank);
-    }
-  }
-  return rank;
-}
-
-/**
- * @param {number[]} members
- * @param {Float64Array} rank
- */
-function spreadRanks(members, rank) {
-  members.forEach((node, place) => {
-    rank[node] = place - (members.length - 1) / 2;
+function rowsOf(placement, present) {
+  /** @type {number[][]} */
+  const members = placement.rows.map(() => []);
+  for (const [node, , , , row] of placement.nodes) if (present.has(node)) members[row].push(node);
+  /** @type {Row[]} */
+  const rows = [];
+  let up = 0;
+  placement.rows.forEach(([bottom, middle, top, first, last], index) => {
+    if (!members[index].length) return;
+    const under = rows.at(-1);
+    if (under) up = under.top - distanceAbove(placement, under.index) - bottom;
+    const layers = /** @type {Row["layers"]} */ (first === null ? null : [first, last]);
+    rows.push({ index, nodes: members[index], layers, bottom: bottom + up, middle: middle + up, top: top + up });
   });
+  return rows;
 }
 
 /**
- * @param {Strand[]} strands
- * @param {Float64Array} places
- * @param {"from" | "to"} side whose place is asked for
- * @returns {(number | undefined)[]}
- */
-function barycentres(strands, places, side) {
-  const other = side === "from" ? "to" : "from";
-  const sums = new Float64Array(places.length);
-  const weights = new Float64Array(places.length);
-  for (const strand of strands) {
-    const weight = Math.abs(strand.score ?? 1) + 1e-12;
-    sums[strand[side]] += weight * places[strand[other]];
-    weights[strand[side]] += weight;
-  }
-  return Array.from(sums, (sum, node) => (weights[node] ? sum / weights[node] : undefined));
-}
-
-// ---- places
-
-/**
- * The x of every node: near its neighbours, in its row's order, never too close.
- * @param {Page} page
- * @param {Strand[]} strands
- * @param {Row[]} rows
- * @returns {Float64Array}
- */
-function columns(page, strands, rows) {
-  const x = new Float64Array(page.nodes.length);
-  for (const row of rows) row.nodes.forEach((node, place) => (x[node] = (place - (row.nodes.length - 1) / 2) * (NODE_WIDTH + NODE_GAP)));
-  for (let sweep = 0; sweep < 4; sweep += 1) {
-    const wanted = barycentres(strands, x, sweep % 2 ? "to" : "from");
-    for (const row of rows) apart(row.nodes, x, wanted);
-  }
-  for (const row of rows) if (row.layer === null) for (const node of row.nodes) x[node] -= middle(row.nodes, x);
-  const shift = middle(rows.flatMap((row) => row.nodes), x);
-  for (const row of rows) if (row.layer !== null) for (const node of row.nodes) x[node] -= shift;
-  return x;
-}
-
-/**
- * Move the nodes of a row to where they want to be, as far as their order and the gaps between them allow.
- * @param {number[]} members
- * @param {Float64Array} x
- * @param {(number | undefined)[]} wanted
- */
-function apart(members, x, wanted) {
-  const pitch = NODE_WIDTH + NODE_GAP;
-  const goal = members.map((node) => wanted[node] ?? x[node]);
-  const fromLeft = [...goal];
-  const fromRight = [...goal];
-  for (let i = 1; i < goal.length; i += 1) fromLeft[i] = Math.max(goal[i], fromLeft[i - 1] + pitch);
-  for (let i = goal.length - 2; i >= 0; i -= 1) fromRight[i] = Math.min(goal[i], fromRight[i + 1] - pitch);
-  members.forEach((node, i) => (x[node] = (fromLeft[i] + fromRight[i]) / 2));
-}
-
-/**
- * @param {number[]} members
- * @param {Float64Array} x
+ * @param {Placement} placement
+ * @param {number} row
  * @returns {number}
  */
-function middle(members, x) {
-  const places = members.map((node) => x[node]);
-  return places.length ? (places.reduce((a, b) => Math.min(a, b)) + places.reduce((a, b) => Math.max(a, b))) / 2 : 0;
+function distanceAbove(placement, row) {
+  return placement.rows[row][2] - placement.rows[row + 1][0];
 }
 
 /**
- * The further a strand moves sideways between two rows, the larger their distance.
+ * Heights at which layers are left out, because they have no nodes.
+ * @param {Placement} placement
  * @param {Row[]} rows
- * @param {Strand[]} strands
- * @param {Float64Array} x
- * @param {Map<number, number>} rowOf
+ * @returns {number[]}
  */
-function setHeights(rows, strands, x, rowOf) {
-  const widest = new Float64Array(rows.length);
-  for (const { from, to } of strands) {
-    const [low, high] = [rowOf.get(from) ?? 0, rowOf.get(to) ?? 0];
-    const each = Math.abs(x[to] - x[from]) / Math.max(high - low, 1);
-    for (let row = low; row < high; row += 1) widest[row] = Math.max(widest[row], each);
-  }
-  let y = 0;
-  rows.forEach((row, index) => {
-    row.y = y;
-    y -= NODE_HEIGHT + Math.min(HIGHEST_GAP, LOWEST_GAP + 0.16 * widest[index]);
+function gapsOf(placement, rows) {
+  return rows.slice(1).flatMap((row, below) => {
+    const under = rows[below];
+    const next = row.layers ? row.layers[0] : placement.depth;
+    return next > (under.layers ? under.layers[1] : -1) + 1 ? [(under.top + row.bottom) / 2] : [];
+  });
+}
+
+// ---- what lies beside the strands
+
+/**
+ * The boxes of roles around their nodes. The nodes of a folded box are all drawn in its middle.
+ * @param {Page} page
+ * @param {Placement} placement
+ * @param {{ x: Float64Array, y: Float64Array, heights: Float64Array }} at
+ * @param {Map<number, Row>} rowOf
+ * @param {Set<string>} folded
+ * @returns {Layout["boxes"]}
+ */
+function boxesOf(page, placement, { x, y, heights }, rowOf, folded) {
+  return placement.boxes.flatMap(([role, all, before, after, height, label]) => {
+    const nodes = all.filter((node) => rowOf.has(node));
+    if (!nodes.length) return [];
+    const name = placement.roles[role];
+    const [left, right] = [Math.min(...nodes.map((node) => x[node])), Math.max(...nodes.map((node) => x[node]))];
+    const [top, bottom] = [Math.min(...nodes.map((node) => y[node])), Math.max(...nodes.map((node) => y[node]))];
+    const box = { role: name, tint: role, nodes, label, folded: folded.has(name), left: left - before, right: right + after, top: top - height / 2, bottom: bottom + height / 2 };
+    if (!box.folded) return [box];
+    const half = page.looks.node;
+    const [across, down] = [(left + right) / 2, (top + bottom) / 2];
+    for (const node of nodes) [x[node], y[node], heights[node]] = [across, down, page.looks.name];
+    return [{ ...box, left: across - half, right: across + half, top: down - page.looks.name / 2, bottom: down + page.looks.name / 2 }];
   });
 }
 
 /**
+ * Arrows of attention between columns, where both their ends are there.
+ * @param {Placement} placement
+ * @param {Map<number, Row>} rowOf
+ * @returns {Float32Array[]}
+ */
+function arrowsOf(placement, rowOf) {
+  return placement.arrows.flatMap(([from, to, corners]) => {
+    const row = rowOf.get(to);
+    if (!row || !rowOf.has(from)) return [];
+    const up = row.middle - placement.rows[row.index][1];
+    return [Float32Array.from(corners, (value, place) => (place % 2 ? value + up : value))];
+  });
+}
+
+/**
+ * @param {Looks} looks
+ * @param {Placement} placement
  * @param {Row[]} rows
  * @param {Float64Array} x
+ * @param {Float64Array} y
  * @returns {Layout["box"]}
  */
-function boxOf(rows, x) {
-  const places = rows.flatMap((row) => row.nodes.map((node) => x[node]));
-  const margin = NODE_WIDTH / 2 + 26;
+function boxOf(looks, placement, rows, x, y) {
+  const places = rows.flatMap((row) => row.nodes);
+  const ends = placement.columns.length > 1 ? placement.columns.flatMap(([, left, right]) => [left, right]) : [];
+  const across = [...places.map((node) => x[node]), ...ends];
+  const down = places.map((node) => y[node]);
   return {
-    left: places.reduce((a, b) => Math.min(a, b), 0) - margin,
-    right: places.reduce((a, b) => Math.max(a, b), 0) + margin,
-    top: (rows.at(-1)?.y ?? 0) - NODE_HEIGHT,
-    bottom: (rows[0]?.y ?? 0) + NODE_HEIGHT,
+    left: across.reduce((a, b) => Math.min(a, b), Infinity) - looks.node,
+    right: across.reduce((a, b) => Math.max(a, b), -Infinity) + looks.node,
+    top: Math.min(rows.at(-1)?.top ?? 0, down.reduce((a, b) => Math.min(a, b), 0)) - looks.name - (ends.length ? looks.name : 0),
+    bottom: Math.max(rows[0]?.bottom ?? 0, down.reduce((a, b) => Math.max(a, b), -Infinity)) + looks.name,
   };
 }
 
 // ---- ways
 
 /**
+ * The corners of each strand, from its writer's top to its reader's port, as figures/place.py finds them.
+ * @param {Looks} looks
+ * @param {Placement} placement
  * @param {Strand[]} strands
  * @param {Row[]} rows
- * @param {Map<number, number>} rowOf
- * @param {Float64Array} x
- * @returns {Float32Array[]}
+ * @param {Map<number, Row>} rowOf
+ * @param {{ x: Float64Array, y: Float64Array, heights: Float64Array }} at
+ * @returns {{ routes: Float32Array[], faint: boolean[] }}
  */
-function routesOf(strands, rows, rowOf, x) {
-  const exits = spread(strands, (strand) => strand.from, (strand) => x[strand.to], () => ROOM);
-  const entries = spread(strands, (strand) => strand.to * 4 + portPlace(strand.port), (strand) => x[strand.from], portRoom);
-  const taken = rows.map((row) => row.nodes.map((node) => x[node]).sort((a, b) => a - b));
-  return strands.map(({ from, to, port }, index) => {
-    const [low, high] = [rowOf.get(from) ?? 0, rowOf.get(to) ?? 0];
-    const start = x[from] + exits[index];
-    const end = x[to] + (PORT_SHIFT[/** @type {"q"} */ (port)] ?? 0) + entries[index];
-    const corners = [start, rows[low].y - NODE_HEIGHT / 2];
-    const last = /** @type {[number, number]} */ ([end, rows[high].y + NODE_HEIGHT / 2]);
-    pass(corners, last, low, high, rows, taken, ((index % 5) - 2) * 1.2);
-    corners.push(...last);
-    return Float32Array.from(corners);
+function routesOf(looks, placement, strands, rows, rowOf, { x, y, heights }) {
+  const rowAt = new Map(rows.map((row) => [row.index, row]));
+  const enter = (/** @type {Strand} */ strand) => x[strand.to] + portShift(looks, strand.port);
+  const ways = strands.map((strand) => wayOf(placement, strand, rowOf));
+  const shifts = laneShifts(looks, placement, ways, strands.map((strand) => x[strand.from] + enter(strand)));
+  const tracks = ways.map(({ lanes }, index) =>
+    lanes.flatMap((lane) => {
+      const row = rowAt.get(placement.lanes[lane][0]);
+      return row ? [{ row, x: placement.lanes[lane][1] + (shifts[index].get(lane) ?? 0) }] : [];
+    }),
+  );
+  const exits = spread(looks, strands, (strand) => `${strand.from}`, (strand, index) => tracks[index][0]?.x ?? enter(strand));
+  const entries = spread(looks, strands, (strand) => `${strand.to} ${strand.port}`, (strand, index) => tracks[index].at(-1)?.x ?? x[strand.from]);
+  const routes = strands.map((strand, index) => {
+    const start = [x[strand.from] + exits[index], y[strand.from] - heights[strand.from] / 2];
+    const end = [enter(strand) + entries[index], y[strand.to] + heights[strand.to] / 2];
+    const lanes = tracks[index].flatMap(({ row, x: across }) => [[across, row.bottom], [across, row.top]]);
+    const [first, last] = [rowOf.get(strand.from), rowOf.get(strand.to)];
+    const stubs = [[start[0], first?.top ?? start[1]], ...lanes, [end[0], last?.bottom ?? end[1]]];
+    return Float32Array.from([start, ...stubs.filter(([, down]) => down < start[1] - ROUNDED && down > end[1] + ROUNDED), end].flat());
   });
+  return { routes, faint: ways.map(({ gathered }) => gathered && placement.faint) };
 }
 
 /**
- * @param {string} port
- * @returns {number}
- */
-function portPlace(port) {
-  return ["q", "k", "v"].indexOf(port) + 1;
-}
-
-/**
+ * The lanes that a strand takes: its own, or those of the trunk into its row.
+ * @param {Placement} placement
  * @param {Strand} strand
+ * @param {Map<number, Row>} rowOf
+ * @returns {{ lanes: number[], gathered: boolean }}
+ */
+function wayOf(placement, strand, rowOf) {
+  const own = placement.own[`${strand.from} ${strand.to} ${strand.port}`];
+  if (own) return { lanes: own, gathered: false };
+  const [low, high] = [rowOf.get(strand.from)?.index ?? 0, rowOf.get(strand.to)?.index ?? 0];
+  const trunk = placement.trunks[`${columnOf(placement, strand.from)} ${high}`] ?? [];
+  return { lanes: trunk.filter(([row]) => row > low && row < high).map(([, lane]) => lane), gathered: true };
+}
+
+/**
+ * @param {Placement} placement
+ * @param {number} node
  * @returns {number}
  */
-function portRoom(strand) {
-  return portPlace(strand.port) ? PORT_ROOM : ROOM;
+function columnOf(placement, node) {
+  if (placement.columns.length === 1) return 0;
+  const across = placement.nodes.find(([each]) => each === node)?.[1] ?? 0;
+  return Math.max(0, placement.columns.findIndex(([, left, right]) => across >= left && across <= right));
+}
+
+/**
+ * How far each strand is from the middle of each of its lanes, which it shares with others side by side.
+ * @param {Looks} looks
+ * @param {Placement} placement
+ * @param {{ lanes: number[], gathered: boolean }[]} ways
+ * @param {number[]} slants positions of each strand's ends, from left to right
+ * @returns {Map<number, number>[]}
+ */
+function laneShifts(looks, placement, ways, slants) {
+  /** @type {Map<number, number[]>} */
+  const users = new Map();
+  ways.forEach(({ lanes }, index) => {
+    for (const lane of lanes) {
+      const members = users.get(lane);
+      if (members) members.push(index);
+      else users.set(lane, [index]);
+    }
+  });
+  const shifts = ways.map(() => new Map());
+  for (const [lane, members] of users) {
+    members.sort((a, b) => slants[a] - slants[b] || a - b);
+    const breadth = placement.lanes[lane][2];
+    const gap = ways[members[0]].gathered ? looks.trunk_gap : looks.lane_gap;
+    const pitch = Math.max(breadth - gap, 0.2 * breadth) / members.length;
+    members.forEach((index, rank) => shifts[index].set(lane, (rank - (members.length - 1) / 2) * pitch));
+  }
+  return shifts;
 }
 
 /**
  * How far each strand is moved aside where it meets others, in the order in which they come from left to right.
+ * @param {Looks} looks
  * @param {Strand[]} strands
- * @param {(strand: Strand) => number} meeting a key
- * @param {(strand: Strand) => number} origin x at the strand's other end
- * @param {(strand: Strand) => number} room
+ * @param {(strand: Strand) => string} meeting
+ * @param {(strand: Strand, index: number) => number} origin x of its next corner
  * @returns {Float64Array}
  */
-function spread(strands, meeting, origin, room) {
-  /** @type {Map<number, number[]>} */
+function spread(looks, strands, meeting, origin) {
+  /** @type {Map<string, number[]>} */
   const meetings = new Map();
   const origins = Float64Array.from(strands, origin);
   strands.forEach((strand, index) => {
@@ -261,72 +267,38 @@ function spread(strands, meeting, origin, room) {
     else meetings.set(meeting(strand), [index]);
   });
   const shifts = new Float64Array(strands.length);
-  for (const members of meetings.values()) {
+  for (const [place, members] of meetings) {
     members.sort((a, b) => origins[a] - origins[b] || a - b);
-    const pitch = Math.min(4, room(strands[members[0]]) / Math.max(members.length - 1, 1));
-    members.forEach((index, place) => (shifts[index] = (place - (members.length - 1) / 2) * pitch));
+    const room = / [qkv]$/.test(place) ? looks.port_room : looks.node_room;
+    const pitch = Math.min(looks.exit_pitch, room / Math.max(members.length - 1, 1));
+    members.forEach((index, rank) => (shifts[index] = (rank - (members.length - 1) / 2) * pitch));
   }
   return shifts;
 }
 
 /**
- * Add corners between the last one and `goal` so that the strand runs behind no node of the rows between. Where the
- * straight way hits one it goes through the nearest gap of that row instead, and both halves are looked at again.
- * @param {number[]} corners
- * @param {[number, number]} goal
- * @param {number} low
- * @param {number} high
- * @param {Row[]} rows
- * @param {number[][]} taken
- * @param {number} aside keeps strands in one gap apart
+ * How far a port is right of its node's middle.
+ * @param {Looks} looks
+ * @param {string} port
+ * @returns {number}
  */
-function pass(corners, goal, low, high, rows, taken, aside) {
-  const x0 = corners[corners.length - 2];
-  const y0 = corners[corners.length - 1];
-  for (let row = low + 1; row < high; row += 1) {
-    const here = xAt(x0, y0, goal[0], goal[1], rows[row].y);
-    const gap = nearestGap(taken[row], here, aside);
-    if (gap === here) continue;
-    const below = rows[row].y + NODE_HEIGHT / 2;
-    pass(corners, [gap, below], low, row, rows, taken, aside);
-    corners.push(gap, below, gap, rows[row].y - NODE_HEIGHT / 2);
-    pass(corners, goal, row, high, rows, taken, aside);
-    return;
-  }
+export function portShift(looks, port) {
+  return (["q", "k", "v"].includes(port) ? ["q", "k", "v"].indexOf(port) - 1 : 0) * looks.port;
 }
 
 /**
- * @param {number[]} taken middles of a row's nodes, from left to right
- * @param {number} x
- * @param {number} aside
- * @returns {number} `x` itself where it is clear
- */
-function nearestGap(taken, x, aside) {
-  const half = NODE_WIDTH / 2 + CLEAR;
-  let hit = 0;
-  while (hit < taken.length && taken[hit] <= x - half) hit += 1;
-  if (hit === taken.length || taken[hit] >= x + half) return x;
-  if (x - taken[hit] > half - 2 * CLEAR && taken[hit + 1] < x + half) hit += 1;
-  const side = (/** @type {number} */ index, /** @type {number} */ sign) => {
-    const own = taken[index] + sign * half;
-    const neighbour = taken[index + sign];
-    const room = neighbour === undefined ? Infinity : Math.abs(neighbour - taken[index]) - NODE_WIDTH;
-    return room < 4 * CLEAR ? (taken[index] + neighbour) / 2 + aside : own + sign * Math.abs(aside);
-  };
-  const [left, right] = [side(hit, -1), side(hit, 1)];
-  return x - left <= right - x ? left : right;
-}
-
-/**
- * The x of a strand at a height between two corners: between them it runs like a smoothstep.
+ * The x of a strand at a height between two corners, which an S-curve joins.
  * @param {number} x0
  * @param {number} y0
  * @param {number} x1
  * @param {number} y1
  * @param {number} y
- * @returns {number}
+ * @returns {{ x: number, slope: number }}
  */
-export function xAt(x0, y0, x1, y1, y) {
+export function crossing(x0, y0, x1, y1, y) {
   const part = Math.min(1, Math.max(0, (y - y0) / (y1 - y0 || 1)));
-  return x0 + (x1 - x0) * part * part * (3 - 2 * part);
+  let t = part;
+  for (let step = 0; step < 3; step += 1) t -= (t * (1.5 - 1.5 * t + t * t) - part) / (1.5 - 3 * t + 3 * t * t);
+  const across = (x1 - x0) * 6 * t * (1 - t);
+  return { x: x0 + (x1 - x0) * t * t * (3 - 2 * t), slope: across / ((y1 - y0 || 1) * (1.5 - 3 * t + 3 * t * t)) };
 }

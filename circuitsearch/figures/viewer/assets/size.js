@@ -2,11 +2,12 @@
 
 /** @import { Page, State } from "./types" */
 import { faithfulnessAt } from "./circuit.js";
+import { faithfulnessText } from "./headline.js";
 import { shape } from "./svg.js";
 import { byId, inputById, share, thousands } from "./text.js";
 
-const HEIGHT = 72;
-const FLOOR = 16; // for the sizes' labels
+const HEIGHT = 92;
+const FLOOR = 28; // for the sizes' labels and what they count
 const THUMB = 8; // half of the slider's thumb, by which its track is shorter than the plot
 
 export class SizeControl {
@@ -79,8 +80,11 @@ export class SizeControl {
       this.plot.append(shape("text", { x: -4, y: this.up(value) + 4, class: "end" }, String(value)));
     }
     for (let size = 10; size <= this.most; size *= 10) {
-      this.plot.append(shape("text", { x: this.across(size), y: HEIGHT - 2, class: "tick" }, thousands(size)));
+      this.plot.append(shape("text", { x: this.across(size), y: HEIGHT - FLOOR + 12, class: "tick" }, thousands(size)));
     }
+    this.plot.append(shape("text", { x: width / 2, y: HEIGHT - 2, class: "tick title" }, "edges of the circuit (logarithmic)"));
+    const middle = `translate(-20,${(HEIGHT - FLOOR) / 2 + 3}) rotate(-90)`;
+    this.plot.append(shape("text", { transform: middle, class: "tick title" }, "faithfulness"));
     this.drawBand();
     const points = curve.map(([size, value]) => `${this.across(size)},${this.up(value)}`);
     this.plot.append(shape("polyline", { points: points.join(" "), class: "line" }));
@@ -149,11 +153,5 @@ export function sizeText(page, size) {
     const text = `the circuit: ${thousands(about.n_edges)} of ${thousands(about.total)} edges`;
     return about.faithfulness ? `${text}, faithfulness ${share(about.faithfulness[0])}` : text;
   }
-  const edges = page.stops[size];
-  const known = faithfulnessAt(page, edges);
-  const text = `the ${thousands(edges)} strongest edges`;
-  if (!known) return `${text}, faithfulness not measured`;
-  return known.measured
-    ? `${text}, faithfulness ${share(known.value)}`
-    : `${text}, faithfulness about ${known.value.toFixed(2)} (between two measured sizes)`;
+  return `the ${thousands(page.stops[size])} strongest edges, ${faithfulnessText(page, size)}`;
 }

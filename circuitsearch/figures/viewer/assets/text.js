@@ -115,3 +115,35 @@ export function tokenBox(text, differs = false) {
   if (Array.from(text).length > LONGEST) box.title = shortened(text, 400);
   return box;
 }
+
+/**
+ * @param {number | null | undefined} score
+ * @returns {HTMLElement}
+ */
+export function number(score) {
+  const sign = !score ? "" : score > 0 ? "supports" : "opposes";
+  return make("span", { class: `number ${sign}` }, signed(score));
+}
+
+/**
+ * A table of names and what is said of them; rows without a word are left out.
+ * @param {[string, string | Node | null | undefined][]} rows
+ * @returns {HTMLElement}
+ */
+export function facts(rows) {
+  const list = make("dl", { class: "facts" });
+  for (const [name, fact] of rows) if (fact) list.append(make("dt", {}, name), make("dd", {}, fact));
+  return list;
+}
+
+/**
+ * @param {string} text
+ * @param {() => void} press
+ * @param {Record<string, string | number | boolean | null>} [attributes]
+ * @returns {HTMLButtonElement}
+ */
+export function link(text, press, attributes = {}) {
+  const button = make("button", { type: "button", class: "link", ...attributes }, text);
+  button.addEventListener("click", press);
+  return button;
+}
