@@ -18,8 +18,10 @@ EXAMPLES: Mapping[str, Examples] = {
         ("score ioi --method 'Recheck(first=RelP(), k=50)'", "the strongest fifty measured exactly"),
     ),
     "validate": (
-        ("validate runs/ioi-pico ioi --seed 1", "a circuit on other prompts"),
-        ("validate circuit.json gendered_pronoun --check completeness", "on another task, with a further check"),
+        ("validate runs/ioi-pico", "a run's circuit on the prompts that tested it, as its report did"),
+        ("validate runs/ioi-pico --check completeness", "with a further check"),
+        ("validate runs/ioi-pico --seed 1", "on other prompts of its task"),
+        ("validate runs/ioi-pico gendered_pronoun", "on another task"),
     ),
     "specificity": (("specificity runs/ioi-pico runs/greater_than-pico", "every circuit on every one's task"),),
     "stability": (
