@@ -71,6 +71,7 @@ EXAMPLES: Mapping[str, Examples] = {
         ("library add circuit.json --model gpt2 --task ioi", "a circuit alone"),
         ("library add edges.json --of pico --model pico --task ioi", "of another program"),
     ),
+    "library remove": (("library remove 3 4", "two circuits, by their numbers"),),
     "library list": (("library list --model smollm2 --size ..200", "what is kept, of one model and size"),),
     "library search": (
         ("library search --head a18.h6", "which circuits use a head, and as what"),
