@@ -18,7 +18,7 @@ from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
 from circuitsearch.loading import load
-from circuitsearch.models.load import Source, dtype_named, locate
+from circuitsearch.models.load import dtype_named, label_of, locate
 from circuitsearch.registry import ABLATIONS, ALIGNMENTS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
 from circuitsearch.scores import AnyMethod
 from circuitsearch.search import Refine
@@ -209,14 +209,9 @@ class Question(BaseModel):
         return None if self.task is None else named_file(self.task)
 
     @property
-    def source(self) -> Source:
-        """Where the model is read from."""
-        return locate(self.model)
-
-    @property
     def model_name(self) -> str:
         """The model's name without its folder."""
-        return self.source.label
+        return label_of(self.model)
 
     @property
     def name(self) -> str:
@@ -261,8 +256,12 @@ class Question(BaseModel):
 
     def load(self) -> tuple[Any, Any, Task]:
         """Load the model and its tokenizer, and make the task."""
-        model, tokenizer = load(self.model, dtype=self.dtype, device=device_named(self.device))
+        model, tokenizer = self.load_model()
         return model, tokenizer, self.prompts(tokenizer)
+
+    def load_model(self) -> tuple[Any, Any]:
+        """Load the model and its tokenizer."""
+        return load(self.model, dtype=self.dtype, device=device_named(self.device))
 
     def prompts(self, tokenizer: Any) -> Task:
         """Make the task."""

@@ -80,11 +80,26 @@ class Registry:
         return self._rebuilt({"name": spec.name, "knobs": spec.knobs})
 
     def in_words(self, spec: Any) -> str:
-        """A recorded value in words, without tasks and tensors, of which only digests are kept; as it is written if it has no words."""
+        """A recorded value in words, without tasks and tensors, of which only digests are kept; as it is written if it has no words, empty if there is none."""
+        if spec is None:
+            return ""
         try:
             return in_words(self._rebuilt({"name": spec.name, "knobs": _without_digests(spec.knobs)}))
         except InputError:  # of another package, which is not installed here
             return str(spec)
+
+    def text_in_words(self, text: str) -> str:
+        """The same of a value as it is written; as it is, if it cannot be read.
+
+        Examples
+        --------
+        >>> METHODS.text_in_words("EAPIG(steps=5)"), METHODS.text_in_words("of another program")
+        ('integrated gradients, 5 steps', 'of another program')
+        """
+        try:
+            return in_words(self.read(text))
+        except InputError:
+            return text
 
     def _rebuilt(self, data: Any) -> Any:
         if isinstance(data, list):

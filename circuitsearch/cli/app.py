@@ -173,12 +173,12 @@ def validate(
     wrong: options.Wrong = None,
     align: options.Align = "error",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report to this JSON file.")] = None,
-    model: options.Model = "pico",
+    model: options.ModelOfRun = "pico",
     n: options.N = None,
     column: options.Columns = None,
     corrupt_file: options.CorruptFile = None,
     chat: options.Chat = False,
-    seed: options.Seed = 0,
+    seed: options.SeedOfRun = 0,
     ablation: Annotated[
         str, typer.Option(help="What an ablated edge carries; by default as in the search.", show_default=False)
     ] = "resample",
@@ -186,14 +186,15 @@ def validate(
         str | None, typer.Option(help="The metric; by default the one of the search.", show_default=False)
     ] = None,
     check: options.Checks = None,
-    device: options.Device = "auto",
+    device: options.DeviceOfRun = "auto",
     dtype: options.Dtype = None,
     json: options.Json = False,
 ) -> None:
-    """Test a circuit on all prompts of a task.
+    """Test a circuit, on the prompts that tested it in its run, or on all prompts of a task.
 
-    The report gives its faithfulness with an interval, that of random circuits of its size, and how many of the prompts the
-    search used.
+    A run's folder knows its model, prompts, seed and checks: with RUN alone the run's own report is made again. With a task, or another
+    --n or --seed, the prompts are those. The report gives the circuit's faithfulness with an interval, that of random circuits of its
+    size, and how many of the prompts the search used.
     """
     from circuitsearch.cli.verbs import validate
     from circuitsearch.question import Question
@@ -203,8 +204,7 @@ def validate(
         ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype,
         reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
-    given = _given(context) & {"ablation", "seed"}
-    validate(circuit, question, given, out, Terminal(json))
+    validate(circuit, question, _given(context), out, Terminal(json))
 
 
 @app.command()
@@ -227,9 +227,10 @@ def specificity(
     The runs are of one model. Prints the faithfulness of every circuit on every task, the tasks that a circuit does beside its own,
     and how much of its faithfulness is specific to its own.
     """
+    from circuitsearch.cli.asked import given
     from circuitsearch.cli.specificity import specificity
 
-    changed = {"model": model, "device": device if "device" in _given(context) else None}
+    changed = given(model=model, device=device if "device" in _given(context) else None)
     specificity(runs, out, level, changed, Terminal(json))
 
 
@@ -556,16 +557,24 @@ def view(
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of the comparison of several runs.")] = Path(
         "circuits.html"
     ),
+    model: Annotated[
+        str | None, typer.Option(help="Where the model is now, if a page must be written.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where it runs; by default as in the run.", show_default=False)
+    ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print where the page is, and do not open it.")] = False,
     json: options.Json = False,
 ) -> None:
     """Open the page of a run in the browser, or a comparison of several runs.
 
-    The page works from disk: it needs no server and no network.
+    The page works from disk: it needs no server and no network. If a run has none, it is written again, for which the run's model runs on
+    the run's held-out prompts.
     """
+    from circuitsearch.cli.asked import given
     from circuitsearch.cli.view import view
 
-    view(runs, out, not (no_open or json), Terminal(json))
+    view(runs, given(model=model, device=device), out, not (no_open or json), Terminal(json))
 
 
 tasks_app = typer.Typer(cls=Verbs, invoke_without_command=True, rich_markup_mode=None)

@@ -9,24 +9,23 @@ from typing import Any
 
 from circuitsearch import figures
 from circuitsearch.circuit import Circuit
-from circuitsearch.cli.asked import AskedRun
+from circuitsearch.cli.asked import AskedRun, given
+from circuitsearch.cli.beside import results_beside, roles_beside, run_of
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.cli.verbs import check_writable
-from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.figures.canvas import FORMATS, suffix_of
 from circuitsearch.figures.caption import comparison_caption
 from circuitsearch.figures.diagram import Options, Size, draw_circuit
-from circuitsearch.figures.viewer import draw_page
+from circuitsearch.figures.viewer import Evidence, draw_page
 from circuitsearch.files import write_whole
 from circuitsearch.instruments.prompts import prompt_alone
 from circuitsearch.loading import load
 from circuitsearch.page import example_prompt
 from circuitsearch.replication import Stability
-from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at
-from circuitsearch.run_files import ROLES
+from circuitsearch.roles import roles_of
+from circuitsearch.run import circuit_at, with_scores
 from circuitsearch.text import encode
-from circuitsearch.validation import Report
 
 PAGE_HEIGHT = 9.0  # inches that the venues' pages are high, about
 
@@ -64,8 +63,7 @@ class Drawing:
     @property
     def roles_file(self) -> Path | None:
         """The roles that are given, or else those of the run."""
-        beside = _folder(self.circuit) / ROLES
-        return None if self.no_roles else self.roles or (beside if beside.is_file() else None)
+        return None if self.no_roles else self.roles or roles_beside(self.circuit)
 
     def options(self, drawn: Circuit, caption: str) -> Options:
         """Options of the drawing functions; the model is run if an example or insets are asked for."""
@@ -85,7 +83,9 @@ def draw(drawing: Drawing, terminal: Terminal) -> None:
     check_writable(drawing.out)
     found, beside = drawing.part(drawing.whole), results_beside(drawing.circuit)
     if suffix_of(drawing.out, (*FORMATS, "dot", "html")) == "html":
-        write_whole(drawing.out, lambda path: draw_page(found, path, **beside))
+        shown = known_roles(found, drawing.roles_file)
+        scored = with_scores(found, run_of(drawing.circuit) or drawing.circuit)
+        write_whole(drawing.out, lambda path: draw_page(scored, path, evidence=shown, **beside))
         _say(f"{len(found)} of {found.graph.n_edges} edges", drawing, None, terminal)
     else:
         caption = _caption(found, drawing.whole, beside)
@@ -138,13 +138,9 @@ def _folder(circuit: Path) -> Path:
     return circuit if circuit.is_dir() else circuit.parent
 
 
-def results_beside(circuit: Path) -> dict[str, Any]:
-    """The run's report, model and method, if ``circuit`` is a run's folder or the circuit in one."""
-    folder = _folder(circuit)
-    ours = circuit.is_dir() or circuit.name == "circuit.json"
-    if not ours or not (folder / MANIFEST).is_file() or not (folder / "report.json").is_file():
-        return {}
-    return {"report": Report.load(folder / "report.json"), **about_run(Manifest.load(folder / MANIFEST))}
+def known_roles(circuit: Circuit, file: Path | None) -> Evidence:
+    """What a page shows of a circuit whose model is not run: the roles that a file has."""
+    return Evidence(roles={node: (role,) for node, role in roles_of(circuit, file).items()})
 
 
 def _caption(drawn: Circuit, whole: Circuit, beside: dict[str, Any]) -> str:
@@ -170,8 +166,8 @@ def _example(drawing: Drawing, drawn: Circuit) -> figures.ExamplePrompt:
     """The prompt that is given, or else the run's first held-out one."""
     if drawing.prompt is not None:
         return _given(drawing, drawing.prompt, drawn)
-    run = AskedRun.read(_folder(drawing.circuit), {"model": drawing.model}, "--prompt, with --model")
-    model, tokenizer = load(run.question.model, dtype=run.question.dtype, device=device_named(run.question.device))
+    run = AskedRun.read(_folder(drawing.circuit), given(model=drawing.model), "--prompt, with --model")
+    model, tokenizer = run.question.load_model()
     return example_prompt(model, run.held_out(tokenizer), drawn, tokenizer=tokenizer)
 
 

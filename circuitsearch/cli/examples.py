@@ -18,8 +18,10 @@ EXAMPLES: Mapping[str, Examples] = {
         ("score ioi --method 'Recheck(first=RelP(), k=50)'", "the strongest fifty measured exactly"),
     ),
     "validate": (
-        ("validate runs/ioi-pico ioi --seed 1", "a circuit on other prompts"),
-        ("validate circuit.json gendered_pronoun --check completeness", "on another task, with a further check"),
+        ("validate runs/ioi-pico", "a run's circuit on the prompts that tested it, as its report did"),
+        ("validate runs/ioi-pico --check completeness", "with a further check"),
+        ("validate runs/ioi-pico --seed 1", "on other prompts of its task"),
+        ("validate runs/ioi-pico gendered_pronoun", "on another task"),
     ),
     "specificity": (("specificity runs/ioi-pico runs/greater_than-pico", "every circuit on every one's task"),),
     "stability": (
@@ -69,6 +71,7 @@ EXAMPLES: Mapping[str, Examples] = {
         ("library add circuit.json --model gpt2 --task ioi", "a circuit alone"),
         ("library add edges.json --of pico --model pico --task ioi", "of another program"),
     ),
+    "library remove": (("library remove 3 4", "two circuits, by their numbers"),),
     "library list": (("library list --model smollm2 --size ..200", "what is kept, of one model and size"),),
     "library search": (
         ("library search --head a18.h6", "which circuits use a head, and as what"),

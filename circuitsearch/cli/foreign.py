@@ -11,7 +11,7 @@ import torch
 from circuitsearch import figures, formats, search
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
-from circuitsearch.cli.draw import results_beside
+from circuitsearch.cli.beside import results_beside
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment

@@ -83,6 +83,23 @@ def add(
     add(at, sources, model, task, roles, of, sign, Terminal(json))
 
 
+@library_app.command()
+def remove(
+    ids: Annotated[
+        list[int], typer.Argument(metavar="ID...", help="Numbers of circuits, as 'library list' prints them.")
+    ],
+    at: At = options.LIBRARY,
+    json: options.Json = False,
+) -> None:
+    """Remove circuits from the library; the run folders that were added stay.
+
+    If one of the numbers is unknown, none is removed.
+    """
+    from circuitsearch.cli.library_verbs import remove
+
+    remove(at, ids, Terminal(json))
+
+
 @library_app.command("list")
 def list_circuits(
     at: At = options.LIBRARY,

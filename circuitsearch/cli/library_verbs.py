@@ -13,6 +13,7 @@ from circuitsearch.errors import InputError, counted, shortened, unknown
 from circuitsearch.files import plain, write_bytes, write_json
 from circuitsearch.library import Comparison, Conditions, Entry, Library, Match
 from circuitsearch.loading import load
+from circuitsearch.registry import METHODS
 from circuitsearch.table_files import table_text
 
 SHOWN = 12  # edges of a node, in or out, that are printed
@@ -38,6 +39,16 @@ def add(
     terminal.result([_entry(each.entry) | {"new": each.new} for each in entries])
 
 
+def remove(at: Path, ids: Sequence[int], terminal: Terminal) -> None:
+    """Remove the circuits, and print what each was."""
+    library = Library(at)
+    entries = library.remove(*ids)
+    for entry in entries:
+        terminal.say("removed", str(entry))
+    terminal.say("library", f"{counted(len(library), 'circuit')} in {at}")
+    terminal.result([_entry(entry) for entry in entries])
+
+
 def show(at: Path, asked: Conditions, terminal: Terminal) -> None:
     """Print the entries as a table."""
     library = Library(at)
@@ -49,7 +60,7 @@ def show(at: Path, asked: Conditions, terminal: Terminal) -> None:
             each.of_model,
             f"{each.n_edges:,}",
             _faithfulness(each),
-            each.method or each.form,
+            METHODS.text_in_words(each.method) if each.method else each.form,
         )
         for each in entries
     ]

@@ -169,6 +169,18 @@ Neurons = Annotated[
 ]
 Experts = Annotated[bool, typer.Option("--experts", help="A node for each expert of a mixture, and a router.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto uses cuda if available.")]
+ModelOfRun = Annotated[
+    str,
+    typer.Option(
+        help="A model as for find, or where the run's model is now.",
+        autocompletion=models,
+        show_default="that of the run, or pico",
+    ),
+]
+SeedOfRun = Annotated[
+    int, typer.Option(min=0, help="Seed of the prompts and the intervals.", show_default="that of the run, or 0")
+]
+DeviceOfRun = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", show_default="as in the run, or auto")]
 Dtype = Annotated[
     str | None,
     typer.Option(help="float32, float64, bfloat16 or float16; by default as stored.", show_default=False),

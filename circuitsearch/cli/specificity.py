@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from circuitsearch import figures
 from circuitsearch.cli import say
 from circuitsearch.cli.asked import AskedRun
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import write_whole
-from circuitsearch.loading import load
 from circuitsearch.validation import Specificity
 from circuitsearch.validation import specificity as specificity_of
 
 
 def specificity(
-    runs: Sequence[Path], out: Path | None, level: float, changed: dict[str, str | None], terminal: Terminal
+    runs: Sequence[Path], out: Path | None, level: float, changed: dict[str, Any], terminal: Terminal
 ) -> None:
     """Measure the circuit of every run on the held-out prompts of every run, print the matrix and write it to a folder.
 
@@ -31,7 +30,7 @@ def specificity(
     found = [AskedRun.read(path, changed, "cs.specificity") for path in runs]
     _check_model(found)
     question = found[0].question
-    model, tokenizer = load(question.model, dtype=question.dtype, device=device_named(question.device))
+    model, tokenizer = question.load_model()
     say.describe_model(terminal, model, question)
     tasks = [run.held_out(tokenizer) for run in found]
     names = _names([task.name for task in tasks], runs)

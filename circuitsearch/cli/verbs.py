@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli import say
+from circuitsearch.cli.asked import AskedRun, changes, changes_prompts, changes_task
+from circuitsearch.cli.beside import run_of
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
-from circuitsearch.experiment import Experiment
+from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.question import Question
 from circuitsearch.registry import METRICS
-from circuitsearch.run import circuit_at
+from circuitsearch.run import MANIFEST, Manifest, circuit_at, with_scores
 from circuitsearch.summary import agreement, meaning
 from circuitsearch.task import Task
 from circuitsearch.validation import behaviour
@@ -47,25 +51,49 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
     terminal.result({"out": str(out), "n": scores.n, "method": scores.method, "scores": scores.to_dict()})
 
 
-def validate(circuit: Path, question: Question, given: set[str], out: Path | None, terminal: Terminal) -> None:
-    """Test a circuit on a task's prompts; settings that are not ``given`` are those of the circuit."""
+def validate(circuit: Path, asked: Question, given: Collection[str], out: Path | None, terminal: Terminal) -> None:
+    """Test a circuit on prompts that are asked for, or on those that tested it in its run.
+
+    Options that are not ``given`` are those of the circuit's run, or else of its search.
+    """
+    changed = changes(asked, given)
+    run = _asked_run(circuit, changed)
+    question = asked if run is None else run.question
     question.check()
-    found = circuit_at(circuit)
+    found = with_scores(circuit_at(circuit), run_of(circuit) or circuit)
     if out is not None:
         check_writable(out)
-    model, _, task = question.load()
+    model, tokenizer = question.load_model()
+    selection, task = (
+        (None, question.prompts(tokenizer)) if run is None or changes_prompts(changed) else run.parts(tokenizer)
+    )
     task = _with_metric_of(found, task) if question.metric is None else task
-    settings = {name: getattr(question, name) for name in given}
-    experiment = Experiment.of(model, task, found, **settings)
+    settings: Settings = {"seed": question.seed}
+    experiment = Experiment.of(
+        model, task, found, **settings | ({"ablation": question.ablation} if "ablation" in changed else {})
+    )
     say.describe_model(terminal, model, question)
     say.note(terminal, task)
-    say.behaviour(terminal, behaviour(experiment, task))
+    if selection is not None:
+        terminal.say("prompts", "those that tested the circuit in its run")
+    say.behaviour(terminal, behaviour(experiment, task, tokenizer=tokenizer))
     with terminal.progress("validating") as bar:
-        report = validate_circuit(experiment, found, task, checks=question.checks_asked, progress=bar)
+        report = validate_circuit(
+            experiment, found, task,
+            selection=None if selection is None else experiment.on(selection), checks=question.checks_asked, progress=bar,
+        )  # fmt: skip
     if out is not None:
         report.save(out)
     terminal.console.print(str(report))
     terminal.result(report.to_dict())
+
+
+def _asked_run(circuit: Path, changed: Mapping[str, Any]) -> AskedRun | None:
+    """The run of a circuit; None if there is none, or it was made from Python and the prompts are given."""
+    folder = run_of(circuit)
+    if folder is None or (changes_task(changed) and Manifest.load(folder / MANIFEST).question is None):
+        return None
+    return AskedRun.read(folder, changed, "a task, and --model")
 
 
 def _with_metric_of(circuit: Circuit, task: Task) -> Task:

@@ -8,24 +8,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from circuitsearch.circuit import Circuit
+from circuitsearch.cli.asked import AskedRun
+from circuitsearch.cli.beside import results_beside, roles_beside, run_of
+from circuitsearch.cli.draw import known_roles
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
-from circuitsearch.figures.viewer import Shown, draw_page, index_page
+from circuitsearch.experiment import Experiment
+from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
 from circuitsearch.files import write_bytes
-from circuitsearch.run import MANIFEST, Manifest, about_run, circuit_at, with_scores
+from circuitsearch.page import evidence
+from circuitsearch.run import circuit_at, with_scores
 from circuitsearch.run_files import PAGE
-from circuitsearch.validation import Report
+
+Changed = dict[str, Any]  # where the model is now, and where it runs
 
 
-def view(runs: Sequence[Path], out: Path, opened: bool, terminal: Terminal) -> None:
-    """Open the page of a run, or of several with a comparison; a missing page is written first.
+def view(runs: Sequence[Path], changed: Changed, out: Path, opened: bool, terminal: Terminal) -> None:
+    """Open the page of a run, or of several with a comparison; a missing page is written first, for which its model is run.
 
     Raises
     ------
     InputError
         If a path is neither a run folder nor a circuit file, or two runs are the same.
     """
-    pages = [_page_of(run) for run in runs]
+    pages = [_page_of(run, changed, terminal) for run in runs]
     if len(set(pages)) < len(pages):
         raise InputError("view compares different runs, and the same run is given twice: leave one out")
     place = pages[0] if len(runs) == 1 else _compared(runs, pages, out)
@@ -40,32 +47,39 @@ def show_page(page: Path, opened: bool, terminal: Terminal) -> None:
         terminal.say("", "no browser could be started: open the file in one")
 
 
-def _page_of(run: Path) -> Path:
-    """A run's page; if there is none, one is written, without prompts, which need the model."""
-    page = run / PAGE if run.is_dir() else run.with_suffix(".html")
-    if not page.is_file() or not run.is_dir():
-        circuit, about = circuit_at(run), _about(run)
-        draw_page(with_scores(circuit, run), page, **about)
+def _page_of(run: Path, changed: Changed, terminal: Terminal) -> Path:
+    """The page of a run, which is written if it is not there, or of a circuit."""
+    folder = run_of(run) or run
+    page = folder / PAGE if folder.is_dir() else run.with_suffix(".html")
+    if not page.is_file() or not folder.is_dir():
+        circuit = circuit_at(run)
+        shown = _evidence(circuit, run, changed, terminal)
+        draw_page(with_scores(circuit, folder), page, evidence=shown, **results_beside(run))
     return page
 
 
-def _about(run: Path) -> dict[str, Any]:
-    """The report, the model's name and the method of a run folder, as far as there are any."""
-    if not run.is_dir():
-        return {}
-    about: dict[str, Any] = {}
-    if (run / "report.json").is_file():
-        about["report"] = Report.load(run / "report.json")
-    if (run / MANIFEST).is_file():
-        about |= about_run(Manifest.load(run / MANIFEST))
-    return about
+def _evidence(circuit: Circuit, run: Path, changed: Changed, terminal: Terminal) -> Evidence:
+    """What a run's model shows on its held-out prompts; where it cannot be run, the known roles, and a line that says why."""
+    folder = run_of(run)
+    try:
+        return known_roles(circuit, roles_beside(run)) if folder is None else _measured(folder, changed)
+    except InputError as error:
+        terminal.say("note", f"the page is without prompts and attention, for which the model is run: {error}")
+        return known_roles(circuit, roles_beside(run))
+
+
+def _measured(folder: Path, changed: Changed) -> Evidence:
+    run = AskedRun.read(folder, changed, "cs.write_page")
+    model, tokenizer = run.question.load_model()
+    held_out = Experiment.of(model, run.held_out(tokenizer), run.circuit, seed=run.question.seed)
+    return evidence(held_out, run.circuit, tokenizer)
 
 
 def _compared(runs: Sequence[Path], pages: Sequence[Path], out: Path) -> Path:
     if not out.absolute().parent.is_dir() or out.is_dir():
         raise InputError(f"{out} cannot be written: give a file in a folder that exists with --out")
     shown = [
-        Shown(name, _seen_from(page, out), circuit_at(run), **_about(run))
+        Shown(name, _seen_from(page, out), circuit_at(run), **results_beside(run))
         for name, run, page in zip(_names(runs), runs, pages, strict=True)
     ]
     write_bytes(out, index_page(shown).encode())

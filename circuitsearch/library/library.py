@@ -18,7 +18,7 @@ from circuitsearch.library.kept import circuit_in, files_of
 from circuitsearch.library.overlap import Comparison, comparison
 from circuitsearch.library.page import page
 from circuitsearch.library.query import Asked, Condition, Conditions
-from circuitsearch.library.rows import name_model, write
+from circuitsearch.library.rows import name_model, remove, write
 from circuitsearch.library.source import Source, from_file, from_finding, from_folder, with_roles
 from circuitsearch.library.store import check_place, reading, writing
 from circuitsearch.roles import Roles
@@ -115,6 +115,34 @@ class Library:
             return from_finding(source)
         path = Path(source)
         return from_folder(path) if path.is_dir() else from_file(path, of, sign)
+
+    def remove(self, *identities: int) -> tuple[Entry, ...]:
+        """Remove entries with their edges, roles and files; if one is unknown, none is removed.
+
+        The run folders that were added stay where they are. A later circuit may get a number that is free again.
+
+        Parameters
+        ----------
+        *identities : int
+            Numbers of entries: ``Entry.id``.
+
+        Returns
+        -------
+        tuple of Entry
+            What was removed.
+
+        Raises
+        ------
+        InputError
+            If there is no such library or entry, or the library cannot be written.
+        """
+        with reading(self.path):  # writing would make a library that is not there
+            pass
+        with writing(self.path) as db:
+            entries = tuple(self._one(db, identity) for identity in dict.fromkeys(identities))
+            for entry in entries:
+                remove(db, entry.id)
+            return entries
 
     # ---- reading
 

@@ -17,6 +17,7 @@ from circuitsearch.figures.viewer.page import document, escaped, filled, json_in
 from circuitsearch.library.entry import Edge, Entry
 from circuitsearch.library.map import overlap_map
 from circuitsearch.library.overlap import comparison
+from circuitsearch.registry import METHODS
 from circuitsearch.run_files import PAGE
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _faithfulness(entry: Entry) -> str:
 
 
 def _how(entry: Entry) -> str:
-    return entry.method or entry.form
+    return METHODS.text_in_words(entry.method) if entry.method else entry.form
 
 
 def _roles(nodes: Sequence[tuple[str, str]]) -> str:

@@ -30,6 +30,14 @@ def write(db: Database, source: Source) -> tuple[int, bool]:
     return identity, known is None
 
 
+def remove(db: Database, identity: int) -> None:
+    """Remove a circuit with all that is kept of it, and its model's name if no other circuit is of it, within a transaction."""
+    for table in ("nodes", "edges", "ports", "files", "texts"):
+        db.table(table).delete_where("circuit = ?", [identity])
+    db.table("circuits").delete(identity)
+    db.table("models").delete_where("key NOT IN (SELECT model FROM circuits)")
+
+
 def name_model(db: Database, key: str, name: str, *, given: bool) -> None:
     """Write a model's name: one that was given in place of any other, one that was read where there is none."""
     known = db.execute("SELECT name FROM models WHERE key = ?", [key]).fetchone()

@@ -146,6 +146,18 @@ def locate(name: str | Path) -> Source:
     return Source(text, None)
 
 
+def label_of(name: str | Path) -> str:
+    """The name without its folder of a model that need not be here.
+
+    Examples
+    --------
+    >>> label_of("pico"), label_of("HuggingFaceTB/SmolLM2-135M"), label_of("/gone/tiny"), label_of("gone/small.gguf")
+    ('pico', 'SmolLM2-135M', 'tiny', 'small')
+    """
+    path = Path(name).expanduser()
+    return locate(name).label if path.exists() else path.name.removesuffix(".gguf")
+
+
 _CHOICES = "give a folder or GGUF file that exists, a name on the Hugging Face hub, or one of " + ", ".join(
     (*BUNDLED, *CATALOGUE)
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,27 @@ def task_file(tmp_path: Path, rows: list[dict[str, Any]]) -> Path:
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Write a task file of other rows."""
     return lambda *rows: write_rows(tmp_path / "other.jsonl", rows)
+
+
+@pytest.fixture(scope="session")
+def found(tiny_model: GPT2LMHeadModel, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the task on the tiny model, made once, to copy."""
+    place = tmp_path_factory.mktemp("found")
+    tiny_model.save_pretrained(place / "tiny")
+    task = write_rows(place / "mine.jsonl", rows)
+    assert main(["find", str(task), "--model", str(place / "tiny"), "--out", str(place / "run")]) == 0
+    return place / "run"
+
+
+@pytest.fixture
+def run(command: Command, found: Path, task_file: Path, tiny: Path) -> Path:
+    """A finished run, one's own to break."""
+    shutil.copytree(found, "run")
+    manifest = Path("run/manifest.json")
+    text = json.loads(manifest.read_text())
+    text["question"] |= {"task": str(task_file), "model": str(tiny)}
+    manifest.write_text(json.dumps(text))
+    return Path("run")
 
 
 def write_rows(path: Path, rows: Any) -> Path:

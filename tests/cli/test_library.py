@@ -61,10 +61,22 @@ def test_compare_export_and_page(filled: Callable[..., Any]):
     assert filled("library", "page").code == 0 and Path("library.html").is_file()
 
 
+def test_remove(filled: Callable[..., Any]):
+    """What was removed is printed, and is found no more; with an unknown number nothing is removed."""
+    wrong = filled("library", "remove", 1, 7)
+    assert wrong.code == 2 and "'7'" in wrong.err and "2 of 2 circuits" in filled("library", "list").out
+    said = filled("library", "remove", 1, 1)
+    assert said.code == 0 and "removed   1: ioi in small, 3 edges" in said.out and "1 circuit in" in said.out
+    assert said.out.count("removed") == 1 and "ioi" not in filled("library", "list").out
+    (removed,) = json.loads(filled("library", "remove", 2, "--json").out)
+    assert removed["task"] == "induction" and "0 of 0 circuits" in filled("library", "list").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["add", "nowhere.json"], "nowhere.json"),
+        (["remove", "1", "--library", "nowhere.db"], "there is no library nowhere.db"),
         (["list", "--library", "nowhere.db"], "there is no library nowhere.db"),
         (["search", "--head", "x"], "'x' is not a node"),
         (["search", "--size", "5..1"], "'5..1' is not a range"),

@@ -38,13 +38,6 @@ def test_score_as_json(command: Command, task_file: Path, tiny: Path):
     assert json.loads(said.out)["scores"] == cs.Scores.load("scores.safetensors").to_dict()
 
 
-@pytest.fixture
-def run(command: Command, task_file: Path, tiny: Path) -> Path:
-    """A finished run."""
-    assert command("find", task_file, "--model", tiny, "--out", "run").code == 0
-    return Path("run")
-
-
 def test_validate_a_circuit(command: Command, run: Path, task_file: Path, tiny: Path):
     """A run's folder or its circuit.json are tested on any task file."""
     said = command("validate", run, task_file, "--model", tiny, "-o", "report.json")
@@ -55,6 +48,40 @@ def test_validate_a_circuit(command: Command, run: Path, task_file: Path, tiny: 
     assert report.n == 16 and report.n_edges == len(cs.Circuit.load(run / "circuit.json"))
     as_json = command("validate", run / "circuit.json", task_file, "--model", tiny, "--json")
     assert json.loads(as_json.out)["faithfulness"]["value"] == report.faithfulness.value
+
+
+def test_a_run_is_validated_alone(command: Command, run: Path):
+    """Its folder knows model, prompts, seed and checks, so that its own report is made again, and an option changes it."""
+    said = command("validate", run, "-o", "report.json")
+    assert said.code == 0 and "tested the circuit in its run" in said.out, said.err
+    assert Path("report.json").read_bytes() == (run / "report.json").read_bytes()
+    assert command("validate", run / "circuit.json", "--check", "RandomCircuits(count=3)", "-o", "fewer.json").code == 0
+    assert len(cs.Report.load("fewer.json").controls) == 3
+
+
+def test_an_option_wins_over_the_run(
+    command: Command, run: Path, task_file: Path, write: Callable[..., Path], rows: Any
+):
+    """Other prompts are all used, and another seed, model or metric is taken; a run from Python needs a task."""
+    fewer = cs.Report.from_dict(json.loads(command("validate", run, "--n", 12, "--json").out))
+    assert fewer.n == 12 and fewer.n_seen
+    other = cs.Report.from_dict(json.loads(command("validate", run, write(*rows[:9]), "--json").out))
+    assert other.n == 9 and other.task == "other"
+    seeded = command("validate", run, task_file, "--seed", 3, "--json")
+    assert json.loads(seeded.out)["setup"]["seed"] == 3
+    assert "no-model" in command("validate", run, "--model", "no-model").err
+    manifest = json.loads((run / "manifest.json").read_text())
+    tiny = manifest["question"]["model"]
+    (run / "manifest.json").write_text(json.dumps(manifest | {"question": None}))
+    assert "from Python" in command("validate", run).err
+    assert command("validate", run, task_file, "--model", tiny).code == 0
+
+
+def test_a_run_whose_prompts_changed_is_not_validated(command: Command, run: Path, task_file: Path, rows: Any):
+    """Its task file was edited: the prompts that tested the circuit are gone."""
+    task_file.write_text("".join(json.dumps(row) + "\n" for row in rows[::-1][1:]), encoding="utf-8")
+    said = command("validate", run)
+    assert said.code == 2 and "cannot be written again" in said.err
 
 
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png", "dot"])

@@ -17,13 +17,6 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def run(command: Command, task_file: Path, tiny: Path) -> Path:
-    """A finished run."""
-    assert command("find", task_file, "--model", tiny, "--out", "run").code == 0
-    return Path("run")
-
-
-@pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the browser was asked to open."""
     addresses: list[str] = []
@@ -59,11 +52,28 @@ def test_it_opens_the_page(command: Command, run: Path, opened: list[str]):
 
 
 def test_a_page_that_is_not_there_is_written(command: Command, run: Path, opened: list[str]):
-    """From the run's files; its prompts take the model and are left out. What the run wrote stays."""
+    """As find wrote it, since the folder knows model and prompts; the page of the circuit's file is the same one."""
+    written = (run / "circuit.html").read_bytes()
     (run / "circuit.html").unlink()
     assert command("view", run, "--no-open").code == 0
+    assert (run / "circuit.html").read_bytes() == written
+    assert command("view", run / "circuit.json", "--no-open").code == 0
+    assert (run / "circuit.html").read_bytes() == written
+
+
+def test_a_page_without_the_model(command: Command, run: Path, tiny: Path, opened: list[str]):
+    """Where the model is gone, or there is none, the page has what files have, and it is said why; --model says where it is now."""
+    (run / "circuit.html").unlink()
+    tiny.rename(tiny.with_name("moved"))
+    (run / "roles.json").write_text('{"a0.h0": ["mover"]}')
+    said = command("view", run, "--no-open")
     data = data_of(run / "circuit.html")
+    assert said.code == 0 and "without prompts" in said.out and "no model folder" in said.out
     assert data["prompts"] == [] and data["about"]["faithfulness"] and data["stops"]
+    assert data["roles"] == {"a0.h0": ["mover"]}
+    (run / "circuit.html").unlink()
+    assert command("view", run, "--no-open", "--model", tiny.with_name("moved")).code == 0
+    assert data_of(run / "circuit.html")["prompts"]
     alone = json.loads((run / "circuit.json").read_text()) | {"scores": None}
     Path("alone.json").write_text(json.dumps(alone))
     assert command("view", "alone.json", "--no-open").code == 0
@@ -97,6 +107,8 @@ def test_bad_input_is_answered_in_a_sentence(command: Command, run: Path, argume
 
 
 def test_draw_writes_a_page_too(command: Command, run: Path):
-    """By the suffix, without prompts."""
+    """By the suffix, with the run's scores and roles, without prompts."""
+    (run / "roles.json").write_text('{"a0.h0": ["mover"]}')
     assert command("draw", run, "-o", "x.html").code == 0
-    assert data_of(Path("x.html"))["about"]["faithfulness"]
+    data = data_of(Path("x.html"))
+    assert data["about"]["faithfulness"] and len(data["stops"]) > 3 and data["roles"] == {"a0.h0": ["mover"]}

@@ -12,6 +12,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.library import Edge, Library, Match
+from circuitsearch.library.store import reading
 from tests.library.conftest import COPY, GRAPH, MakeRun
 
 
@@ -38,6 +39,35 @@ def test_a_circuit_gains_what_its_run_has(library: Library, make_run: MakeRun):
     assert (full.id, full.form, full.folder) == (bare.id, "run", str(run)) and full.faithfulness == 0.912
     assert library.search(role="copying")[0].uses[0].node == "a1.h2"
     assert library.add(run / "circuit.json").entry == full and "report.json" in library.files(full.id)
+
+
+def test_what_is_removed_leaves_nothing(library: Library, make_run: MakeRun):
+    """No row, text or name of it; what is added again comes in anew, and other circuits stay as they are."""
+    kept = library.add(make_run("one"), model="small").entry
+    gone = library.add(make_run("two", task="induction", roles={"a1.h2": "copying"}), model="small").entry
+    assert library.remove(gone.id, gone.id) == (gone,) and library.entries() == (kept,)
+    assert library.search("copying") == () and library.files(kept.id) and len(library.search("ioi")) == 1
+    with reading(library.path) as db:
+        for table in ("nodes", "edges", "ports", "files", "texts"):
+            assert db.execute(f"SELECT count(*) FROM {table} WHERE circuit = ?", [gone.id]).fetchone()[0] == 0
+        assert db.table("models").count == 1
+    library.remove(kept.id)
+    with reading(library.path) as db:
+        assert db.table("models").count == 0
+    assert library.add(make_run("three")).new and library.entries()[0].model_name == ""
+    library.check()
+
+
+def test_nothing_is_removed_if_one_is_unknown(library: Library, make_run: MakeRun):
+    """Nor is a library made where there is none."""
+    entry = library.add(make_run()).entry
+    with pytest.raises(InputError, match="'9'"):
+        library.remove(entry.id, 9)
+    assert library.entries() == (entry,)
+    nowhere = Library(library.path.with_name("nowhere.db"))
+    with pytest.raises(InputError, match="there is no library"):
+        nowhere.remove(1)
+    assert not nowhere.path.exists()
 
 
 def test_a_model_has_one_name(library: Library, make_run: MakeRun):
