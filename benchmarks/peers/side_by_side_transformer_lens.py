@@ -60,11 +60,12 @@ def find(case: shared.Case, given: argparse.Namespace) -> None:
     shared.check_logits(case, plain, model)
     about = {"package": "TransformerLens", "versions": shared.versions("transformer-lens")}
     for granularity, kind in (("edge", "scores"), ("node", "nodes")):
-        scores, cost = clock.cost(lambda granularity=granularity: attribute(case, model, granularity))
-        scores.pop("embed", None)
         name, settings = f"TransformerLens attribution patching, {granularity}s", {"granularity": granularity}
-        shared.write(case, name, kind, scores, method="attribution patching", settings=settings, cost=cost, **about)
+        with shared.refusals(case, name):
+            scores, cost = clock.cost(lambda granularity=granularity: attribute(case, model, granularity))
+            scores.pop("embed", None)
+            shared.write(case, name, kind, scores, method="attribution patching", settings=settings, cost=cost, **about)
 
 
 if __name__ == "__main__":
-    shared.run(__doc__, find)
+    shared.run("TransformerLens", __doc__, find)
