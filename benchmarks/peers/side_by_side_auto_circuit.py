@@ -5,12 +5,15 @@
 The settings are those of its own list of algorithms (``auto_circuit.prune_algos.prune_algos``), where it has some: EAP as the mask gradient at 0 of
 the logit difference, integrated edge gradients with 50 samples, subnetwork edge probing with 200 epochs, learning rate 0.1 and
 lambda 0.5. ACDC runs once a threshold, with the default divergence; each run gives one circuit.
+
+One thing is replaced: it makes its optimizer as ``torch.optim.adam.Adam``, and ``torch.optim`` has had no attribute ``adam`` for some versions.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +29,8 @@ from auto_circuit.prune_algos.subnetwork_probing import (  # pyright: ignore[rep
 )
 from auto_circuit.utils.graph_utils import patchable_model  # pyright: ignore[reportMissingImports]
 from side_by_side_hooked import check_name, hooked
+
+torch.optim.adam = sys.modules[torch.optim.Adam.__module__]  # pyright: ignore[reportAttributeAccessIssue]
 
 VERSIONS = ("auto-circuit", "transformer-lens", "numpy", "pandas")
 METHODS = ["mask gradient", "integrated mask gradient", "subnetwork probing", "ACDC"]

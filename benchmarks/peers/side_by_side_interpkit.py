@@ -25,6 +25,11 @@ def name_of(component: dict[str, Any]) -> str:
     return f"{'m' if component['type'] == 'mlp' else 'a'}{component['layer']}"
 
 
+def load(case: shared.Case) -> Any:
+    """Its model; without a prompt to look at it does not see the residual stream, and refuses its gradients."""
+    return interpkit.load_module(case.model().requires_grad_(True), case.clean[:1])
+
+
 def search(model: Any, case: shared.Case, method: str) -> dict[str, Any]:
     """Its circuit, without the table that it prints."""
     clean, corrupt = ([ids[None] for ids in side] for side in (case.clean, case.corrupt))
@@ -36,7 +41,7 @@ def find(case: shared.Case, given: argparse.Namespace) -> None:
     """Every method on one case."""
     logging.disable(logging.WARNING)
     plain = case.model()
-    clock, model = shared.Clock(plain, case.clean), interpkit.load(case.model().requires_grad_(True))
+    clock, model = shared.Clock(plain, case.clean), load(case)
     about = {"package": "interpkit", "versions": shared.versions("interpkit")}
     for method in given.methods:
         name, settings = f"interpkit find_circuit {method}", {"method": method, "threshold": 0.01}
