@@ -3,14 +3,15 @@
     python -m benchmarks.peers.side_by_side prepare FOLDER            # models, and prompts as token ids: a folder a case
     FOLDER/auto-circuit/bin/python benchmarks/peers/side_by_side_auto_circuit.py FOLDER/*       # each package in its environment
     python -m benchmarks.peers.side_by_side ours FOLDER/*             # find and EAP-IG, likewise
-    python -m benchmarks.peers.side_by_side judge FOLDER/* > benchmarks/results/side_by_side.json
+    python -m benchmarks.peers.side_by_side judge FOLDER/*
+    python -m benchmarks.peers.side_by_side report FOLDER/* > benchmarks/results/side_by_side.json
     python -m benchmarks.peers.side_by_side_table benchmarks/results/side_by_side.json
 
-Cases are the bundled model on two tasks, models with a planted circuit, and a Llama with shared keys and values, which some packages refuse. Every method has the same 64 prompts of one length. A ranking gives
-the smallest circuit that reaches 0.9 on them, among the sizes that are tried; of a method that gives circuits (ACDC, once a threshold), the
-smallest that does. Both are pruned, and measured on 64 prompts of other names, words and templates. A ranking of nodes is one of edges: an edge is
-as strong as the weaker of its nodes. Cost is processor time in plain forwards of the 64 prompts, measured in the same process; for rankings
-without that of choosing the size, for ``find`` with everything.
+Cases are the bundled model on three tasks, models with a planted circuit, and, if ``prepare`` has its folder, a model of real size on ioi. Every method
+has the same 64 prompts (16 on the real model) of one length. A ranking gives the smallest circuit that reaches 0.9 on them, among the sizes that are
+tried; of a method that gives circuits (ACDC, once a threshold), the smallest that does. Both are pruned, and measured on as many prompts of other names,
+words and templates. A ranking of nodes is one of edges: an edge is as strong as the weaker of its nodes. Cost is processor time in plain forwards of the
+same prompts, measured in the same process; for rankings without that of choosing the size, for ``find`` with everything.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 import circuitsearch as cs
 from benchmarks.peers import side_by_side_shared as shared
@@ -40,16 +40,16 @@ from circuitsearch.search import smallest_prefix
 from circuitsearch.validation.checks.curve import area_from_model, area_per_prompt, area_under, size_curve
 
 N, DRAWN, TARGET, SEED = 64, 1024, 0.9, 0
-TASKS = ("ioi", "greater_than")
-PLANTED = {"ioi": 2, "or": 3, "two-hop": 1, "step": 4}  # motifs, and their seeds
-GROUPED = "grouped-llama"
+TASKS = ("ioi", "greater_than", "induction")
+PLANTED = {"induction": 0, "two-hop": 1, "ioi": 2, "or": 3, "and": 0, "vote": 0}  # motifs, and their seeds
+REAL_N = 16  # prompts of a model of real size
 METRICS = {"logit_diff": logit_diff, "prob_diff": prob_diff}
 
 
 # ---- prepare
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, real: Path | None) -> None:
     """Write all cases."""
     model, tokenizer = cs.load("pico")
     for name in TASKS:
@@ -58,39 +58,37 @@ def prepare(folder: Path) -> None:
     for motif, seed in PLANTED.items():
         planted = plant(motif, seed, n=4 * N)
         truth = ["->".join(edge) for edge in planted.edges]
-        write_case(folder / f"planted-{motif}", planted.model, planted.task, truth)
-    prepare_grouped(folder / GROUPED)
+        write_case(folder / f"planted-{motif}", planted.model, planted.task, truth=truth)
+    if real is not None:
+        model, tokenizer = cs.load(real)
+        write_case(folder / f"{real.name}-ioi", model, cs.tasks.ioi(tokenizer, n=DRAWN, seed=SEED), REAL_N)
 
 
-def prepare_grouped(folder: Path) -> None:
-    """A Llama of random weights whose heads share keys and values, and two prompts, to see which package takes it."""
-    config = LlamaConfig(
-        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=16, bos_token_id=None, eos_token_id=None,
-    )  # fmt: skip
-    torch.manual_seed(SEED)
-    LlamaForCausalLM(config).save_pretrained(folder / "model")
-    rows = [
-        {"clean_ids": [1, name, 2], "corrupt_ids": [1, name + 9, 2], "answer_id": [name], "wrong_id": [name + 9]}
-        for name in (5, 6)
-    ]
-    (folder / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    (folder / "case.json").write_text(json.dumps({"metric": "logit_diff"}) + "\n")
-
-
-def write_case(folder: Path, model: Any, task: cs.Task, truth: list[str] | None = None) -> None:
+def write_case(folder: Path, model: Any, task: cs.Task, n: int = N, truth: list[str] | None = None) -> None:
     """The model, prompts of the length that most have, and what is known of the circuit."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder / "model")
     parts = task.split(0.5, seed=SEED)
     lengths = [Counter(len(ids) for ids in part.clean) for part in parts]
     length = max(lengths[0], key=lambda each: min(counts[each] for counts in lengths))
+    written = {}
     for name, part in zip(("train", "held_out"), parts, strict=True):
         rows = [row for row in map(row_of(part), range(len(part))) if len(row["clean_ids"]) == length]
-        rows = list({json.dumps(row["clean_ids"] + row["corrupt_ids"]): row for row in rows}.values())[:N]
+        rows = list({json.dumps(row["clean_ids"] + row["corrupt_ids"]): row for row in rows}.values())[:n]
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    about = {"metric": task.metric.__name__, "truth": truth, "task": task.name, "length": length}
+        written[name] = rows
+    about = {"metric": task.metric.__name__, "truth": truth, "task": task.name, "length": length, "prompts": n}
+    about["value"] = shared.Case(folder, about["metric"], written["train"]).value_of(model)
     (folder / "case.json").write_text(json.dumps(about, indent=2) + "\n")
+    keep_rotary_base(folder / "model" / "config.json")
+
+
+def keep_rotary_base(config: Path) -> None:
+    """Write the base of rotary embeddings where transformers 4 reads it, too; without it, it takes 10,000."""
+    settings = json.loads(config.read_text())
+    if "rope_parameters" in settings:
+        base = settings["rope_parameters"]["rope_theta"]
+        config.write_text(json.dumps(settings | {"rope_theta": base}, indent=2) + "\n")
 
 
 def row_of(task: cs.Task) -> Any:
@@ -154,7 +152,7 @@ class Judge:
     def row(self, file: Path) -> dict[str, Any]:
         """One method's: what it says of itself, its areas, and its circuit's measures."""
         about = {"case": self.folder.name, "name": file.stem} | json.loads(file.read_text())
-        if about["kind"] == "refused" or self.folder.name == GROUPED:
+        if about["kind"] == "refused":
             return about
         scores, mask = self.found(file)
         if scores is not None:
@@ -178,10 +176,6 @@ class Judge:
         circuit = cs.Circuit(self.graph, mask)
         report = cs.validate(self.held_out, circuit, self.held_out.task, n_controls=2, n_resamples=500)
         trained = Faithfulness(self.train).measured_alone(mask).value
-        known = self.about["truth"]
-        truth = set() if known is None else set(known)
-        edges = {"->".join(edge) for edge in circuit.edges}
-        wrong = {} if known is None else {"false": len(edges - truth), "missing": len(truth - edges)}
         return {
             "edges": len(circuit),
             "edges_total": self.graph.n_edges,
@@ -189,8 +183,17 @@ class Judge:
             "reaches": abs(1 - trained) <= 1 - TARGET,
             "held_out": vars(report.faithfulness),
             "bounded": vars(report.per_prompt),
-            **wrong,
+            **against(self.about["truth"], circuit),
         }
+
+
+def against(truth: list[str] | None, circuit: cs.Circuit) -> dict[str, float]:
+    """Precision and recall of a circuit's edges beside the planted ones; nothing if they are not known."""
+    if truth is None:
+        return {}
+    edges = {"->".join(edge) for edge in circuit.edges}
+    right = len(edges & set(truth))
+    return {"precision": right / max(len(edges), 1), "recall": right / len(truth)}
 
 
 def of_nodes(graph: Graph, scores: dict[str, float]) -> torch.Tensor:
@@ -210,6 +213,11 @@ def of_nodes(graph: Graph, scores: dict[str, float]) -> torch.Tensor:
     return torch.where(graph.mask, weaker, torch.nan)
 
 
+def judge(folder: Path) -> None:
+    """Write every method's row beside the case."""
+    (folder / "judged.json").write_text(json.dumps(Judge(folder).rows(), indent=2) + "\n")
+
+
 # ---- ours
 
 
@@ -227,24 +235,28 @@ def ours(folder: Path) -> None:
     shared.write(case, "circuitsearch find", "circuit", edges, method="find", settings={}, cost=cost, **about)
 
 
+def report(folders: list[Path]) -> dict[str, Any]:
+    """What ``judge`` found in every case."""
+    rows = [row for folder in folders for row in json.loads((folder / "judged.json").read_text())]
+    setting = {"prompts": N, "prompts_real": REAL_N, "held_out": "as many", "target": TARGET, "seed": SEED}
+    return {"source": "benchmarks/peers/side_by_side.py", **circumstances(setting, "cpu", 1), "rows": rows}
+
+
 def main() -> None:
     """Do the step that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("prepare", "ours", "judge"))
+    parser.add_argument("step", choices=("prepare", "ours", "judge", "report"))
     parser.add_argument("places", nargs="+", type=Path)
+    parser.add_argument("--real", type=Path, help="prepare: folder of a Hugging Face model for one more case, on ioi")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.step == "prepare":
-        prepare(asked.places[0])
-    elif asked.step == "ours":
-        for folder in asked.places:
-            if folder.name != GROUPED:
-                ours(folder)
+        prepare(asked.places[0], asked.real)
+    elif asked.step == "report":
+        print(json.dumps(report(asked.places), indent=2))
     else:
-        rows = [row for folder in asked.places for row in Judge(folder).rows()]
-        setting = {"prompts": N, "held_out": N, "target": TARGET, "seed": SEED}
-        report = {"source": "benchmarks/peers/side_by_side.py", **circumstances(setting, "cpu", 1), "rows": rows}
-        print(json.dumps(report, indent=2))
+        for folder in asked.places:
+            ours(folder) if asked.step == "ours" else judge(folder)
 
 
 if __name__ == "__main__":

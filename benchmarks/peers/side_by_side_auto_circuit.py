@@ -5,12 +5,15 @@
 The settings are those of its own list of algorithms (``auto_circuit.prune_algos.prune_algos``), where it has some: EAP as the mask gradient at 0 of
 the logit difference, integrated edge gradients with 50 samples, subnetwork edge probing with 200 epochs, learning rate 0.1 and
 lambda 0.5. ACDC runs once a threshold, with the default divergence; each run gives one circuit.
+
+One thing is replaced: it makes its optimizer as ``torch.optim.adam.Adam``, and ``torch.optim`` has had no attribute ``adam`` for some versions.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,23 +28,26 @@ from auto_circuit.prune_algos.subnetwork_probing import (  # pyright: ignore[rep
     subnetwork_probing_prune_scores,
 )
 from auto_circuit.utils.graph_utils import patchable_model  # pyright: ignore[reportMissingImports]
+from side_by_side_hooked import check_name, hooked
+
+torch.optim.adam = sys.modules[torch.optim.Adam.__module__]  # pyright: ignore[reportAttributeAccessIssue]
 
 VERSIONS = ("auto-circuit", "transformer-lens", "numpy", "pandas")
 METHODS = ["mask gradient", "integrated mask gradient", "subnetwork probing", "ACDC"]
 THRESHOLDS = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
-GRADIENT = {"official_edges": None, "grad_function": "logit", "answer_function": "avg_diff"}
+GRADIENT = {"grad_function": "logit", "answer_function": "avg_diff"}
 PROBING = {"learning_rate": 0.1, "epochs": 200, "regularize_lambda": 0.5, "mask_fn": "hard_concrete"}
 
 
-def prompts_of(case: shared.Case) -> Any:
-    """All prompts as one batch."""
+def prompts_of(case: shared.Case, batch: int) -> Any:
+    """The prompts in batches of this size, or in one; ACDC takes the first alone."""
     pairs = PromptDataset(case.clean, case.corrupt, case.answers("answer_id"), case.answers("wrong_id"))
-    return PromptDataLoader(pairs, seq_len=None, diverge_idx=0, batch_size=len(case.rows), shuffle=False)
+    return PromptDataLoader(pairs, seq_len=None, diverge_idx=0, batch_size=batch or len(case.rows), shuffle=False)
 
 
 def masked(case: shared.Case, plain: Any) -> Any:
     """The model with a mask on every edge; frozen, as the package's own loader leaves it."""
-    model = shared.hooked(case, plain).requires_grad_(False)
+    model = hooked(case, plain).requires_grad_(False)
     return patchable_model(model, factorized=True, slice_output="last_seq", separate_qkv=True)
 
 
@@ -54,8 +60,8 @@ def rankings(model: Any, prompts: Any) -> dict[str, tuple[dict[str, Any], Callab
     """Methods that score every edge, with their settings."""
     gradient, samples = GRADIENT | {"mask_val": 0.0}, GRADIENT | {"integrated_grad_samples": 50}
     return {
-        "mask gradient": (gradient, lambda: mask_gradient_prune_scores(model, prompts, **gradient)),
-        "integrated mask gradient": (samples, lambda: mask_gradient_prune_scores(model, prompts, **samples)),
+        "mask gradient": (gradient, lambda: mask_gradient_prune_scores(model, prompts, None, **gradient)),
+        "integrated mask gradient": (samples, lambda: mask_gradient_prune_scores(model, prompts, None, **samples)),
         "subnetwork probing": (PROBING, lambda: subnetwork_probing_prune_scores(model, prompts, None, **PROBING)),
     }
 
@@ -69,21 +75,24 @@ def acdc(model: Any, prompts: Any, threshold: float) -> list[str]:
 def find(case: shared.Case, given: argparse.Namespace) -> None:
     """Every method on one case."""
     plain = case.model()
-    clock, model, prompts = shared.Clock(plain, case.clean), masked(case, plain), prompts_of(case)
+    with shared.refusals(case, "auto-circuit by name"):
+        check_name(case, plain)
+    clock, model, prompts = shared.Clock(plain, case.clean), masked(case, plain), prompts_of(case, given.batch[0])
     about = {"package": "auto-circuit", "versions": shared.versions(*VERSIONS)}
-    for name, (settings, score) in rankings(model, prompts).items():
-        if name not in given.methods:
-            continue
-        scores, cost = clock.cost(score)
-        settings = {key: value for key, value in settings.items() if value is not None}
-        found = named(model, scores)
-        shared.write(case, f"auto-circuit {name}", "scores", found, method=name, settings=settings, cost=cost, **about)
+    for method, (settings, score) in rankings(model, prompts).items():
+        name = f"auto-circuit {method}"
+        with shared.refusals(case, name):
+            if method in given.methods:
+                scores, cost = clock.cost(score)
+                shared.write(
+                    case, name, "scores", named(model, scores), method=method, settings=settings, cost=cost, **about
+                )
     for threshold in given.thresholds if "ACDC" in given.methods else ():
-        edges, cost = clock.cost(lambda threshold=threshold: acdc(model, prompts, threshold))
-        settings = {"threshold": threshold, "faithfulness_target": "kl_div"}
-        name = f"auto-circuit ACDC {threshold:g}"
-        shared.write(case, name, "circuit", edges, method="ACDC", settings=settings, cost=cost, **about)
+        name, settings = f"auto-circuit ACDC {threshold:g}", {"threshold": threshold, "faithfulness_target": "kl_div"}
+        with shared.refusals(case, name):
+            edges, cost = clock.cost(lambda threshold=threshold: acdc(model, prompts, threshold))
+            shared.write(case, name, "circuit", edges, method="ACDC", settings=settings, cost=cost, **about)
 
 
 if __name__ == "__main__":
-    shared.run(__doc__, find, methods=METHODS, thresholds=THRESHOLDS)
+    shared.run("auto-circuit", __doc__, find, methods=METHODS, thresholds=THRESHOLDS, batch=[0])

@@ -16,6 +16,7 @@ import eap.attribute as eap_attribute  # pyright: ignore[reportMissingImports]
 import side_by_side_shared as shared
 import torch
 from eap.graph import Graph  # pyright: ignore[reportMissingImports]
+from side_by_side_hooked import check_name, hooked
 
 METHODS = {"EAP": ("EAP", {}), "EAP-IG": ("EAP-IG-inputs", {"ig_steps": 5})}
 
@@ -38,25 +39,36 @@ class OnProcessor:
         return torch.zeros(*shape, **settings)
 
 
-def loss(case: shared.Case, logits: torch.Tensor, *_: Any) -> torch.Tensor:
-    """Minus the mean of the task's metric, so that positive scores support it."""
-    return -case.metric_of(logits[:, -1]).mean()
+def loss(case: shared.Case, logits: torch.Tensor, clean_logits: Any, lengths: Any, rows: slice) -> torch.Tensor:
+    """Minus the mean of the task's metric over these rows, so that positive scores support it."""
+    return -case.metric_of(logits[:, -1], rows).mean()
+
+
+def batches(case: shared.Case, size: int) -> list[tuple[list[list[int]], list[list[int]], slice]]:
+    """Clean and corrupt ids, and which rows these are, in place of labels."""
+    rows = [slice(first, first + size) for first in range(0, len(case.rows), size)]
+    return [(case.clean[each].tolist(), case.corrupt[each].tolist(), each) for each in rows]
 
 
 def find(case: shared.Case, given: argparse.Namespace) -> None:
     """Both methods on one case."""
     plain = case.model()
-    model, clock = shared.hooked(case, plain), shared.Clock(plain, case.clean)
-    batch = [(case.clean.tolist(), case.corrupt.tolist(), None)]
+    with shared.refusals(case, "EAP-IG by name"):
+        check_name(case, plain)
+    model, clock = hooked(case, plain), shared.Clock(plain, case.clean)
+    pairs = batches(case, given.batch[0] or len(case.rows))
     eap_attribute.tokenize_plus, eap_attribute.torch = given_ids, OnProcessor()
-    for name, (method, settings) in METHODS.items():
-        graph = Graph.from_model(model)
-        run = partial(eap_attribute.attribute, model, graph, batch, partial(loss, case), method, quiet=True, **settings)
-        _, cost = clock.cost(run)
-        found = {edge: float(graph.edges[edge].score) for edge in graph.edges}
-        about = {"package": "EAP-IG", "versions": shared.versions("eap", "transformer-lens")}
-        shared.write(case, f"EAP-IG {name}", "scores", found, method=name, settings=settings, cost=cost, **about)
+    about = {"package": "EAP-IG", "versions": shared.versions("eap", "transformer-lens")}
+    for method, (its_name, settings) in METHODS.items():
+        name, graph = f"EAP-IG {method}", Graph.from_model(model)
+        run = partial(
+            eap_attribute.attribute, model, graph, pairs, partial(loss, case), its_name, quiet=True, **settings
+        )
+        with shared.refusals(case, name):
+            _, cost = clock.cost(run)
+            found = {edge: float(graph.edges[edge].score) for edge in graph.edges}
+            shared.write(case, name, "scores", found, method=its_name, settings=settings, cost=cost, **about)
 
 
 if __name__ == "__main__":
-    shared.run(__doc__, find)
+    shared.run("EAP-IG", __doc__, find, batch=[0])

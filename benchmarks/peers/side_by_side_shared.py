@@ -6,13 +6,14 @@ It needs torch and transformers, which every package brings along, and neither c
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
+import math
 import platform
 import statistics
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,12 +34,14 @@ class Case:
     folder: Path
     metric: str
     rows: list[dict[str, Any]]
+    value: float = math.nan  # mean of the metric over the rows, in the model as it was written
 
     @classmethod
     def load(cls, folder: Path) -> Case:
         """Read a folder that ``side_by_side.py prepare`` wrote."""
         rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
-        return cls(folder, json.loads((folder / "case.json").read_text())["metric"], rows)
+        about = json.loads((folder / "case.json").read_text())
+        return cls(folder, about["metric"], rows, about["value"])
 
     @property
     def clean(self) -> Tensor:
@@ -55,9 +58,19 @@ class Case:
         return [torch.tensor(row[kind]).reshape(-1) for row in self.rows]
 
     def model(self) -> Any:
-        """The Hugging Face model, frozen."""
+        """The Hugging Face model, frozen; an error if this version of transformers reads another model from the same files."""
         model = AutoModelForCausalLM.from_pretrained(self.folder / "model", dtype=torch.float32)
-        return model.eval().requires_grad_(False)
+        model = model.eval().requires_grad_(False)
+        if not abs(self.value_of(model) - self.value) < AGREES:
+            raise ValueError(
+                f"the metric is {self.value_of(model):.4f} here, {self.value:.4f} where the model was written"
+            )
+        return model
+
+    def value_of(self, model: Any) -> float:
+        """Mean of the metric over the rows."""
+        with torch.no_grad():
+            return self.metric_of(model(input_ids=self.clean).logits[:, -1]).mean().item()
 
     def metric_of(self, logits: Tensor, rows: slice = slice(None)) -> Tensor:
         """The task's metric (B,) of the logits at the last position (B, vocabulary), of these rows."""
@@ -126,40 +139,22 @@ def check_logits(case: Case, plain: Any, logits_of: Callable[[Tensor], Tensor]) 
     return found
 
 
-def hooked(case: Case, plain: Any) -> Any:
-    """A GPT-2 in TransformerLens 2, with the processing that its ``from_pretrained`` does by default, and all hooks that edges need."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig  # pyright: ignore[reportMissingImports]
-    from transformer_lens.pretrained.weight_conversions import (  # pyright: ignore[reportMissingImports]
-        convert_gpt2_weights,
-    )
-
-    if plain.config.model_type != "gpt2":
-        return HookedTransformer.from_pretrained(str(case.folder / "model"), hf_model=plain, device="cpu")
-    shape = plain.config
-    config = HookedTransformerConfig(
-        n_layers=shape.n_layer,
-        n_heads=shape.n_head,
-        d_model=shape.n_embd,
-        d_head=shape.n_embd // shape.n_head,
-        d_mlp=shape.n_inner or 4 * shape.n_embd,
-        d_vocab=shape.vocab_size,
-        n_ctx=shape.n_positions,
-        eps=shape.layer_norm_epsilon,
-        act_fn={"gelu_pytorch_tanh": "gelu_new"}.get(shape.activation_function, shape.activation_function),
-        normalization_type="LN",
-        use_attn_result=True,
-        use_split_qkv_input=True,
-        use_hook_mlp_in=True,
-        device="cpu",
-    )
-    model = HookedTransformer(config).eval()
-    model.load_and_process_state_dict(convert_gpt2_weights(plain, config))
-    check_logits(case, plain, model)
-    return model
+@contextlib.contextmanager
+def refusals(case: Case, name: str) -> Iterator[None]:
+    """Keep what a package says when it does not take a model or a setting, as what this method found."""
+    try:
+        yield
+    except ImportError:
+        raise  # of the environment, not of the model
+    except Exception as error:  # any: it is a result
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_SAID]
+        write(case, name, "refused", [], error=said)
 
 
-def run(description: str | None, find: Callable[[Case, argparse.Namespace], None], **options: Any) -> None:
-    """Search on each case that is named."""
+def run(
+    package: str, description: str | None, find: Callable[[Case, argparse.Namespace], None], **options: Any
+) -> None:
+    """Search on each case that is named; a method's failure is under its own name, that of the whole package under the package's."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+", type=Path, help="folders that side_by_side.py prepare wrote")
     for name, default in options.items():
@@ -169,10 +164,5 @@ def run(description: str | None, find: Callable[[Case, argparse.Namespace], None
     torch.manual_seed(0)
     for folder in given.cases:
         case = Case.load(folder)
-        try:
+        with refusals(case, package):
             find(case, given)
-        except ImportError:
-            raise  # of the environment, not of the model
-        except Exception as error:  # what a package says of a model that it does not take
-            said = f"{type(error).__name__}: {error}"[:MOST_SAID]
-            write(case, f"{Path(sys.argv[0]).stem} refused", "refused", [], error=said)

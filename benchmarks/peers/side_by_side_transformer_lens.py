@@ -4,13 +4,15 @@
 
 ``transformer_lens.tools.analysis.attribution_patch`` on the bridge around the Hugging Face model, as it is built. It scores every position by itself;
 scores of an edge are summed over positions, as its demonstration of attribution patching does for heads. Each pair is given alone, as
-the function's metric is not told which pair it has.
+the function's metric is not told which pair it has. It takes gradients on the corrupt prompt; swapped, the clean prompt is given as the corrupt one, so that
+they are taken where EAP takes them.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import side_by_side_shared as shared
@@ -21,6 +23,13 @@ from transformer_lens.tools.analysis.attribution_patching import (  # pyright: i
     attribution_patch,
 )
 
+# granularity, kind of file, whether clean and corrupt prompts are swapped
+METHODS = {
+    "edges": ("edge", "scores", False),
+    "edges, swapped": ("edge", "scores", True),
+    "nodes": ("node", "nodes", False),
+}
+
 
 def name_of(node: Node) -> str:
     """Such as ``a1.h3<q>`` or ``m0``."""
@@ -30,9 +39,10 @@ def name_of(node: Node) -> str:
     return (f"m{node.layer}" if node.head is None else f"a{node.layer}.h{node.head}") + port
 
 
-def attribute(case: shared.Case, model: Any, granularity: str) -> dict[str, float]:
+def attribute(case: shared.Case, model: Any, granularity: str, swapped: bool) -> dict[str, float]:
     """Mean scores over pairs, summed over positions."""
-    config, clean, corrupt, totals = EdgeAttributionConfig(granularity), case.clean, case.corrupt, Counter()
+    config, totals = EdgeAttributionConfig(granularity), Counter()
+    clean, corrupt = (case.corrupt, case.clean) if swapped else (case.clean, case.corrupt)
     for row in range(len(case.rows)):
         pair = slice(row, row + 1)
 
@@ -53,18 +63,21 @@ def attribute(case: shared.Case, model: Any, granularity: str) -> dict[str, floa
 
 
 def find(case: shared.Case, given: argparse.Namespace) -> None:
-    """Both granularities on one case."""
+    """Every method on one case."""
     plain = case.model()
     clock, wrapped = shared.Clock(plain, case.clean), case.model().requires_grad_(True)
     model = build_bridge_from_module(wrapped, type(wrapped).__name__, hf_config=wrapped.config).eval()
     shared.check_logits(case, plain, model)
     about = {"package": "TransformerLens", "versions": shared.versions("transformer-lens")}
-    for granularity, kind in (("edge", "scores"), ("node", "nodes")):
-        scores, cost = clock.cost(lambda granularity=granularity: attribute(case, model, granularity))
-        scores.pop("embed", None)
-        name, settings = f"TransformerLens attribution patching, {granularity}s", {"granularity": granularity}
-        shared.write(case, name, kind, scores, method="attribution patching", settings=settings, cost=cost, **about)
+    for method in given.methods:
+        granularity, kind, swapped = METHODS[method]
+        name, settings = f"TransformerLens attribution patching, {method}", {"granularity": granularity}
+        run = partial(attribute, case, model, granularity, swapped)
+        with shared.refusals(case, name):
+            scores, cost = clock.cost(run)
+            scores.pop("embed", None)
+            shared.write(case, name, kind, scores, method="attribution patching", settings=settings, cost=cost, **about)
 
 
 if __name__ == "__main__":
-    shared.run(__doc__, find)
+    shared.run("TransformerLens", __doc__, find, methods=list(METHODS))
