@@ -15,7 +15,8 @@ from circuitsearch.cli.draw import known_roles
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
-from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
+from circuitsearch.figures.index import Shown, index_page
+from circuitsearch.figures.viewer import Evidence, draw_page
 from circuitsearch.files import write_bytes
 from circuitsearch.page import evidence
 from circuitsearch.run import circuit_at, with_scores

@@ -1,7 +1,7 @@
 """The lanes of strands past the rows between their ends.
 
-The strongest strands have lanes of their own, as many as fit the figure's width. The weaker ones between two rows are bundled
-in one trunk, thin and faint, so that a circuit of hundreds of edges stays legible and shows all of them. Strands from one writer
+The strongest strands have lanes of their own, as many as fit the figure's width. The weaker ones into a row are bundled in one
+trunk, which they join on their way, thin and faint, so that a circuit of hundreds of edges stays legible and shows all of them. Strands from one writer
 into one head share their lanes, side by side.
 """
 

@@ -18,7 +18,8 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
+from circuitsearch.figures.index import Shown, index_page
+from circuitsearch.figures.viewer import Evidence, draw_page
 from circuitsearch.figures.viewer.data import LARGEST, Prompt, page_data
 from circuitsearch.figures.viewer.page import html_page, json_in_html
 from circuitsearch.granularity import Granularity
@@ -241,9 +242,19 @@ def test_the_index_says_what_is_shared(random_circuit: Maker, report: Report):
     one = Shown("one<", "a b/circuit.html", Circuit.from_edges(graph, both), report, HOSTILE, "EAP()")
     other = Shown("other", "o/circuit.html", Circuit.from_edges(graph, [*both, ("embed", "logits")]))
     page = index_page([one, other])
-    assert 'href="a%20b/circuit.html"' in page and "one&lt;" in page and "<script" not in page and "<img" not in page
+    assert (
+        'href="a%20b/circuit.html"' in page and "one&lt;" in page and "<script" not in page and page.count("<img") == 1
+    )
+    assert 'alt="one&lt; and other, drawn as one" src="data:image/svg+xml;base64,' in page
     assert "2 (67%)" in page and "In all of them: 2 edges" in page
     assert "Only in one&lt;: 0 edges" in page and "Only in other: 1 edge<" in page
+
+
+def test_circuits_of_two_graphs_are_not_drawn_as_one():
+    """The page says why."""
+    runs = [Shown(f"{n}", "x", Circuit.from_edges(Graph(n, 4, 4), [("embed", "logits")])) for n in (1, 2)]
+    page = index_page(runs)
+    assert "Not drawn: circuits can be compared only within one graph" in page and "<img" not in page
 
 
 def test_the_assets_are_shipped():

@@ -16,9 +16,10 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.circuit import Circuit
+from circuitsearch.figures.index import Shown, index_page
 from circuitsearch.figures.place import place
 from circuitsearch.figures.plan import plan
-from circuitsearch.figures.viewer import Evidence, Shown, draw_page, index_page
+from circuitsearch.figures.viewer import Evidence, draw_page
 from circuitsearch.figures.viewer.data import Prompt
 from circuitsearch.figures.viewer.places import SCALE
 from circuitsearch.graph import Graph

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from circuitsearch.circuit import Circuit
 from circuitsearch.figures.viewer.data import NOTHING, page_data
 from circuitsearch.figures.viewer.data import Evidence as Evidence
-from circuitsearch.figures.viewer.index import Shown as Shown
-from circuitsearch.figures.viewer.index import index_page as index_page
 from circuitsearch.figures.viewer.page import html_page
 from circuitsearch.figures.viewer.scan import scan_page as scan_page
 from circuitsearch.files import write_bytes

@@ -9,7 +9,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -112,6 +112,26 @@ def policy(script: str | None, sheet: str) -> str:
 def escaped(text: str) -> str:
     """Text for HTML, on one line, without control characters."""
     return html.escape(plain_text(text))
+
+
+def image(title: str, svg: bytes) -> str:
+    """A figure as an image, in which nothing can run, under its title."""
+    source = base64.b64encode(svg).decode()
+    return f'<section><h2>{escaped(title)}</h2><img alt="{escaped(title)}" src="data:image/svg+xml;base64,{source}"></section>'
+
+
+def minus(number: str) -> str:
+    """A number with the minus sign that is as wide as a plus."""
+    return number.replace("-", "\u2212")
+
+
+def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already; caption and heads are text."""
+    head = "".join(f'<th scope="col">{escaped(text)}</th>' if text else "<td></td>" for text in heads)
+    lines = ["".join(cell if cell.startswith("<th") else f"<td>{cell}</td>" for cell in row) for row in rows]
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    shown = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>" if rows else ""
+    return f'<section><h2>{escaped(caption)}</h2><div class="wide" tabindex="0" role="region" aria-label="{escaped(caption)}">{shown}</div></section>'
 
 
 def options(values: Iterable[str]) -> str:

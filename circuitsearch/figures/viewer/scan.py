@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from circuitsearch.figures.canvas import encode, figure_style
 from circuitsearch.figures.results import figure_of
-from circuitsearch.figures.viewer.index import minus, table
-from circuitsearch.figures.viewer.page import asset, document, escaped, filled
+from circuitsearch.figures.viewer.page import asset, document, escaped, filled, image, minus, table
 from circuitsearch.instruments.one_prompt import Scan
 from circuitsearch.instruments.result import Result
 
@@ -68,13 +66,7 @@ def _parts(found: Scan) -> list[Sequence[str]]:
 def _figure(title: str, result: Result) -> str:
     with figure_style():
         content = encode(figure_of(result), "svg")
-    return _image(title, content)
-
-
-def _image(title: str, content: bytes) -> str:
-    """A figure as an image, in which nothing can run."""
-    source = base64.b64encode(content).decode()
-    return f'<section><h2>{escaped(title)}</h2><img alt="{escaped(title)}" src="data:image/svg+xml;base64,{source}"></section>'
+    return image(title, content)
 
 
 def _circuit(figure: bytes | None, page: str) -> str:
@@ -84,4 +76,4 @@ def _circuit(figure: bytes | None, page: str) -> str:
             " answer, and --wrong, that answer.</p></section>"
         )
     link = f'<p><a href="{escaped(quote(page))}">The interactive page of the circuit</a></p>' if page else ""
-    return _image("The circuit that tells the prompt from its counterfactual", figure) + link
+    return image("The circuit that tells the prompt from its counterfactual", figure) + link

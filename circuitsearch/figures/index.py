@@ -1,20 +1,25 @@
-"""Several runs on one page: their evidence side by side, and which edges they share. The page uses no script."""
+"""Several runs on one page: their evidence side by side, which edges they share, and circuits drawn into one. The page uses no script."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.figures.viewer.page import asset, document, escaped, filled
+from circuitsearch.errors import InputError
+from circuitsearch.figures.compare import draw_comparison
+from circuitsearch.figures.viewer.page import asset, document, escaped, filled, image, minus, table
 
 if TYPE_CHECKING:
     from circuitsearch.validation.report import Report
 
 LISTED = 40  # edges of one list
+DRAWN = 3  # runs that are drawn together with the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,14 @@ class Shown:
 def index_page(runs: Sequence[Shown]) -> str:
     """Write the page of two runs or more."""
     title = f"{len(runs)} circuits"
-    body = filled(asset("index.html"), title=title, runs=_runs(runs), overlap=_overlap(runs), lists=_lists(runs))
+    body = filled(
+        asset("index.html"),
+        title=title,
+        runs=_runs(runs),
+        overlap=_overlap(runs),
+        drawn="\n".join(_drawn(runs[0], other) for other in runs[1 : 1 + DRAWN]),
+        lists=_lists(runs),
+    )
     return document(title, body, asset("index.css"))
 
 
@@ -82,6 +94,18 @@ def _overlap(runs: Sequence[Shown]) -> str:
     return table(caption, ("", *(run.name for run in runs)), rows)
 
 
+def _drawn(first: Shown, second: Shown) -> str:
+    """Two circuits in one figure, or why there is none."""
+    title = f"{first.name} and {second.name}, drawn as one"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "both.svg"
+        try:
+            draw_comparison(first.circuit, second.circuit, path, names=(first.name, second.name))
+        except InputError as error:
+            return f'<section><h2>{escaped(title)}</h2><p class="quiet">Not drawn: {escaped(str(error))}.</p></section>'
+        return image(title, path.read_bytes())
+
+
 def _lists(runs: Sequence[Shown]) -> str:
     shared = [edge for edge in runs[0].edges if all(edge in run.edges for run in runs[1:])]
     parts = [_list("In all of them", shared, runs)]
@@ -105,17 +129,3 @@ def _score(score: float | None) -> str:
     if score is None:
         return "\u2013"
     return f'<span class="number {"supports" if score > 0 else "opposes"}">{minus(f"{score:+.4f}")}</span>'
-
-
-def minus(number: str) -> str:
-    """A number with the minus sign that is as wide as a plus."""
-    return number.replace("-", "\u2212")
-
-
-def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML already; caption and heads are text."""
-    head = "".join(f'<th scope="col">{escaped(text)}</th>' if text else "<td></td>" for text in heads)
-    lines = ["".join(cell if cell.startswith("<th") else f"<td>{cell}</td>" for cell in row) for row in rows]
-    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
-    shown = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>" if rows else ""
-    return f'<section><h2>{escaped(caption)}</h2><div class="wide" tabindex="0" role="region" aria-label="{escaped(caption)}">{shown}</div></section>'
