@@ -19,6 +19,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.names import EMBED, LOGITS
 from circuitsearch.reachability import components
+from circuitsearch.registry import ABLATIONS
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
 
@@ -248,7 +249,7 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
     return about | {
         "task": report.task,
         "metric": report.metric,
-        "ablation": report.ablation,
+        "ablation": ABLATIONS.in_words(report.setup and report.setup.ablation),
         "prompts": report.prompts,
         "confidence": report.confidence,
         "controls": [_short(value) for value in report.controls if math.isfinite(value)],
