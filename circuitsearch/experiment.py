@@ -24,7 +24,7 @@ from circuitsearch.journal import Journal
 from circuitsearch.metric_contract import check_metric, check_metric_suits, metric_digest
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
-from circuitsearch.progress import Progress, silent
+from circuitsearch.progress import Progress, part, silent
 from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
 from circuitsearch.scores import Agreement, AnyMethod, Method, Ranker, Rechecking, Scores, Work
 from circuitsearch.setup import Setup, Spec, versions
@@ -238,11 +238,11 @@ class Experiment:
         setup = self.setup.model_copy(update={"method": Spec.of(chosen)})
         if isinstance(chosen, Ranker):
             return Scores(self.graph, chosen.rank(self, progress), setup)
-        average = _Average(self, Journal(journal, setup.identity()), progress)
+        average = _Average(self, Journal(journal, setup.identity()))
         if not isinstance(chosen, Rechecking):
-            return Scores(self.graph, average(chosen), setup)
-        estimate = average(chosen.first)
-        measured = average(chosen.second(self.graph, estimate))
+            return Scores(self.graph, average(chosen, progress), setup)
+        estimate = average(chosen.first, part(progress, 0, 2))
+        measured = average(chosen.second(self.graph, estimate), part(progress, 1, 2))
         both = self.graph.mask & ~measured.isnan()
         agreement = Agreement.between(estimate[both], measured[both])
         return Scores(self.graph, torch.where(both, measured, estimate), setup, estimate, agreement)
@@ -254,23 +254,23 @@ class _Average:
 
     experiment: Experiment
     journal: Journal
-    progress: Progress
 
-    def __call__(self, method: Method) -> Tensor:
+    def __call__(self, method: Method, progress: Progress) -> Tensor:
         """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
         with memory_named(self.experiment.memory):
-            return sum(self._effects(method)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
+            return sum(self._effects(method, progress)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
 
-    def _effects(self, method: Method) -> Iterator[Tensor]:
+    def _effects(self, method: Method, progress: Progress) -> Iterator[Tensor]:
         done = 0
         for pair in self.experiment.evaluator.pairs():
-            yield method.effects(pair, Work(self.journal, self._tick(done, pair))).double().cpu()
+            tick = self._tick(done, pair, progress)
+            yield method.effects(pair, Work(self.journal, tick)).double().cpu()
+            tick(1)
             done += len(pair.batch)
-            self._tick(done, pair)(0)
 
-    def _tick(self, done: int, pair: Pair) -> Callable[[float], None]:
+    def _tick(self, done: int, pair: Pair, progress: Progress) -> Callable[[float], None]:
         total, rows = 100 * len(self.experiment.task), len(pair.batch)
-        return lambda share: self.progress(round(100 * (done + share * rows)), total)
+        return lambda share: progress(round(100 * (done + share * rows)), total)
 
 
 def score(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import sqrt
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -76,6 +77,8 @@ class Average(ABC):
 class RatioOfMeans(Average):
     """Faithfulness as :func:`ratio_of_means`: errors of opposite sign on different prompts cancel."""
 
+    in_words: ClassVar[str] = "a ratio of means over prompts"
+
     def estimate(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
         """:func:`ratio_of_means`."""
         return ratio_of_means(circuit, clean, ablated)
@@ -98,6 +101,8 @@ class RatioOfMeans(Average):
 @dataclass(frozen=True)
 class MeanPerPrompt(Average):
     """Faithfulness as the mean of :func:`bounded`: errors on different prompts do not cancel."""
+
+    in_words: ClassVar[str] = "the mean of each prompt's, bounded"
 
     def estimate(self, circuit: Tensor, clean: Tensor, ablated: Tensor) -> Tensor:
         """Mean of :func:`bounded`."""

@@ -9,3 +9,17 @@ Progress = Callable[[int, int], None]  # (steps done, steps in all)
 
 def silent(done: int, total: int) -> None:
     """Report nothing."""
+
+
+def part(progress: Progress, number: int, count: int) -> Progress:
+    """The progress of part ``number`` of ``count`` parts that take about as long as each other.
+
+    Examples
+    --------
+    >>> second = part(lambda done, total: print(f"{done / total:.0%}"), 1, 2)
+    >>> second(1, 4), second(4, 4)
+    62%
+    100%
+    (None, None)
+    """
+    return lambda done, total: progress(number * total + done, count * total)

@@ -21,6 +21,7 @@ from circuitsearch.files import locked, read_json, sha256_of, write_json, write_
 from circuitsearch.finding import Finding, Listener, Plan
 from circuitsearch.models.gguf import Origin
 from circuitsearch.question import Question
+from circuitsearch.registry import METHODS
 from circuitsearch.run_files import write_files
 from circuitsearch.scores import Scores
 from circuitsearch.setup import Setup, Spec
@@ -282,9 +283,9 @@ def with_scores(circuit: Circuit, run: Path) -> Circuit:
 
 
 def about_run(manifest: Manifest) -> dict[str, str]:
-    """The model's name and the method of a run, as arguments of figures."""
+    """The model's name and the method of a run in words, as arguments of figures."""
     model = "" if manifest.question is None else manifest.question.model_name
-    return {"model": model, "method": str(manifest.setup.method)}
+    return {"model": model, "method": METHODS.in_words(manifest.setup.method)}
 
 
 def _in_words(value: Any) -> str:

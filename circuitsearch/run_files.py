@@ -14,6 +14,7 @@ from circuitsearch.figures.viewer import draw_page
 from circuitsearch.files import write_json
 from circuitsearch.finding import Finding, Plan
 from circuitsearch.page import evidence
+from circuitsearch.registry import METHODS
 from circuitsearch.roles import Roles
 from circuitsearch.summary import summary
 from circuitsearch.validation import Report
@@ -37,7 +38,10 @@ def write_files(write: Write, plan: Plan, finding: Finding, model: str) -> None:
         write(name, lambda path: write_figure(circuit, path, shown().roles))
     for name, text in caption_files(FIGURES[0], run_caption(circuit, report, model)).items():
         write(name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
-    write(PAGE, lambda path: draw_page(circuit, path, evidence=shown(), method=circuit.method, **about))
+    write(
+        PAGE,
+        lambda path: draw_page(circuit, path, evidence=shown(), method=METHODS.text_in_words(circuit.method), **about),
+    )
     write(SUMMARY, lambda path: path.write_text(summary(plan, finding, model), encoding="utf-8"))
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.finding import Finding, Plan
+from circuitsearch.knobs import in_words
 from circuitsearch.markdown_text import escaped, table
 from circuitsearch.names import ends_of
 from circuitsearch.redundancy import Redundancy
+from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
 from circuitsearch.scores import Agreement
 from circuitsearch.validation import Report
 
@@ -68,13 +70,18 @@ def _settings(plan: Plan) -> list[tuple[str, object]]:
     setup = plan.setup
     return [
         ("faithfulness asked for", f"{plan.faithfulness:g}"),
-        ("faithfulness is", f"{plan.average}"),
-        ("search", f"{plan.refine}"),
+        ("faithfulness is", in_words(plan.average)),
+        ("search", in_words(plan.refine)),
         *([("unequal lengths", plan.whole.task.note)] if plan.whole.task.note else []),
         ("selection prompts", setup.n),
         ("stopping prompts", 0 if plan.stopping is plan.selection else len(plan.stopping.task)),
         ("held-out prompts", 0 if plan.held_out is plan.selection else len(plan.held_out.task)),
-        *((name, getattr(setup, name)) for name in ("metric", "ablation", "granularity", "method", "seed", "dtype")),
+        ("metric", setup.metric),
+        ("ablated edges carry", ABLATIONS.in_words(setup.ablation)),
+        ("nodes", GRANULARITIES.in_words(setup.granularity)),
+        ("edges scored by", METHODS.in_words(setup.method)),
+        ("seed", setup.seed),
+        ("dtype", setup.dtype),
         *((f"{name}, SHA-256", getattr(setup, name)[:16]) for name in ("weights", "config")),
         ("prompts, SHA-256", setup.prompts_sha256[:16]),
         *setup.versions.items(),

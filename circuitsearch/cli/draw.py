@@ -102,7 +102,7 @@ def draw_against(drawing: Drawing, other: Path, terminal: Terminal) -> None:
     check_writable(drawing.out)
     first, second = drawing.part(drawing.whole), drawing.part(circuit_at(other))
     paths = (drawing.circuit, other)
-    one, two = (str(results_beside(path).get("method", "")).partition("(")[0] for path in paths)
+    one, two = (results_beside(path).get("method", "") for path in paths)
     names = (one, two) if one and two and one != two else (str(drawing.circuit), str(other))
     caption = comparison_caption(first, second, names)
     options = drawing.options(first, caption)

@@ -13,6 +13,7 @@ from circuitsearch.finding import Finding, Plan
 from circuitsearch.names import ends_of
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import Question
+from circuitsearch.registry import METHODS
 from circuitsearch.scores import Scores
 from circuitsearch.summary import agreement, meaning, strongest
 from circuitsearch.task import Task
@@ -125,7 +126,8 @@ def behaviour(terminal: Terminal, measured: Behaviour, took: str = "") -> None:
 def scores(terminal: Terminal, scores: Scores, took: str) -> None:
     """How many edges were scored, and how."""
     count = int(scores.scored.sum())
-    terminal.say("scores", f"{count} edges scored by {scores.method} on {counted(scores.n, 'prompt')} ({took})")
+    method = METHODS.text_in_words(scores.method)
+    terminal.say("scores", f"{count} edges scored by {method} on {counted(scores.n, 'prompt')} ({took})")
     if scores.agreement is not None:
         terminal.say("", agreement(scores.agreement))
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from circuitsearch.files import to_json
-
-PATIENCE = 2.0  # seconds after which a bar is shown
 
 
 def printable(text: str) -> str:
@@ -57,17 +54,11 @@ class Terminal:
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
         """Give a callable for (steps done, steps in all); on a terminal a bar is shown after some seconds."""
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        began, shown = time.monotonic(), bar.add_task(what, total=None)
+        from circuitsearch.progress_bar import ProgressBar  # slow to import, which would slow --help down
 
-        def update(done: int, total: int) -> None:
-            bar.update(shown, completed=done, total=total)
-            if time.monotonic() - began > PATIENCE:
-                bar.start()
-
+        shown = ProgressBar()
+        shown.started(what)
         try:
-            yield update
+            yield partial(shown.progressed, what)
         finally:
-            bar.stop()
+            shown.bar.stop()

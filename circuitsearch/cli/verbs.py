@@ -15,7 +15,7 @@ from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.question import Question
-from circuitsearch.registry import METRICS
+from circuitsearch.registry import METHODS, METRICS
 from circuitsearch.run import MANIFEST, Manifest, circuit_at, with_scores
 from circuitsearch.summary import agreement, meaning
 from circuitsearch.task import Task
@@ -45,7 +45,7 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
         for writer, reader, value in top
     ]
     terminal.table(say.TITLE, ("edge", " score", ""), rows)
-    terminal.say("scores", f"{int(scores.scored.sum())} edges by {scores.method}, in {out}")
+    terminal.say("scores", f"{int(scores.scored.sum())} edges by {METHODS.text_in_words(scores.method)}, in {out}")
     if scores.agreement is not None:
         terminal.say("", agreement(scores.agreement))
     terminal.result({"out": str(out), "n": scores.n, "method": scores.method, "scores": scores.to_dict()})

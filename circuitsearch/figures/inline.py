@@ -18,6 +18,7 @@ from circuitsearch.figures.drawing import draw
 from circuitsearch.instruments.result import Result
 from circuitsearch.methods.paths import PathEffects
 from circuitsearch.metrics import metric_name
+from circuitsearch.registry import METHODS
 from circuitsearch.scores import Scores
 from circuitsearch.task import Task
 from circuitsearch.validation.behaviour import Behaviour
@@ -50,7 +51,7 @@ def as_html(value: Any) -> str:
 def _(scores: Scores) -> str:
     rows = [(f"{writer} → {reader}", f"{value:+.4f}") for writer, reader, value in scores.top(ROWS)]
     header = ("edge", f"fall of {scores.metric} when it is ablated" if scores.are_effects else "strength")
-    about = f"{scores.task}: {int(scores.scored.sum()):,} edges scored by {scores.method} on {scores.n:,} prompts"
+    about = f"{scores.task}: {int(scores.scored.sum()):,} edges scored by {METHODS.text_in_words(scores.method)} on {scores.n:,} prompts"
     if scores.agreement is not None:
         found = scores.agreement
         about += f"; {found.n:,} of them measured (rank correlation of the estimate {found.spearman:.2f})"

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.instruments.detectors import DETECTORS, Detector, Inputs, NameMover, inhibition, usable
-from circuitsearch.instruments.passes import Progress, silent, subject
+from circuitsearch.instruments.passes import subject
 from circuitsearch.instruments.prompts import drawn_twice, shuffled
 from circuitsearch.instruments.result import Result
 from circuitsearch.models.describe import Described
+from circuitsearch.progress import Progress, silent
 from circuitsearch.task import Task
 
 SAID_TWICE = 16  # prompts of random tokens

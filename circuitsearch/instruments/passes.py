@@ -6,7 +6,7 @@ G key-value heads, K head width, L blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,6 +24,7 @@ from circuitsearch.granularity import Granularity
 from circuitsearch.models.describe import Described, describe
 from circuitsearch.models.parts import Heads
 from circuitsearch.names import PORTS
+from circuitsearch.progress import Progress, part
 from circuitsearch.task import Task
 
 DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, without the model itself
@@ -54,6 +55,13 @@ def batches(described: Described, task: Task) -> Iterator[Batch]:
     """The task's prompts in batches, from position 0; of one length each unless padding changes nothing."""
     for batch in task.batches(rows_at_once(described, task.max_length), share_prefix=False, pad=described.causal):
         yield batch.to(described.device)
+
+
+def batches_with(progress: Progress, described: Described, task: Task) -> Iterator[tuple[Batch, Progress]]:
+    """The same, each batch with its part of the progress."""
+    found = list(batches(described, task))
+    for number, batch in enumerate(found):
+        yield batch, part(progress, number, len(found))
 
 
 class StreamTaps(Taps):
@@ -348,10 +356,3 @@ class SwapPattern(Swap):
 def repeated(batch: Batch, copies: int) -> Batch:
     """``copies`` copies of the batch and its spans."""
     return batch if copies == 1 else batch.repeat(copies)
-
-
-Progress = Callable[[int, int], None]  # (passes done, passes in all)
-
-
-def silent(done: int, total: int) -> None:
-    """Ignore progress."""

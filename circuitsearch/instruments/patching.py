@@ -14,25 +14,24 @@ from circuitsearch.errors import InputError, unknown
 from circuitsearch.instruments.columns import Columns, columns_of, in_order
 from circuitsearch.instruments.decomposition import part_names
 from circuitsearch.instruments.passes import (
-    Progress,
     Recording,
     Swap,
     SwapGiven,
     SwapPattern,
     SwapPort,
     SwapStream,
-    batches,
+    batches_with,
     patterns_of,
     record,
     repeated,
     rows_at_once,
     run_tapped,
-    silent,
     subject,
 )
 from circuitsearch.instruments.result import Result, strongest
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
+from circuitsearch.progress import Progress, silent
 from circuitsearch.task import Task
 
 
@@ -268,7 +267,7 @@ def activation_patching(
         raise InputError(f"a {model.config.model_type!r} model has no {site.name} to patch")
     columns = None if site.by_head else columns_of(task, spans, tokenizer)
     sweep = _Sweep(described, task, site, columns, noising)
-    kept = [(batch.rows, sweep.batch(batch, rows, progress)) for batch in batches(described, task)]
+    kept = [(batch.rows, sweep.batch(batch, rows, tick)) for batch, tick in batches_with(progress, described, task)]
     found = in_order(kept, len(task))  # (N, R * C + 2)
     per_prompt = found[:, 2:].unflatten(1, (len(rows), -1))
     return Patching(

@@ -12,20 +12,20 @@ from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError
 from circuitsearch.instruments.columns import Columns, columns_of, in_order
 from circuitsearch.instruments.passes import (
-    Progress,
     StreamTaps,
     Swap,
     batches,
+    batches_with,
     record,
     repeated,
     rows_at_once,
     run_tapped,
-    silent,
     subject,
 )
 from circuitsearch.instruments.patching import Site, Stream
 from circuitsearch.instruments.result import Result, strongest
 from circuitsearch.models.describe import Described
+from circuitsearch.progress import Progress, silent
 from circuitsearch.task import Task
 
 FIRST, MIDDLE, LAST = "subject, first", "subject, middle", "subject, last"
@@ -178,7 +178,7 @@ def causal_trace(
     columns = subject_columns(task, subject_span) if by_role else columns_of(task, (), tokenizer)
     deviation = SIGMAS * _deviation(described, task, subject_span) if noise is None else noise
     trace = _Trace(described, site, columns, subject_span, deviation, window, seeds)
-    kept = [(batch.rows, trace.batch(batch, progress)) for batch in batches(described, task)]
+    kept = [(batch.rows, trace.batch(batch, tick)) for batch, tick in batches_with(progress, described, task)]
     found = in_order(kept, len(task))  # (N, 2 + R * C)
     names = site.row_names(described)
     per_prompt = found[:, 2:].unflatten(1, (len(names), len(columns)))

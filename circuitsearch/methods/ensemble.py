@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from circuitsearch.knobs import Knobs, in_words
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.relp import RelP
 from circuitsearch.metric_contract import Needs
-from circuitsearch.progress import Progress, silent
+from circuitsearch.progress import Progress, part, silent
 from circuitsearch.scores import Method, Ranker, Rechecking, Scores
 
 
@@ -71,13 +70,9 @@ class Ensemble(Knobs):
 
     def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
         """Score by each method: strengths (U, V), float64, zero where there is no edge."""
-        ticks = [partial(self._tick, progress, place) for place in range(len(self.methods))]
-        found = zip(self.methods, ticks, strict=True)
-        scores = [experiment.score(method, progress=tick) for method, tick in found]
+        n = len(self.methods)
+        scores = [experiment.score(each, progress=part(progress, place, n)) for place, each in enumerate(self.methods)]
         return torch.stack(list(map(self._strengths, scores))).mean(0)
-
-    def _tick(self, progress: Progress, place: int, done: int, total: int) -> None:
-        progress(place * total + done, len(self.methods) * total)
 
     def _strengths(self, scores: Scores) -> Tensor:
         """Magnitudes or ranks (U, V) in 0 ... 1."""

@@ -9,6 +9,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.figures.viewer import draw_page
 from circuitsearch.page.measure import evidence
+from circuitsearch.registry import METHODS
 from circuitsearch.task import Task
 from circuitsearch.validation import Report
 
@@ -52,4 +53,4 @@ def write_page(
     """
     experiment = Experiment.of(model, held_out, circuit, **settings)
     shown = evidence(experiment, circuit, tokenizer)
-    draw_page(circuit, path, report=report, evidence=shown, model=name, method=circuit.method)
+    draw_page(circuit, path, report=report, evidence=shown, model=name, method=METHODS.text_in_words(circuit.method))

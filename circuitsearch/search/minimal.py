@@ -14,7 +14,7 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
-from circuitsearch.progress import Progress, silent
+from circuitsearch.progress import Progress, part, silent
 from circuitsearch.reachability import prune
 from circuitsearch.scores import Scores
 from circuitsearch.search.ranked import strongest
@@ -96,7 +96,10 @@ def minimal(
     for each in starts:
         Experiment.of(search.measure.experiment, task, each)  # refuses the scores of another graph
     rankings = [places for each in (scores, *starts) for places in each.rankings()]
-    found = [search.shrunk(search.smallest_prefix(places), progress) for places in rankings]
+    found = [
+        search.shrunk(search.smallest_prefix(places), part(progress, number, len(rankings)))
+        for number, places in enumerate(rankings)
+    ]
     mask, without = min(found, key=lambda mask_and_losses: int(mask_and_losses[0].sum()))
     return Circuit(scores.graph, mask, scores.values, search.certificate(mask, without), search.setup(scores))
 

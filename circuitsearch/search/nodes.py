@@ -12,7 +12,7 @@ from torch import Tensor
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Settings
-from circuitsearch.progress import Progress, silent
+from circuitsearch.progress import Progress, part, silent
 from circuitsearch.reachability import prune
 from circuitsearch.scores import Scores
 from circuitsearch.search.minimal import Elimination, Place, elimination_of
@@ -83,12 +83,14 @@ def _shrunk(
     edges: Elimination, nodes: NodeElimination, mask: Tensor, progress: Progress
 ) -> tuple[Tensor, Without, Without]:
     """The circuit (U, V) from which no edge and no node can be removed, and its faithfulness without each of them."""
+    of_nodes, of_edges = part(progress, 0, 2), part(progress, 1, 2)
     while True:
-        mask, _ = nodes.shrunk(mask, progress)
-        mask, without_edges = edges.shrunk(mask, progress)
+        mask, _ = nodes.shrunk(mask, of_nodes)
+        mask, without_edges = edges.shrunk(mask, of_edges)
         without_nodes = nodes.without_each(mask)
         if not nodes.removable(mask, without_nodes):
             return mask, without_edges, without_nodes
+        of_nodes = of_edges = silent  # what is left is little
 
 
 class NodeElimination(Elimination):

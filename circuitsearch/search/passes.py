@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
@@ -69,6 +69,11 @@ class Refine(Knobs):
         for name in ("swapped", "added", "dropped", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"Refine's {name} must be in [0, 1), not {getattr(self, name)}")
+
+    @property
+    def in_words(self) -> str:
+        """The knobs, for reports."""
+        return f"by the gradient in the edges, {', '.join(f'{each.name} {getattr(self, each.name):g}' for each in fields(self))}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import RATIO, Average, Faithfulness
-from circuitsearch.progress import Progress, silent
+from circuitsearch.progress import Progress, part, silent
 from circuitsearch.scores import Scores
 from circuitsearch.search.checkpoint import Checkpoint
 from circuitsearch.search.costs import VALUE
@@ -112,13 +112,10 @@ def refine(
     def passed_here(so_far: Circuit) -> None:
         passed(best_of([*found, so_far]))
 
-    def progressed(done: int, total: int) -> None:
-        progress(total * len(found) + done, total * len(rankings))
-
     for number, ranked in enumerate(rankings):
         search = _Search(Passes(selection, measure, faithfulness, knobs, ranked.ranking()), scores)
         checkpoints.append(Checkpoint(checkpoint_of(checkpoint, number), search.identity))
-        found.append(search.run(checkpoints[-1], goes_on, passed_here, progressed))
+        found.append(search.run(checkpoints[-1], goes_on, passed_here, part(progress, number, len(rankings))))
     best = best_of(found)
     effects = effects_in(measure.on_first(EFFECT_PROMPTS).experiment, best.mask)
     measure.experiment.evaluator.release()

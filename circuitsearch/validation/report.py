@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from circuitsearch import show
 from circuitsearch.errors import counted, unknown
 from circuitsearch.files import STRICT, parse_json, read_json, to_json, write_json
+from circuitsearch.registry import ABLATIONS
 from circuitsearch.setup import MadeWith, Setup
 from circuitsearch.tex_text import tex_text
 from circuitsearch.validation.bootstrap import METHOD
@@ -213,11 +214,22 @@ class Report(MadeWith):
         averages = (("faithfulness", "as a ratio of means"), ("per_prompt", "as a bounded mean per prompt"))
         found = [(self.get(name), how) for name, how in averages]
         said = [f"{each.estimate} {how}" for each, how in found if each is not None and not isnan(each.estimate.value)]
-        ablation = (
-            f"{self.ablation[:1].lower()}{self.ablation[1:].removesuffix('()')} ablation" if self.ablation else ""
+        conventions = ", ".join(
+            filter(None, ("edges", self._ablation_name, self.metric, self.prompts, self._intervals))
         )
-        conventions = ", ".join(filter(None, ("edges", ablation, self.metric, self.prompts, self._intervals)))
         return f"faithfulness {' and '.join(said)} ({conventions})" if said else ""
+
+    @property
+    def _ablation_name(self) -> str:
+        """Its short name, with what the edges carry if it has knobs."""
+        if self.setup is None:
+            return ""
+        spec = self.setup.ablation
+        return f"{spec.name.lower()} ablation" + (f" ({self._ablation_in_words})" if any(spec.knobs.values()) else "")
+
+    @property
+    def _ablation_in_words(self) -> str:
+        return ABLATIONS.in_words(self.setup and self.setup.ablation)
 
     def rows(self) -> list[tuple[str, str]]:
         """The sentence to quote, and what was measured, as (name, text); the last row, without a name, describes the intervals."""
@@ -227,7 +239,7 @@ class Report(MadeWith):
             *([("quote", self.quote)] if self.quote else []),
             ("task", f"{self.task}, {self.prompts}"),
             ("edges", f"{self.n_edges} of {self.n_edges_total} ({self.n_edges / self.n_edges_total:.1%})"),
-            ("ablation", self.ablation),
+            ("ablation", f"{self._ablation_name}: ablated edges carry {self._ablation_in_words}"),
             *(row for each in self.measurements for row in (*each.lines, *(("caution", why) for why in each.cautions))),
             ("", f"intervals are {self.confidence:.0%} {self.intervals} over prompts{resamples}; one prompt has none"),
         ]

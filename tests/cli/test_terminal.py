@@ -31,9 +31,9 @@ def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]):
 
 def test_a_bar_with_the_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """On a terminal, what takes a while shows how far it is and how long it still takes, on standard error."""
-    monkeypatch.setattr("circuitsearch.cli.terminal.PATIENCE", -1.0)
+    monkeypatch.setattr("circuitsearch.progress_bar.PATIENCE", -1.0)
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Terminal().progress("scores") as bar:
         bar(1, 2)
     printed = capsys.readouterr()
-    assert printed.out == "" and "scores" in printed.err and "1/2" in printed.err
+    assert printed.out == "" and "scores" in printed.err and "50%" in printed.err

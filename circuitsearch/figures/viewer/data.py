@@ -22,6 +22,7 @@ from circuitsearch.figures.plan import layer_of, nodes_fed
 from circuitsearch.figures.viewer.places import found_place, looks, placement, port_of, sizes_place
 from circuitsearch.graph import Graph
 from circuitsearch.names import EMBED, LOGITS
+from circuitsearch.registry import ABLATIONS
 from circuitsearch.roles import roles_of
 from circuitsearch.scores import ranking
 from circuitsearch.search.ranked import strongest
@@ -289,7 +290,7 @@ def _about(circuit: Circuit, report: Report | None, model: str, method: str) -> 
     return about | {
         "task": report.task,
         "metric": report.metric,
-        "ablation": report.ablation,
+        "ablation": ABLATIONS.in_words(report.setup and report.setup.ablation),
         "prompts": report.prompts,
         "confidence": report.confidence,
         "controls": [_short(value) for value in report.controls if math.isfinite(value)],
