@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -103,15 +103,15 @@ class Sentences:
             ]
             read = {column_of(field, scene) for text in texts for field in fields(text) if field.name in slots} - {""}
             words = [word for word in words if read <= set(word.cells)]
-        words = [word for word in words if all(self._has_unlike(word, each, pools, scene) for each in slots)]
+        for others, column in self._unlike(slots, pools, scene):
+            words = [word for word in words if any(True for _ in unlike(others, word, column))]
         return dict(zip(slots, random.sample(words, len(slots)), strict=True))
 
-    def _has_unlike(self, word: Word, name: str, pools: Pools, scene: Scene) -> bool:
-        """Whether the slots that must be unlike a slot can be, if it holds the word."""
-        others = [slot for slot in self.task.slots.values() if isinstance(slot, Unlike) and slot.slot == name]
-        columns = [column_of(Field("", slot.column, False, ""), scene) for slot in others]
-        pairs = zip(others, columns, strict=True)
-        return all(any(True for _ in unlike(self._words(slot.list, pools), word, column)) for slot, column in pairs)
+    def _unlike(self, slots: Sequence[str], pools: Pools, scene: Scene) -> Iterator[tuple[list[Word], str]]:
+        """The words of each slot that must be unlike one of ``slots``, and the column in which."""
+        for slot in self.task.slots.values():
+            if isinstance(slot, Unlike) and slot.slot in slots:
+                yield self._words(slot.list, pools), column_of(Field("", slot.column, False, ""), scene)
 
     def _shuffled(self, random: Random, scene: Scene) -> tuple[Scene, Mapping[str, str]]:
         """The scene with what is shuffled in its places, and which slot each place holds."""

@@ -540,7 +540,7 @@ def test_tiny_circuits_are_drawn(tab: Tab, tmp_path: Path, count: int, said: str
     assert tab.console == []
 
 
-@pytest.mark.parametrize("count", [5_000, 30_000])
+@pytest.mark.parametrize("count", [8_000])
 def test_large_circuits_are_drawn(tab: Tab, tmp_path: Path, count: int):
     """With a slider that moves; docs/page.md has the times measured."""
     graph = Graph(12, 12, 12)

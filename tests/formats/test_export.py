@@ -134,9 +134,9 @@ def test_mermaid_names_roles_and_signs(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", READERS)
-def test_no_edge_one_edge_and_thirty_thousand(tmp_path: Path, suffix: str):
+def test_no_edge_one_edge_and_thousands(tmp_path: Path, suffix: str):
     """All sizes are written, but for Mermaid, which says what it takes and what to do."""
-    large = Graph(12, 12, 12)
+    large = Graph(6, 8, 8)
     none = torch.zeros_like(large.mask)
     one = none.clone()
     one[0, -1] = True
@@ -146,12 +146,12 @@ def test_no_edge_one_edge_and_thirty_thousand(tmp_path: Path, suffix: str):
         assert len(read.links) == int(mask.sum()) and len(read.nodes) == 2 * int(mask.sum())
     scores = torch.ones(large.mask.shape, dtype=torch.float64)
     if suffix == "mmd":
-        with pytest.raises(InputError, match=r"32,491 edges.*\.graphml"):
+        with pytest.raises(InputError, match=rf"{large.n_edges:,} edges.*\.graphml"):
             export(Circuit(large, large.mask, scores), tmp_path / "all.mmd")
         assert not (tmp_path / "all.mmd").exists()
     else:
         export(Circuit(large, large.mask, scores), tmp_path / f"all.{suffix}")
-        assert len(READERS[suffix](tmp_path / f"all.{suffix}").links) == large.n_edges == 32491
+        assert len(READERS[suffix](tmp_path / f"all.{suffix}").links) == large.n_edges > 3000
 
 
 def test_same_bytes_in_another_process(tmp_path: Path):

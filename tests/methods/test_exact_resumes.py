@@ -33,11 +33,11 @@ def lines(journal: Path) -> int:
 
 
 @pytest.mark.slow
-def test_killed_three_times_it_ends_in_the_same_bytes(tmp_path):
-    """SIGKILL at three random moments of the measuring, then a run to the end."""
+def test_killed_twice_it_ends_in_the_same_bytes(tmp_path):
+    """SIGKILL at two random moments of the measuring, then a run to the end."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run(whole, tmp_path / "whole.safetensors").wait() == 0
-    moments = sorted(np.random.default_rng().integers(1, lines(whole) - 1, 3))
+    moments = sorted(np.random.default_rng().integers(1, lines(whole) - 1, 2))
     for moment in moments:
         process = run(broken, tmp_path / "broken.safetensors")
         while lines(broken) <= moment and process.poll() is None:

@@ -42,7 +42,7 @@ def test_the_folder_is_complete_and_small() -> None:
 
 
 def test_accuracies_on_reserved_prompts(model: Any, tokenizer: Any) -> None:
-    scores = accuracies(model, tokenizer, n=300, seed=11)
+    scores = accuracies(model, tokenizer, n=150, seed=11)
     assert scores.pop("induction_20") >= 0.95
     assert min(scores.values()) >= 0.97, scores
 
@@ -95,13 +95,12 @@ TINY = Recipe(
 )
 
 
-def test_training_is_seeded() -> None:
-    first, second = (train(TINY, log=lambda line: None)[0].state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_the_training_command_writes_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_training_command_writes_the_model_of_its_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Training again gives the same weights."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in vars(TINY).items()]
     main(["--out", str(tmp_path), *options])
     assert {path.name for path in tmp_path.iterdir()} >= {*ARTEFACTS, "eval.json"}
     assert "tasks 0 loss" in capsys.readouterr().out
+    written = AutoModelForCausalLM.from_pretrained(tmp_path).state_dict()
+    again = train(TINY, log=lambda line: None)[0].state_dict()
+    assert written.keys() == again.keys() and all(torch.equal(written[name], again[name]) for name in again)
