@@ -193,4 +193,5 @@ def _summary(about: dict[str, Any]) -> str:
     value, low, high = about["faithfulness"]
     interval = "no interval" if None in (low, high) else f"{about['confidence']:.0%} interval {low:.3f} to {high:.3f}"
     each = f", per prompt {about['per_prompt'][0]:.3f}" if "per_prompt" in about else ""
-    return f"{size} keep {value:.3f} of the behaviour on {about['prompts']} ({interval}{each})."
+    numbers = f"({interval}{each})".replace("-", "\u2212")
+    return f"{size} keep {value:.3f} of the behaviour on {about['prompts']} {numbers}."
