@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.figures.index import Shown, index_page
 from circuitsearch.figures.viewer import Evidence, draw_page
 from circuitsearch.figures.viewer.data import LARGEST, Prompt, page_data
-from circuitsearch.figures.viewer.page import html_page, json_in_html
+from circuitsearch.figures.viewer.page import _script, html_page, json_in_html
 from circuitsearch.granularity import Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.search.ranked import strongest
@@ -221,6 +222,12 @@ def test_the_modules_do_not_build_markup():
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|fetch\(", source
         )
+
+
+def test_no_two_modules_use_one_name():
+    """Joined, they share one scope, in which a name that is there twice is a mistake that the type checker does not see."""
+    found = Counter(re.findall(r"^(?:const|let|function|class|async function) (\w+)", _script(), re.MULTILINE))
+    assert len(found) > 100 and [name for name, times in found.items() if times > 1] == []
 
 
 def test_the_modules_type_check():
