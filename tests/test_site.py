@@ -169,3 +169,27 @@ def test_the_citation_is_of_this_version():
     """``CITATION.cff`` has the version that results are saved with."""
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {cs.__version__}\n" in text and text.startswith("cff-version: ")
+
+
+def test_figures_follow_the_colours_of_the_page(hooks: ModuleType):
+    """Those that are drawn for both; others, and dark ones that are meant, stay."""
+    both = hooks.on_page_markdown("![a circuit](figures/ioi-pico.svg)")
+    assert "(figures/ioi-pico.svg#only-light)" in both and "(figures/ioi-pico-dark.svg#only-dark)" in both
+    for alone in ("![dark](figures/ioi-pico-dark.svg)", "![one](figures/heads.svg)"):
+        assert hooks.on_page_markdown(alone) == alone
+
+
+def test_a_notebook_becomes_a_page():
+    """Code, text, tables, and figures inside the page."""
+    pytest.importorskip("mkdocs", reason="the site's packages are not installed: pip install -e '.[docs]'")
+    code = {"cell_type": "code", "source": ["x\n", "y"]}
+    shown = {"data": {"text/html": ["<table>\n\n", "</table>"]}}
+    drawn = {"data": {"image/svg+xml": ["<svg/>"], "text/plain": ["Circuit"]}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title"]},
+        code | {"outputs": [{"text": ["printed\n"]}, shown, drawn]},
+    ]
+    page = of_the_site("notebooks").page({"cells": cells})
+    assert page.startswith("# Title\n\n```python\nx\ny\n```\n\n```text\nprinted\n```")
+    assert '<div class="output"><table>\n</table></div>' in page
+    assert '<img alt="Circuit" src="data:image/svg+xml;base64,PHN2Zy8+">' in page

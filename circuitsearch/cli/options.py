@@ -220,9 +220,15 @@ Json = Annotated[
 ]
 
 
-def names(given: str | None) -> tuple[str, ...]:
+def given(context: typer.Context) -> set[str]:
+    """Names of the parameters that are given on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def names(listed: str | None) -> tuple[str, ...]:
     """Names that are separated by commas."""
-    return tuple(name.strip() for name in (given or "").split(",") if name.strip())
+    return tuple(name.strip() for name in (listed or "").split(",") if name.strip())
 
 
 def one_prompt(clean: str | None, corrupt: str | None, answer: str | None, wrong: str | None) -> OnePrompt | None:

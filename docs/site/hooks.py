@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files
 TOP = Path(__file__).parents[2]
 FROM_THE_TOP = {"changes.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 CODE_LINK = re.compile(r"\[([^\]]*)\]\((?:\.\./)+(?:benchmarks|tests|circuitsearch|recipes)/[^)]*\)")
+FIGURE = re.compile(r"!\[([^\]]*)\]\((figures/[\w-]+\.svg)\)")
 ROLE = re.compile(r":(?:func|class|meth|mod|attr|data):<code>~?([\w.]+)</code>")
 FETCHED = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc(?:set)?=[\"']?(?:https?:)?//|<link\b(?=[^>]*stylesheet)[^>]*href=[\"']?(?:https?:)?//"
@@ -46,8 +47,16 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to code, which the site does not have, become their text."""
-    return CODE_LINK.sub(r"\1", markdown)
+    """Links to code, which the site does not have, become their text; figures that are drawn for dark pages too, are shown there."""
+    return FIGURE.sub(_in_both_schemes, CODE_LINK.sub(r"\1", markdown))
+
+
+def _in_both_schemes(found: re.Match[str]) -> str:
+    text, path = found[1], found[2]
+    dark = (TOP / "docs" / path).with_suffix("").as_posix() + "-dark.svg"
+    if not Path(dark).is_file():
+        return found[0]
+    return f"![{text}]({path}#only-light)![{text}]({path.removesuffix('.svg')}-dark.svg#only-dark)"
 
 
 def on_page_content(html: str, **_: Any) -> str:
