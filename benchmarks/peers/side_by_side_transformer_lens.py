@@ -4,8 +4,7 @@
 
 ``transformer_lens.tools.analysis.attribution_patch`` on the bridge around the Hugging Face model, as it is built. It scores every position by itself;
 scores of an edge are summed over positions, as its demonstration of attribution patching does for heads. Each pair is given alone, as
-the function's metric is not told which pair it has. It takes gradients on the corrupt prompt; swapped, the clean prompt is given as the corrupt one, so that
-they are taken where EAP takes them.
+the function's metric is not told which pair it has. It takes gradients on the corrupt prompt.
 """
 
 from __future__ import annotations
@@ -23,12 +22,7 @@ from transformer_lens.tools.analysis.attribution_patching import (  # pyright: i
     attribution_patch,
 )
 
-# granularity, kind of file, whether clean and corrupt prompts are swapped
-METHODS = {
-    "edges": ("edge", "scores", False),
-    "edges, swapped": ("edge", "scores", True),
-    "nodes": ("node", "nodes", False),
-}
+METHODS = {"edges": ("edge", "scores"), "nodes": ("node", "nodes")}  # granularity and kind of file
 
 
 def name_of(node: Node) -> str:
@@ -39,10 +33,9 @@ def name_of(node: Node) -> str:
     return (f"m{node.layer}" if node.head is None else f"a{node.layer}.h{node.head}") + port
 
 
-def attribute(case: shared.Case, model: Any, granularity: str, swapped: bool) -> dict[str, float]:
+def attribute(case: shared.Case, model: Any, granularity: str) -> dict[str, float]:
     """Mean scores over pairs, summed over positions."""
-    config, totals = EdgeAttributionConfig(granularity), Counter()
-    clean, corrupt = (case.corrupt, case.clean) if swapped else (case.clean, case.corrupt)
+    config, clean, corrupt, totals = EdgeAttributionConfig(granularity), case.clean, case.corrupt, Counter()
     for row in range(len(case.rows)):
         pair = slice(row, row + 1)
 
@@ -70,9 +63,9 @@ def find(case: shared.Case, given: argparse.Namespace) -> None:
     shared.check_logits(case, plain, model)
     about = {"package": "TransformerLens", "versions": shared.versions("transformer-lens")}
     for method in given.methods:
-        granularity, kind, swapped = METHODS[method]
+        granularity, kind = METHODS[method]
         name, settings = f"TransformerLens attribution patching, {method}", {"granularity": granularity}
-        run = partial(attribute, case, model, granularity, swapped)
+        run = partial(attribute, case, model, granularity)
         with shared.refusals(case, name):
             scores, cost = clock.cost(run)
             scores.pop("embed", None)
