@@ -313,14 +313,6 @@ def test_dtype(again: Callable[..., Any]):
 
 
 @pytest.mark.slow
-def test_pico_does_a_named_task(command: Callable[..., Any]):
-    """The README's command on fewer prompts."""
-    said = command("find", "induction", "--n", 24)
-    assert said.code == 0, said.err
-    assert json.loads(Path("runs/induction-pico-n24/report.json").read_text())["faithfulness"]["value"] > 0.5
-
-
-@pytest.mark.slow
 def test_ctrl_c_in_a_process_of_its_own(task_file: Path, tiny: Path, tmp_path: Path):
     """A real interrupt while the circuit is sought: goodbye, exit code 130, the scores stay."""
     command = [sys.executable, "-m", "circuitsearch", "find", task_file, "--model", tiny, "--out", tmp_path / "run"]

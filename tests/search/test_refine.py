@@ -18,7 +18,7 @@ from circuitsearch.search.prompts import PassPrompts
 from circuitsearch.target import reaches
 
 pytestmark = pytest.mark.rounded
-FEW = cs.Refine(passes=6, prompts=24)
+FEW = cs.Refine(passes=4, prompts=16)
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ def test_the_sentence_to_quote_names_the_numbers_and_their_conventions(trial: Tr
     assert "bounded" not in measuring(report, per_prompt=Interval(nothing, nothing, nothing)).quote
     assert replace(report, measurements=()).quote == "" and replace(report, measurements=()).rows()[0][0] == "task"
     means = with_setup(report, ablation=Spec.of(cs.Mean(over_positions=True)))
-    assert "mean(over_positions=True) ablation" in means.quote
+    assert "mean ablation (the mean over counterfactual prompts and positions)" in means.quote
 
 
 def test_areas_under_the_curve_stand_beside_a_bounded_one(trial: Trial):
