@@ -140,15 +140,6 @@ def every_model(request):
     return tiny_model(request.param)
 
 
-_OTHERS = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CONFIGS if name not in REPRESENTATIVE]
-
-
-@pytest.fixture(scope="session", params=[*slow_but(USUAL, REPRESENTATIVE), *_OTHERS])
-def each_model(request):
-    """One model of each kind in turn, and all others where nothing is left out, in float64: for tests that take long."""
-    return tiny_model(request.param)
-
-
 @pytest.fixture(scope="session", params=slow_but(USUAL, FAMILY.values()))
 def every_family(request):
     """One model of every family in turn, in float64."""

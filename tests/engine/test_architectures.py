@@ -96,10 +96,10 @@ def test_full_circuit_is_clean_and_empty_is_corrupt(every_model, measured):
     measured("full", (values[1] - corrupt).abs().max(), 1e-12)
 
 
-def test_random_circuits_equal_the_plain_run(each_model, measured):
+def test_random_circuits_equal_the_plain_run(every_model, measured):
     """Circuits in one joint batch after a shared prefix equal one plain run a prompt, port by port."""
     task = random_task(n=2, length=7)
-    described = verified_once(each_model)
+    described = verified_once(every_model)
     generator = torch.Generator().manual_seed(1)
     masks = torch.stack(
         [
@@ -108,17 +108,17 @@ def test_random_circuits_equal_the_plain_run(each_model, measured):
         ]
     )
     (fast,) = Evaluator(described, task).circuits(masks)
-    corrupt = [plain_writes(each_model, ids) for ids in task.corrupt]
-    slow = torch.stack([plain_circuit(each_model, task, mask, corrupt.__getitem__) for mask in masks])
+    corrupt = [plain_writes(every_model, ids) for ids in task.corrupt]
+    slow = torch.stack([plain_circuit(every_model, task, mask, corrupt.__getitem__) for mask in masks])
     measured("circuits", (fast - slow).abs().max(), 1e-10)
 
 
-def test_gradients_agree_with_finite_differences(each_model, measured):
+def test_gradients_agree_with_finite_differences(every_model, measured):
     """EAP's score of an edge is the slope of the metric as the edge moves from clean towards corrupt."""
     task = random_task(n=1, length=6)
-    graph = graph_of(each_model)
-    scores = score(each_model, task, EAP(), granularity=granularity_of(each_model))
-    clean, corrupt = plain_writes(each_model, task.clean[0]), plain_writes(each_model, task.corrupt[0])
+    graph = graph_of(every_model)
+    scores = score(every_model, task, EAP(), granularity=granularity_of(every_model))
+    clean, corrupt = plain_writes(every_model, task.clean[0]), plain_writes(every_model, task.corrupt[0])
     # Random edges, the first into the first part and into the first MLP, and the last of all.
     first = [[0, part.columns.stop - 1] for part in (graph.parts[0], graph.parts[1])]
     places = [*some_edges(graph, 2, seed=2), *first, [len(graph.writers) - 1, len(graph.readers) - 1]]
@@ -131,26 +131,26 @@ def test_gradients_agree_with_finite_differences(each_model, measured):
         def metric_at(share: float, row=row, kept=kept) -> float:
             moved = clean.clone()
             moved[row] = clean[row] + share * (corrupt[row] - clean[row])
-            return float(plain_circuit(each_model, task, kept, lambda _: moved)[0])
+            return float(plain_circuit(every_model, task, kept, lambda _: moved)[0])
 
         slope = (metric_at(-step) - metric_at(step)) / (2 * step)
         difference = abs(float(scores.values[row, column]) - slope)
         measured("slope", difference / (abs(slope) + 1e-2 * scale), 1e-5)  # below a hundredth of the largest, absolute
 
 
-def test_exact_effects_equal_the_plain_run(each_model, measured):
+def test_exact_effects_equal_the_plain_run(every_model, measured):
     """Cutting one edge alone by the engine equals the plain run without it."""
     task = random_task(n=2, length=6)
-    graph = graph_of(each_model)
+    graph = graph_of(every_model)
     places = some_edges(graph, 3, seed=3)
     edges = [(graph.writers[row], graph.readers[column]) for row, column in places]
-    scores = score(each_model, task, Exact(edges=tuple(edges)), granularity=granularity_of(each_model))
-    corrupt = [plain_writes(each_model, ids) for ids in task.corrupt]
-    clean = plain_circuit(each_model, task, graph.mask, corrupt.__getitem__).mean()
+    scores = score(every_model, task, Exact(edges=tuple(edges)), granularity=granularity_of(every_model))
+    corrupt = [plain_writes(every_model, ids) for ids in task.corrupt]
+    clean = plain_circuit(every_model, task, graph.mask, corrupt.__getitem__).mean()
     for row, column in places:
         kept = graph.mask.clone()
         kept[row, column] = False
-        cut = plain_circuit(each_model, task, kept, corrupt.__getitem__).mean()
+        cut = plain_circuit(every_model, task, kept, corrupt.__getitem__).mean()
         measured("exact", (scores.values[row, column] - (clean - cut)).abs(), 1e-10)
     assert int(scores.scored.sum()) == len(set(edges))
 
@@ -162,11 +162,11 @@ OWN_DTYPES = {
 
 
 @pytest.mark.rounded
-def test_a_users_own_model_is_read(each_model, measured):
+def test_a_users_own_model_is_read(every_model, measured):
     """With nothing kept from turning to float32, the circuit of all edges gives the model's own logits, in narrower dtypes than the rest of this battery has."""
     task = random_task(n=2, length=7)
     for name, bound in OWN_DTYPES.items():
-        model = copy.deepcopy(each_model).to(getattr(torch, name))
+        model = copy.deepcopy(every_model).to(getattr(torch, name))
         described = verified(model, task, granularity_of(model))
         for pair in pairs(described, task, Resample()):
             own = model(pair.batch.clean).logits[:, -1]

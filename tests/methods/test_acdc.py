@@ -14,7 +14,7 @@ from circuitsearch.metrics import neg_kl
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
 from circuitsearch.reachability import prune
 from circuitsearch.task import Task
-from tests.conftest import blind_to, mixed_task, random_task, slow_but
+from tests.conftest import blind_to, mixed_task, random_task
 
 
 def plain_acdc(model, task, threshold, metric, seed=None, granularity=WHOLE):
@@ -33,7 +33,7 @@ def plain_acdc(model, task, threshold, metric, seed=None, granularity=WHOLE):
     return prune(graph, kept)
 
 
-@pytest.mark.parametrize(("metric", "seed"), slow_but([(neg_kl, 3)], [(neg_kl, 3), (None, None)]))
+@pytest.mark.parametrize(("metric", "seed"), [(neg_kl, 3), pytest.param(None, None, marks=pytest.mark.slow)])
 def test_the_circuits_are_those_of_the_plain_algorithm(gpt2, metric, seed):
     """At every threshold, by KL or by the task's metric, in either order of heads, in one run for all thresholds."""
     task = random_task(n=2, length=5)
