@@ -43,7 +43,7 @@ def draw_page(
     Raises
     ------
     InputError
-        If the circuit has more edges than a page can show.
+        If the circuit has more edges than a page can show, or Graphviz is not installed.
     OSError
         If the file cannot be written.
     """

@@ -56,8 +56,8 @@ def placement(placed: Placed | None, nodes: Mapping[str, int]) -> dict[str, Any]
         trunk |= {placed.lanes[name].row: lane for name, lane in zip(placed.passed[index], passed, strict=True)}
     return {
         "nodes": [
-            [nodes[name], *_point(place), _scaled(placed.plan.height(name)), placed.plan.row_of[name]]
-            for name, place in placed.nodes.items()
+            [nodes[name], *_point(middle), _scaled(placed.plan.height(name)), placed.plan.row_of[name]]
+            for name, middle in placed.nodes.items()
         ],
         "rows": [
             [*map(_down, (line.bottom, line.middle, line.top)), *(row.layers or (None, None))]

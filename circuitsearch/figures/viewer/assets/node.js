@@ -104,23 +104,13 @@ function neighbours(page, title, strands, side, select, change, cut) {
   const list = make("ul", { class: "edges" });
   for (const strand of sorted.slice(0, STRONGEST)) {
     const name = page.nodes[strand[side]][0];
-    const port = side === "from" ? strand.port : portName(page, strand);
     const button = link(name, () => select(strand[side]));
     const bar = make("span", { class: `bar ${signOf(strand) === "opposes" ? "opposes" : "supports"}`, "aria-hidden": "true" });
     bar.style.width = `${(100 * Math.abs(strand.score ?? 0)) / most}%`;
-    list.append(make("li", {}, button, make("span", { class: "port" }, portWord(port)), make("span", { class: "track" }, bar), number(strand.score), cutButton(page, strand.edge, cut, change)));
+    list.append(make("li", {}, button, make("span", { class: "port" }, portWord(strand.port)), make("span", { class: "track" }, bar), number(strand.score), cutButton(page, strand.edge, cut, change)));
   }
   const more = sorted.length > STRONGEST ? make("p", { class: "quiet" }, `and ${thousands(sorted.length - STRONGEST)} more`) : "";
   return make("section", {}, make("h3", {}, title), sorted.length ? list : make("p", { class: "quiet" }, "none in view"), more);
-}
-
-/**
- * @param {Page} page
- * @param {Strand} strand
- * @returns {string}
- */
-function portName(page, strand) {
-  return page.readers[page.edges.reader[strand.edge]][1];
 }
 
 /**

@@ -9,7 +9,7 @@ const STEPS = 6; // different widths; strands of one look are drawn in one strok
 const MANY = 1500; // strands; of more none is read one by one, and dashes and arrowheads would only cost time
 const HEAD = { length: [2.6, 1.1], width: [2.6, 1.5] }; // of an arrowhead: in the page's units, and for each unit of its line's width
 export const TINTS = 6;
-const FADE = 0.5; // opacity of faint strands
+export const FADE = 0.5; // opacity of faint strands
 
 /**
  * Line width, linear in the strength; of a faint strand as the figure draws it.

@@ -1,9 +1,9 @@
 // The view as a file: an SVG built element by element, and a PNG made from it.
 
 /** @import { Page, RoleBox, Scene } from "./types" */
-import { signOf } from "./circuit.js";
+import { edgeName, signOf } from "./circuit.js";
 import { portShift } from "./layout.js";
-import { bandsOf, dashOf, headOf, isHollow, pathText, tintName, widthOf } from "./paint.js";
+import { bandsOf, dashOf, FADE, headOf, isHollow, pathText, tintName, widthOf } from "./paint.js";
 import { signed, visible } from "./text.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
@@ -127,10 +127,10 @@ function strandShapes(page, scene, index, colours) {
   const faint = scene.layout.faint[index];
   const width = widthOf(scene.looks, strand.score, scene.strongest, strand.role, faint);
   const way = { d: pathText(scene.layout.routes[index]), fill: "none" };
-  const opacity = /** @type {Record<string, number>} */ (faint ? { opacity: 0.5 } : {});
+  const opacity = /** @type {Record<string, number>} */ (faint ? { opacity: FADE } : {});
   const colour = colours[signOf(strand)];
   const path = shape("path", { ...way, ...opacity, stroke: colour, "stroke-width": width.toFixed(2), "stroke-dasharray": dashOf(strand.port).join(" ") || "none" });
-  const name = `${page.nodes[strand.from][0]}->${page.readers[page.edges.reader[strand.edge]][0]}`;
+  const name = edgeName(page, strand.edge);
   path.append(shape("title", {}, strand.score === null ? name : `${name} ${strand.score}`));
   const head = shape("polygon", { ...opacity, fill: colour, points: headOf(scene.layout.routes[index], width).map((corner) => corner.map((each) => each.toFixed(1)).join()).join(" ") });
   if (!isHollow(strand.role)) return [path, head];
