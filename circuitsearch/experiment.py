@@ -213,9 +213,10 @@ class Experiment:
             own, earlier = self.setup, like.setup
             for name, content in (("ablation",) * 2, ("granularity",) * 2, ("metric", "metric_sha256")):
                 if getattr(own, content) != getattr(earlier, content):
+                    asked, found = (_SAID[name](getattr(setup, name)) for setup in (own, earlier))
                     raise InputError(
-                        f"{_named(like)} made with {name} {shortened(getattr(earlier, name))}, and you ask"
-                        f" for {shortened(getattr(own, name))}: use one of them throughout"
+                        f"{_named(like)} made with {name} {shortened(found)}, and you ask for {shortened(asked)}: use one of"
+                        " them throughout"
                     )
         if like.graph != self.graph:
             raise InputError(
@@ -330,6 +331,13 @@ def _check_kinds(experiment: Experiment) -> None:
             raise InputError(
                 f"the experiment's {name} must be an integer of {least} or more, not {shortened(repr(value))}"
             )
+
+
+_SAID: dict[str, Callable[[Any], str]] = {
+    "ablation": lambda spec: spec.typed,
+    "granularity": GRANULARITIES.in_words,
+    "metric": str,
+}
 
 
 def _named(like: Found) -> str:

@@ -24,6 +24,8 @@ class Spec(BaseModel):
     >>> from circuitsearch import EAPIG, Mean, Recheck
     >>> print(Spec.of(Mean()), Spec.of(Recheck(EAPIG(steps=3), k=10)))
     Mean() Recheck(first=EAPIG(steps=3), k=10)
+    >>> Spec.of(Mean()).typed
+    'mean'
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +59,11 @@ class Spec(BaseModel):
     def is_whole(self) -> bool:
         """Whether the value can be rebuilt from this: no knob is a digest."""
         return all(_is_whole(knob) for knob in self.knobs.values())
+
+    @property
+    def typed(self) -> str:
+        """As one types it on the command line: ``mean``, ``eapig(steps=3)``."""
+        return str(self).removesuffix("()").replace(self.name, self.name.lower(), 1)
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={_shown(knob)}' for name, knob in self.knobs.items())})"

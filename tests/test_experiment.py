@@ -52,9 +52,9 @@ def test_later_verbs_inherit_from_files(gpt2, task, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "metric", "sentence"),
     [
-        ({"ablation": Resample()}, None, "made with ablation Mean(), and you ask for Resample()"),
-        ({"ablation": "mean(over_positions=True)"}, None, "you ask for Mean(over_positions=True)"),
-        ({"granularity": cs.Granularity(merged_heads=True)}, None, "you ask for Granularity(merged_heads=True)"),
+        ({"ablation": Resample()}, None, "made with ablation mean, and you ask for resample"),
+        ({"ablation": "mean(over_positions=True)"}, None, "you ask for mean(over_positions=True)"),
+        ({"granularity": cs.Granularity(merged_heads=True)}, None, "and you ask for whole attentions and MLPs"),
         ({}, prob_diff, "made with metric logit_diff, and you ask for prob_diff"),
     ],
 )
@@ -92,7 +92,7 @@ def test_an_ablation_that_holds_prompts_is_given_again(gpt2, task):
     with pytest.raises(InputError, match=r"ablation=Mean\(reference=...\)"):
         cs.minimal(gpt2, task, scores, 0.5)
     assert cs.minimal(gpt2, task, scores, 0.5, ablation=Mean(reference)).ablation == scores.ablation
-    with pytest.raises(InputError, match="you ask for Mean"):
+    with pytest.raises(InputError, match="you ask for mean"):
         cs.minimal(gpt2, task, scores, 0.5, ablation=Mean(other))
 
 
