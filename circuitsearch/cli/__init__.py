@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Other errors are bugs and keep their traceback.
     """
+    # Else transformers, where the package kernels is installed, fetches code for recurrent layers from a hub.
+    os.environ.setdefault("USE_HUB_KERNELS", "NO")
     try:
         return _run(arguments)
     except InputError as error:

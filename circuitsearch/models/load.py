@@ -16,6 +16,7 @@ from circuitsearch.models import gguf
 from circuitsearch.models.catalogue import CATALOGUE
 from circuitsearch.models.families import FAMILIES, family
 from circuitsearch.models.gguf_header import is_gguf
+from circuitsearch.models.hub_code import check_no_hub_code, without_kernels
 from circuitsearch.models.quiet import quiet
 from circuitsearch.models.weight_files import Stored, stored_numbers
 from circuitsearch.models.weights import all_weights, is_finite
@@ -208,6 +209,7 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             **row.options,
+            **without_kernels(_configuration(source, text).to_dict()),
             **({} if text is None else {"config": text, "key_mapping": _TEXT_PART}),
             **({} if device_map is None else {"device_map": device_map}),
             **source.files,
@@ -297,6 +299,7 @@ def _model_type(source: Source) -> tuple[str, Any]:
         raise InputError(
             f"the config.json of {source.name} names no model_type: give a folder that save_pretrained wrote"
         )
+    check_no_hub_code(config, f"the {source.config} of {source.name}")
     if config["model_type"] in FAMILIES or "text_config" not in config:
         return str(config["model_type"]), None
     try:
