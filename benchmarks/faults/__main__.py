@@ -1,0 +1,45 @@
+"""Run by hand: see the package's docstring."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from benchmarks.faults.kills import killed
+from benchmarks.faults.verbs import VERBS, Verb
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults")
+    parser.add_argument("--folder", type=Path, help="where the commands run; by default a temporary folder")
+    parser.add_argument("--seed", type=int, default=0)
+    what = parser.add_subparsers(dest="what", required=True)
+    kills = what.add_parser("kills", help="SIGKILL at random moments of every long command")
+    kills.add_argument("--n", type=int, default=100)
+    kills.add_argument("--only", help="commands whose name holds this text")
+    kills.add_argument("--gguf", type=Path, help="a GGUF file, which is dequantised under kills as well")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        return kill(given, given.folder or Path(made))
+
+
+def kill(given: argparse.Namespace, folder: Path) -> int:
+    verbs = tuple(verb for verb in VERBS if given.only is None or given.only in verb.name)
+    if given.gguf is not None:
+        verbs += (
+            Verb(
+                "a GGUF file",
+                f"score induction --n 2 --method eap --model {given.gguf.resolve()} --out scores.safetensors",
+            ),
+        )
+    print("| command | runs | kills | files that differ |\n|---|--:|--:|--:|", flush=True)
+    wrong: list[str] = []
+    for found in killed(given.n, folder, given.seed, verbs):
+        print(f"| `{found.verb}` | {found.runs} | {found.kills} | {len(found.unlike)} |", flush=True)
+        wrong += found.unlike
+    print("\n".join(wrong))
+    return int(bool(wrong))
+
+
+raise SystemExit(main())

@@ -1,0 +1,88 @@
+"""The commands that take long, in their smallest sizes, and what they leave behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+# Not the same in every run: the log with its times, and databases, whose pages depend on the order of transactions.
+_CELLS = "--model pico --task induction --method eap --method find(passes=1) --method minimal"
+_EXPORT = "library export exported.json --library kept.sqlite"
+UNLIKE = (".jsonl", ".sqlite", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command that is run in a folder of its own.
+
+    Attributes
+    ----------
+    name : str
+        For tables.
+    arguments : str
+        As typed.
+    after : str
+        A command that makes files out of those that cannot be compared, run once the command has ended.
+    """
+
+    name: str
+    arguments: str
+    after: str = ""
+
+    def start(
+        self, folder: Path, launcher: tuple[str, ...] = (sys.executable, "-m", "circuitsearch")
+    ) -> subprocess.Popen:
+        """The command as a process, with one thread and a cache of its own."""
+        folder.mkdir(parents=True, exist_ok=True)
+        fonts = str(folder.parent / "matplotlib")
+        own = {
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "MPLCONFIGDIR": fonts,
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        with (folder / "said.jsonl").open("ab") as said:
+            return subprocess.Popen(
+                [*launcher, *self.arguments.split()],
+                cwd=folder,
+                env=os.environ | own,
+                stdout=said,
+                stderr=said,
+            )
+
+    def finish(self, folder: Path) -> dict[str, str]:
+        """Run the command to its end, and digest every file that it left.
+
+        Raises
+        ------
+        RuntimeError
+            If it does not end with code 0.
+        """
+        code = self.start(folder).wait()
+        if code:
+            raise RuntimeError(f"{self.name} ended with code {code}: {(folder / 'said.jsonl').read_text()[-500:]}")
+        if self.after:
+            made = [sys.executable, "-m", "circuitsearch", *self.after.split()]
+            subprocess.run(made, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        return digests(folder)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 by path of every file that must be the same in every run."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in UNLIKE)
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+VERBS = (
+    Verb("find", "find induction --n 16 --passes 2 --out run"),
+    Verb("find --recheck", "find induction --n 16 --passes 1 --recheck 40 --out run"),
+    Verb("find --complete", "find induction --n 16 --passes 2 --complete --out run"),
+    Verb("score --method exact", "score greater_than --n 2 --method exact --out scores.safetensors"),
+    Verb("stability", "stability induction --n 32 --passes 1 --vary parts(count=2) --out stability"),
+    Verb("bench", f"bench run {_CELLS} --n 16 --seed 0 --out bench"),
+    Verb("find --library", "find induction --n 16 --passes 1 --library kept.sqlite --out run", after=_EXPORT),
+)
