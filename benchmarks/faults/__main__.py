@@ -6,6 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from benchmarks.faults.ends import ends
 from benchmarks.faults.kills import killed
 from benchmarks.faults.verbs import VERBS, Verb
 
@@ -19,9 +20,12 @@ def main() -> int:
     kills.add_argument("--n", type=int, default=100)
     kills.add_argument("--only", help="commands whose name holds this text")
     kills.add_argument("--gguf", type=Path, help="a GGUF file, which is dequantised under kills as well")
+    what.add_parser(
+        "ends", help="a full disk, a vanished model, a clock set back, two writers; needs unshare and faketime"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        return kill(given, given.folder or Path(made))
+        return {"kills": kill, "ends": end}[given.what](given, given.folder or Path(made))
 
 
 def kill(given: argparse.Namespace, folder: Path) -> int:
@@ -40,6 +44,15 @@ def kill(given: argparse.Namespace, folder: Path) -> int:
         wrong += found.unlike
     print("\n".join(wrong))
     return int(bool(wrong))
+
+
+def end(given: argparse.Namespace, folder: Path) -> int:
+    print("| fault | exit code | what is said | then the same bytes |\n|---|--:|---|---|", flush=True)
+    clear = True
+    for found in ends(folder):
+        print(f"| {found.fault} | {found.code} | {found.said} | {'yes' if found.whole else 'NO'} |", flush=True)
+        clear &= found.is_clear
+    return int(not clear)
 
 
 raise SystemExit(main())

@@ -317,7 +317,8 @@ class _ReferencePass(BlockPass):
 
 def grouped(columns: Sequence[int], keys: Tensor) -> list[list[int]]:
     """Group the columns whose keys, (P, ...) with one for each column, are equal."""
-    return grouped_by(columns, dict(zip(columns, (key.tobytes() for key in keys.contiguous().numpy()), strict=True)))
+    as_bytes = keys.contiguous().view(torch.uint8).numpy()  # NumPy has no bfloat16
+    return grouped_by(columns, dict(zip(columns, (key.tobytes() for key in as_bytes), strict=True)))
 
 
 def grouped_by(columns: Sequence[int], keys: Mapping[int, Hashable] | Sequence[Hashable]) -> list[list[int]]:

@@ -50,7 +50,7 @@ def test_circuits_are_those_run_by_hand(every_family):
         own = [each[a] - each[w] for each, a, w in zip(logits, task.answers, task.wrong, strict=True)]
         assert (found - torch.cat(own)).abs().max() < 1e-10
     graph = evaluator.described.graph
-    masks = random_masks(graph, (0.1, 0.8))
+    masks = random_masks(graph, (0.5,))
     (joint,) = evaluator.circuits(masks)
     for mask, found in zip(masks, joint, strict=True):
         slow = plain_circuit(every_family, task, mask, by_hand(every_family, task))

@@ -9,6 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import circuitsearch as cs
+from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.models.norm import describe_norm
 from tests.conftest import random_task, tiny_model
 
@@ -40,12 +41,47 @@ def test_scores_in_half_precision_are_float32s(method, dtype):
     assert float((half - wide)[edges].norm() / wide[edges].norm()) < HALVES[dtype]
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+def test_the_gradient_at_a_circuit_in_half_precision_is_float32s(dtype):
+    """With whole and with fractional weights, for edges inside and outside the circuit."""
+    for seed, weights in enumerate((torch.ones, torch.rand)):
+        found = []
+        for each in (torch.float32, dtype):
+            evaluator = cs.Experiment(tiny_model("gemma2", each), random_task()).evaluator
+            mask = evaluator.described.graph.mask
+            some = torch.rand(mask.shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+            torch.manual_seed(seed)
+            runs = evaluator.run(mask * some * weights(mask.shape), gradient=True)
+            found.append(sum(run.gradient.double().sum(0) for _, run in runs))
+        wide, half = found
+        assert float((half - wide).norm() / wide.norm()) < HALVES[dtype]
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_a_circuit_is_found_in_half_precision(dtype):
+    """By the search with its exact removals; float32 confirms the circuit's faithfulness."""
+    model, task = tiny_model("llama-grouped", dtype), random_task(n=8)
+    experiment = cs.Experiment(model, done_by(model, task))
+    fit, stopping = experiment.split(0.5)
+    circuit = cs.refine(fit, fit.task, fit.score("eap"), stopping, 0.8, how=cs.Refine(passes=2, prompts=4))
+    assert 0 < len(circuit) < circuit.graph.n_edges
+    wide = cs.Experiment(copy.deepcopy(model).float(), experiment.task)
+    kept, confirmed = (Faithfulness(each).measured_alone(circuit.mask).value for each in (experiment, wide))
+    assert kept == pytest.approx(confirmed, abs=0.1)
+
+
+def done_by(model, task: cs.Task) -> cs.Task:
+    """The same prompts, answered by what the clean prompt makes likelier than the corrupt one."""
+    clean, corrupt = torch.stack(task.clean), torch.stack(task.corrupt)
+    change = (model(clean).logits - model(corrupt).logits)[:, -1]
+    return cs.Task.from_ids(clean, corrupt, change.argmax(-1), change.argmin(-1))
+
+
 def test_a_stream_whose_squares_overflow_in_float16():
     """An edge that matters scores as in float32, by its gradient and exactly."""
     model, edge = wide_stream(), ("embed", "a0.h2<v>")
     clean, corrupt = torch.tensor([[5, 1, 3, 4], [5, 2, 3, 4]]), torch.tensor([[5, 6, 3, 4], [5, 8, 3, 4]])
-    change = (model(clean).logits - model(corrupt).logits)[:, -1]
-    task = cs.Task.from_ids(clean, corrupt, change.argmax(-1), change.argmin(-1))
+    task = done_by(model, cs.Task.from_ids(clean, corrupt, [0, 0], [1, 1]))
     half = copy.deepcopy(model).half()
     for method in (cs.EAP(), cs.Exact(edges=(edge,))):
         expected = cs.score(model, task, method)[edge]
