@@ -6,6 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from benchmarks.faults.damage import damaged
 from benchmarks.faults.ends import ends
 from benchmarks.faults.kills import killed
 from benchmarks.faults.verbs import VERBS, Verb
@@ -23,9 +24,11 @@ def main() -> int:
     what.add_parser(
         "ends", help="a full disk, a vanished model, a clock set back, two writers; needs unshare and faketime"
     )
+    damage = what.add_parser("damage", help="flipped and torn files from which work goes on")
+    damage.add_argument("--n", type=int, default=50, help="copies of each kind of file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        return {"kills": kill, "ends": end}[given.what](given, given.folder or Path(made))
+        return {"kills": kill, "ends": end, "damage": spoil}[given.what](given, given.folder or Path(made))
 
 
 def kill(given: argparse.Namespace, folder: Path) -> int:
@@ -42,6 +45,16 @@ def kill(given: argparse.Namespace, folder: Path) -> int:
     for found in killed(given.n, folder, given.seed, verbs):
         print(f"| `{found.verb}` | {found.runs} | {found.kills} | {len(found.unlike)} |", flush=True)
         wrong += found.unlike
+    print("\n".join(wrong))
+    return int(bool(wrong))
+
+
+def spoil(given: argparse.Namespace, folder: Path) -> int:
+    print("| file | refused | measured again, or the same | wrong |\n|---|--:|--:|--:|", flush=True)
+    wrong: list[str] = []
+    for found in damaged(given.n, folder, given.seed):
+        print(f"| {found.kind} | {found.refused} | {found.same} | {len(found.wrong)} |", flush=True)
+        wrong += found.wrong
     print("\n".join(wrong))
     return int(bool(wrong))
 
