@@ -8,8 +8,8 @@
     python -m benchmarks.peers.side_by_side_table benchmarks/results/side_by_side.json
 
 Cases are the bundled model on three tasks, models with a planted circuit, and, if ``prepare`` has its folder, a model of real size on ioi. Every method
-has the same 64 prompts (16 on the real model) of one length. A ranking gives the smallest circuit that reaches 0.9 on them, among the sizes that are
-tried; of a method that gives circuits (ACDC, once a threshold), the smallest that does. Both are pruned, and measured on as many prompts of other names,
+has the same 64 prompts of one length (16 on the real model). A ranking gives the smallest circuit that reaches 0.9 on them, among the sizes that are
+tried; of a method that gives circuits (ACDC, once a threshold), the smallest that does. Both are pruned, and measured on 64 prompts (32) of other names,
 words and templates. A ranking of nodes is one of edges: an edge is as strong as the weaker of its nodes. Cost is processor time in plain forwards of the
 same prompts, measured in the same process; for rankings without that of choosing the size, for ``find`` with everything.
 """
@@ -20,6 +20,7 @@ import argparse
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,12 +38,14 @@ from circuitsearch.models.planted import plant
 from circuitsearch.reachability import prune
 from circuitsearch.scores import Scores
 from circuitsearch.search import smallest_prefix
-from circuitsearch.validation.checks.curve import area_from_model, area_per_prompt, area_under, size_curve
+from circuitsearch.validation.bootstrap import ratio
+from circuitsearch.validation.checks.curve import SHARES, area_from_model, area_per_prompt, area_under, size_curve
+from circuitsearch.validation.trial import Trial
 
 N, DRAWN, TARGET, SEED = 64, 1024, 0.9, 0
 TASKS = ("ioi", "greater_than", "induction")
 PLANTED = {"induction": 0, "two-hop": 1, "ioi": 2, "or": 3, "and": 0, "vote": 0}  # motifs, and their seeds
-REAL_N = 16  # prompts of a model of real size
+REAL_N, REAL_HELD_OUT = 16, 32  # prompts of a model of real size, and others to measure on
 METRICS = {"logit_diff": logit_diff, "prob_diff": prob_diff}
 
 
@@ -61,10 +64,13 @@ def prepare(folder: Path, real: Path | None) -> None:
         write_case(folder / f"planted-{motif}", planted.model, planted.task, truth=truth)
     if real is not None:
         model, tokenizer = cs.load(real)
-        write_case(folder / f"{real.name}-ioi", model, cs.tasks.ioi(tokenizer, n=DRAWN, seed=SEED), REAL_N)
+        task = cs.tasks.ioi(tokenizer, n=DRAWN, seed=SEED)
+        write_case(folder / f"{real.name}-ioi", model, task, REAL_N, REAL_HELD_OUT)
 
 
-def write_case(folder: Path, model: Any, task: cs.Task, n: int = N, truth: list[str] | None = None) -> None:
+def write_case(
+    folder: Path, model: Any, task: cs.Task, n: int = N, held_out: int = N, truth: list[str] | None = None
+) -> None:
     """The model, prompts of the length that most have, and what is known of the circuit."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder / "model")
@@ -72,9 +78,9 @@ def write_case(folder: Path, model: Any, task: cs.Task, n: int = N, truth: list[
     lengths = [Counter(len(ids) for ids in part.clean) for part in parts]
     length = max(lengths[0], key=lambda each: min(counts[each] for counts in lengths))
     written = {}
-    for name, part in zip(("train", "held_out"), parts, strict=True):
+    for name, part, most in zip(("train", "held_out"), parts, (n, held_out), strict=True):
         rows = [row for row in map(row_of(part), range(len(part))) if len(row["clean_ids"]) == length]
-        rows = list({json.dumps(row["clean_ids"] + row["corrupt_ids"]): row for row in rows}.values())[:n]
+        rows = list({json.dumps(row["clean_ids"] + row["corrupt_ids"]): row for row in rows}.values())[:most]
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         written[name] = rows
     about = {"metric": task.metric.__name__, "truth": truth, "task": task.name, "length": length, "prompts": n}
@@ -144,14 +150,26 @@ class Judge:
         read = cs.read_circuit(content, self.graph, sign="supports")
         return (read.scores, None) if kind == "scores" else (None, prune(self.graph, read.circuit.mask))
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         """Every method's row."""
         files = sorted(file for file in (self.folder / "found").glob("*.json") if ".found" not in file.suffixes)
-        return [self.row(file) for file in files]
+        first: dict[tuple[bytes, ...] | str, str] = {}
+        for file in files:
+            about = {"case": self.folder.name, "name": file.stem} | json.loads(file.read_text())
+            alike = first.setdefault(self.edges_at_sizes(file, about["kind"]), file.stem)
+            yield self.row(file, about) if alike == file.stem else about | {"same_edges_as": alike}
 
-    def row(self, file: Path) -> dict[str, Any]:
+    def edges_at_sizes(self, file: Path, kind: str) -> tuple[bytes, ...] | str:
+        """A ranking's strongest edges at MIB's sizes; of anything else, its name. Rankings that are alike are measured once."""
+        scores = self.found(file)[0] if kind in ("scores", "nodes") else None
+        if scores is None:
+            return file.stem
+        places = scores.ranking()
+        sizes = (round(share * self.graph.n_edges) for share in SHARES)
+        return tuple(self.graph.mask_at(places[:size]).numpy().tobytes() for size in sizes)
+
+    def row(self, file: Path, about: dict[str, Any]) -> dict[str, Any]:
         """One method's: what it says of itself, its areas, and its circuit's measures."""
-        about = {"case": self.folder.name, "name": file.stem} | json.loads(file.read_text())
         if about["kind"] == "refused":
             return about
         scores, mask = self.found(file)
@@ -164,25 +182,32 @@ class Judge:
         assert mask is not None
         return about | self.measures(mask)
 
-    def areas(self, scores: Scores) -> dict[str, float]:
-        """CPR and CMD on the held-out prompts."""
-        ranked = cs.Circuit(self.graph, self.graph.mask, scores.values)
-        curve = size_curve(ranked, Faithfulness(self.held_out))
+    def areas(self, scores: Scores) -> dict[str, Any]:
+        """Faithfulness at MIB's sizes on the held-out prompts, CPR and CMD."""
+        trial = self.trial(cs.Circuit(self.graph, self.graph.mask, scores.values))
+        ends = trial.faithfulness.clean, trial.faithfulness.ablated
+        curve = size_curve(
+            trial.circuit, trial.faithfulness, interval_of=lambda each: trial.interval(ratio, each, *ends)
+        )
         areas = {"cpr": area_under(curve), "cmd": area_from_model(curve), "bounded_area": area_per_prompt(curve)}
-        return {name: round(area, 4) for name, area in areas.items()}
+        return {name: round(area, 4) for name, area in areas.items()} | {"sizes": [vars(point) for point in curve]}
+
+    def trial(self, circuit: cs.Circuit) -> Trial:
+        """Of a circuit on the held-out prompts."""
+        return Trial(self.held_out, circuit, n_resamples=500)
 
     def measures(self, mask: torch.Tensor) -> dict[str, Any]:
-        """A circuit's size, faithfulness on the search's prompts, and report on held-out ones."""
+        """A circuit's size, and faithfulness on the search's prompts and on held-out ones."""
         circuit = cs.Circuit(self.graph, mask)
-        report = cs.validate(self.held_out, circuit, self.held_out.task, n_controls=2, n_resamples=500)
+        trial = self.trial(circuit)
         trained = Faithfulness(self.train).measured_alone(mask).value
         return {
             "edges": len(circuit),
             "edges_total": self.graph.n_edges,
             "train": round(trained, 4),
             "reaches": abs(1 - trained) <= 1 - TARGET,
-            "held_out": vars(report.faithfulness),
-            "bounded": vars(report.per_prompt),
+            "held_out": vars(trial.of_means),
+            "bounded": vars(trial.per_prompt),
             **against(self.about["truth"], circuit),
         }
 
@@ -214,8 +239,11 @@ def of_nodes(graph: Graph, scores: dict[str, float]) -> torch.Tensor:
 
 
 def judge(folder: Path) -> None:
-    """Write every method's row beside the case."""
-    (folder / "judged.json").write_text(json.dumps(Judge(folder).rows(), indent=2) + "\n")
+    """Write every method's row beside the case, each as soon as it is known: on a large model one takes minutes."""
+    rows = []
+    for row in Judge(folder).rows():
+        rows.append(row)
+        (folder / "judged.json").write_text(json.dumps(rows, indent=2) + "\n")
 
 
 # ---- ours
@@ -235,10 +263,13 @@ def ours(folder: Path) -> None:
     shared.write(case, "circuitsearch find", "circuit", edges, method="find", settings={}, cost=cost, **about)
 
 
-def report(folders: list[Path]) -> dict[str, Any]:
-    """What ``judge`` found in every case."""
-    rows = [row for folder in folders for row in json.loads((folder / "judged.json").read_text())]
-    setting = {"prompts": N, "prompts_real": REAL_N, "held_out": "as many", "target": TARGET, "seed": SEED}
+def report(folders: list[Path], kept: Path | None) -> dict[str, Any]:
+    """What ``judge`` found in every case, and of an earlier report what it did not do again."""
+    earlier = [] if kept is None else json.loads(kept.read_text())["rows"]
+    new = [row for folder in folders for row in json.loads((folder / "judged.json").read_text())]
+    rows = list({(row["case"], row["name"]): row for row in earlier + new}.values())
+    prompts = {"prompts": N, "held_out": N, "prompts_real": REAL_N, "held_out_real": REAL_HELD_OUT}
+    setting = prompts | {"target": TARGET, "seed": SEED}
     return {"source": "benchmarks/peers/side_by_side.py", **circumstances(setting, "cpu", 1), "rows": rows}
 
 
@@ -248,12 +279,15 @@ def main() -> None:
     parser.add_argument("step", choices=("prepare", "ours", "judge", "report"))
     parser.add_argument("places", nargs="+", type=Path)
     parser.add_argument("--real", type=Path, help="prepare: folder of a Hugging Face model for one more case, on ioi")
+    parser.add_argument(
+        "--kept", type=Path, help="report: an earlier one, of which rows that were not done again are kept"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.step == "prepare":
         prepare(asked.places[0], asked.real)
     elif asked.step == "report":
-        print(json.dumps(report(asked.places), indent=2))
+        print(json.dumps(report(asked.places, asked.kept), indent=2))
     else:
         for folder in asked.places:
             ours(folder) if asked.step == "ours" else judge(folder)

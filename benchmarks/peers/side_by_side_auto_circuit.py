@@ -3,8 +3,8 @@
     FOLDER/auto-circuit/bin/python benchmarks/peers/side_by_side_auto_circuit.py CASE...
 
 The settings are those of its own list of algorithms (``auto_circuit.prune_algos.prune_algos``), where it has some: EAP as the mask gradient at 0 of
-the logit difference, integrated edge gradients with 50 samples, subnetwork edge probing with 200 epochs, learning rate 0.1 and
-lambda 0.5. ACDC runs once a threshold, with the default divergence; each run gives one circuit.
+the logit difference, integrated edge gradients with 50 samples, subnetwork probing with learning rate 0.1 and lambda 0.5, of edges with 200 epochs. Its
+list has 2,000 for tree probing, which here has as many as the other. ACDC runs once a threshold, with the default divergence; each run gives one circuit.
 
 One thing is replaced: it makes its optimizer as ``torch.optim.adam.Adam``, and ``torch.optim`` has had no attribute ``adam`` for some versions.
 """
@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ["TQDM_DISABLE"] = "1"  # read when the package is imported
@@ -33,10 +34,10 @@ from side_by_side_hooked import check_name, hooked
 torch.optim.adam = sys.modules[torch.optim.Adam.__module__]  # pyright: ignore[reportAttributeAccessIssue]
 
 VERSIONS = ("auto-circuit", "transformer-lens", "numpy", "pandas")
-METHODS = ["mask gradient", "integrated mask gradient", "subnetwork probing", "ACDC"]
+METHODS = ["mask gradient", "integrated mask gradient", "subnetwork edge probing", "subnetwork tree probing", "ACDC"]
 THRESHOLDS = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
 GRADIENT = {"grad_function": "logit", "answer_function": "avg_diff"}
-PROBING = {"learning_rate": 0.1, "epochs": 200, "regularize_lambda": 0.5, "mask_fn": "hard_concrete"}
+PROBING = {"learning_rate": 0.1, "regularize_lambda": 0.5, "mask_fn": "hard_concrete"}
 
 
 def prompts_of(case: shared.Case, batch: int) -> Any:
@@ -56,13 +57,14 @@ def named(model: Any, scores: dict[str, torch.Tensor]) -> dict[str, float]:
     return {edge.name: float(edge.prune_score(scores)) for edge in model.edges}
 
 
-def rankings(model: Any, prompts: Any) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
+def rankings(epochs: int) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     """Methods that score every edge, with their settings."""
-    gradient, samples = GRADIENT | {"mask_val": 0.0}, GRADIENT | {"integrated_grad_samples": 50}
+    probing = PROBING | {"epochs": epochs}
     return {
-        "mask gradient": (gradient, lambda: mask_gradient_prune_scores(model, prompts, None, **gradient)),
-        "integrated mask gradient": (samples, lambda: mask_gradient_prune_scores(model, prompts, None, **samples)),
-        "subnetwork probing": (PROBING, lambda: subnetwork_probing_prune_scores(model, prompts, None, **PROBING)),
+        "mask gradient": (mask_gradient_prune_scores, GRADIENT | {"mask_val": 0.0}),
+        "integrated mask gradient": (mask_gradient_prune_scores, GRADIENT | {"integrated_grad_samples": 50}),
+        "subnetwork edge probing": (subnetwork_probing_prune_scores, probing | {"tree_optimisation": False}),
+        "subnetwork tree probing": (subnetwork_probing_prune_scores, probing | {"tree_optimisation": True}),
     }
 
 
@@ -79,11 +81,11 @@ def find(case: shared.Case, given: argparse.Namespace) -> None:
         check_name(case, plain)
     clock, model, prompts = shared.Clock(plain, case.clean), masked(case, plain), prompts_of(case, given.batch[0])
     about = {"package": "auto-circuit", "versions": shared.versions(*VERSIONS)}
-    for method, (settings, score) in rankings(model, prompts).items():
+    for method, (score, settings) in rankings(given.epochs[0]).items():
         name = f"auto-circuit {method}"
         with shared.refusals(case, name):
             if method in given.methods:
-                scores, cost = clock.cost(score)
+                scores, cost = clock.cost(partial(score, model, prompts, None, **settings))
                 shared.write(
                     case, name, "scores", named(model, scores), method=method, settings=settings, cost=cost, **about
                 )
@@ -95,4 +97,4 @@ def find(case: shared.Case, given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    shared.run("auto-circuit", __doc__, find, methods=METHODS, thresholds=THRESHOLDS, batch=[0])
+    shared.run("auto-circuit", __doc__, find, methods=METHODS, thresholds=THRESHOLDS, batch=[0], epochs=[200])

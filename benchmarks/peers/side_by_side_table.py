@@ -3,7 +3,8 @@
     python -m benchmarks.peers.side_by_side_table benchmarks/results/side_by_side.json
 
 One table a case, one row a method; models with planted circuits share one table, with a column each. Of a method that gives one circuit a threshold, the
-row has the smallest circuit that reaches the target, or if none does, the one nearest to it. What packages refuse stands below.
+row has the smallest circuit that reaches the target, or if none does, the one nearest to it. Where every ranking of a case was kept at all sizes, a second
+table has its faithfulness on the other prompts at some of them. What packages refuse stands below.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 PACKAGES = ("circuitsearch", "EAP-IG", "auto-circuit", "TransformerLens", "interpkit")
 COLUMNS = ("edges at .9", "held out", "bounded", "CPR", "CMD", "cost")
 PLANTED_COLUMNS = ("held out, lowest", "CPR", "CMD", "cost")
+LARGEST_SHARE = 0.1  # of the edges, in the table of sizes
 MISSING = "-"
 
 Row = dict[str, Any]
@@ -85,6 +87,23 @@ def planted_cells(rows: dict[str, Row], cases: list[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def at_sizes(rows: dict[str, Row]) -> dict[str, list[str]]:
+    """Faithfulness of every ranking's strongest edges, with its interval, by the method's name and the share of edges."""
+    shown = {name: [point for point in row["sizes"] if point["share"] <= LARGEST_SHARE] for name, row in rows.items()}
+    return {
+        name: [interval(point | {"value": point["faithfulness"]}) for point in points] for name, points in shown.items()
+    }
+
+
+def sizes_table(rows: dict[str, Row], edges: int) -> list[str]:
+    """The table of sizes, if every ranking has them."""
+    ranked = {name: row for name, row in rows.items() if "cpr" in row}
+    if not ranked or any("sizes" not in row for row in ranked.values()):
+        return []
+    shares = [point["share"] for point in next(iter(ranked.values()))["sizes"] if point["share"] <= LARGEST_SHARE]
+    return [markdown([f"{round(share * edges):,} ({share:.1%})" for share in shares], at_sizes(ranked))]
+
+
 def markdown(columns: list[str], lines: dict[str, list[str]]) -> str:
     """A table with the names of the lines first."""
     head = [f"| | {' | '.join(columns)} |", "|---|" + "--:|" * len(columns)]
@@ -100,6 +119,7 @@ def tables(rows: list[Row]) -> list[str]:
         each = by_method([row for row in rows if row["case"] == case])
         lines = {method: cells(of[case]) for method, of in each.items()}
         made.append(f"{case}, {edges[case]:,} edges\n\n{markdown(list(COLUMNS), lines)}")
+        made += sizes_table({method: of[case] for method, of in each.items() if case in of}, edges[case])
     if planted:
         each = by_method([row for row in rows if row["case"] in planted])
         columns = [case.removeprefix("planted-") for case in planted]
@@ -117,11 +137,17 @@ def refused(rows: list[Row]) -> str:
     return "\n".join(f"- {name} ({', '.join(cases)}): `{error}`" for (name, error), cases in said.items())
 
 
+def with_shared(rows: list[Row]) -> list[Row]:
+    """A ranking with the edges of another one of its case has that one's measures."""
+    named = {(row["case"], row["name"]): row for row in rows}
+    return [named[row["case"], row["same_edges_as"]] | row if "same_edges_as" in row else row for row in rows]
+
+
 def main() -> None:
     """Print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    rows = json.loads(parser.parse_args().results.read_text())["rows"]
+    rows = with_shared(json.loads(parser.parse_args().results.read_text())["rows"])
     print("\n\n".join([*tables(rows), refused(rows)]))
 
 

@@ -46,24 +46,37 @@ def read_edge_list(path: str | Path, model: Graph | None, sign: Sign | str | Non
     with checking(path, WHAT):
         if model is None:
             raise InputError("it does not say of which model it is, so the model must be given, as --model")
-        graph = query_head_graph(model, WHAT.removeprefix("a "))
         edges = [edge for edge in _named(content) if edge is not None]
+        graph = _graph_of(edges, model)
         without_embedding = bool(edges) and not any(canonical_name(writer) == EMBED for writer, _ in edges)
         places = _places(edges, graph)
         mask = graph.mask_at(places)
         if without_embedding:
             mask[0] = graph.mask[0]
-        return _foreign(content, places, mask, model, sign, tuple(_notes(edges, without_embedding)))
+        return _foreign(content, places, mask, graph, model, sign, tuple(_notes(edges, without_embedding)))
+
+
+def _graph_of(edges: list[tuple[str, str]], model: Graph) -> Graph:
+    """The model's own graph if an edge goes to a port that a group of heads shares, as in our lists; otherwise each head has its own."""
+    graph = query_head_graph(model, WHAT.removeprefix("a "))
+    shared = model.reader_index.keys() - graph.reader_index.keys()
+    return graph if shared.isdisjoint(reader for _, reader in edges) else model
 
 
 def _foreign(
-    content: Edges, places: Tensor, mask: Tensor, model: Graph, sign: Sign | str | None, notes: tuple[str, ...]
+    content: Edges,
+    places: Tensor,
+    mask: Tensor,
+    graph: Graph,
+    model: Graph,
+    sign: Sign | str | None,
+    notes: tuple[str, ...],
 ) -> Foreign:
-    columns = columns_of(query_head_graph(model, FORM), model)
+    columns = columns_of(graph, model)
     own = fold(mask.double(), columns) > 0
     if not isinstance(content, dict) or all(score is None for score in content.values()):
         return Foreign(FORM, model, own, None, notes)
-    scores = unscored(query_head_graph(model, FORM))
+    scores = unscored(graph)
     scores[places[:, 0], places[:, 1]] = torch.tensor(_scores(content), dtype=torch.float64)
     known = fold((~scores.isnan()).double(), columns) > 0
     chosen, said = signed(torch.where(known, fold(scores.nan_to_num(), columns), torch.nan), sign, FORM)

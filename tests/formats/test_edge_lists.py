@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import circuitsearch as cs
 from circuitsearch.circuit import Circuit
@@ -52,6 +53,15 @@ def test_grouped_heads(tmp_path: Path):
     found = read(tmp_path, content, Graph(2, 4, 2), sign="opposes")
     assert found.circuit.edges == [("embed", "a1.kv1<k>"), ("a1.h3", "logits")]
     assert found.circuit.score("embed", "a1.kv1<k>") == -0.75
+
+
+def test_our_own_lists_of_grouped_heads(tmp_path: Path):
+    """A list by the names of our graph, in which a group of heads shares a port, is read as it stands, with its scores."""
+    graph = Graph(2, 4, 2)
+    content = {"->".join(edge): float(number) for number, edge in enumerate(graph.edges(graph.mask))}
+    found = read(tmp_path, content, graph, sign="supports")
+    assert found.mask is not None and torch.equal(found.mask, graph.mask) and found.scores is not None
+    assert found.scores.to_dict() == content
 
 
 def test_a_run_without_embedding_nodes(tmp_path: Path):
