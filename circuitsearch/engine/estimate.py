@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from circuitsearch.engine.pair import DEFAULT_MEMORY, bytes_needed
+from circuitsearch.engine.pair import bytes_needed
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY, chunk_of
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.models.describe import graph_of
 from circuitsearch.models.load import outline
@@ -87,7 +88,7 @@ def estimate(
     weights = dict.fromkeys(model.parameters())
     parameters = sum(weight.numel() for weight in weights)
     each = bytes_needed(graph, length, d_model, model.dtype.itemsize)
-    at_once = max(1, memory // each)
+    at_once = max(1, chunk_of(memory) // each)
     # two forwards and a backward to the activations, 2 a parameter and token each, and the contraction
     operations, rate = 6 * parameters + 2 * graph.n_edges * d_model, _rate(device, model.dtype)
     return Estimate(
