@@ -295,7 +295,8 @@ def _in_words(value: Any) -> str:
 def _check_same_question(path: Path, asked: Question, earlier: Question) -> None:
     """Raise an InputError if two questions differ in a setting of the result, before anything is loaded."""
     mine, others = (
-        each.model_dump(exclude={"device", "model", "task", "method", "starts", "checks"}) for each in (asked, earlier)
+        each.model_dump(exclude={"device", "memory", "model", "task", "method", "starts", "checks"})
+        for each in (asked, earlier)
     )
     different = [f"{name} {others[name]}, not {mine[name]}" for name in mine if mine[name] != others[name]]
     if different:

@@ -49,6 +49,7 @@ def bench_run(
     metric: options.Metric = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default=False)] = None,
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
     json: options.Json = False,
 ) -> None:
     """Run what is missing of a benchmark; the word 'run' may be left out.
@@ -61,6 +62,7 @@ def bench_run(
     lists = {"methods": method, "seeds": seed, "sizes": size}
     settings = {
         "n": n, "measured": measured, "faithfulness": faithfulness, "ablation": ablation, "metric": metric, "device": device, "dtype": dtype,
+        "memory": memory,
     }  # fmt: skip
     changed = {name: value for name, value in (lists | settings).items() if value is not None}
     code = run(Asked(given, tuple(model or ()), tuple(task or ()), changed), out, Terminal(json))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from circuitsearch import pipeline
 from circuitsearch.circuit import Circuit
@@ -35,15 +36,14 @@ def find(
 def find_again(
     path: Path,
     out: Path | None,
-    model: str | None,
-    device: str | None,
+    changed: dict[str, Any],
     overwrite: bool,
     library: Path | None,
     terminal: Terminal,
 ) -> None:
     """Find the circuit of an earlier run again, in a new folder, from its manifest alone.
 
-    ``model`` is where the model is now, ``device`` where to run.
+    What may have ``changed`` is where the model is now, where to run, and the memory.
 
     Raises
     ------
@@ -55,7 +55,6 @@ def find_again(
         raise InputError(
             f"{path} is of a run made from Python, which has no names of a model and a task: run it again from Python"
         )
-    changed = {name: value for name, value in (("model", model), ("device", device)) if value is not None}
     asked = earlier.question.model_copy(update=changed)
     question = asked.model_copy(update={"method": str(earlier.setup.method), "recheck": 0})
     question.check()

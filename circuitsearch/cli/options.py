@@ -185,6 +185,13 @@ Dtype = Annotated[
     str | None,
     typer.Option(help="float32, float64, bfloat16 or float16; by default as stored.", show_default=False),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="What the command may take in all, as in 4GiB or 500MB: of the process on a CPU, of torch on a GPU.",
+        show_default=False,
+    ),
+]
 BenchModels = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,6 +13,7 @@ import torch
 from circuitsearch.engine.pair import bytes_needed
 from circuitsearch.engine.working_memory import DEFAULT_MEMORY, chunk_of
 from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.memory import in_words
 from circuitsearch.models.describe import graph_of
 from circuitsearch.models.load import outline
 
@@ -66,10 +67,10 @@ class Estimate:
 
     @property
     def _sizes(self) -> str:
-        free = "" if self.free_bytes is None else f" of {_gib(self.free_bytes)} free"
+        free = "" if self.free_bytes is None else f" of {in_words(self.free_bytes)} free"
         return (
-            f"{self.parameters:,} parameters, {self.edges:,} edges; weights {_gib(self.weight_bytes)}, working memory about"
-            f" {_gib(self.working_bytes)} for {self.prompts_at_once} prompts of {self.length} tokens at once:"
+            f"{self.parameters:,} parameters, {self.edges:,} edges; weights {in_words(self.weight_bytes)}, working memory about"
+            f" {in_words(self.working_bytes)} for {self.prompts_at_once} prompts of {self.length} tokens at once:"
             f" {'fits' if self.fits else 'DOES NOT FIT'}{free}"
         )
 
@@ -105,6 +106,13 @@ def estimate(
     )
 
 
+def sizes(name: str | Path, dtype: str | torch.dtype | None, length: int, granularity: Granularity) -> tuple[int, int]:
+    """Bytes of a model's weights, and of scoring one prompt of ``length`` tokens, from its configuration alone."""
+    model: Any = outline(name, dtype)
+    each = bytes_needed(graph_of(model, granularity), length, model.config.hidden_size, model.dtype.itemsize)
+    return sum(weight.nbytes for weight in dict.fromkeys(model.parameters())), each
+
+
 def free_memory(device: str) -> int | None:
     """Bytes free on a device, including those that caches can release; None if unknown."""
     kind = torch.device(device).type
@@ -131,10 +139,6 @@ def _rate(device: str, dtype: torch.dtype) -> float:
         float((matrix @ matrix)[0, 0])  # waits until the device has finished it
         taken.append(time.perf_counter() - began)
     return 2 * RATE_SIZE**3 / min(taken)
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
 
 
 def _duration(seconds: float) -> str:
