@@ -29,7 +29,7 @@ def test_the_number_that_would_do_does():
     """A byte less than needed is refused before anything is loaded, and the sentence names a size that is not."""
     needed = Budget.of("1GiB", "pico", "cpu").needed
     assert Budget.of(str(needed), "pico", "cpu").check("pico").working > 0
-    with pytest.raises(InputError, match="pico cannot run in .* give --memory") as caught:
+    with pytest.raises(InputError, match=r"pico cannot run in .* give --memory") as caught:
         load_in(str(needed - 1), "pico", "cpu")
     named = re.search(r"--memory (\S+),", str(caught.value))
     assert named is not None and bytes_in(named[1]) >= needed > bytes_in(named[1]) - (1 << 20)

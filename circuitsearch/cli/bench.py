@@ -27,6 +27,7 @@ bench_app = typer.Typer(cls=RunsByDefault, no_args_is_help=True, rich_markup_mod
 
 @bench_app.command("run")
 def bench_run(
+    context: typer.Context,
     given: Annotated[
         str | None,
         typer.Argument(metavar="[PRESET|FILE]", help="quick, real, mib ... ('bench presets'), or a TOML file."),
@@ -50,6 +51,8 @@ def bench_run(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default=False)] = None,
     dtype: options.Dtype = None,
     memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Run what is missing of a benchmark; the word 'run' may be left out.
@@ -65,7 +68,9 @@ def bench_run(
         "memory": memory,
     }  # fmt: skip
     changed = {name: value for name, value in (lists | settings).items() if value is not None}
-    code = run(Asked(given, tuple(model or ()), tuple(task or ()), changed), out, Terminal(json))
+    code = run(
+        Asked(given, tuple(model or ()), tuple(task or ()), changed), out, context.obj, Terminal(json, quiet, verbose)
+    )
     raise typer.Exit(code)
 
 

@@ -25,11 +25,12 @@ def find(
     overwrite: bool,
     minutes: float | None,
     library: Path | None,
+    command: str,
     terminal: Terminal,
 ) -> None:
     """Find the circuit of a question, write its run folder, and keep it in a library if one is given."""
     question.check()
-    folder = RunFolder(out or Path("runs") / question.name, question, overwrite)
+    folder = RunFolder(out or Path("runs") / question.name, question, overwrite, command)
     terminal.result(finding_as_json(question, _found(question, folder, terminal, minutes, library)))
 
 
@@ -39,6 +40,7 @@ def find_again(
     changed: dict[str, Any],
     overwrite: bool,
     library: Path | None,
+    command: str,
     terminal: Terminal,
 ) -> None:
     """Find the circuit of an earlier run again, in a new folder, from its manifest alone.
@@ -59,7 +61,7 @@ def find_again(
     question = asked.model_copy(update={"method": str(earlier.setup.method), "recheck": 0})
     question.check()
     new = path.resolve().parent.with_name(f"{path.resolve().parent.name}-again")
-    folder = RunFolder(out or new, asked, overwrite)
+    folder = RunFolder(out or new, asked, overwrite, command)
     finding = _found(question, folder, terminal, None, library, _SameRun(earlier, path))
     _compare(path.with_name("circuit.json"), finding.circuit, terminal)
     terminal.result(finding_as_json(question, finding))

@@ -61,6 +61,8 @@ def find(
         Path | None,
         typer.Option("--from", help="Run a manifest.json again; --out, --model, --device, --memory may go with it."),
     ] = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Find the circuit of a task, test it and draw it.
@@ -75,13 +77,24 @@ def find(
 
     if again is not None:
         given = options.given(context)
-        extra = given - {"again", "out", "overwrite", "library", "model", "device", "memory", "json"}
+        extra = given - {
+            "again",
+            "out",
+            "overwrite",
+            "library",
+            "model",
+            "device",
+            "memory",
+            "verbose",
+            "quiet",
+            "json",
+        }
         if extra:
             raise InputError(f"--from takes its settings from the manifest: leave out {', '.join(sorted(extra))}")
         changed = {
             name: value for name, value in (("model", model), ("device", device), ("memory", memory)) if name in given
         }
-        find_again(again, out, changed, overwrite, library, Terminal(json))
+        find_again(again, out, changed, overwrite, library, context.obj, Terminal(json, quiet, verbose))
     else:
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
         question = Question(
@@ -91,7 +104,7 @@ def find(
             device=device, dtype=dtype, memory=memory,
             reading=options.reading(column, corrupt_file, chat),
         )  # fmt: skip
-        find(question, out, overwrite, minutes, library, Terminal(json))
+        find(question, out, overwrite, minutes, library, context.obj, Terminal(json, quiet, verbose))
 
 
 def score(
@@ -121,6 +134,8 @@ def score(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Score every edge on all prompts of a task."""
@@ -134,10 +149,11 @@ def score(
         method=method, ablation=ablation, metric=metric, granularity=nodes, device=device, dtype=dtype,
         memory=memory, reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
-    score(question, out, Terminal(json))
+    score(question, out, Terminal(json, quiet, verbose))
 
 
 def stability(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")],
     *,
     vary: options.Vary = None,
@@ -177,6 +193,8 @@ def stability(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Find the circuit of a task again and again, and say which of its edges stay.
@@ -196,4 +214,6 @@ def stability(
         dtype=dtype, memory=memory,
         reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
-    stability(question, tuple(vary or ()), Classes(core, optional), effects, out, Terminal(json))
+    stability(
+        question, tuple(vary or ()), Classes(core, optional), effects, out, context.obj, Terminal(json, quiet, verbose)
+    )

@@ -192,6 +192,13 @@ Memory = Annotated[
         show_default=False,
     ),
 ]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Say more: each stage, how many prompts run at once, memory.", show_default=False),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Print errors only, and the result with --json.", show_default=False)
+]
 BenchModels = Annotated[
     list[str] | None,
     typer.Option(

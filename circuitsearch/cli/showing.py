@@ -153,6 +153,8 @@ def inspect(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Run one instrument on a model: numbers and a figure are written to a folder.
@@ -162,8 +164,8 @@ def inspect(
     """
     from circuitsearch.cli.instruments import Look, inspect
 
-    asked = {name: value for name, value in context.params.items() if name not in ("out", "json")}
-    inspect(Look(**asked, given=frozenset(options.given(context))), out, Terminal(json))
+    asked = {name: value for name, value in context.params.items() if name not in ("out", "verbose", "quiet", "json")}
+    inspect(Look(**asked, given=frozenset(options.given(context))), out, Terminal(json, quiet, verbose))
 
 
 def scan(

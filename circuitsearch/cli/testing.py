@@ -38,6 +38,8 @@ def validate(
     device: options.DeviceOfRun = "auto",
     dtype: options.Dtype = None,
     memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Test a circuit, on the prompts that tested it in its run, or on all prompts of a task.
@@ -54,7 +56,7 @@ def validate(
         ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype, memory=memory,
         reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
-    validate(circuit, question, options.given(context), out, Terminal(json))
+    validate(circuit, question, options.given(context), out, Terminal(json, quiet, verbose))
 
 
 def specificity(
@@ -70,6 +72,8 @@ def specificity(
     model: Annotated[str | None, typer.Option(help="Where the model is now.", show_default=False)] = None,
     device: options.Device = "auto",
     memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Measure the circuit of every run on the held-out prompts of every run's task.
@@ -81,7 +85,7 @@ def specificity(
     from circuitsearch.cli.specificity import specificity
 
     changed = given(model=model, device=device if "device" in options.given(context) else None, memory=memory)
-    specificity(runs, out, level, changed, Terminal(json))
+    specificity(runs, out, level, changed, Terminal(json, quiet, verbose))
 
 
 def judge(
@@ -108,6 +112,8 @@ def judge(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Test a circuit that another program found, on prompts of a task: report, figure and page in a folder."""
@@ -119,4 +125,4 @@ def judge(
         task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, checks=tuple(check or ()),
         granularity=granularity_asked(None, 0, False, query_heads, None, False), device=device, dtype=dtype, memory=memory,
     )  # fmt: skip
-    judge(foreign, question, sign, edges, out, Terminal(json))
+    judge(foreign, question, sign, edges, out, Terminal(json, quiet, verbose))

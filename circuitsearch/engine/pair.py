@@ -13,6 +13,7 @@ from transformers import Cache
 
 from circuitsearch.ablation import Ablation, Fitted
 from circuitsearch.batch import Batch
+from circuitsearch.details import details
 from circuitsearch.engine.gradients import GradientRun, PortGradients, port_gradients
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
@@ -21,6 +22,7 @@ from circuitsearch.engine.working_memory import DEFAULT_MEMORY, chunk_of
 from circuitsearch.errors import InputError
 from circuitsearch.granularity import REST
 from circuitsearch.graph import Graph
+from circuitsearch.memory import in_words
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
@@ -185,7 +187,11 @@ def _batches(described: Described, task: Task, memory: int, share_prefix: bool) 
         raise InputError(
             "prompts of unequal lengths cannot be aligned in a model that reads later tokens: use align='drop' (--align)"
         )
-    rows = max(1, memory // bytes_per_prompt(described, task.max_length))
+    each = bytes_per_prompt(described, task.max_length)
+    rows = max(1, memory // each)
+    details.debug(
+        f"up to {rows} prompts of at most {task.max_length} tokens at once, {in_words(each)} each, chunks of {in_words(memory)}"
+    )
     for batch in task.batches(rows, share_prefix=share_prefix, pad=described.causal):
         yield batch.to(described.device)
 

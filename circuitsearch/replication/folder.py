@@ -11,6 +11,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import read_json, write_json
 from circuitsearch.replication.configuration import Configuration, Discover
+from circuitsearch.run_log import LOG
 from circuitsearch.setup import Setup, Spec
 
 SEARCHES = "searches.json"
@@ -62,7 +63,7 @@ class Folder:
             raise InputError(f"{shortened(self.path, 100)} is a file: choose a folder for the circuits")
         if (self.path / SEARCHES).exists():
             self.known = read_json(self.path / SEARCHES, "a list of searches", dict[str, Search])
-        elif any(self.path.iterdir()):
+        elif any(file.name != LOG for file in self.path.iterdir()):
             raise InputError(
                 f"{shortened(self.path, 100)} is not empty and has no circuits of a stability analysis: choose another folder"
             )
