@@ -47,7 +47,9 @@ class Run:
         return bool(self.refused) or self.peak * 2**20 <= bytes_in(self.budget)
 
     def __str__(self) -> str:
-        said = f"refused: {self.refused}" if self.refused else f"{self.peak:,.0f} MiB | {'yes' if self.within else 'NO'}"
+        said = (
+            f"refused: {self.refused}" if self.refused else f"{self.peak:,.0f} MiB | {'yes' if self.within else 'NO'}"
+        )
         return f"| {self.model} | {self.dtype} | {self.budget} | {self.command} | {said} | {self.seconds:.0f} |"
 
 
@@ -116,7 +118,13 @@ def loading(name: str, dtype: str) -> dict[str, Any]:
     model, _ = cs.load(name, dtype=dtype)
     most = (peak() or 0) - before
     weights = sum(weight.nbytes for weight in set(model.parameters()))
-    return {"model": name, "dtype": dtype, "weights": weights / 2**20, "peak": most / 2**20, "of_weights": most / weights}
+    return {
+        "model": name,
+        "dtype": dtype,
+        "weights": weights / 2**20,
+        "peak": most / 2**20,
+        "of_weights": most / weights,
+    }
 
 
 def growth(repeats: int) -> dict[str, float]:
@@ -148,13 +156,18 @@ def main() -> None:
     parser.add_argument("--out", help="folder for the numbers as JSON")
     options = parser.parse_args()
     if options.loading:
-        name, found = "loading", {"loads": [loading(model, dtype) for model in options.models for dtype in options.dtypes]}
+        name, found = (
+            "loading",
+            {"loads": [loading(model, dtype) for model in options.models for dtype in options.dtypes]},
+        )
         print(*found["loads"], sep="\n")
     elif options.repeats:
         name, found = "growth", growth(options.repeats)
         print(found)
     else:
-        print("| model | dtype | budget | command | peak | within | seconds |\n| --- | --- | --- | --- | --- | --- | --- |")
+        print(
+            "| model | dtype | budget | command | peak | within | seconds |\n| --- | --- | --- | --- | --- | --- | --- |"
+        )
         with tempfile.TemporaryDirectory() as made_here:
             folder, all_runs = Path(made_here), []
             for model in options.models:
