@@ -26,7 +26,7 @@ from record import circumstances, save
 from circuitsearch.memory import bytes_in, give_back, peak, taken
 
 SHAPE = "gpt2-small"
-PASSES = 2  # of the search
+PASSES = 1  # of the search
 
 
 @dataclass(frozen=True)

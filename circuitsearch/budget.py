@@ -2,7 +2,7 @@
 
 On the CPU a budget is what the operating system counts of the process at its peak::
 
-    interpreter and libraries     INTERPRETER
+    interpreter and libraries     INTERPRETER, and TOKEN for each of the tokenizer's tokens
     weights                       once; LOADING times that while they are loaded
     working memory                the rest, which engine/working_memory.py divides
 
@@ -26,7 +26,8 @@ from circuitsearch.loading import load
 from circuitsearch.memory import bytes_in, give_back, in_words
 from circuitsearch.models.load import dequantises
 
-INTERPRETER = 560 << 20  # Python, torch, transformers, figures, a tokenizer: benchmarks/budgets.py
+INTERPRETER = 500 << 20  # Python, torch, transformers, figures: benchmarks/budgets.py
+TOKEN = 1300  # of a tokenizer's tables: 48 MiB for the 49,152 tokens of SmolLM2, 318 MiB for the 262,144 of Gemma 3
 LOADING = 1.2  # times the weights, while a model is loaded
 DEQUANTISING = 2  # times the weights, while a GGUF file is dequantised for the first time
 LENGTH = 16  # tokens of a prompt, of which at least one must fit
@@ -63,9 +64,10 @@ class Budget:
     ) -> Budget:
         """The budget in words, for a model by its name; only its configuration is read."""
         total, on_cpu = bytes_in(words), torch.device(device).type == "cpu"
-        weights, one_prompt = sizes(model, dtype, LENGTH, granularity)
+        weights, one_prompt, vocabulary = sizes(model, dtype, LENGTH, granularity)
         loading = DEQUANTISING if on_cpu and dequantises(model) else LOADING
-        return cls(total, INTERPRETER if on_cpu else 0, weights, one_prompt, loading)
+        interpreter = INTERPRETER + TOKEN * vocabulary if on_cpu else 0
+        return cls(total, interpreter, weights, one_prompt, loading)
 
     @property
     def working(self) -> int:

@@ -106,11 +106,14 @@ def estimate(
     )
 
 
-def sizes(name: str | Path, dtype: str | torch.dtype | None, length: int, granularity: Granularity) -> tuple[int, int]:
-    """Bytes of a model's weights, and of scoring one prompt of ``length`` tokens, from its configuration alone."""
+def sizes(
+    name: str | Path, dtype: str | torch.dtype | None, length: int, granularity: Granularity
+) -> tuple[int, int, int]:
+    """Bytes of a model's weights and of scoring one prompt of ``length`` tokens, and its vocabulary, from its configuration alone."""
     model: Any = outline(name, dtype)
     each = bytes_needed(graph_of(model, granularity), length, model.config.hidden_size, model.dtype.itemsize)
-    return sum(weight.nbytes for weight in dict.fromkeys(model.parameters())), each
+    weights = sum(weight.nbytes for weight in dict.fromkeys(model.parameters()))
+    return weights, each, model.config.vocab_size
 
 
 def free_memory(device: str) -> int | None:
