@@ -109,9 +109,13 @@ def _end(error: BaseException) -> tuple[str, str]:
 
 @contextmanager
 def logged(folder: Path, command: str, stage: str, progress: Progress) -> Iterator[Progress]:
-    """The log of work of one stage in a folder, which is made; yield a progress that is logged too."""
+    """The log of work of one stage in a folder, which is made; yield a progress that is logged too.
+
+    Where the work leaves nothing in the folder, neither does the log.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{shortened(folder, 100)} is a file: choose a folder with --out")
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog(folder, command)
 
@@ -119,8 +123,14 @@ def logged(folder: Path, command: str, stage: str, progress: Progress) -> Iterat
         log.step(stage, done, total)
         progress(done, total)
 
-    with log.running():
-        began = time.monotonic()
-        log.started(stage)
-        yield step
-        log.finished(stage, time.monotonic() - began)
+    try:
+        with log.running():
+            began = time.monotonic()
+            log.started(stage)
+            yield step
+            log.finished(stage, time.monotonic() - began)
+    finally:
+        if list(folder.iterdir()) == [log.path]:
+            log.path.unlink()
+            for each in new:
+                each.rmdir()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from circuitsearch.errors import InputError
-from circuitsearch.run_log import LOG, RunLog
+from circuitsearch.run_log import LOG, RunLog, logged
 from circuitsearch.run_status import status
 
 
@@ -97,3 +97,17 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path):
     (tmp_path / LOG).write_text("notes\n")
     with pytest.raises(InputError, match="is not the log of a run"):
         status(tmp_path)
+
+
+def test_work_of_one_stage_is_logged_if_it_leaves_something(tmp_path: Path):
+    """Its progress too; where it fails and leaves nothing, no folder is made."""
+    told: list[tuple[int, int]] = []
+    with pytest.raises(InputError), logged(tmp_path / "a/b", "", "cells", print):
+        raise InputError("nothing was asked for")
+    assert not (tmp_path / "a").exists()
+    with logged(tmp_path / "a/b", "", "cells", lambda *step: told.append(step)) as progress:
+        (tmp_path / "a/b/table").write_text("")
+        progress(1, 2)
+    assert told == [(1, 2)] and [line["event"] for line in lines(tmp_path / "a/b")][2] == "step"
+    with pytest.raises(InputError, match="is a file"), logged(tmp_path / "a/b/table", "", "cells", print):
+        pass
