@@ -79,7 +79,7 @@ def _checksum(tensors: dict[str, Tensor], text: str) -> str:
     """Over the state's numbers and the rest of it, as they are in the file."""
     digest = hashlib.sha256(text.encode())
     for name in TENSORS:
-        digest.update(tensors[name].contiguous().numpy())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
