@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 LONGEST = 300  # characters of a message
 _LONGEST_NAME = 60  # characters of a value inside a message
@@ -56,28 +55,6 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 _NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "out of memory")
-
-
-@contextmanager
-def memory_named(memory: int) -> Iterator[None]:
-    """Turn running out of memory, in a ``with`` block, into an InputError that says which ``memory`` to try.
-
-    Examples
-    --------
-    >>> with memory_named(1 << 30):
-    ...     raise MemoryError
-    Traceback (most recent call last):
-    circuitsearch.errors.InputError: memory ran out: try memory=268435456 (it was 1073741824 bytes), a narrower dtype or ...
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not ran_out_of_memory(error):
-            raise
-        raise InputError(
-            f"memory ran out: try memory={memory // 4} (it was {memory} bytes), a narrower dtype or shorter prompts; the model"
-            " itself must fit as well"
-        ) from error
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:

@@ -15,9 +15,10 @@ from torch import Tensor
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.batch import Batch
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair
+from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.verify import check_fit, verified
-from circuitsearch.errors import InputError, memory_named, shortened, unknown
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY, WorkingMemory
+from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
@@ -72,7 +73,8 @@ class Experiment:
     granularity : Granularity or str
         What counts as a node; every head and every MLP, over all positions, by default.
     memory : int
-        Bytes of working memory beside the model. Results do not depend on it.
+        Bytes of working memory beside the interpreter and the model, for this experiment and all that are made from it together.
+        Results do not depend on it.
     seed : int
         Seed of splits, controls and intervals.
 
@@ -151,10 +153,11 @@ class Experiment:
         return self._with(ablation=ABLATIONS.read(ablation))
 
     def _with(self, **changed: Any) -> Experiment:
+        shared = {"working_memory": self.working_memory}
         other = copy(self)
         for made_of_them in ("evaluator", "setup"):
             vars(other).pop(made_of_them, None)
-        vars(other).update(changed)
+        vars(other).update(shared | changed)
         _check_kinds(other)
         return other
 
@@ -177,7 +180,12 @@ class Experiment:
     @cached_property
     def evaluator(self) -> Evaluator:
         """Runs the model and its circuits on the prompts."""
-        return Evaluator(self.described, self.task, self.ablation, self.memory)
+        return Evaluator(self.described, self.task, self.ablation, self.working_memory)
+
+    @cached_property
+    def working_memory(self) -> WorkingMemory:
+        """How ``memory`` is divided; all experiments that are made from this one share it."""
+        return WorkingMemory(self.memory)
 
     @cached_property
     def setup(self) -> Setup:
@@ -258,16 +266,18 @@ class _Average:
 
     def __call__(self, method: Method, progress: Progress) -> Tensor:
         """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
-        with memory_named(self.experiment.memory):
-            return sum(self._effects(method, progress)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
+        return sum(self._effects(method, progress)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
 
     def _effects(self, method: Method, progress: Progress) -> Iterator[Tensor]:
         done = 0
-        for pair in self.experiment.evaluator.pairs():
-            tick = self._tick(done, pair, progress)
-            yield method.effects(pair, Work(self.journal, tick)).double().cpu()
-            tick(1)
-            done += len(pair.batch)
+
+        def effects(pair: Pair) -> Tensor:
+            return method.effects(pair, Work(self.journal, self._tick(done, pair, progress))).double().cpu()
+
+        for pair, found in self.experiment.evaluator.on_pairs(effects):
+            yield found
+            self._tick(done, pair, progress)(1)
+            done += len(pair)
 
     def _tick(self, done: int, pair: Pair, progress: Progress) -> Callable[[float], None]:
         total, rows = 100 * len(self.experiment.task), len(pair.batch)

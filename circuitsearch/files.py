@@ -388,6 +388,32 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def locked_file(file: BinaryIO, folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to an open file; raises as :func:`locked` does, which names the ``folder``."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    _lock(fcntl, file.fileno(), folder)
+    yield  # closing the file unlocks it
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has locked a file; False on systems without such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _lock(fcntl: Any, handle: int, folder: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

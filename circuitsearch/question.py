@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.ablation import Ablation
 from circuitsearch.alignment import Alignment
+from circuitsearch.budget import Budget, load_in
 from circuitsearch.data import SUFFIXES, check_columns
 from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
-from circuitsearch.loading import load
+from circuitsearch.memory import bytes_in
 from circuitsearch.models.load import dtype_named, label_of, locate
 from circuitsearch.registry import ABLATIONS, ALIGNMENTS, CHECKS, FAITHFULNESS, GRANULARITIES, METHODS, METRICS, TASKS
 from circuitsearch.scores import AnyMethod
@@ -130,6 +131,7 @@ class Question(BaseModel):
     granularity: str = "heads-and-mlps"
     device: str = "auto"
     dtype: str | None = None
+    memory: str | None = Field(default=None, description="what the process may take, in words; no result depends on it")
     reading: Reading = Field(default=Reading(), description="how the task's file is read")
 
     def check(self) -> None:
@@ -152,6 +154,8 @@ class Question(BaseModel):
         locate(self.model)
         dtype_named(self.dtype)
         device_named(self.device)
+        if self.memory is not None:
+            bytes_in(self.memory)
         FAITHFULNESS.read(self.faithfulness_of)
         if self.passes is not None and self.passes < 1:
             raise InputError(f"the search needs 1 pass or more, not {self.passes}: change --passes")
@@ -261,7 +265,7 @@ class Question(BaseModel):
 
     def load_model(self) -> tuple[Any, Any]:
         """Load the model and its tokenizer."""
-        return load(self.model, dtype=self.dtype, device=device_named(self.device))
+        return load_in(self.memory, self.model, self.device, self.dtype)
 
     def prompts(self, tokenizer: Any) -> Task:
         """Make the task."""
@@ -278,7 +282,20 @@ class Question(BaseModel):
     @property
     def settings(self) -> Settings:
         """Settings of the experiment beside the model and the task."""
-        return {"ablation": self.ablation_asked, "granularity": self.granularity_asked, "seed": self.seed}
+        return {"ablation": self.ablation_asked, "granularity": self.granularity_asked, **self.beside_circuit}
+
+    @property
+    def beside_circuit(self) -> Settings:
+        """Those that a circuit does not know."""
+        return {"seed": self.seed, **self.working}
+
+    @property
+    def working(self) -> Settings:
+        """The working memory that the memory in words leaves; nothing if none was given, and Experiment's default is taken."""
+        if self.memory is None:
+            return {}
+        found = Budget.of(self.memory, self.model, device_named(self.device), self.dtype, self.granularity_asked)
+        return {"memory": found.check(self.model).working}
 
     def _asked(self, tokenizer: Any) -> Task:
         """The task that was asked for, with its own metric."""

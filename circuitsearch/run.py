@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,7 @@ from circuitsearch.models.gguf import Origin
 from circuitsearch.question import Question
 from circuitsearch.registry import METHODS
 from circuitsearch.run_files import write_files
+from circuitsearch.run_log import LOG, RunLog
 from circuitsearch.scores import Scores
 from circuitsearch.setup import Setup, Spec
 from circuitsearch.validation import Behaviour, Report
@@ -37,6 +39,7 @@ FILES: dict[str, tuple[str, Any]] = {
     "report": ("report.json", Report),
 }
 STAGES = FILES | {"minimal": MINIMAL}
+FIGURES = "figures"  # the last stage in the log: figures, page and report
 
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # a file in the folder itself
 
@@ -112,6 +115,8 @@ class RunFolder(Listener):
         The question of the command line, to repeat the run.
     overwrite : bool
         Remove another run from the folder.
+    command : str
+        What continues the run, for its log.
 
     Raises
     ------
@@ -119,8 +124,11 @@ class RunFolder(Listener):
         If the folder has other files, cannot be written to, or has a run of another question.
     """
 
-    def __init__(self, path: str | Path, question: Question | None = None, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, question: Question | None = None, overwrite: bool = False, command: str = ""
+    ) -> None:
         self.path, self.question, self.overwrite = Path(path), question, overwrite
+        self.log = RunLog(self.path, command)
         self.earlier = self._look()
         asked = None if self.earlier is None else self.earlier.question
         if not overwrite and question is not None and asked is not None:
@@ -147,7 +155,8 @@ class RunFolder(Listener):
         with locked(self.path):
             try:
                 self._write_manifest()
-                yield
+                with self.log.running():
+                    yield
             finally:
                 if not self.has("scores") and not self.journal.exists():
                     self._remove()
@@ -159,6 +168,14 @@ class RunFolder(Listener):
         name, kind = STAGES[stage]
         return kind.load(self.path / name) if self.has(stage) else None
 
+    def started(self, stage: str) -> None:
+        """Log it."""
+        self.log.started(stage)
+
+    def progressed(self, stage: str, done: int, total: int) -> None:
+        """Log it."""
+        self.log.step(stage, done, total)
+
     def passed(self, circuit: Circuit) -> None:
         """Write the best circuit so far."""
         write_whole(self.path / SO_FAR, circuit.save)
@@ -166,6 +183,7 @@ class RunFolder(Listener):
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:
         """Write a result."""
         self.write(STAGES[stage][0], result.save)
+        self.log.finished(stage, seconds)
         if stage == "scores":
             self.journal.unlink(missing_ok=True)
         if stage in ("circuit", "minimal"):
@@ -175,7 +193,10 @@ class RunFolder(Listener):
         """Write figures, page and report."""
         model = plan.selection.model
         name = getattr(model.config, "name_or_path", "") if self.question is None else self.question.model_name
+        began = perf_counter()
+        self.log.started(FIGURES)
         write_files(self.write, plan, finding, Path(name).name or type(model).__name__)
+        self.log.finished(FIGURES, perf_counter() - began)
 
     # ---- files
 
@@ -239,7 +260,7 @@ class RunFolder(Listener):
         """Remove the files of a run."""
         parts = [file.name for file in self.path.iterdir() if _is_part(file)]
         parts += [file.name for file in self.path.glob(f"{self.checkpoint.name}*")]
-        for name in (*self.manifest.outputs, self.journal.name, SO_FAR, MANIFEST, *parts):
+        for name in (*self.manifest.outputs, self.journal.name, SO_FAR, LOG, MANIFEST, *parts):
             (self.path / name).unlink(missing_ok=True)
 
 
@@ -295,7 +316,8 @@ def _in_words(value: Any) -> str:
 def _check_same_question(path: Path, asked: Question, earlier: Question) -> None:
     """Raise an InputError if two questions differ in a setting of the result, before anything is loaded."""
     mine, others = (
-        each.model_dump(exclude={"device", "model", "task", "method", "starts", "checks"}) for each in (asked, earlier)
+        each.model_dump(exclude={"device", "memory", "model", "task", "method", "starts", "checks"})
+        for each in (asked, earlier)
     )
     different = [f"{name} {others[name]}, not {mine[name]}" for name in mine if mine[name] != others[name]]
     if different:

@@ -10,7 +10,6 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 import circuitsearch as cs
-from circuitsearch.errors import memory_named
 from circuitsearch.models.load import locate
 from circuitsearch.models.weights import is_finite
 
@@ -112,17 +111,6 @@ def test_too_little_memory_is_named_as_that(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", allocate)
     with pytest.raises(cs.InputError, match=r"memory ran out while .* was loaded: give dtype='bfloat16'"):
         cs.load(folder)
-
-
-@pytest.mark.parametrize(
-    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory")]
-)
-def test_running_out_of_memory_names_the_budget_to_try(error: Exception):
-    """A quarter of what it was; other errors go through."""
-    with pytest.raises(cs.InputError, match="memory ran out: try memory=256 "), memory_named(1024):
-        raise error
-    with pytest.raises(RuntimeError, match="shapes"), memory_named(1024):
-        raise RuntimeError("shapes differ")
 
 
 @pytest.mark.parametrize("change", [{"n_embd": 8000, "n_head": 2}, {"vocab_size": 10**9}, {"n_layer": 10**7}])

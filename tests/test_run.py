@@ -111,7 +111,7 @@ def test_measurements_outlive_a_failed_run(tmp_path: Path):
     with pytest.raises(RuntimeError), folder.running(plan()):
         folder.journal.write_text("measured")
         raise RuntimeError
-    assert {file.name for file in (tmp_path / "run").iterdir()} == {"manifest.json", "scores.journal"}
+    assert {file.name for file in (tmp_path / "run").iterdir()} == {"manifest.json", "scores.journal", "log.jsonl"}
 
 
 def test_a_file_left_half_written_does_not_count(tmp_path: Path):
@@ -228,7 +228,7 @@ def test_overwriting_removes_the_other_run_and_nothing_else(tmp_path: Path):
     finished(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     with RunFolder(tmp_path, replace_n(64), overwrite=True).running(plan(weights="x")):
-        assert {file.name for file in tmp_path.iterdir()} == {"notes.txt", "manifest.json"}
+        assert {file.name for file in tmp_path.iterdir()} == {"notes.txt", "manifest.json", "log.jsonl"}
     assert {file.name for file in tmp_path.iterdir()} == {"notes.txt"}
 
 

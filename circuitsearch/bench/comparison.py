@@ -91,7 +91,7 @@ class Comparison:
     def of(cls, subject: Subject, cell: Cell, benchmark: Benchmark) -> Comparison:
         """Make the prompts; an InputError if the model does not do the task."""
         task = subject.task(cell.task_name, cell.seed, benchmark)
-        settings: Any = {"ablation": benchmark.ablation, "seed": cell.seed}
+        settings: Any = {"ablation": benchmark.ablation, "seed": cell.seed, **subject.working(benchmark)}
         plan = planned(subject.model, task, benchmark.faithfulness, METHOD, 0, subject.tokenizer, settings)
         found = behaviour(plan.whole, plan.whole.task)
         found.check()

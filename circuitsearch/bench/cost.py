@@ -13,9 +13,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from circuitsearch.memory import peak_on, taken
 from circuitsearch.task import Task
 
-_STATUS, _FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_FORGET = Path("/proc/self/clear_refs")
 _AT_ONCE = 32  # prompts of a plain forward
 
 
@@ -100,15 +101,10 @@ def _forget_peak(device: torch.device) -> float | None:
         _FORGET.write_text("5")
     except OSError:  # other systems than Linux
         return None
-    return _resident("VmRSS")
+    now = taken()
+    return None if now is None else now / 2**20
 
 
 def _peak(device: torch.device) -> float | None:
-    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else _resident("VmHWM")
-
-
-def _resident(name: str) -> float | None:
-    if not _STATUS.exists():
-        return None
-    lines = _STATUS.read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(name)), None)
+    most = peak_on(device)
+    return None if most is None else most / 2**20

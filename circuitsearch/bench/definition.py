@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from circuitsearch.errors import InputError, counted, nearest, shortened, unknown
 from circuitsearch.files import read_text
+from circuitsearch.memory import bytes_in
 from circuitsearch.question import MOST_PROMPTS, N_PROMPTS
 from circuitsearch.registry import ABLATIONS, METRICS
 from circuitsearch.target import check_target
@@ -114,7 +115,7 @@ class Benchmark(_Table):
         What ablated edges carry.
     metric : str, optional
         Instead of each task's own.
-    device, dtype : str
+    device, dtype, memory : str
         As on the command line.
     mib : bool
         Whether to write a submission to MIB for each method.
@@ -135,6 +136,7 @@ class Benchmark(_Table):
     metric: str | None = None
     device: str = "auto"
     dtype: str | None = None
+    memory: str | None = None
     mib: bool = False
     published: list[Published] = []
 
@@ -183,6 +185,8 @@ class Benchmark(_Table):
         if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds must be different numbers of 0 or more, not {shortened(self.seeds)}")
         ABLATIONS.read(self.ablation)
+        if self.memory is not None:
+            bytes_in(self.memory)
         if self.metric is not None:
             METRICS.read(self.metric)
         for method in self.methods:

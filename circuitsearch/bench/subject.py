@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from circuitsearch.devices import device_named
+from circuitsearch.budget import load_in
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.loading import load
+from circuitsearch.experiment import Settings
 from circuitsearch.models.planted import Design, KnownCircuit, plant
 from circuitsearch.models.planted.known import TRUTH
 from circuitsearch.question import Question
@@ -51,7 +51,15 @@ class Subject:
         if (Path(name) / TRUTH).is_file():
             known = KnownCircuit.load(name)
             return cls(name, known.model, None, known)
-        return cls(name, *load(name, dtype=benchmark.dtype, device=device_named(benchmark.device)))
+        return cls(name, *load_in(benchmark.memory, name, benchmark.device, benchmark.dtype))
+
+    def working(self, benchmark: Benchmark) -> Settings:
+        """The working memory that the benchmark's memory leaves; a planted model is too small to ask."""
+        if benchmark.memory is None or self.known is not None:
+            return {}
+        return Question(
+            model=self.name, device=benchmark.device, dtype=benchmark.dtype, memory=benchmark.memory
+        ).working
 
     def task(self, name: str, seed: int, benchmark: Benchmark) -> Task:
         """The prompts of a task by its name, or the model's own, with the metric that was asked for."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from circuitsearch.errors import InputError, shortened
 
@@ -37,14 +41,34 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     from circuitsearch.cli.app import app
 
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(args=arguments, prog_name="circuitsearch", standalone_mode=False)
+        with _told_of_memory():
+            code = app(
+                args=given, prog_name="circuitsearch", standalone_mode=False, obj=shlex.join(["circuitsearch", *given])
+            )
     except typer.TyperException as error:
-        if sys.argv[1:] if arguments is None else arguments:
+        if given:
             return _refuse(error.format_message())
         print(error.format_message(), file=sys.stderr)  # without a command it is the help, of many lines
         return WRONG_INPUT
     return _goodbye() if code == INTERRUPTED else int(code or 0)
+
+
+@contextmanager
+def _told_of_memory() -> Iterator[None]:
+    """Show the warning that memory ran out as a sentence, without the place in our code."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if category.__name__ == "MemoryWarning":  # whose module imports torch
+                print(message, file=sys.stderr)
+            else:
+                usual(message, category, *where)
+
+        warnings.showwarning = show
+        yield
 
 
 def _refuse(sentence: str, *notes: str) -> int:

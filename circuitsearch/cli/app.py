@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,6 +43,17 @@ for command in (
     testing.judge, showing.inspect, showing.scan, showing.view,
 ):  # fmt: skip
     app.command()(command)
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of find, stability or bench.")],
+    json: options.Json = False,
+) -> None:
+    """Say what a run is doing, or how it ended: stage, time, memory, and the command that continues it."""
+    from circuitsearch.cli.status import show
+
+    show(folder, Terminal(json))
 
 
 @app.command()

@@ -27,6 +27,7 @@ bench_app = typer.Typer(cls=RunsByDefault, no_args_is_help=True, rich_markup_mod
 
 @bench_app.command("run")
 def bench_run(
+    context: typer.Context,
     given: Annotated[
         str | None,
         typer.Argument(metavar="[PRESET|FILE]", help="quick, real, mib ... ('bench presets'), or a TOML file."),
@@ -49,6 +50,9 @@ def bench_run(
     metric: options.Metric = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default=False)] = None,
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Run what is missing of a benchmark; the word 'run' may be left out.
@@ -61,9 +65,12 @@ def bench_run(
     lists = {"methods": method, "seeds": seed, "sizes": size}
     settings = {
         "n": n, "measured": measured, "faithfulness": faithfulness, "ablation": ablation, "metric": metric, "device": device, "dtype": dtype,
+        "memory": memory,
     }  # fmt: skip
     changed = {name: value for name, value in (lists | settings).items() if value is not None}
-    code = run(Asked(given, tuple(model or ()), tuple(task or ()), changed), out, Terminal(json))
+    code = run(
+        Asked(given, tuple(model or ()), tuple(task or ()), changed), out, context.obj, Terminal(json, quiet, verbose)
+    )
     raise typer.Exit(code)
 
 

@@ -12,6 +12,7 @@ from circuitsearch.bench.named import OWN
 from circuitsearch.bench.submission import problems
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, counted
+from circuitsearch.run_log import logged
 
 WRITTEN = ("leaderboard.html", "leaderboard.md", "leaderboard.tex", "cells.csv")
 METHODS = ("eap", "eap-ig")  # without a preset
@@ -50,7 +51,7 @@ class Asked:
         return "bench" if self.given is None else f"bench-{Path(self.given).stem}"
 
 
-def run(asked: Asked, out: Path | None, terminal: Terminal) -> int:
+def run(asked: Asked, out: Path | None, command: str, terminal: Terminal) -> int:
     """Run what is missing, write the tables, and print the leaderboard; return 1 if a cell failed."""
     wanted = asked.benchmark()
     folder = out or Path("runs") / asked.name
@@ -59,8 +60,8 @@ def run(asked: Asked, out: Path | None, terminal: Terminal) -> int:
     def told(cell: Cell, what: str) -> None:
         terminal.say("cell", f"{cell}: {what}")
 
-    with terminal.progress("cells") as bar:
-        results = benchmark(wanted, folder, progress=bar, told=told)
+    with terminal.progress("cells") as bar, logged(folder, command, "cells", bar) as progress:
+        results = benchmark(wanted, folder, progress=progress, told=told)
     for name in WRITTEN:
         results.write(folder / name)
     _say(results, terminal)

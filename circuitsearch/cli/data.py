@@ -6,9 +6,7 @@ from dataclasses import asdict
 
 from circuitsearch.cli.terminal import Terminal, printable
 from circuitsearch.data_check import check_data
-from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError
-from circuitsearch.loading import load
 from circuitsearch.question import Question
 
 
@@ -19,7 +17,7 @@ def check(question: Question, n: int, terminal: Terminal) -> None:
         raise InputError(
             f"data check takes a file, and {question.task!r} is a built-in task: give the file of your prompts"
         )
-    model, tokenizer = load(question.model, dtype=question.dtype, device=device_named(question.device))
+    model, tokenizer = question.load_model()
     reading = question.reading
     found = check_data(
         question.task_file, model, tokenizer, n=n, metric=question.metric_asked, columns=reading.named,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import figures
+from circuitsearch.budget import load_in
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.asked import AskedRun, given
 from circuitsearch.cli.beside import results_beside, roles_beside, run_of
@@ -20,7 +21,6 @@ from circuitsearch.figures.diagram import Options, Size, draw_circuit
 from circuitsearch.figures.viewer import Evidence, draw_page
 from circuitsearch.files import write_whole
 from circuitsearch.instruments.prompts import prompt_alone
-from circuitsearch.loading import load
 from circuitsearch.page import example_prompt
 from circuitsearch.replication import Stability
 from circuitsearch.roles import roles_of
@@ -48,6 +48,7 @@ class Drawing:
     insets: tuple[str, ...] = ()
     stability: Path | None = None
     model: str | None = None
+    memory: str | None = None
     theme: str = "light"
     width: str | None = None
 
@@ -166,7 +167,9 @@ def _example(drawing: Drawing, drawn: Circuit) -> figures.ExamplePrompt:
     """The prompt that is given, or else the run's first held-out one."""
     if drawing.prompt is not None:
         return _given(drawing, drawing.prompt, drawn)
-    run = AskedRun.read(_folder(drawing.circuit), given(model=drawing.model), "--prompt, with --model")
+    run = AskedRun.read(
+        _folder(drawing.circuit), given(model=drawing.model, memory=drawing.memory), "--prompt, with --model"
+    )
     model, tokenizer = run.question.load_model()
     return example_prompt(model, run.held_out(tokenizer), drawn, tokenizer=tokenizer)
 
@@ -175,7 +178,7 @@ def _given(drawing: Drawing, prompt: str, drawn: Circuit) -> figures.ExampleProm
     """A prompt, with the token that the model finds the likeliest."""
     if drawing.model is None:
         raise InputError("--prompt is run on the model: give its name or folder with --model")
-    model, tokenizer = load(drawing.model)
+    model, tokenizer = load_in(drawing.memory, drawing.model, "cpu")
     task, _ = prompt_alone(model, encode(tokenizer, prompt))
     return example_prompt(model, task, drawn, tokenizer=tokenizer)
 

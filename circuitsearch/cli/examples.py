@@ -96,6 +96,7 @@ EXAMPLES: Mapping[str, Examples] = {
         ("bench table runs/bench-quick -o cells.parquet", "all measures"),
     ),
     "bench presets": (("bench presets", "which there are"),),
+    "status": (("status runs/ioi-pico", "what it is doing, or how it ended"),),
     "doctor": (
         ("doctor", "versions, memory, and whether everything works"),
         ("doctor --model ./my-model --length 64", "what a model would take"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from circuitsearch import pipeline
 from circuitsearch.circuit import Circuit
@@ -24,26 +25,27 @@ def find(
     overwrite: bool,
     minutes: float | None,
     library: Path | None,
+    command: str,
     terminal: Terminal,
 ) -> None:
     """Find the circuit of a question, write its run folder, and keep it in a library if one is given."""
     question.check()
-    folder = RunFolder(out or Path("runs") / question.name, question, overwrite)
+    folder = RunFolder(out or Path("runs") / question.name, question, overwrite, command)
     terminal.result(finding_as_json(question, _found(question, folder, terminal, minutes, library)))
 
 
 def find_again(
     path: Path,
     out: Path | None,
-    model: str | None,
-    device: str | None,
+    changed: dict[str, Any],
     overwrite: bool,
     library: Path | None,
+    command: str,
     terminal: Terminal,
 ) -> None:
     """Find the circuit of an earlier run again, in a new folder, from its manifest alone.
 
-    ``model`` is where the model is now, ``device`` where to run.
+    What may have ``changed`` is where the model is now, where to run, and the memory.
 
     Raises
     ------
@@ -55,12 +57,11 @@ def find_again(
         raise InputError(
             f"{path} is of a run made from Python, which has no names of a model and a task: run it again from Python"
         )
-    changed = {name: value for name, value in (("model", model), ("device", device)) if value is not None}
     asked = earlier.question.model_copy(update=changed)
     question = asked.model_copy(update={"method": str(earlier.setup.method), "recheck": 0})
     question.check()
     new = path.resolve().parent.with_name(f"{path.resolve().parent.name}-again")
-    folder = RunFolder(out or new, asked, overwrite)
+    folder = RunFolder(out or new, asked, overwrite, command)
     finding = _found(question, folder, terminal, None, library, _SameRun(earlier, path))
     _compare(path.with_name("circuit.json"), finding.circuit, terminal)
     terminal.result(finding_as_json(question, finding))

@@ -56,9 +56,13 @@ def find(
     experts: options.Experts = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
     again: Annotated[
-        Path | None, typer.Option("--from", help="Run a manifest.json again; --out, --model, --device may go with it.")
+        Path | None,
+        typer.Option("--from", help="Run a manifest.json again; --out, --model, --device, --memory may go with it."),
     ] = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Find the circuit of a task, test it and draw it.
@@ -73,21 +77,34 @@ def find(
 
     if again is not None:
         given = options.given(context)
-        extra = given - {"again", "out", "overwrite", "library", "model", "device", "json"}
+        extra = given - {
+            "again",
+            "out",
+            "overwrite",
+            "library",
+            "model",
+            "device",
+            "memory",
+            "verbose",
+            "quiet",
+            "json",
+        }
         if extra:
             raise InputError(f"--from takes its settings from the manifest: leave out {', '.join(sorted(extra))}")
-        words = (model if "model" in given else None, device if "device" in given else None)
-        find_again(again, out, *words, overwrite, library, Terminal(json))
+        changed = {
+            name: value for name, value in (("model", model), ("device", device), ("memory", memory)) if name in given
+        }
+        find_again(again, out, changed, overwrite, library, context.obj, Terminal(json, quiet, verbose))
     else:
         nodes = granularity_asked(spans, positions, merge_heads, query_heads, neurons, experts)
         question = Question(
             task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
             method=method, ablation=ablation, metric=metric, faithfulness=faithfulness, faithfulness_of=faithfulness_of, recheck=recheck, passes=passes,
             starts=tuple(start or ()), checks=tuple(check or ()), complete=complete, granularity=nodes,
-            device=device, dtype=dtype,
+            device=device, dtype=dtype, memory=memory,
             reading=options.reading(column, corrupt_file, chat),
         )  # fmt: skip
-        find(question, out, overwrite, minutes, library, Terminal(json))
+        find(question, out, overwrite, minutes, library, context.obj, Terminal(json, quiet, verbose))
 
 
 def score(
@@ -116,6 +133,9 @@ def score(
     experts: options.Experts = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Score every edge on all prompts of a task."""
@@ -127,12 +147,13 @@ def score(
     question = Question(
         task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
         method=method, ablation=ablation, metric=metric, granularity=nodes, device=device, dtype=dtype,
-        reading=options.reading(column, corrupt_file, chat),
+        memory=memory, reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
-    score(question, out, Terminal(json))
+    score(question, out, Terminal(json, quiet, verbose))
 
 
 def stability(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or a file of JSON lines.")],
     *,
     vary: options.Vary = None,
@@ -171,6 +192,9 @@ def stability(
     experts: options.Experts = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Find the circuit of a task again and again, and say which of its edges stay.
@@ -187,7 +211,9 @@ def stability(
     question = Question(
         task=task, align=align, model=model, n=n, seed=seed, method=method, ablation=ablation, metric=metric,
         faithfulness=faithfulness, faithfulness_of=faithfulness_of, passes=passes, granularity=nodes, device=device,
-        dtype=dtype,
+        dtype=dtype, memory=memory,
         reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
-    stability(question, tuple(vary or ()), Classes(core, optional), effects, out, Terminal(json))
+    stability(
+        question, tuple(vary or ()), Classes(core, optional), effects, out, context.obj, Terminal(json, quiet, verbose)
+    )

@@ -69,6 +69,7 @@ def check(
     metric: options.Metric = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
     json: options.Json = False,
 ) -> None:
     """Print which words of a task are left out for a model's tokenizer and why, prompts as tokens, and whether the model does it."""
@@ -76,7 +77,9 @@ def check(
     from circuitsearch.question import Question, writes_prompts
 
     prompts = N_PROMPTS if n is None and writes_prompts(task) else n
-    question = Question(task=task, model=model, n=prompts, seed=seed, metric=metric, device=device, dtype=dtype)
+    question = Question(
+        task=task, model=model, n=prompts, seed=seed, metric=metric, device=device, dtype=dtype, memory=memory
+    )
     check(question, Terminal(json))
 
 
@@ -101,6 +104,7 @@ def check_data(
     metric: options.Metric = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
     json: options.Json = False,
 ) -> None:
     """Show rows of a file as the model reads them, what it makes of them, and what to change.
@@ -112,7 +116,9 @@ def check_data(
     from circuitsearch.question import Question
 
     reading = options.reading(column, corrupt_file, chat)
-    question = Question(task=file, model=model, align=align, metric=metric, device=device, dtype=dtype, reading=reading)
+    question = Question(
+        task=file, model=model, align=align, metric=metric, device=device, dtype=dtype, memory=memory, reading=reading
+    )
     check(question, rows, Terminal(json))
 
 
@@ -146,9 +152,10 @@ def check_model(
     ],
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
     json: options.Json = False,
 ) -> None:
     """Load a model, verify that it is read as it computes, and show what its graph has."""
     from circuitsearch.cli.models import check
 
-    check(name, device, dtype, Terminal(json))
+    check(name, device, dtype, memory, Terminal(json))

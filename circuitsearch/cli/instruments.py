@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import instruments
+from circuitsearch.budget import load_in
 from circuitsearch.cli import options
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, counted, unknown
 from circuitsearch.figures import draw
 from circuitsearch.files import write_whole
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
-from circuitsearch.loading import load
 from circuitsearch.question import OnePrompt, Question, writes_prompts
 from circuitsearch.task import Task
 
@@ -53,6 +52,7 @@ class Look:
     shuffles: int = 4
     device: str = "auto"
     dtype: str | None = None
+    memory: str | None = None
     column: list[str] | None = None
     corrupt_file: Path | None = None
     chat: bool = False
@@ -83,7 +83,9 @@ class Look:
         """The options that other commands have too; for random tokens said twice the task is a placeholder."""
         written = self.task is not None and writes_prompts(self.task)
         n = N_PROMPTS if self.n is None and written else self.n
-        words = {name: getattr(self, name) for name in ("align", "model", "seed", "metric", "device", "dtype")}
+        words = {
+            name: getattr(self, name) for name in ("align", "model", "seed", "metric", "device", "dtype", "memory")
+        }
         reading = options.reading(self.column, self.corrupt_file, self.chat)
         return Question(
             task="ioi" if self.said_twice else self.task, prompt=self.one_prompt, n=n, reading=reading, **words
@@ -113,7 +115,7 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
     """Run the instrument, print its largest numbers, and write all of them, with a figure, to a folder."""
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: give the name of a folder with --out")
-    model, tokenizer = load(look.model, dtype=look.dtype, device=device_named(look.device))
+    model, tokenizer = load_in(look.memory, look.model, look.device, look.dtype)
     task = _task(look, model, tokenizer)
     with terminal.progress(look.instrument) as bar:
         result = INSTRUMENTS[look.instrument].use(Seen(look, model, tokenizer, task, bar))

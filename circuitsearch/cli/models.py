@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from circuitsearch.budget import load_in
 from circuitsearch.cli import say
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.devices import device_named
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import counted
-from circuitsearch.loading import load
 from circuitsearch.models.catalogue import CATALOGUE, Published
 from circuitsearch.models.families import FAMILIES
 from circuitsearch.models.fetch import fetch
@@ -55,10 +54,10 @@ def get(name: str, terminal: Terminal) -> None:
     terminal.result({**_about(model), "folder": str(folder), "file": str(model.file)})
 
 
-def check(name: str, device: str, dtype: str | None, terminal: Terminal) -> None:
+def check(name: str, device: str, dtype: str | None, memory: str | None, terminal: Terminal) -> None:
     """Load a model, verify that it is read as it computes, and print what its graph has."""
     question = Question(model=name, device=device, dtype=dtype)
-    model, tokenizer = load(name, dtype=dtype, device=device_named(device))
+    model, tokenizer = load_in(memory, name, device, dtype)
     described = verified(model)
     graph = described.graph
     say.describe_model(terminal, model, question)

@@ -185,6 +185,20 @@ Dtype = Annotated[
     str | None,
     typer.Option(help="float32, float64, bfloat16 or float16; by default as stored.", show_default=False),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="What the command may take in all, as in 4GiB or 500MB: of the process on a CPU, of torch on a GPU.",
+        show_default=False,
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Say more: each stage, how many prompts run at once, memory.", show_default=False),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Print errors only, and the result with --json.", show_default=False)
+]
 BenchModels = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from circuitsearch.circuit import Circuit
-from circuitsearch.cli.terminal import Terminal
+from circuitsearch.cli.terminal import Terminal, memory_so_far
 from circuitsearch.errors import counted
 from circuitsearch.finding import Finding, Plan
 from circuitsearch.names import ends_of
@@ -28,7 +28,7 @@ class Narrator(ProgressBar):
     """Prints a line or two for each stage."""
 
     def __init__(self, terminal: Terminal, question: Question) -> None:
-        super().__init__()
+        super().__init__(disable=terminal.quiet)
         self.terminal, self.question, self.shared = terminal, question, False
 
     def running(self, plan: Plan):
@@ -44,6 +44,7 @@ class Narrator(ProgressBar):
 
     def started(self, stage: str) -> None:
         super().started(stage)
+        self.terminal.detail(f"{stage} ...")
         if stage == ("minimal" if self.question.complete else "circuit") and self.question.starts:
             rankings = ", ".join((self.question.method, *self.question.starts))
             self.terminal.say("search", f"from each ranking in turn, {rankings}; the smallest circuit is kept")
@@ -77,6 +78,7 @@ class Narrator(ProgressBar):
         super().finished(stage, result, seconds)
         took = "read back" if seconds is None else f"{seconds:.1f} s"
         _SAID[stage](self.terminal, result, took)
+        self.terminal.detail(f"{stage}: {took}, {memory_so_far()}")
 
     def conclude(self, finding: Finding) -> None:
         """Print the strongest edges, and where everything is."""

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch import instruments
+from circuitsearch.budget import load_in
 from circuitsearch.cli.say import Narrator
 from circuitsearch.cli.terminal import Terminal, printable
 from circuitsearch.cli.view import show_page
-from circuitsearch.devices import device_named
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.figures.viewer import scan_page
 from circuitsearch.files import write_bytes
-from circuitsearch.loading import load
 from circuitsearch.pipeline import find
 from circuitsearch.question import OnePrompt, Question, of_a_path
 from circuitsearch.run_files import FIGURES, PAGE
@@ -33,6 +32,7 @@ class Asked:
     model: str
     device: str
     dtype: str | None
+    memory: str | None = None
 
     def __post_init__(self) -> None:
         if (self.corrupt is not None or self.wrong is not None) and not (self.answer and self.corrupt):
@@ -44,7 +44,7 @@ class Asked:
         if self.answer is None or self.corrupt is None:
             return None
         prompt = OnePrompt(clean=self.prompt, corrupt=self.corrupt, answer=self.answer, wrong=self.wrong)
-        return Question(prompt=prompt, model=self.model, device=self.device, dtype=self.dtype)
+        return Question(prompt=prompt, model=self.model, device=self.device, dtype=self.dtype, memory=self.memory)
 
 
 def scan(asked: Asked, out: Path | None, opened: bool, terminal: Terminal) -> None:
@@ -53,7 +53,7 @@ def scan(asked: Asked, out: Path | None, opened: bool, terminal: Terminal) -> No
     folder = out or Path("runs") / f"scan-{of_a_path(asked.prompt)}-{shown.model_name}"
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give the name of a folder with --out")
-    model, tokenizer = load(asked.model, dtype=asked.dtype, device=device_named(asked.device))
+    model, tokenizer = load_in(asked.memory, asked.model, asked.device, asked.dtype)
     if tokenizer is None:
         raise InputError(f"a scan needs a tokenizer, and the model folder {asked.model} has none")
     found = instruments.scan(model, asked.prompt, tokenizer, answer=asked.answer)
@@ -73,5 +73,5 @@ def scan(asked: Asked, out: Path | None, opened: bool, terminal: Terminal) -> No
 def _circuit(question: Question, model: Any, tokenizer: Any, folder: Path, terminal: Terminal) -> bytes:
     """The figure of the circuit of a prompt and its counterfactual, whose run is kept in the folder."""
     listeners = [Narrator(terminal, question)]
-    find(model, question.prompts(tokenizer), out=folder, tokenizer=tokenizer, listeners=listeners)
+    find(model, question.prompts(tokenizer), out=folder, tokenizer=tokenizer, listeners=listeners, **question.working)
     return (folder / FIGURES[0]).read_bytes()

@@ -54,6 +54,7 @@ def draw(
     model: Annotated[
         str | None, typer.Option(help="Where the model is now, for --example and --insets.", show_default=False)
     ] = None,
+    memory: options.Memory = None,
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     width: Annotated[
         str | None,
@@ -71,7 +72,7 @@ def draw(
     drawing = Drawing(
         circuit, out, top=top, roles=roles, no_roles=no_roles, labels=labels, highlight=options.names(highlight),
         title=title, captioned=caption, example=example, prompt=prompt, insets=options.names(insets),
-        stability=stability, model=model, theme=theme, width=width,
+        stability=stability, model=model, memory=memory, theme=theme, width=width,
     )  # fmt: skip
     if against is None:
         draw(drawing, Terminal(json))
@@ -151,6 +152,9 @@ def inspect(
     shuffles: Annotated[int, typer.Option(help="Number of shuffles of the prompts for the null (heads).")] = 4,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Run one instrument on a model: numbers and a figure are written to a folder.
@@ -160,8 +164,8 @@ def inspect(
     """
     from circuitsearch.cli.instruments import Look, inspect
 
-    asked = {name: value for name, value in context.params.items() if name not in ("out", "json")}
-    inspect(Look(**asked, given=frozenset(options.given(context))), out, Terminal(json))
+    asked = {name: value for name, value in context.params.items() if name not in ("out", "verbose", "quiet", "json")}
+    inspect(Look(**asked, given=frozenset(options.given(context))), out, Terminal(json, quiet, verbose))
 
 
 def scan(
@@ -179,6 +183,7 @@ def scan(
     no_open: Annotated[bool, typer.Option("--no-open", help="Print where the page is, and do not open it.")] = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
     json: options.Json = False,
 ) -> None:
     """Show everything about one prompt on one page.
@@ -188,7 +193,7 @@ def scan(
     """
     from circuitsearch.cli.scan import Asked, scan
 
-    asked = Asked(prompt, answer, corrupt, wrong, model, device, dtype)
+    asked = Asked(prompt, answer, corrupt, wrong, model, device, dtype, memory)
     scan(asked, out, not (no_open or json), Terminal(json))
 
 
@@ -203,6 +208,7 @@ def view(
     device: Annotated[
         str | None, typer.Option(help="Where it runs; by default as in the run.", show_default=False)
     ] = None,
+    memory: options.Memory = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print where the page is, and do not open it.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -214,4 +220,4 @@ def view(
     from circuitsearch.cli.asked import given
     from circuitsearch.cli.view import view
 
-    view(runs, given(model=model, device=device), out, not (no_open or json), Terminal(json))
+    view(runs, given(model=model, device=device, memory=memory), out, not (no_open or json), Terminal(json))

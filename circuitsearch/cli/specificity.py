@@ -42,7 +42,7 @@ def specificity(
             dict(zip(names, tasks, strict=True)),
             level=level,
             progress=bar,
-            seed=question.seed,
+            **question.beside_circuit,
         )
     _check_weights(measured, found[0])
     terminal.console.print(str(measured))

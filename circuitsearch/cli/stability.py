@@ -14,6 +14,7 @@ from circuitsearch.question import Question
 from circuitsearch.registry import FAITHFULNESS, VARIATIONS
 from circuitsearch.replication.folder import Folder
 from circuitsearch.replication.text import HEADER, rows, summary
+from circuitsearch.run_log import logged
 from circuitsearch.validation import behaviour
 
 FIGURES = ("stability.svg", "stability.pdf", "stability.png")
@@ -26,6 +27,7 @@ def stability(
     classes: replication.Classes,
     effects: int | None,
     out: Path | None,
+    command: str,
     terminal: Terminal,
 ) -> None:
     """Search repeatedly, and write result, page and figures to a folder."""
@@ -42,10 +44,10 @@ def stability(
     measured.check()
     experiment.evaluator.release()
     discover = replication.Find(question.refine, FAITHFULNESS.read(question.faithfulness_of))
-    with terminal.progress("searches") as bar:
+    with terminal.progress("searches") as bar, logged(out, command, "searches", bar) as progress:
         found = replication.stability(
             experiment, task, question.faithfulness, vary=variations or None, method=question.method_asked,
-            discover=discover, classes=classes, effects=effects, out=out, progress=bar,
+            discover=discover, classes=classes, effects=effects, out=out, progress=progress,
         )  # fmt: skip
     _write(found, out)
     _say(found, out, terminal)

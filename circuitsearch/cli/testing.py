@@ -37,6 +37,9 @@ def validate(
     check: options.Checks = None,
     device: options.DeviceOfRun = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Test a circuit, on the prompts that tested it in its run, or on all prompts of a task.
@@ -50,10 +53,10 @@ def validate(
 
     question = Question(
         task=task, prompt=options.one_prompt(clean, corrupt, answer, wrong), align=align, model=model, n=n, seed=seed,
-        ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype,
+        ablation=ablation, metric=metric, checks=tuple(check or ()), device=device, dtype=dtype, memory=memory,
         reading=options.reading(column, corrupt_file, chat),
     )  # fmt: skip
-    validate(circuit, question, options.given(context), out, Terminal(json))
+    validate(circuit, question, options.given(context), out, Terminal(json, quiet, verbose))
 
 
 def specificity(
@@ -68,6 +71,9 @@ def specificity(
     ] = 0.5,
     model: Annotated[str | None, typer.Option(help="Where the model is now.", show_default=False)] = None,
     device: options.Device = "auto",
+    memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Measure the circuit of every run on the held-out prompts of every run's task.
@@ -78,8 +84,8 @@ def specificity(
     from circuitsearch.cli.asked import given
     from circuitsearch.cli.specificity import specificity
 
-    changed = given(model=model, device=device if "device" in options.given(context) else None)
-    specificity(runs, out, level, changed, Terminal(json))
+    changed = given(model=model, device=device if "device" in options.given(context) else None, memory=memory)
+    specificity(runs, out, level, changed, Terminal(json, quiet, verbose))
 
 
 def judge(
@@ -105,6 +111,9 @@ def judge(
     query_heads: options.QueryHeads = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    memory: options.Memory = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Test a circuit that another program found, on prompts of a task: report, figure and page in a folder."""
@@ -114,6 +123,6 @@ def judge(
 
     question = Question(
         task=task, model=model, n=n, seed=seed, ablation=ablation, metric=metric, checks=tuple(check or ()),
-        granularity=granularity_asked(None, 0, False, query_heads, None, False), device=device, dtype=dtype,
+        granularity=granularity_asked(None, 0, False, query_heads, None, False), device=device, dtype=dtype, memory=memory,
     )  # fmt: skip
-    judge(foreign, question, sign, edges, out, Terminal(json))
+    judge(foreign, question, sign, edges, out, Terminal(json, quiet, verbose))

@@ -68,7 +68,7 @@ def validate(circuit: Path, asked: Question, given: Collection[str], out: Path |
         (None, question.prompts(tokenizer)) if run is None or changes_prompts(changed) else run.parts(tokenizer)
     )
     task = _with_metric_of(found, task) if question.metric is None else task
-    settings: Settings = {"seed": question.seed}
+    settings: Settings = question.beside_circuit
     experiment = Experiment.of(
         model, task, found, **settings | ({"ablation": question.ablation} if "ablation" in changed else {})
     )

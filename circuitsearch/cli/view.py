@@ -72,7 +72,7 @@ def _evidence(circuit: Circuit, run: Path, changed: Changed, terminal: Terminal)
 def _measured(folder: Path, changed: Changed) -> Evidence:
     run = AskedRun.read(folder, changed, "cs.write_page")
     model, tokenizer = run.question.load_model()
-    held_out = Experiment.of(model, run.held_out(tokenizer), run.circuit, seed=run.question.seed)
+    held_out = Experiment.of(model, run.held_out(tokenizer), run.circuit, **run.question.beside_circuit)
     return evidence(held_out, run.circuit, tokenizer)
 
 

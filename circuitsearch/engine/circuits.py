@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,19 +12,19 @@ from torch import Tensor
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.engine.circuit_gradient import CircuitRun, run_circuit
 from circuitsearch.engine.interventions import Asked, Circuits
-from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
+from circuitsearch.engine.pair import Pair, bytes_per_prompt, pairs
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
-from circuitsearch.errors import memory_named
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY, WorkingMemory, in_halves
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
-CACHE_MEMORIES = 4  # activations cached between calls may take so many times the working memory
 RECORDED_STREAMS = (
     4  # what is cached of each part, in tensors as wide as the stream: clean, ablated, and the ablated stream
 )
 
+Result = TypeVar("Result")
 Ends = tuple[Tensor, Tensor]
 """A metric (N,) of the model, and with every edge ablated."""
 
@@ -39,16 +40,24 @@ class Evaluator:
         N prompts.
     ablation : Ablation
         The value that ablated edges carry.
-    memory : int
-        Bytes of working memory for one chunk of circuits and prompts.
+    memory : WorkingMemory or int
+        Working memory, which may be shared with other evaluators, or its size in bytes.
     """
 
     def __init__(
-        self, described: Described, task: Task, ablation: Ablation | None = None, memory: int = DEFAULT_MEMORY
+        self,
+        described: Described,
+        task: Task,
+        ablation: Ablation | None = None,
+        memory: WorkingMemory | int = DEFAULT_MEMORY,
     ) -> None:
-        self.described, self.task, self.memory = described, task, memory
+        self.described, self.task = described, task
+        self.memory = WorkingMemory(memory) if isinstance(memory, int) else memory
         self.ablation = ablation or Resample()
-        self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = None  # the last ``near`` and its runs
+        self._empty_references: dict[ReplayContext, ReferenceRun] = {}
+        self._last_references: tuple[Tensor, dict[ReplayContext, ReferenceRun]] | None = (
+            None  # the last ``near``, its runs
+        )
         self._ends: list[tuple[Metric, Ends]] = []  # those measured so far
 
     @cached_property
@@ -58,21 +67,22 @@ class Evaluator:
 
     @cached_property
     def _keeps_references(self) -> bool:
-        """Whether a reference run of all batches fits too, with what every writer adds."""
-        streams = RECORDED_STREAMS * len(self.described.parts) + 2 * len(self.described.graph.base.writers)
-        return self._fits(streams)
+        """Whether two reference runs of all batches fit too, with what every writer adds: the empty one and another."""
+        writers = len(self.described.graph.base.writers)
+        return self._keeps_activations and self._fits(RECORDED_STREAMS * len(self.described.parts) + 2 * 2 * writers)
 
     def _fits(self, streams: int) -> bool:
-        """Whether so many tensors as wide as the stream, of all prompts, take at most some working memories."""
+        """Whether so many tensors as wide as the stream, of all prompts, may be kept."""
         width = self.task.max_length * self.described.d_model * self.described.dtype.itemsize
-        return len(self.task) * streams * width <= CACHE_MEMORIES * self.memory
+        one_prompt = bytes_per_prompt(self.described, self.task.max_length)
+        return self.memory.keep(self, len(self.task) * streams * width, one_prompt)
 
     def pairs(self) -> Iterable[Pair]:
         """The task's batches with their clean and ablated activations, which are recorded once if they fit the memory."""
         return self._kept_pairs if self._keeps_activations else self._new_pairs()
 
     def _new_pairs(self) -> Iterator[Pair]:
-        return pairs(self.described, self.task, self.ablation, self.memory)
+        return pairs(self.described, self.task, self.ablation, self.memory.chunk)
 
     @cached_property
     def _kept_pairs(self) -> list[Pair]:
@@ -85,30 +95,48 @@ class Evaluator:
     def _contexts(self) -> Iterable[ReplayContext]:
         return self._cached_contexts if self._keeps_activations else map(ReplayContext, self._new_pairs())
 
-    @cached_property
-    def _empty_references(self) -> list[ReferenceRun]:
-        empty = torch.zeros_like(self.described.graph.mask)
-        return [run_reference(context, empty) for context in self._contexts()]
+    def on_pairs(self, work: Callable[[Pair], Result]) -> Iterator[tuple[Pair, Result]]:
+        """What ``work`` gives of each batch; where memory runs out, of its halves."""
+        for pair in self.pairs():
+            yield from in_halves(pair, work, self.halve)
 
-    def references(self, near: Tensor | None) -> Iterable[ReferenceRun]:
+    def _on_contexts(self, work: Callable[[ReplayContext], Result]) -> Iterator[tuple[Tensor, Result]]:
+        """The same with what replays need of a batch; yield the rows of the prompts, on the CPU, and the result."""
+        for context in self._contexts():
+            for each, result in in_halves(context, work, self.halve):
+                yield each.pair.batch.rows.cpu(), result
+
+    def halve(self) -> None:
+        """Memory ran out: make chunks smaller, and keep nothing of the larger ones."""
+        self.memory.halve()
+        self.release()
+
+    def references(self, near: Tensor | None) -> Iterator[ReferenceRun]:
         """Each batch's run of the circuit ``near`` (U, V), or with every edge ablated."""
-        if not self._keeps_references:
-            start = torch.zeros_like(self.described.graph.mask) if near is None else near
-            return (run_reference(context, start) for context in self._contexts())
+        return (self._reference(context, near) for context in self._contexts())
+
+    def _reference(self, context: ReplayContext, near: Tensor | None) -> ReferenceRun:
+        """One batch's, which is kept if memory allows."""
+        known = self._known_references(near) if self._keeps_references else {}
+        if context not in known:
+            kept = torch.zeros_like(self.described.graph.mask) if near is None else near
+            known[context] = run_reference(context, kept)
+        return known[context]
+
+    def _known_references(self, near: Tensor | None) -> dict[ReplayContext, ReferenceRun]:
         if near is None:
             return self._empty_references
-        if self._last_reference is None or not torch.equal(self._last_reference[0], near):
-            self._last_reference = near, [run_reference(context, near) for context in self._contexts()]
-        return self._last_reference[1]
+        if self._last_references is None or not torch.equal(self._last_references[0], near):
+            self._last_references = near, {}
+        return self._last_references[1]
 
     def clean(self, *metrics: Metric) -> list[Tensor]:
         """Measure each metric (the task's if none is given) of the model itself on every prompt: one (N,) tensor for each."""
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(self.task), dtype=torch.float64) for _ in metrics]
-        with memory_named(self.memory):
-            for pair in self.pairs():
-                for metric, out in zip(metrics, values, strict=True):
-                    out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
+        for pair, found in self.on_pairs(lambda pair: [metric(pair.clean[1], pair.known) for metric in metrics]):
+            for out, measured in zip(values, found, strict=True):
+                out[pair.batch.rows.cpu()] = measured.double().cpu()
         return values
 
     def ends(self, *metrics: Metric) -> list[Ends]:
@@ -125,25 +153,26 @@ class Evaluator:
     def _measured_ends(self, metrics: Sequence[Metric]) -> list[Ends]:
         values = torch.empty(len(metrics), 2, len(self.task), dtype=torch.float64)
         empty = torch.zeros_like(self.described.graph.mask)
-        with memory_named(self.memory):
-            for context in self._contexts():
-                pair, ablated = context.pair, run_circuit(context, empty).logits
-                for metric, outs in zip(metrics, values, strict=True):
-                    for out, logits in zip(outs, (pair.clean[1], ablated), strict=True):
-                        out[pair.batch.rows.cpu()] = metric(logits, pair.known).double().cpu()
+
+        def measured(context: ReplayContext) -> Tensor:  # (M, 2, B)
+            both = context.pair.clean[1], run_circuit(context, empty).logits
+            return _measured(context.pair, both, metrics)
+
+        for rows, found in self._on_contexts(measured):
+            values[:, :, rows] = found
         return [(clean, ablated) for clean, ablated in values]
 
     def release(self) -> None:
         """Forget the activations that are kept between calls; the next call computes them again."""
-        self._last_reference = None
-        for name in ("_kept_pairs", "_cached_contexts", "_empty_references"):
+        self._last_references = None
+        self._empty_references = {}
+        for name in ("_kept_pairs", "_cached_contexts", "_keeps_activations", "_keeps_references"):
             self.__dict__.pop(name, None)
+        self.memory.release(self)
 
     def run(self, weights: Tensor, *, gradient: bool = False) -> Iterator[tuple[Tensor, CircuitRun]]:
         """Run one circuit batch by batch, as :func:`circuitsearch.engine.circuit_gradient.run_circuit`; yield rows too."""
-        with memory_named(self.memory):
-            for context in self._contexts():
-                yield context.pair.batch.rows.cpu(), run_circuit(context, weights, gradient=gradient)
+        return self._on_contexts(lambda context: run_circuit(context, weights, gradient=gradient))
 
     def metric_of(self, weights: Tensor) -> Tensor:
         """The task's metric of one circuit, run by itself, on every prompt: (N,), on the CPU."""
@@ -160,13 +189,12 @@ class Evaluator:
         """M metrics (the task's if none is given) of some circuits, each run by itself, on every prompt: (M, C, N), on the CPU."""
         metrics = metrics or (self.task.metric,)
         values = torch.empty(len(metrics), len(weights), len(self.task), dtype=torch.float64)
-        with memory_named(self.memory):
-            for context in self._contexts():
-                pair, rows = context.pair, context.pair.batch.rows.cpu()
-                for circuit, each in enumerate(weights):
-                    logits = run_circuit(context, each).logits
-                    for of_metric, metric in zip(values, metrics, strict=True):
-                        of_metric[circuit, rows] = metric(logits, pair.known).double().cpu()
+
+        def measured(context: ReplayContext) -> Tensor:  # (M, C, B)
+            return _measured(context.pair, (run_circuit(context, each).logits for each in weights), metrics)
+
+        for rows, found in self._on_contexts(measured):
+            values[:, :, rows] = found
         return values
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
@@ -209,9 +237,13 @@ class Evaluator:
         """
         metrics = metrics or (self.task.metric,)
         values = [torch.empty(len(asked), len(self.task), dtype=torch.float64) for _ in metrics]
-        with memory_named(self.memory):
-            for reference in self.references(near):
-                rows = reference.context.pair.batch.rows.cpu()
-                for out, found in zip(values, measure(reference, asked, *metrics), strict=True):
-                    out[:, rows] = found
+        for rows, found in self._on_contexts(lambda context: measure(self._reference(context, near), asked, *metrics)):
+            for out, measured in zip(values, found, strict=True):
+                out[:, rows] = measured
         return values
+
+
+def _measured(pair: Pair, runs: Iterable[Tensor], metrics: Sequence[Metric]) -> Tensor:
+    """M metrics of C runs, given by their logits, on every prompt of a batch: (M, C, B), on the CPU."""
+    values = [torch.stack([metric(logits, pair.known).double().cpu() for metric in metrics]) for logits in runs]
+    return torch.stack(values, dim=1)

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
-from circuitsearch.engine.pair import DEFAULT_MEMORY, bytes_needed
+from circuitsearch.engine.pair import bytes_needed
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY, chunk_of
 from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.memory import in_words
 from circuitsearch.models.describe import graph_of
 from circuitsearch.models.load import outline
 
@@ -65,10 +67,10 @@ class Estimate:
 
     @property
     def _sizes(self) -> str:
-        free = "" if self.free_bytes is None else f" of {_gib(self.free_bytes)} free"
+        free = "" if self.free_bytes is None else f" of {in_words(self.free_bytes)} free"
         return (
-            f"{self.parameters:,} parameters, {self.edges:,} edges; weights {_gib(self.weight_bytes)}, working memory about"
-            f" {_gib(self.working_bytes)} for {self.prompts_at_once} prompts of {self.length} tokens at once:"
+            f"{self.parameters:,} parameters, {self.edges:,} edges; weights {in_words(self.weight_bytes)}, working memory about"
+            f" {in_words(self.working_bytes)} for {self.prompts_at_once} prompts of {self.length} tokens at once:"
             f" {'fits' if self.fits else 'DOES NOT FIT'}{free}"
         )
 
@@ -87,7 +89,7 @@ def estimate(
     weights = dict.fromkeys(model.parameters())
     parameters = sum(weight.numel() for weight in weights)
     each = bytes_needed(graph, length, d_model, model.dtype.itemsize)
-    at_once = max(1, memory // each)
+    at_once = max(1, chunk_of(memory) // each)
     # two forwards and a backward to the activations, 2 a parameter and token each, and the contraction
     operations, rate = 6 * parameters + 2 * graph.n_edges * d_model, _rate(device, model.dtype)
     return Estimate(
@@ -102,6 +104,16 @@ def estimate(
         seconds_a_prompt=operations * length / rate,
         seconds_a_forward=2 * parameters * length / rate,
     )
+
+
+def sizes(
+    name: str | Path, dtype: str | torch.dtype | None, length: int, granularity: Granularity
+) -> tuple[int, int, int]:
+    """Bytes of a model's weights and of scoring one prompt of ``length`` tokens, and its vocabulary, from its configuration alone."""
+    model: Any = outline(name, dtype)
+    each = bytes_needed(graph_of(model, granularity), length, model.config.hidden_size, model.dtype.itemsize)
+    weights = sum(weight.nbytes for weight in dict.fromkeys(model.parameters()))
+    return weights, each, model.config.vocab_size
 
 
 def free_memory(device: str) -> int | None:
@@ -130,10 +142,6 @@ def _rate(device: str, dtype: torch.dtype) -> float:
         float((matrix @ matrix)[0, 0])  # waits until the device has finished it
         taken.append(time.perf_counter() - began)
     return 2 * RATE_SIZE**3 / min(taken)
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
 
 
 def _duration(seconds: float) -> str:

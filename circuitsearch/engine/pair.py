@@ -13,18 +13,21 @@ from transformers import Cache
 
 from circuitsearch.ablation import Ablation, Fitted
 from circuitsearch.batch import Batch
+from circuitsearch.details import details
 from circuitsearch.engine.gradients import GradientRun, PortGradients, port_gradients
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY, chunk_of
 from circuitsearch.errors import InputError
 from circuitsearch.granularity import REST
 from circuitsearch.graph import Graph
+from circuitsearch.memory import in_words
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
-DEFAULT_MEMORY = 1 << 30  # bytes of working memory for one chunk, beside the model itself
+DEFAULT_CHUNK = chunk_of(DEFAULT_MEMORY)
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,16 @@ class Pair:
     batch: Batch
     metric: Metric
     fitted: Fitted
-    memory: int = DEFAULT_MEMORY
+    memory: int = DEFAULT_CHUNK  # bytes of one chunk
     shares_prefix: bool = False  # whether nothing differs before a prompt's own first difference
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def halves(self) -> tuple[Pair, Pair]:
+        """The first and the last half of the prompts, to be run anew."""
+        rows, half = range(len(self)), len(self) // 2
+        return replace(self, batch=self.batch.take(rows[:half])), replace(self, batch=self.batch.take(rows[half:]))
 
     @cached_property
     def _corrupt(self) -> tuple[Activations, Prefix | None]:
@@ -146,8 +157,8 @@ class Pair:
         return clean - self.ablated
 
 
-def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_MEMORY) -> Iterator[Pair]:
-    """Ready the task's batches one after another, each small enough for ``memory`` bytes of working memory."""
+def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_CHUNK) -> Iterator[Pair]:
+    """Ready the task's batches one after another, each a chunk that takes about ``memory`` bytes."""
     fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, memory), task)
     shares_prefix = ablation.shares_prefix and described.shares_prefix
     for batch in _batches(described, task, memory, shares_prefix):
@@ -176,7 +187,11 @@ def _batches(described: Described, task: Task, memory: int, share_prefix: bool) 
         raise InputError(
             "prompts of unequal lengths cannot be aligned in a model that reads later tokens: use align='drop' (--align)"
         )
-    rows = max(1, memory // bytes_per_prompt(described, task.max_length))
+    each = bytes_per_prompt(described, task.max_length)
+    rows = max(1, memory // each)
+    details.debug(
+        f"up to {rows} prompts of at most {task.max_length} tokens at once, {in_words(each)} each, chunks of {in_words(memory)}"
+    )
     for batch in task.batches(rows, share_prefix=share_prefix, pad=described.causal):
         yield batch.to(described.device)
 

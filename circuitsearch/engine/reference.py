@@ -36,6 +36,14 @@ class ReplayContext:
         stage = parts[self.last_mixing].layer, parts[self.last_mixing].stage
         self.first_trimmed = min(index for index, part in enumerate(parts) if (part.layer, part.stage) == stage)
 
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def halves(self) -> tuple[ReplayContext, ReplayContext]:
+        """Those of the first and the last half of the prompts."""
+        first, last = self.pair.halves()
+        return ReplayContext(first), ReplayContext(last)
+
     @cached_property
     def base_edges(self) -> int:
         """How many edges of the base graph, in each span, an edge of the described graph stands for, on average; rounded up."""

@@ -29,6 +29,8 @@ from torch import Tensor, nn
 
 from circuitsearch.engine.interventions import BYTES_AN_EDGE, Asked, Changes, Interventions
 from circuitsearch.engine.reference import BlockPass, ReferenceRun, grouped, grouped_by, project
+from circuitsearch.engine.working_memory import warn_of_halving
+from circuitsearch.errors import ran_out_of_memory
 from circuitsearch.metrics import Metric
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
 
@@ -79,18 +81,35 @@ def _run_in_chunks(
     reference: ReferenceRun, plan: Callable[[slice], Replay], count: int, most_edges: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Plan and run interventions in chunks that fit the pair's memory: those whose logits change, and their logits."""
-    memory, first = reference.context.pair.memory, 0
+    memory, first, most = reference.context.pair.memory, 0, count
     plan_bytes = most_edges * reference.context.base_edges * BYTES_AN_EDGE
     fit = memory // (reference.work_bytes + plan_bytes)
     while first < count:
-        planned = plan(slice(first, min(first + max(1, fit), count)))
-        fit = memory // (planned.bytes_each + plan_bytes)
-        if planned.count <= max(1, fit):
-            with torch.no_grad():
-                which, logits = planned.run()
-            if len(which):
-                yield first + which, logits
-            first += planned.count
+        planned = plan(slice(first, min(first + max(1, min(fit, most)), count)))
+        fit, size = memory // (planned.bytes_each + plan_bytes), planned.count
+        if size > max(1, fit):
+            continue
+        found = _run(planned)
+        if found is None:
+            del planned  # it holds what it has computed
+            warn_of_halving()
+            most = size // 2
+            continue
+        which, logits = found
+        if len(which):
+            yield first + which, logits
+        first += size
+
+
+def _run(planned: Replay) -> tuple[Tensor, Tensor] | None:
+    """The interventions of a chunk whose logits change, and their logits; None if memory runs out on more than one."""
+    try:
+        with torch.no_grad():
+            return planned.run()
+    except (MemoryError, RuntimeError) as error:
+        if planned.count > 1 and ran_out_of_memory(error):
+            return None
+        raise
 
 
 class Replay(BlockPass):

@@ -51,7 +51,7 @@ class Objective:
             If the metric with every edge ablated is the model's on every prompt: then nothing can be learned.
         """
         task = experiment.task
-        parts = tuple(Part.of(experiment, rows, prompts) for rows in _divided(len(task), prompts, generator))
+        parts = tuple(Part.of(experiment, rows) for rows in _divided(len(task), prompts, generator))
         clean, ablated = (
             torch.cat(column) for column in zip(*((each.clean, each.ablated) for each in parts), strict=True)
         )
@@ -91,12 +91,11 @@ class Part:
     ablated: Tensor
 
     @classmethod
-    def of(cls, experiment: Experiment, rows: list[int], at_once: int) -> Part:
+    def of(cls, experiment: Experiment, rows: list[int]) -> Part:
         """Of these rows of the task; all parts together keep what the experiment's memory allows."""
         whole = experiment.task
         ablation = _FittedTo(whole, experiment.ablation)
-        memory = max(1, experiment.memory * min(at_once, len(whole)) // len(whole))
-        evaluator = Evaluator(experiment.described, whole.subset(rows), ablation, memory)
+        evaluator = Evaluator(experiment.described, whole.subset(rows), ablation, experiment.working_memory)
         ((clean, ablated),) = evaluator.ends()
         return cls(evaluator, clean, ablated)
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from circuitsearch.errors import InputError, ran_out_of_memory, shortened
 from circuitsearch.files import read_json, sha256_of, write_json
+from circuitsearch.memory import give_back
 from circuitsearch.models.cache import cache_folder, made_whole
 from circuitsearch.models.catalogue import CATALOGUE
 from circuitsearch.models.families import family
@@ -63,6 +64,7 @@ def dequantised(file: Path) -> Path:
         with made_whole(folder, size) as part:
             _convert(file, header, part / file.stem)
             write_json(part / file.stem / _ORIGIN, _origin(file, sha256, header).model_dump())
+        give_back()
     return _only_folder(folder)
 
 

@@ -18,7 +18,7 @@ from circuitsearch.models.families import FAMILIES, family
 from circuitsearch.models.gguf_header import is_gguf
 from circuitsearch.models.hub_code import check_no_hub_code, without_kernels
 from circuitsearch.models.quiet import quiet
-from circuitsearch.models.weight_files import Stored, stored_numbers
+from circuitsearch.models.weight_files import Stored, read_in, stored_numbers
 from circuitsearch.models.weights import all_weights, is_finite
 
 BUNDLED: dict[str, Path] = {"pico": Path(__file__).parent / "pico"}
@@ -147,6 +147,12 @@ def locate(name: str | Path) -> Source:
     return Source(text, None)
 
 
+def dequantises(name: str | Path) -> bool:
+    """Whether loading a model dequantises its GGUF file first, since the cache does not have it yet."""
+    source = locate(name)
+    return source.folder is not None and source.gguf is not None and gguf.cached(source.folder / source.gguf) is None
+
+
 def label_of(name: str | Path) -> str:
     """The name without its folder of a model that need not be here.
 
@@ -202,18 +208,25 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
     try:
         if stored is not None:
             _check_promised(source, text, stored)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source.place,
-            dtype=dtype or "auto",
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **row.options,
-            **without_kernels(_configuration(source, text).to_dict()),
-            **({} if text is None else {"config": text, "key_mapping": _TEXT_PART}),
-            **({} if device_map is None else {"device_map": device_map}),
-            **source.files,
-        )
+        options = {"output_loading_info": True, "ignore_mismatched_sizes": True, **row.options}
+        options |= without_kernels(_configuration(source, text).to_dict())
+        options |= {} if text is None else {"config": text, "key_mapping": _TEXT_PART}
+        if (
+            dtype is not None
+            and stored is not None
+            and device_map is None
+            and _is_converted(source, text, dtype, stored)
+        ):
+            loaded: Any = _converted(source, text, dtype, options)
+        else:
+            loaded = AutoModelForCausalLM.from_pretrained(
+                source.place,
+                dtype=dtype or "auto",
+                use_safetensors=True,
+                **options,
+                **({} if device_map is None else {"device_map": device_map}),
+                **source.files,
+            )
     except InputError:
         raise
     except Exception as error:  # transformers raises many kinds, on any content of config.json
@@ -225,6 +238,32 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
     model, info = loaded
     _check_complete(source, info)
     return model
+
+
+def _is_converted(source: Source, text: Any, dtype: torch.dtype, stored: Stored) -> bool:
+    """Whether a folder's weights are all to be converted to another dtype than they are stored in.
+
+    Transformers keeps the weights of some models in float32, and those that are quantised as they are.
+    """
+    config = _configuration(source, text)
+    if stored.dtypes <= {_STORED_AS.get(dtype)} or getattr(config, "quantization_config", None) is not None:
+        return False
+    kind = type(_on_meta(config, None))
+    return not any(getattr(kind, names, None) for names in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict"))
+
+
+_STORED_AS = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.float16: "F16"}
+
+
+def _converted(source: Source, text: Any, dtype: torch.dtype, options: dict[str, Any]) -> Any:
+    """What ``from_pretrained`` returns, of weights that are converted one by one: by itself it keeps the stored ones beside them."""
+    assert source.folder is not None
+    config = _configuration(source, text)
+    kind: Any = type(_on_meta(config, None))
+    weights = read_in(source.folder, dtype)
+    model, info = kind.from_pretrained(None, state_dict=weights, dtype=dtype, **{**options, "config": config})
+    model.config._name_or_path = source.place
+    return model, info
 
 
 def outline(name: str | Path, dtype: str | torch.dtype | None = None) -> Any:

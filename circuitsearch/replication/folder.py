@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.files import read_json, write_json
+from circuitsearch.files import read_json, sha256_of, write_json
 from circuitsearch.replication.configuration import Configuration, Discover
+from circuitsearch.run_log import LOG
 from circuitsearch.setup import Setup, Spec
 
 SEARCHES = "searches.json"
@@ -18,13 +19,14 @@ CIRCUITS = "circuits"
 
 
 class Search(BaseModel):
-    """All that one of the circuits depends on."""
+    """All that one of the circuits depends on, and the checksum of its file once it is found."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     setup: Setup
     faithfulness: float
     discover: str
+    sha256: str = ""
 
     @classmethod
     def of(cls, configuration: Configuration, discover: Discover) -> Search:
@@ -62,7 +64,7 @@ class Folder:
             raise InputError(f"{shortened(self.path, 100)} is a file: choose a folder for the circuits")
         if (self.path / SEARCHES).exists():
             self.known = read_json(self.path / SEARCHES, "a list of searches", dict[str, Search])
-        elif any(self.path.iterdir()):
+        elif any(file.name != LOG for file in self.path.iterdir()):
             raise InputError(
                 f"{shortened(self.path, 100)} is not empty and has no circuits of a stability analysis: choose another folder"
             )
@@ -82,13 +84,20 @@ class Folder:
             return discover(configuration)
         file = self.path / CIRCUITS / f"{name}.json"
         if name in self.known and file.exists():
+            if self.known[name].sha256 not in ("", sha256_of(file)):
+                raise InputError(f"{shortened(file, 100)} was changed since it was found: remove it to search again")
             return Circuit.load(file)
         file.parent.mkdir(parents=True, exist_ok=True)
-        self.known[name] = search
-        write_json(self.path / SEARCHES, {each: known.model_dump(mode="json") for each, known in self.known.items()})
+        self._know(name, search)
         circuit = discover(self._resumable(name, configuration))
         circuit.save(file)
+        self._know(name, search.model_copy(update={"sha256": sha256_of(file)}))
         return circuit
+
+    def _know(self, name: str, search: Search) -> None:
+        assert self.path is not None
+        self.known[name] = search
+        write_json(self.path / SEARCHES, {each: known.model_dump(mode="json") for each, known in self.known.items()})
 
     def _resumable(self, name: str, configuration: Configuration) -> Configuration:
         assert self.path is not None

@@ -22,7 +22,7 @@ TENSORS = ("inside", "gain", "variance", "circuits")
 
 
 class Checkpoint:
-    """A safetensors file with the state after the last pass; without a path nothing is kept.
+    """A safetensors file with the state after the last pass, and a checksum of it; without a path nothing is kept.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ class Checkpoint:
             return
         tensors = {name: getattr(state, name).contiguous().clone() for name in TENSORS}
         others = {name: value for name, value in asdict(state).items() if name not in TENSORS}
-        metadata = {"search": self.identity, "state": json.dumps(others, allow_nan=True)}
+        text = json.dumps(others, allow_nan=True)
+        metadata = {"search": self.identity, "state": text, "checksum": _checksum(tensors, text)}
         write_whole(self.path, lambda part: save_file(tensors, part, metadata))
 
     def load(self) -> State | None:
@@ -59,6 +60,8 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in TENSORS}
+            if metadata.get("checksum") != _checksum(tensors, metadata.get("state", "")):
+                raise ValueError("it was changed since it was written")
             state = _state(metadata.get("state", ""), tensors)
         except (OSError, SafetensorError, ValueError, ValidationError) as error:
             raise InputError(f"{self.path} is not the checkpoint of a search: remove it to search anew") from error
@@ -70,6 +73,14 @@ class Checkpoint:
         """Remove the file, if there is one."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """Over the state's numbers and the rest of it, as they are in the file."""
+    digest = hashlib.sha256(text.encode())
+    for name in TENSORS:
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _state(text: str, tensors: dict[str, Tensor]) -> State:

@@ -41,7 +41,7 @@ def test_it_prints_a_table_and_writes_a_folder(stability: Callable[..., Any]):
     assert found.edges[0].edge in said.out and f"`{found.edges[0].edge}`" in Path("out/stability.md").read_text()
     assert found.forwards > 0 and {each.name for each in found.agreement} == {"parts", "all"}
     names = {file.name for file in Path("out").iterdir()}
-    assert names == {"stability.json", "stability.md", "searches.json", "circuits"} | {
+    assert names == {"stability.json", "stability.md", "searches.json", "circuits", "log.jsonl"} | {
         f"stability{suffix}" for suffix in (".svg", ".pdf", ".png", "-caption.txt", "-caption.tex")
     }
     circuits = [file.stat().st_mtime_ns for file in sorted(Path("out/circuits").iterdir())]

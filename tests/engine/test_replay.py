@@ -11,7 +11,7 @@ import torch
 from circuitsearch.ablation import Mean, Resample
 from circuitsearch.engine.components import Components, replaced_forward
 from circuitsearch.engine.interventions import BYTES_AN_EDGE, Circuits, Interventions, State
-from circuitsearch.engine.pair import DEFAULT_MEMORY, pairs
+from circuitsearch.engine.pair import DEFAULT_CHUNK, pairs
 from circuitsearch.engine.reference import ReplayContext, run_reference
 from circuitsearch.engine.replay import Replay, measure
 from circuitsearch.engine.verify import verified
@@ -31,7 +31,7 @@ def random_masks(graph, shares, seed=0):
     return torch.stack([(torch.rand(graph.mask.shape, generator=generator) < share) & graph.mask for share in shares])
 
 
-def contexts(model, task, ablation=None, memory=DEFAULT_MEMORY):
+def contexts(model, task, ablation=None, memory=DEFAULT_CHUNK):
     return [ReplayContext(pair) for pair in pairs(verified_once(model), task, ablation or Resample(), memory)]
 
 
@@ -85,7 +85,7 @@ def test_a_small_budget_changes_nothing(gpt2):
     masks = random_masks(contexts(gpt2, task)[0].graph, (0.3, 0.6, 0.9))
     values = []
     for context in (contexts(gpt2, task)[0], ReplayContext(next(pairs(verified(gpt2, task), task, Resample())))):
-        object.__setattr__(context.pair, "memory", 1 if values else DEFAULT_MEMORY)
+        object.__setattr__(context.pair, "memory", 1 if values else DEFAULT_CHUNK)
         values.append(circuits(run_reference(context, context.graph.mask), masks))
     assert (values[0] - values[1]).abs().max() < 1e-12
 

@@ -65,3 +65,17 @@ def test_a_damaged_checkpoint_is_an_error(state: State, tmp_path: Path):
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(InputError, match="remove it to search anew"):
         Checkpoint(file, {}).load()
+
+
+def test_a_flipped_bit_is_noticed(state: State, tmp_path: Path):
+    """In the numbers as in the words: each place of the file in turn."""
+    file = tmp_path / "search"
+    Checkpoint(file, {}).save(state)
+    whole = file.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for place in (*range(header, len(whole), max(1, (len(whole) - header) // 40)), whole.index(b"trust") + 1):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(InputError, match="remove it to search anew"):
+            Checkpoint(file, {}).load()
+    file.write_bytes(whole)
+    assert Checkpoint(file, {}).load() is not None

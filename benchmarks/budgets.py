@@ -1,0 +1,184 @@
+"""Whether commands stay within their --memory, what loading takes, and whether repeated runs grow.
+
+    python benchmarks/budgets.py [--models smollm2 gpt2-small] [--budgets 1GiB 2GiB 4GiB] [--n 64] [--out FOLDER]
+    python benchmarks/budgets.py --loading
+    python benchmarks/budgets.py --repeats 2000
+
+Each command runs in a fresh process with one thread; its peak is what the operating system has counted when it ends (``wait4``). Of a
+budget that is refused, the sentence is kept. ``gpt2-small`` is GPT-2 small's shape with random weights and a word for each token, made
+in a temporary folder. --repeats finds the circuit of a small planted model so often in one process, and prints the resident memory
+after a tenth of the runs and at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from record import circumstances, save
+
+from circuitsearch.memory import bytes_in, give_back, peak, taken
+
+SHAPE = "gpt2-small"
+PASSES = 1  # of the search
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command under a budget: its peak in MiB, or the sentence that refused it."""
+
+    model: str
+    dtype: str
+    budget: str
+    command: str
+    peak: float
+    seconds: float
+    refused: str = ""
+
+    @property
+    def within(self) -> bool:
+        """Whether the peak is within the budget; so is that of a refusal."""
+        return bool(self.refused) or self.peak * 2**20 <= bytes_in(self.budget)
+
+    def __str__(self) -> str:
+        said = (
+            f"refused: {self.refused}" if self.refused else f"{self.peak:,.0f} MiB | {'yes' if self.within else 'NO'}"
+        )
+        return f"| {self.model} | {self.dtype} | {self.budget} | {self.command} | {said} | {self.seconds:.0f} |"
+
+
+def measured(command: list[str]) -> tuple[int, float, float, str]:
+    """A command's exit code, its peak in MiB, its seconds, and the last line of its errors."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "circuitsearch", *command], stdout=subprocess.DEVNULL, stderr=errors, env=environment
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        said = errors.read().strip().splitlines()
+    return process.returncode, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime, said[-1] if said else ""
+
+
+def runs(name: str, model: str, task: str, n: int, budget: str, dtype: str, folder: Path) -> list[Run]:
+    """Find, score and validate under one budget; nothing after a refusal."""
+    run = folder / f"{name}-{budget}-{dtype}"
+    usual = ["--model", model, "--memory", budget, *([] if dtype == "float32" else ["--dtype", dtype])]
+    commands = {
+        "find": ["find", task, *usual, "--n", str(n), "--passes", str(PASSES), "--out", str(run)],
+        "score": ["score", task, *usual, "--n", str(n), "--out", str(folder / f"{run.name}.safetensors")],
+        "validate": ["validate", str(run), "--memory", budget],
+    }
+    found: list[Run] = []
+    for verb, command in commands.items():
+        code, most, seconds, said = measured(command)
+        if code not in (0, 2):
+            raise SystemExit(f"{' '.join(command)} ended with {code}: {said}")
+        found.append(Run(name, dtype, budget, verb, most, seconds, said if code else ""))
+        print(found[-1], flush=True)
+        if code:
+            break
+    return found
+
+
+def made(name: str, folder: Path) -> tuple[str, str]:
+    """A model's place and a task for it."""
+    if name != SHAPE:
+        return name, "ioi"
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    GPT2LMHeadModel(GPT2Config()).save_pretrained(folder / SHAPE)
+    rows = [
+        {"clean_ids": [5 + row, 7, 11, 13, 17, 19, 23 + row], "corrupt_ids": [5 + row, 7, 12, 13, 17, 19, 23 + row], "answer_id": 50, "wrong_id": 60}
+        for row in range(256)
+    ]  # fmt: skip
+    from json import dumps
+
+    (folder / "task.jsonl").write_text("".join(f"{dumps(row)}\n" for row in rows), encoding="utf-8")
+    return str(folder / SHAPE), str(folder / "task.jsonl")
+
+
+def loading(name: str, dtype: str) -> dict[str, Any]:
+    """What loading a model takes above the interpreter, in MiB, and its weights."""
+    import circuitsearch as cs
+
+    cs.load("pico")  # so that all libraries are there
+    give_back()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = taken() or 0
+    model, _ = cs.load(name, dtype=dtype)
+    most = (peak() or 0) - before
+    weights = sum(weight.nbytes for weight in set(model.parameters()))
+    return {
+        "model": name,
+        "dtype": dtype,
+        "weights": weights / 2**20,
+        "peak": most / 2**20,
+        "of_weights": most / weights,
+    }
+
+
+def growth(repeats: int) -> dict[str, float]:
+    """Resident memory in MiB after a tenth of so many finds of a planted model, and at the end."""
+    import circuitsearch as cs
+    from circuitsearch.models.planted import plant
+
+    planted = plant("induction", 1, n=16)
+    sizes: dict[int, float] = {}
+    for run in range(1, repeats + 1):
+        cs.find(planted.model, planted.task, refine=cs.Refine(passes=1), listeners=[])
+        if run * 10 % repeats == 0:
+            give_back()
+            sizes[run] = (taken() or 0) / 2**20
+            print(f"{run} finds: {sizes[run]:.1f} MiB", flush=True)
+    first, *_, last = sizes.values()
+    return {"repeats": repeats, "first": first, "last": last, "growth": last / first - 1}
+
+
+def main() -> None:
+    """Read the options, measure, print, and write it down if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["smollm2", SHAPE])
+    parser.add_argument("--budgets", nargs="+", default=["1GiB", "2GiB", "4GiB"])
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--n", type=int, default=64)
+    parser.add_argument("--loading", action="store_true")
+    parser.add_argument("--repeats", type=int, default=0)
+    parser.add_argument("--out", help="folder for the numbers as JSON")
+    options = parser.parse_args()
+    if options.loading:
+        name, found = (
+            "loading",
+            {"loads": [loading(model, dtype) for model in options.models for dtype in options.dtypes]},
+        )
+        print(*found["loads"], sep="\n")
+    elif options.repeats:
+        name, found = "growth", growth(options.repeats)
+        print(found)
+    else:
+        print(
+            "| model | dtype | budget | command | peak | within | seconds |\n| --- | --- | --- | --- | --- | --- | --- |"
+        )
+        with tempfile.TemporaryDirectory() as made_here:
+            folder, all_runs = Path(made_here), []
+            for model in options.models:
+                place, task = made(model, folder)
+                for budget in options.budgets:
+                    for dtype in options.dtypes:
+                        all_runs += runs(model, place, task, options.n, budget, dtype, folder)
+        name, found = "budgets", {"runs": [asdict(run) for run in all_runs]}
+    if options.out:
+        save(options.out, name, circumstances({"n": options.n}, "cpu", 1) | found)
+
+
+if __name__ == "__main__":
+    main()
