@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.batch import Batch
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair
 from circuitsearch.engine.verify import check_fit, verified
@@ -24,9 +25,10 @@ from circuitsearch.journal import Journal
 from circuitsearch.metric_contract import check_metric, check_metric_suits, metric_digest
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
+from circuitsearch.own_folder import own_file
 from circuitsearch.progress import Progress, part, silent
 from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
-from circuitsearch.scores import Agreement, AnyMethod, Method, Ranker, Rechecking, Scores, Work
+from circuitsearch.scores import Agreement, AnyMethod, Method, Ranker, Rechecking, Scores, SharingEdges, Work
 from circuitsearch.setup import Setup, Spec, versions
 from circuitsearch.task import Task
 
@@ -52,6 +54,7 @@ class Settings(TypedDict, total=False):
     granularity: Granularity | str
     memory: int
     seed: int
+    world: World
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ class Experiment:
         Bytes of working memory beside the model. Results do not depend on it.
     seed : int
         Seed of splits, controls and intervals.
+    world : World
+        The processes that share the work, each of which makes this experiment; see :func:`circuitsearch.distributed.world`.
 
     Attributes
     ----------
@@ -102,6 +107,7 @@ class Experiment:
     granularity: Granularity = WHOLE
     memory: int = DEFAULT_MEMORY
     seed: int = 0
+    world: World = ALONE
     described: Described = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -177,7 +183,7 @@ class Experiment:
     @cached_property
     def evaluator(self) -> Evaluator:
         """Runs the model and its circuits on the prompts."""
-        return Evaluator(self.described, self.task, self.ablation, self.memory)
+        return Evaluator(self.described, self.task, self.ablation, self.memory, self.world)
 
     @cached_property
     def setup(self) -> Setup:
@@ -238,7 +244,10 @@ class Experiment:
         setup = self.setup.model_copy(update={"method": Spec.of(chosen)})
         if isinstance(chosen, Ranker):
             return Scores(self.graph, chosen.rank(self, progress), setup)
-        average = _Average(self, Journal(journal, setup.identity()))
+        with own_file(journal, self.world) as file:
+            return self._averaged(chosen, setup, _Average(self, Journal(file, setup.identity())), progress)
+
+    def _averaged(self, chosen: Any, setup: Setup, average: _Average, progress: Progress) -> Scores:
         if not isinstance(chosen, Rechecking):
             return Scores(self.graph, average(chosen, progress), setup)
         estimate = average(chosen.first, part(progress, 0, 2))
@@ -257,20 +266,25 @@ class _Average:
 
     def __call__(self, method: Method, progress: Progress) -> Tensor:
         """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
+        evaluator, n = self.experiment.evaluator, len(self.experiment.task)
         with memory_named(self.experiment.memory):
-            return sum(self._effects(method, progress)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
+            if isinstance(method, SharingEdges):
+                return self._summed(evaluator.all_pairs(), method, n, progress) / n
+            sharing = evaluator.sharing_prompts
+            return sharing.total(self._summed(evaluator.pairs(), method, n // sharing.size, progress)) / n
 
-    def _effects(self, method: Method, progress: Progress) -> Iterator[Tensor]:
-        done = 0
-        for pair in self.experiment.evaluator.pairs():
-            tick = self._tick(done, pair, progress)
-            yield method.effects(pair, Work(self.journal, tick)).double().cpu()
+    def _summed(self, pairs: Iterable[Pair], method: Method, n: int, progress: Progress) -> Tensor:
+        """Sum over the prompts of some pairs, ``n`` in all."""
+        done, total = 0, torch.zeros(self.experiment.graph.mask.shape, dtype=torch.float64)
+        for pair in pairs:
+            tick = self._tick(done, len(pair.batch), n, progress)
+            total += method.effects(pair, Work(self.journal, tick, self.experiment.world)).double().cpu()
             tick(1)
             done += len(pair.batch)
+        return total
 
-    def _tick(self, done: int, pair: Pair, progress: Progress) -> Callable[[float], None]:
-        total, rows = 100 * len(self.experiment.task), len(pair.batch)
-        return lambda share: progress(round(100 * (done + share * rows)), total)
+    def _tick(self, done: int, rows: int, n: int, progress: Progress) -> Callable[[float], None]:
+        return lambda share: progress(round(100 * min(n, done + share * rows)), 100 * n)
 
 
 def score(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.circuit_gradient import CircuitRun, run_circuit
 from circuitsearch.engine.interventions import Asked, Circuits
 from circuitsearch.engine.pair import DEFAULT_MEMORY, Pair, pairs
@@ -41,13 +42,22 @@ class Evaluator:
         The value that ablated edges carry.
     memory : int
         Bytes of working memory for one chunk of circuits and prompts.
+    world : World
+        The processes that share the prompts, or the interventions if the prompts are fewer than processes. Each has all results.
     """
 
     def __init__(
-        self, described: Described, task: Task, ablation: Ablation | None = None, memory: int = DEFAULT_MEMORY
+        self,
+        described: Described,
+        task: Task,
+        ablation: Ablation | None = None,
+        memory: int = DEFAULT_MEMORY,
+        world: World = ALONE,
     ) -> None:
         self.described, self.task, self.memory = described, task, memory
         self.ablation = ablation or Resample()
+        enough = len(task) >= world.size
+        self.sharing_prompts, self.sharing_interventions = (world, ALONE) if enough else (ALONE, world)
         self._last_reference: tuple[Tensor, list[ReferenceRun]] | None = None  # the last ``near`` and its runs
         self._ends: list[tuple[Metric, Ends]] = []  # those measured so far
 
@@ -65,14 +75,24 @@ class Evaluator:
     def _fits(self, streams: int) -> bool:
         """Whether so many tensors as wide as the stream, of all prompts, take at most some working memories."""
         width = self.task.max_length * self.described.d_model * self.described.dtype.itemsize
-        return len(self.task) * streams * width <= CACHE_MEMORIES * self.memory
+        n_own = -(-len(self.task) // self.sharing_prompts.size)
+        return n_own * streams * width <= CACHE_MEMORIES * self.memory
 
     def pairs(self) -> Iterable[Pair]:
-        """The task's batches with their clean and ablated activations, which are recorded once if they fit the memory."""
+        """This process's share of the task in batches with their clean and ablated activations.
+
+        They are recorded once if they fit the memory.
+        """
         return self._kept_pairs if self._keeps_activations else self._new_pairs()
 
-    def _new_pairs(self) -> Iterator[Pair]:
+    def all_pairs(self) -> Iterable[Pair]:
+        """The whole task in such batches, for work that is divided otherwise than by prompts."""
+        if self.sharing_prompts.size == 1:
+            return self.pairs()
         return pairs(self.described, self.task, self.ablation, self.memory)
+
+    def _new_pairs(self) -> Iterator[Pair]:
+        return pairs(self.described, self.task, self.ablation, self.memory, self.sharing_prompts)
 
     @cached_property
     def _kept_pairs(self) -> list[Pair]:
@@ -91,7 +111,7 @@ class Evaluator:
         return [run_reference(context, empty) for context in self._contexts()]
 
     def references(self, near: Tensor | None) -> Iterable[ReferenceRun]:
-        """Each batch's run of the circuit ``near`` (U, V), or with every edge ablated."""
+        """The run of the circuit ``near`` (U, V), or with every edge ablated, on each batch of this process."""
         if not self._keeps_references:
             start = torch.zeros_like(self.described.graph.mask) if near is None else near
             return (run_reference(context, start) for context in self._contexts())
@@ -104,12 +124,12 @@ class Evaluator:
     def clean(self, *metrics: Metric) -> list[Tensor]:
         """Measure each metric (the task's if none is given) of the model itself on every prompt: one (N,) tensor for each."""
         metrics = metrics or (self.task.metric,)
-        values = [torch.empty(len(self.task), dtype=torch.float64) for _ in metrics]
+        values = torch.zeros(len(metrics), len(self.task), dtype=torch.float64)
         with memory_named(self.memory):
             for pair in self.pairs():
                 for metric, out in zip(metrics, values, strict=True):
                     out[pair.batch.rows.cpu()] = metric(pair.clean[1], pair.known).double().cpu()
-        return values
+        return list(self.sharing_prompts.filled(values))
 
     def ends(self, *metrics: Metric) -> list[Ends]:
         """Measure each metric (the task's if none is given) of the model, and with every edge ablated: (N,) each.
@@ -123,7 +143,7 @@ class Evaluator:
         return [next(ends for known, ends in self._ends if known is metric) for metric in metrics]
 
     def _measured_ends(self, metrics: Sequence[Metric]) -> list[Ends]:
-        values = torch.empty(len(metrics), 2, len(self.task), dtype=torch.float64)
+        values = torch.zeros(len(metrics), 2, len(self.task), dtype=torch.float64)
         empty = torch.zeros_like(self.described.graph.mask)
         with memory_named(self.memory):
             for context in self._contexts():
@@ -131,7 +151,7 @@ class Evaluator:
                 for metric, outs in zip(metrics, values, strict=True):
                     for out, logits in zip(outs, (pair.clean[1], ablated), strict=True):
                         out[pair.batch.rows.cpu()] = metric(logits, pair.known).double().cpu()
-        return [(clean, ablated) for clean, ablated in values]
+        return [(clean, ablated) for clean, ablated in self.sharing_prompts.filled(values)]
 
     def release(self) -> None:
         """Forget the activations that are kept between calls; the next call computes them again."""
@@ -140,7 +160,7 @@ class Evaluator:
             self.__dict__.pop(name, None)
 
     def run(self, weights: Tensor, *, gradient: bool = False) -> Iterator[tuple[Tensor, CircuitRun]]:
-        """Run one circuit batch by batch, as :func:`circuitsearch.engine.circuit_gradient.run_circuit`; yield rows too."""
+        """Run one circuit on each batch of this process, as :func:`circuitsearch.engine.circuit_gradient.run_circuit`; yield rows too."""
         with memory_named(self.memory):
             for context in self._contexts():
                 yield context.pair.batch.rows.cpu(), run_circuit(context, weights, gradient=gradient)
@@ -159,7 +179,7 @@ class Evaluator:
     def metrics_of_each(self, weights: Sequence[Tensor], *metrics: Metric) -> Tensor:
         """M metrics (the task's if none is given) of some circuits, each run by itself, on every prompt: (M, C, N), on the CPU."""
         metrics = metrics or (self.task.metric,)
-        values = torch.empty(len(metrics), len(weights), len(self.task), dtype=torch.float64)
+        values = torch.zeros(len(metrics), len(weights), len(self.task), dtype=torch.float64)
         with memory_named(self.memory):
             for context in self._contexts():
                 pair, rows = context.pair, context.pair.batch.rows.cpu()
@@ -167,7 +187,7 @@ class Evaluator:
                     logits = run_circuit(context, each).logits
                     for of_metric, metric in zip(values, metrics, strict=True):
                         of_metric[circuit, rows] = metric(logits, pair.known).double().cpu()
-        return values
+        return self.sharing_prompts.filled(values, *weights)
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
         """Measure each metric of every circuit on every prompt.
@@ -208,10 +228,15 @@ class Evaluator:
             One (C, N) tensor for each metric, on the CPU.
         """
         metrics = metrics or (self.task.metric,)
-        values = [torch.empty(len(asked), len(self.task), dtype=torch.float64) for _ in metrics]
+        own = self.sharing_interventions.slice(len(asked))
+        mine = asked if own == slice(0, len(asked)) else asked[own]
+        values = torch.zeros(len(metrics), len(asked), len(self.task), dtype=torch.float64)
         with memory_named(self.memory):
             for reference in self.references(near):
                 rows = reference.context.pair.batch.rows.cpu()
-                for out, found in zip(values, measure(reference, asked, *metrics), strict=True):
-                    out[:, rows] = found
-        return values
+                for out, found in zip(values, measure(reference, mine, *metrics), strict=True):
+                    out[own, rows] = found
+        return list(self._filled(values, *asked.content(), *(() if near is None else (near,))))
+
+    def _filled(self, values: Tensor, *of: Tensor) -> Tensor:
+        return self.sharing_interventions.filled(self.sharing_prompts.filled(values, *of), *of)

@@ -13,6 +13,7 @@ from transformers import Cache
 
 from circuitsearch.ablation import Ablation, Fitted
 from circuitsearch.batch import Batch
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.gradients import GradientRun, PortGradients, port_gradients
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
@@ -146,11 +147,16 @@ class Pair:
         return clean - self.ablated
 
 
-def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_MEMORY) -> Iterator[Pair]:
-    """Ready the task's batches one after another, each small enough for ``memory`` bytes of working memory."""
+def pairs(
+    described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_MEMORY, world: World = ALONE
+) -> Iterator[Pair]:
+    """Ready the task's batches one after another, each small enough for ``memory`` bytes of working memory.
+
+    The processes of a ``world`` get the prompts in turn, so that none has more than one prompt more than another.
+    """
     fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, memory), task)
     shares_prefix = ablation.shares_prefix and described.shares_prefix
-    for batch in _batches(described, task, memory, shares_prefix):
+    for batch in _batches(described, task, memory, shares_prefix, world):
         yield Pair(described, batch, task.metric, fitted, memory, shares_prefix)
 
 
@@ -171,14 +177,19 @@ def _corresponding(corrupt: Activations, batch: Batch) -> Activations:
     return corrupt.map(lambda values: values[rows, places])
 
 
-def _batches(described: Described, task: Task, memory: int, share_prefix: bool) -> Iterator[Batch]:
+def _batches(
+    described: Described, task: Task, memory: int, share_prefix: bool, world: World = ALONE
+) -> Iterator[Batch]:
     if task.aligned and not described.causal:
         raise InputError(
             "prompts of unequal lengths cannot be aligned in a model that reads later tokens: use align='drop' (--align)"
         )
-    rows = max(1, memory // bytes_per_prompt(described, task.max_length))
+    rows, before = world.size * max(1, memory // bytes_per_prompt(described, task.max_length)), 0
     for batch in task.batches(rows, share_prefix=share_prefix, pad=described.causal):
-        yield batch.to(described.device)
+        own = world.share(range(len(batch)), begin=before)
+        before += len(batch)
+        if own:
+            yield (batch if world.size == 1 else batch.take(own)).to(described.device)
 
 
 def bytes_per_prompt(described: Described, length: int) -> int:

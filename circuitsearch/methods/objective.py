@@ -78,6 +78,8 @@ class Objective:
             slope = -torch.ones_like(error) if self.overshoot else -error.sign()
             loss += float((error if self.overshoot else error.abs()).sum())
             gradient += torch.einsum("b,buv->uv", slope.to(run.gradient), run.gradient).double().cpu()
+        sharing = part.evaluator.sharing_prompts
+        loss, gradient = float(sharing.total(torch.tensor(loss, dtype=torch.float64))), sharing.total(gradient, weights)
         scale = self.fall * len(part.clean)
         return loss / scale, gradient[self.mask] / scale
 
@@ -96,7 +98,7 @@ class Part:
         whole = experiment.task
         ablation = _FittedTo(whole, experiment.ablation)
         memory = max(1, experiment.memory * min(at_once, len(whole)) // len(whole))
-        evaluator = Evaluator(experiment.described, whole.subset(rows), ablation, memory)
+        evaluator = Evaluator(experiment.described, whole.subset(rows), ablation, memory, experiment.world)
         ((clean, ablated),) = evaluator.ends()
         return cls(evaluator, clean, ablated)
 
