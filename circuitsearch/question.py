@@ -14,6 +14,7 @@ from circuitsearch.ablation import Ablation
 from circuitsearch.alignment import Alignment
 from circuitsearch.data import SUFFIXES, check_columns
 from circuitsearch.devices import device_named
+from circuitsearch.distributed import world
 from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
@@ -277,8 +278,13 @@ class Question(BaseModel):
 
     @property
     def settings(self) -> Settings:
-        """Settings of the experiment beside the model and the task."""
-        return {"ablation": self.ablation_asked, "granularity": self.granularity_asked, "seed": self.seed}
+        """Settings of the experiment beside the model and the task; its work is shared with the processes that run the same command."""
+        return {
+            "ablation": self.ablation_asked,
+            "granularity": self.granularity_asked,
+            "seed": self.seed,
+            "world": world(),
+        }
 
     def _asked(self, tokenizer: Any) -> Task:
         """The task that was asked for, with its own metric."""

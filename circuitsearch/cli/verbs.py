@@ -12,6 +12,7 @@ from circuitsearch.cli import say
 from circuitsearch.cli.asked import AskedRun, changes, changes_prompts, changes_task
 from circuitsearch.cli.beside import run_of
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.distributed import world
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.question import Question
@@ -37,8 +38,9 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
     journal = out.with_name(f"{out.name}.journal")
     with terminal.progress("scores") as bar:
         scores = experiment.score(question.method_asked, journal=journal, progress=bar)
-    scores.save(out)
-    journal.unlink(missing_ok=True)
+    if experiment.world.first:
+        scores.save(out)
+        journal.unlink(missing_ok=True)
     top = scores.top(say.STRONGEST)
     rows = [
         (f"{writer}->{reader}", f"{value:+.4f}", meaning(value) if scores.are_effects else "")
@@ -68,7 +70,7 @@ def validate(circuit: Path, asked: Question, given: Collection[str], out: Path |
         (None, question.prompts(tokenizer)) if run is None or changes_prompts(changed) else run.parts(tokenizer)
     )
     task = _with_metric_of(found, task) if question.metric is None else task
-    settings: Settings = {"seed": question.seed}
+    settings: Settings = {"seed": question.seed, "world": world()}
     experiment = Experiment.of(
         model, task, found, **settings | ({"ablation": question.ablation} if "ablation" in changed else {})
     )
@@ -82,7 +84,7 @@ def validate(circuit: Path, asked: Question, given: Collection[str], out: Path |
             experiment, found, task,
             selection=None if selection is None else experiment.on(selection), checks=question.checks_asked, progress=bar,
         )  # fmt: skip
-    if out is not None:
+    if out is not None and experiment.world.first:
         report.save(out)
     terminal.console.print(str(report))
     terminal.result(report.to_dict())
