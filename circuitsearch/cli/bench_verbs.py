@@ -11,6 +11,7 @@ from circuitsearch.bench.definition import PRESETS, presets
 from circuitsearch.bench.named import OWN
 from circuitsearch.bench.submission import problems
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.distributed import world
 from circuitsearch.errors import InputError, counted
 
 WRITTEN = ("leaderboard.html", "leaderboard.md", "leaderboard.tex", "cells.csv")
@@ -60,8 +61,8 @@ def run(asked: Asked, out: Path | None, terminal: Terminal) -> int:
         terminal.say("cell", f"{cell}: {what}")
 
     with terminal.progress("cells") as bar:
-        results = benchmark(wanted, folder, progress=bar, told=told)
-    for name in WRITTEN:
+        results = benchmark(wanted, folder, progress=bar, told=told, world=world())
+    for name in WRITTEN if world().first else ():
         results.write(folder / name)
     _say(results, terminal)
     _say_submissions(results, terminal)
