@@ -196,14 +196,21 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[World]:
         raise InputError(
             f"WORLD_SIZE is {size}, but {', '.join(missing)} is not set: start the processes with torchrun, or unset WORLD_SIZE"
         )
-    rank, timeout = _integer(environment, "RANK", 0), _integer(environment, "CIRCUITSEARCH_TIMEOUT", PATIENCE)
-    backend = _backend(_integer(environment, "LOCAL_RANK", rank), _integer(environment, "LOCAL_WORLD_SIZE", size))
+    rank, local_size = _integer(environment, "RANK", 0), _integer(environment, "LOCAL_WORLD_SIZE", size)
+    backend = _backend(_integer(environment, "LOCAL_RANK", rank), local_size)
+    # torchrun gives restarted processes the store of those before, in which their addresses still are. On several machines the count
+    # may differ, and docs/scaling.md asks torchrun for a new store.
+    attempt = _integer(environment, "TORCHELASTIC_RESTART_COUNT", 0) if local_size == size else 0
+    timeout = timedelta(seconds=_integer(environment, "CIRCUITSEARCH_TIMEOUT", PATIENCE))
+    distributed = _torch()
     with _answered():
-        _torch().init_process_group(backend, timeout=timedelta(seconds=timeout))
+        store, _, _ = next(distributed.rendezvous("env://", timeout=timeout))
+        store = distributed.PrefixStore(f"circuitsearch-{attempt}", store)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
     try:
         yield World(rank, size)
     finally:
-        _torch().destroy_process_group()
+        distributed.destroy_process_group()
 
 
 def _backend(local_rank: int, local_size: int) -> str:

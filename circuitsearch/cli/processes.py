@@ -26,8 +26,7 @@ def run_together(arguments: Sequence[str], run: Command, said: Said) -> int:
     What the command prints comes from the first process, and an error from the process that has it first.
     """
     _check_shared(arguments)
-    signal.signal(signal.SIGTERM, _end)
-    with joined() as world:
+    with joined() as world, _ended_by_sigterm():
         try:
             with _silent(not world.first):
                 return run(arguments)
@@ -64,6 +63,15 @@ def _code_of(said: Said, error: Exception) -> int:
             return FAILED
 
 
-def _end(*_: object) -> NoReturn:
-    """End as by SIGTERM, but remove temporary files."""
-    sys.exit(TERMINATED)
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM leave the block, so that temporary files are removed."""
+
+    def leave(*_: object) -> NoReturn:
+        sys.exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
