@@ -61,7 +61,7 @@ class Exact(Knobs):
         groups = chosen.T.nonzero().flip(1).split(EDGES_AT_ONCE)  # (E, 2) each, reader by reader
         for first in range(0, len(groups), at_once):
             some = groups[first : first + at_once]
-            for edges, found in zip(some, effects.of(some, first // at_once), strict=True):
+            for edges, found in zip(some, effects.of(some), strict=True):
                 values[tuple(edges.T)] = torch.tensor(found, dtype=torch.float64).sum(0)
             work.tick(min(1.0, (first + at_once) / len(groups)))
         return values
@@ -80,20 +80,17 @@ class _Effects:
         reference = run_reference(ReplayContext(self.pair), self.pair.described.graph.mask)
         return reference, self.pair.metric(reference.logits, self.pair.known).double().cpu()
 
-    def of(self, groups: Sequence[Tensor], turn: int) -> list[Values]:
-        """Of each group of edges (E, 2): for each prompt the effect of each edge. At each turn another process has the first group.
+    def of(self, groups: Sequence[Tensor]) -> list[Values]:
+        """Of each group of edges (E, 2): for each prompt the effect of each edge.
 
         What the journal does not have is measured, each group as a whole by one process, and so to the same bits by any number of
         processes.
         """
-        keys, prompts, journal = (
-            [self._key(edges) for edges in groups],
-            self.pair.batch.rows.tolist(),
-            self.work.journal,
-        )
+        keys, prompts = [self._key(edges) for edges in groups], self.pair.batch.rows.tolist()
+        journal = self.work.journal
         new = [group for group, key in enumerate(keys) if not journal.has(key, prompts)]
         measured = torch.zeros(len(groups), len(prompts), max(map(len, groups)), dtype=torch.float64)
-        for group in self.work.world.share(new, begin=turn):
+        for group in self.work.world.share(new):
             measured[group, :, : len(groups[group])] = self._measured(groups[group])
         measured = self.work.world.filled(measured)
         of_groups = [each[:, : len(edges)].tolist() for each, edges in zip(measured, groups, strict=True)]
