@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from circuitsearch.circuit import Circuit as Circuit
     from circuitsearch.data_check import DataCheck as DataCheck
     from circuitsearch.data_check import check_data as check_data
+    from circuitsearch.distributed import World as World
+    from circuitsearch.distributed import world as world
     from circuitsearch.errors import InputError as InputError
     from circuitsearch.example import Example as Example
     from circuitsearch.experiment import Experiment as Experiment
@@ -171,6 +173,7 @@ _HOMES = {
         "sender_sweep",
     ),
     "circuitsearch.methods.acdc": ("acdc",),
+    "circuitsearch.distributed": ("World", "world"),
     "circuitsearch.experiment": ("Experiment", "score"),
     "circuitsearch.finding": ("Finding", "Listener"),
     "circuitsearch.page": ("example_prompt", "write_page"),
@@ -230,6 +233,8 @@ __all__ = [  # noqa: RUF022 (in the order in which a person meets them)
     "find",
     "open_run",
     "Experiment",
+    "World",
+    "world",
     "score",
     "EAP",
     "EAPIG",

@@ -230,7 +230,7 @@ def _shown(
     evaluator = Experiment.of(model, task).evaluator
     clean, corrupt = evaluator.ends(metric)[0]  # (N,) each
     logits: dict[int, Tensor] = {}
-    for pair in evaluator.pairs():
+    for pair in evaluator.all_pairs():
         at_answers = pair.clean[1].float().cpu()  # (B, vocabulary), or (B, K, vocabulary) of teacher-forced answers
         at_answers = at_answers if task.teacher_forced else at_answers[:, None]
         logits |= dict(zip(pair.batch.rows.tolist(), at_answers, strict=True))

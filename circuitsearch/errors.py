@@ -21,6 +21,10 @@ class InputError(ValueError):
         super().__init__(shortened(" ".join(sentence.splitlines()), LONGEST))
 
 
+class LostProcess(RuntimeError):
+    """Another process of a run ended, or did not answer in time."""
+
+
 def shortened(text: object, longest: int = _LONGEST_NAME) -> str:
     """Remove the middle of a text that is too long for a message.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
 from circuitsearch.batch import Batch
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.verify import check_fit, verified
@@ -25,9 +26,10 @@ from circuitsearch.journal import Journal
 from circuitsearch.metric_contract import check_metric, check_metric_suits, metric_digest
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
+from circuitsearch.own_folder import own_file
 from circuitsearch.progress import Progress, part, silent
 from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
-from circuitsearch.scores import Agreement, AnyMethod, Method, Ranker, Rechecking, Scores, Work
+from circuitsearch.scores import Agreement, AnyMethod, Method, Ranker, Rechecking, Scores, SharingEdges, Work
 from circuitsearch.setup import Setup, Spec, versions
 from circuitsearch.task import Task
 
@@ -53,6 +55,7 @@ class Settings(TypedDict, total=False):
     granularity: Granularity | str
     memory: int
     seed: int
+    world: World
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,8 @@ class Experiment:
         Results do not depend on it.
     seed : int
         Seed of splits, controls and intervals.
+    world : World
+        The processes that share the work, each of which makes this experiment; see :func:`circuitsearch.distributed.world`.
 
     Attributes
     ----------
@@ -104,6 +109,7 @@ class Experiment:
     granularity: Granularity = WHOLE
     memory: int = DEFAULT_MEMORY
     seed: int = 0
+    world: World = ALONE
     described: Described = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -180,7 +186,7 @@ class Experiment:
     @cached_property
     def evaluator(self) -> Evaluator:
         """Runs the model and its circuits on the prompts."""
-        return Evaluator(self.described, self.task, self.ablation, self.working_memory)
+        return Evaluator(self.described, self.task, self.ablation, self.working_memory, self.world)
 
     @cached_property
     def working_memory(self) -> WorkingMemory:
@@ -247,7 +253,10 @@ class Experiment:
         setup = self.setup.model_copy(update={"method": Spec.of(chosen)})
         if isinstance(chosen, Ranker):
             return Scores(self.graph, chosen.rank(self, progress), setup)
-        average = _Average(self, Journal(journal, setup.identity()))
+        with own_file(journal, self.world) as file:
+            return self._averaged(chosen, setup, _Average(self, Journal(file, setup.identity())), progress)
+
+    def _averaged(self, chosen: Any, setup: Setup, average: _Average, progress: Progress) -> Scores:
         if not isinstance(chosen, Rechecking):
             return Scores(self.graph, average(chosen, progress), setup)
         estimate = average(chosen.first, part(progress, 0, 2))
@@ -255,6 +264,10 @@ class Experiment:
         both = self.graph.mask & ~measured.isnan()
         agreement = Agreement.between(estimate[both], measured[both])
         return Scores(self.graph, torch.where(both, measured, estimate), setup, estimate, agreement)
+
+
+OnPairs = Callable[[Callable[[Pair], Tensor]], Iterable[tuple[Pair, Tensor]]]
+"""Does some work on every pair; yields each pair with its result."""
 
 
 @dataclass(frozen=True)
@@ -266,22 +279,28 @@ class _Average:
 
     def __call__(self, method: Method, progress: Progress) -> Tensor:
         """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
-        return sum(self._effects(method, progress)) / len(self.experiment.task)  # pyright: ignore[reportReturnType, reportOperatorIssue]
+        evaluator, n = self.experiment.evaluator, len(self.experiment.task)
+        if isinstance(method, SharingEdges):
+            return self._summed(method, evaluator.on_all_pairs, n, progress) / n
+        sharing = evaluator.sharing_prompts
+        return sharing.total(self._summed(method, evaluator.on_pairs, n // sharing.size, progress)) / n
 
-    def _effects(self, method: Method, progress: Progress) -> Iterator[Tensor]:
-        done = 0
+    def _summed(self, method: Method, on_pairs: OnPairs, n: int, progress: Progress) -> Tensor:
+        """Sum over the prompts of some pairs, ``n`` in all."""
+        done, total = 0, torch.zeros(self.experiment.graph.mask.shape, dtype=torch.float64)
 
         def effects(pair: Pair) -> Tensor:
-            return method.effects(pair, Work(self.journal, self._tick(done, pair, progress))).double().cpu()
+            tick = self._tick(done, len(pair), n, progress)
+            return method.effects(pair, Work(self.journal, tick, self.experiment.world)).double().cpu()
 
-        for pair, found in self.experiment.evaluator.on_pairs(effects):
-            yield found
-            self._tick(done, pair, progress)(1)
+        for pair, found in on_pairs(effects):
+            total += found
+            self._tick(done, len(pair), n, progress)(1)
             done += len(pair)
+        return total
 
-    def _tick(self, done: int, pair: Pair, progress: Progress) -> Callable[[float], None]:
-        total, rows = 100 * len(self.experiment.task), len(pair.batch)
-        return lambda share: progress(round(100 * (done + share * rows)), total)
+    def _tick(self, done: int, rows: int, n: int, progress: Progress) -> Callable[[float], None]:
+        return lambda share: progress(round(100 * min(n, done + share * rows)), 100 * n)
 
 
 def score(

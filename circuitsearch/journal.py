@@ -55,9 +55,8 @@ class Journal:
         InputError
             If a measured number is NaN or infinite.
         """
-        known = self.known.get(key, {})
-        if all(prompt in known for prompt in prompts):
-            return [known[prompt] for prompt in prompts]
+        if self.has(key, prompts):
+            return [self.known[key][prompt] for prompt in prompts]
         values = measure()
         _check_finite(key, prompts, values)
         if self.path is not None:
@@ -66,6 +65,11 @@ class Journal:
             self._keep(key, prompts, values)
             _append(self.path, {"key": key, "prompts": list(prompts), "values": values})
         return values
+
+    def has(self, key: str, prompts: Sequence[int]) -> bool:
+        """Whether the numbers of all these prompts are known under ``key``."""
+        known = self.known.get(key, {})
+        return all(prompt in known for prompt in prompts)
 
     def _keep(self, key: str, prompts: Sequence[int], values: Values) -> None:
         self.known.setdefault(key, {}).update(zip(prompts, values, strict=True))

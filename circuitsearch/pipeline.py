@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,11 +18,12 @@ from circuitsearch.finding import Finding, Listener, Plan
 from circuitsearch.library.keeper import Keeper
 from circuitsearch.loading import load
 from circuitsearch.methods import Recheck
+from circuitsearch.own_folder import own_folder
 from circuitsearch.progress import Progress, silent
 from circuitsearch.progress_bar import ProgressBar
 from circuitsearch.question import N_PROMPTS, named_file
 from circuitsearch.registry import CHECKS, FAITHFULNESS, METHODS, TASKS
-from circuitsearch.run import RunFolder
+from circuitsearch.run import MANIFEST, RunFolder
 from circuitsearch.scores import AnyMethod, Scores
 from circuitsearch.search import Complete, Refine
 from circuitsearch.target import check_target
@@ -132,10 +133,14 @@ def find(
         minutes=minutes,
     )
     told = [ProgressBar()] if listeners is None else list(listeners)
-    kept = [] if library is None else [Keeper(library)]
-    stages = _Stages(
-        [*([] if out is None else [RunFolder(Path(out))]), *told, *kept]
-    )  # a result is written before other listeners get it; a run is kept when it is complete
+    kept = [] if library is None or not plan.whole.world.first else [Keeper(library)]
+    with nullcontext() if out is None else own_folder(Path(out), plan.whole.world, MANIFEST) as folder:
+        written = [] if folder is None else [RunFolder(folder)]
+        return _run(plan, _Stages([*written, *told, *kept]))  # written before others get it; kept when it is complete
+
+
+def _run(plan: Plan, stages: _Stages) -> Finding:
+    """All stages."""
     with stages.running(plan):
         measured = stages.take(
             "behaviour", lambda progress: behaviour(plan.whole, plan.whole.task, tokenizer=plan.tokenizer)

@@ -15,6 +15,7 @@ from circuitsearch.alignment import Alignment
 from circuitsearch.budget import Budget, load_in
 from circuitsearch.data import SUFFIXES, check_columns
 from circuitsearch.devices import device_named
+from circuitsearch.distributed import world
 from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
@@ -281,13 +282,13 @@ class Question(BaseModel):
 
     @property
     def settings(self) -> Settings:
-        """Settings of the experiment beside the model and the task."""
+        """Settings of the experiment beside the model and the task; its work is shared with the processes that run the same command."""
         return {"ablation": self.ablation_asked, "granularity": self.granularity_asked, **self.beside_circuit}
 
     @property
     def beside_circuit(self) -> Settings:
         """Those that a circuit does not know."""
-        return {"seed": self.seed, **self.working}
+        return {"seed": self.seed, "world": world(), **self.working}
 
     @property
     def working(self) -> Settings:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from circuitsearch import show
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.pair import Pair
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import STRICT, Number, checking, parse_json, read_safetensors, to_json, write_whole
@@ -35,10 +36,13 @@ class Work:
         Keeps the measurement of each edge.
     tick : callable
         Called with the share of the work on one pair that is done.
+    world : World
+        The processes that share edges.
     """
 
     journal: Journal = field(default_factory=Journal)
     tick: Callable[[float], None] = lambda share: None
+    world: World = ALONE
 
 
 @runtime_checkable
@@ -48,6 +52,13 @@ class Method(Protocol):
     def effects(self, pair: Pair, work: Work) -> Tensor:
         """Sum over the pair's prompts of each edge's effect: (U, V), zero where there is no edge."""
         ...
+
+
+@runtime_checkable
+class SharingEdges(Method, Protocol):
+    """A method whose edges are shared by the processes of a run, not the prompts: each process has the effects of all edges."""
+
+    shares_edges: ClassVar[bool]
 
 
 @runtime_checkable

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import platform
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 import torch
 
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.errors import InputError, ran_out_of_memory, shortened
 from circuitsearch.files import locked
 from circuitsearch.progress import Progress, silent
@@ -37,7 +39,12 @@ def _not_told(cell: Cell, what: str) -> None:
 
 
 def benchmark(
-    given: str | Path | Benchmark, out: str | Path = "bench", *, progress: Progress = silent, told: Told = _not_told
+    given: str | Path | Benchmark,
+    out: str | Path = "bench",
+    *,
+    progress: Progress = silent,
+    told: Told = _not_told,
+    world: World = ALONE,
 ) -> BenchmarkResults:
     """Measure methods and searches on models and tasks; cells that the folder has are not run again.
 
@@ -54,7 +61,10 @@ def benchmark(
     progress : callable
         Called with (cells done, cells in all).
     told : callable
-        Called with each cell and what became of it, in words.
+        Called with each cell that this process ran and what became of it, in words.
+    world : World
+        The processes that share the cells: each takes the next one whenever it has finished one, and runs it by itself. Their
+        folder is on a file system that they share.
 
     Returns
     -------
@@ -79,47 +89,63 @@ def benchmark(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{shortened(folder, 100)} is a file: choose a folder for the benchmark with --out")
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        store = Store(folder)
-        try:
-            _Runner(asked, folder, store, progress, told).run()
-        finally:
-            store.close()
+    with locked(folder) if world.first else nullcontext():
+        cells = asked.cells()
+        if world.first:
+            with closing(Store(folder)) as store:
+                store.ask(asked, cells)
+        world.wait()
+        with closing(Store(folder)) as store:
+            _Runner(asked, folder, store, progress, told, world.numbers()).run(cells)
+        world.wait()
     return BenchmarkResults.open(folder)
 
 
 @dataclass
 class _Runner:
-    """Runs the cells of a benchmark, model by model and task by task."""
+    """Runs the cells of a benchmark that fall to this process, model by model and task by task."""
 
     benchmark: Benchmark
     folder: Path
     store: Store
     progress: Progress
     told: Told
-    done: int = field(default=0, init=False)
+    numbers: Iterator[int]  # of the cells that fall to this process, each when it is asked for
+    turn: int = field(init=False)  # the number of its next cell, or of the one that runs
 
-    def run(self) -> None:
-        cells = self.benchmark.cells()
-        self.total = len(cells)
-        self.store.ask(self.benchmark, cells)
+    def run(self, cells: Sequence[Cell]) -> None:
+        self.total, self.turn = len(cells), next(self.numbers)
         self.progress(0, self.total)
         for name, of_model in groupby(enumerate(cells), lambda each: each[1].model_name):
             self._run_model(name, list(of_model))
 
     def _run_model(self, name: str, placed: Placed) -> None:
-        """All cells of one model."""
-        subject = self._try(placed, lambda: Subject.load(name, self.benchmark))
+        """The cells of one model."""
+        if self._all_taken(placed):
+            return
+        subject = self._try(self._own(placed), lambda: Subject.load(name, self.benchmark))
         if subject is not None:
             for _, of_task in groupby(placed, lambda each: (each[1].task, each[1].seed)):
                 self._run_task(subject, list(of_task))
 
     def _run_task(self, subject: Subject, placed: Placed) -> None:
-        """All methods on one task and seed."""
-        comparison = self._try(placed, lambda: Comparison.of(subject, placed[0][1], self.benchmark))
+        """The methods on one task and seed."""
+        if self._all_taken(placed):
+            return
+        comparison = self._try(self._own(placed), lambda: Comparison.of(subject, placed[0][1], self.benchmark))
         if comparison is not None:
-            for place, cell in placed:
+            for place, cell in self._own(placed):
                 self._run_cell(comparison, place, cell)
+
+    def _all_taken(self, placed: Placed) -> bool:
+        return placed[-1][0] < self.turn
+
+    def _own(self, placed: Placed) -> Iterator[tuple[int, Cell]]:
+        """Those of some cells that fall to this process; the next one is asked for when one is done."""
+        for place, cell in placed:
+            if place == self.turn:
+                yield place, cell
+                self.turn = next(self.numbers)
 
     def _run_cell(self, comparison: Comparison, place: int, cell: Cell) -> None:
         setup = self._try([(place, cell)], lambda: comparison.setup(cell))
@@ -152,7 +178,7 @@ class _Runner:
         checkpoint(self.folder, setup.digest).unlink(missing_ok=True)
         self._end(cell, str(found))
 
-    def _try(self, placed: Placed, make: Callable[[], Result]) -> Result | None:
+    def _try(self, placed: Iterable[tuple[int, Cell]], make: Callable[[], Result]) -> Result | None:
         """What a function returns; if it fails, the cells that need it have failed, and None."""
         try:
             return make()
@@ -164,9 +190,8 @@ class _Runner:
             return None
 
     def _end(self, cell: Cell, what: str) -> None:
-        self.done += 1
         self.told(cell, what)
-        self.progress(self.done, self.total)
+        self.progress(self.turn + 1, self.total)
 
 
 def checkpoint(folder: Path, setup: str) -> Path:

@@ -11,32 +11,50 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from circuitsearch.errors import InputError, shortened
+from circuitsearch.errors import InputError, LostProcess, shortened
 
-WRONG_INPUT, INTERRUPTED = 2, 130
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 2 for input that cannot be used, 130 after Ctrl-C.
 
-    Other errors are bugs and keep their traceback.
+    Other errors are bugs and keep their traceback. In one of several processes (torchrun) the command shares its work with the
+    others, and the code is 1 if one of them is lost.
     """
     # Else transformers, where the package kernels is installed, fetches code for recurrent layers from a hub.
     os.environ.setdefault("USE_HUB_KERNELS", "NO")
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(arguments)
-    except InputError as error:
-        return _refuse(str(error), *getattr(error, "__notes__", ()))
-    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        return _refuse(_sentence(error))
+        if os.environ.get("WORLD_SIZE", "") in ("", "1"):
+            return _run(given)
+        from circuitsearch.cli.processes import run_together
+
+        return run_together(given, _run, _said)
+    except Exception as error:
+        return _said(error)
     except KeyboardInterrupt:
         return _goodbye()
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _said(error: BaseException) -> int:
+    """Print an error as a sentence and return the exit code; raise it if it is a bug."""
+    match error:
+        case InputError():
+            return _refuse(str(error), *getattr(error, "__notes__", ()))
+        case LostProcess():
+            _refuse(str(error))
+            return FAILED
+        case BrokenPipeError():  # the reader of our output has closed it, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        case OSError():
+            return _refuse(_sentence(error))
+        case _:
+            raise error
+
+
+def _run(arguments: Sequence[str]) -> int:
     import typer
 
     from circuitsearch.cli.app import app

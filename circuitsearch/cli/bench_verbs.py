@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from circuitsearch.bench.definition import PRESETS, presets
 from circuitsearch.bench.named import OWN
 from circuitsearch.bench.submission import problems
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.distributed import world
 from circuitsearch.errors import InputError, counted
 from circuitsearch.run_log import logged
 
@@ -60,9 +62,13 @@ def run(asked: Asked, out: Path | None, command: str, terminal: Terminal) -> int
     def told(cell: Cell, what: str) -> None:
         terminal.say("cell", f"{cell}: {what}")
 
-    with terminal.progress("cells") as bar, logged(folder, command, "cells", bar) as progress:
-        results = benchmark(wanted, folder, progress=progress, told=told)
-    for name in WRITTEN:
+    first = world().first  # the others write into the same folder, but only their cells
+    with (
+        terminal.progress("cells") as bar,
+        logged(folder, command, "cells", bar) if first else nullcontext(bar) as progress,
+    ):
+        results = benchmark(wanted, folder, progress=progress, told=told, world=world())
+    for name in WRITTEN if first else ():
         results.write(folder / name)
     _say(results, terminal)
     _say_submissions(results, terminal)

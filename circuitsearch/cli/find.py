@@ -12,11 +12,13 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.cli.say import Narrator, finding_as_json
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.devices import device_named
+from circuitsearch.distributed import world
 from circuitsearch.engine.estimate import estimate
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.finding import Finding, Listener, Plan
+from circuitsearch.own_folder import own_folder
 from circuitsearch.question import N_PROMPTS, Question
-from circuitsearch.run import Manifest, RunFolder
+from circuitsearch.run import MANIFEST, Manifest, RunFolder
 
 
 def find(
@@ -30,8 +32,9 @@ def find(
 ) -> None:
     """Find the circuit of a question, write its run folder, and keep it in a library if one is given."""
     question.check()
-    folder = RunFolder(out or Path("runs") / question.name, question, overwrite, command)
-    terminal.result(finding_as_json(question, _found(question, folder, terminal, minutes, library)))
+    with own_folder(out or Path("runs") / question.name, world(), MANIFEST) as path:
+        folder = RunFolder(path, question, overwrite, command)
+        terminal.result(finding_as_json(question, _found(question, folder, terminal, minutes, library)))
 
 
 def find_again(
@@ -61,8 +64,9 @@ def find_again(
     question = asked.model_copy(update={"method": str(earlier.setup.method), "recheck": 0})
     question.check()
     new = path.resolve().parent.with_name(f"{path.resolve().parent.name}-again")
-    folder = RunFolder(out or new, asked, overwrite, command)
-    finding = _found(question, folder, terminal, None, library, _SameRun(earlier, path))
+    with own_folder(out or new, world(), MANIFEST) as own:
+        folder = RunFolder(own, asked, overwrite, command)
+        finding = _found(question, folder, terminal, None, library, _SameRun(earlier, path))
     _compare(path.with_name("circuit.json"), finding.circuit, terminal)
     terminal.result(finding_as_json(question, finding))
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from circuitsearch import replication
 from circuitsearch.cli import say
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.distributed import world
 from circuitsearch.experiment import Experiment
 from circuitsearch.figures import write_caption
 from circuitsearch.files import write_bytes, write_whole
+from circuitsearch.own_folder import own_folder
 from circuitsearch.question import Question
 from circuitsearch.registry import FAITHFULNESS, VARIATIONS
-from circuitsearch.replication.folder import Folder
+from circuitsearch.replication.folder import SEARCHES, Folder
 from circuitsearch.replication.text import HEADER, rows, summary
 from circuitsearch.run_log import logged
 from circuitsearch.validation import behaviour
@@ -33,7 +36,19 @@ def stability(
     """Search repeatedly, and write result, page and figures to a folder."""
     question.check()
     variations = [VARIATIONS.read(each) for each in vary]
-    out = out or Path("runs") / f"stability-{question.name}"
+    with own_folder(out or Path("runs") / f"stability-{question.name}", world(), SEARCHES) as own:
+        _stability(question, variations, classes, effects, own, command, terminal)
+
+
+def _stability(
+    question: Question,
+    variations: Sequence[replication.Variation],
+    classes: replication.Classes,
+    effects: int | None,
+    out: Path,
+    command: str,
+    terminal: Terminal,
+) -> None:
     Folder(out)  # refuses a folder of something else before the model is loaded
     model, tokenizer, task = question.load()
     say.describe_model(terminal, model, question)

@@ -37,8 +37,9 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
     journal = out.with_name(f"{out.name}.journal")
     with terminal.progress("scores") as bar:
         scores = experiment.score(question.method_asked, journal=journal, progress=bar)
-    scores.save(out)
-    journal.unlink(missing_ok=True)
+    if experiment.world.first:
+        scores.save(out)
+        journal.unlink(missing_ok=True)
     top = scores.top(say.STRONGEST)
     rows = [
         (f"{writer}->{reader}", f"{value:+.4f}", meaning(value) if scores.are_effects else "")
@@ -82,7 +83,7 @@ def validate(circuit: Path, asked: Question, given: Collection[str], out: Path |
             experiment, found, task,
             selection=None if selection is None else experiment.on(selection), checks=question.checks_asked, progress=bar,
         )  # fmt: skip
-    if out is not None:
+    if out is not None and experiment.world.first:
         report.save(out)
     terminal.console.print(str(report))
     terminal.result(report.to_dict())

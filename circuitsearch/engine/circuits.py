@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.circuit_gradient import CircuitRun, run_circuit
 from circuitsearch.engine.interventions import Asked, Circuits
 from circuitsearch.engine.pair import Pair, bytes_per_prompt, pairs
@@ -42,6 +43,8 @@ class Evaluator:
         The value that ablated edges carry.
     memory : WorkingMemory or int
         Working memory, which may be shared with other evaluators, or its size in bytes.
+    world : World
+        The processes that share the prompts, or the interventions if the prompts are fewer than processes. Each has all results.
     """
 
     def __init__(
@@ -50,10 +53,13 @@ class Evaluator:
         task: Task,
         ablation: Ablation | None = None,
         memory: WorkingMemory | int = DEFAULT_MEMORY,
+        world: World = ALONE,
     ) -> None:
         self.described, self.task = described, task
         self.memory = WorkingMemory(memory) if isinstance(memory, int) else memory
         self.ablation = ablation or Resample()
+        enough = len(task) >= world.size
+        self.sharing_prompts, self.sharing_interventions = (world, ALONE) if enough else (ALONE, world)
         self._empty_references: dict[ReplayContext, ReferenceRun] = {}
         self._last_references: tuple[Tensor, dict[ReplayContext, ReferenceRun]] | None = (
             None  # the last ``near``, its runs
@@ -75,14 +81,24 @@ class Evaluator:
         """Whether so many tensors as wide as the stream, of all prompts, may be kept."""
         width = self.task.max_length * self.described.d_model * self.described.dtype.itemsize
         one_prompt = bytes_per_prompt(self.described, self.task.max_length)
-        return self.memory.keep(self, len(self.task) * streams * width, one_prompt)
+        n_own = -(-len(self.task) // self.sharing_prompts.size)
+        return self.memory.keep(self, n_own * streams * width, one_prompt)
 
     def pairs(self) -> Iterable[Pair]:
-        """The task's batches with their clean and ablated activations, which are recorded once if they fit the memory."""
+        """This process's share of the task in batches with their clean and ablated activations.
+
+        They are recorded once if they fit the memory.
+        """
         return self._kept_pairs if self._keeps_activations else self._new_pairs()
 
-    def _new_pairs(self) -> Iterator[Pair]:
+    def all_pairs(self) -> Iterable[Pair]:
+        """The whole task in such batches, for work that is divided otherwise than by prompts."""
+        if self.sharing_prompts.size == 1:
+            return self.pairs()
         return pairs(self.described, self.task, self.ablation, self.memory.chunk)
+
+    def _new_pairs(self) -> Iterator[Pair]:
+        return pairs(self.described, self.task, self.ablation, self.memory.chunk, self.sharing_prompts)
 
     @cached_property
     def _kept_pairs(self) -> list[Pair]:
@@ -96,9 +112,17 @@ class Evaluator:
         return self._cached_contexts if self._keeps_activations else map(ReplayContext, self._new_pairs())
 
     def on_pairs(self, work: Callable[[Pair], Result]) -> Iterator[tuple[Pair, Result]]:
-        """What ``work`` gives of each batch; where memory runs out, of its halves."""
+        """What ``work`` gives of each batch of this process; where memory runs out, of its halves."""
         for pair in self.pairs():
             yield from in_halves(pair, work, self.halve)
+
+    def on_all_pairs(self, work: Callable[[Pair], Result]) -> Iterator[tuple[Pair, Result]]:
+        """The same of each batch of the whole task, on which processes work together; they could not halve it each by itself."""
+        if self.sharing_prompts.size == 1 == self.sharing_interventions.size:
+            yield from self.on_pairs(work)
+            return
+        for pair in self.all_pairs():
+            yield pair, work(pair)
 
     def _on_contexts(self, work: Callable[[ReplayContext], Result]) -> Iterator[tuple[Tensor, Result]]:
         """The same with what replays need of a batch; yield the rows of the prompts, on the CPU, and the result."""
@@ -112,7 +136,7 @@ class Evaluator:
         self.release()
 
     def references(self, near: Tensor | None) -> Iterator[ReferenceRun]:
-        """Each batch's run of the circuit ``near`` (U, V), or with every edge ablated."""
+        """The run of the circuit ``near`` (U, V), or with every edge ablated, on each batch of this process."""
         return (self._reference(context, near) for context in self._contexts())
 
     def _reference(self, context: ReplayContext, near: Tensor | None) -> ReferenceRun:
@@ -133,11 +157,11 @@ class Evaluator:
     def clean(self, *metrics: Metric) -> list[Tensor]:
         """Measure each metric (the task's if none is given) of the model itself on every prompt: one (N,) tensor for each."""
         metrics = metrics or (self.task.metric,)
-        values = [torch.empty(len(self.task), dtype=torch.float64) for _ in metrics]
+        values = torch.zeros(len(metrics), len(self.task), dtype=torch.float64)
         for pair, found in self.on_pairs(lambda pair: [metric(pair.clean[1], pair.known) for metric in metrics]):
             for out, measured in zip(values, found, strict=True):
                 out[pair.batch.rows.cpu()] = measured.double().cpu()
-        return values
+        return list(self.sharing_prompts.filled(values))
 
     def ends(self, *metrics: Metric) -> list[Ends]:
         """Measure each metric (the task's if none is given) of the model, and with every edge ablated: (N,) each.
@@ -151,7 +175,7 @@ class Evaluator:
         return [next(ends for known, ends in self._ends if known is metric) for metric in metrics]
 
     def _measured_ends(self, metrics: Sequence[Metric]) -> list[Ends]:
-        values = torch.empty(len(metrics), 2, len(self.task), dtype=torch.float64)
+        values = torch.zeros(len(metrics), 2, len(self.task), dtype=torch.float64)
         empty = torch.zeros_like(self.described.graph.mask)
 
         def measured(context: ReplayContext) -> Tensor:  # (M, 2, B)
@@ -160,7 +184,7 @@ class Evaluator:
 
         for rows, found in self._on_contexts(measured):
             values[:, :, rows] = found
-        return [(clean, ablated) for clean, ablated in values]
+        return [(clean, ablated) for clean, ablated in self.sharing_prompts.filled(values)]
 
     def release(self) -> None:
         """Forget the activations that are kept between calls; the next call computes them again."""
@@ -171,7 +195,7 @@ class Evaluator:
         self.memory.release(self)
 
     def run(self, weights: Tensor, *, gradient: bool = False) -> Iterator[tuple[Tensor, CircuitRun]]:
-        """Run one circuit batch by batch, as :func:`circuitsearch.engine.circuit_gradient.run_circuit`; yield rows too."""
+        """Run one circuit on each batch of this process, as :func:`circuitsearch.engine.circuit_gradient.run_circuit`; yield rows too."""
         return self._on_contexts(lambda context: run_circuit(context, weights, gradient=gradient))
 
     def metric_of(self, weights: Tensor) -> Tensor:
@@ -188,14 +212,14 @@ class Evaluator:
     def metrics_of_each(self, weights: Sequence[Tensor], *metrics: Metric) -> Tensor:
         """M metrics (the task's if none is given) of some circuits, each run by itself, on every prompt: (M, C, N), on the CPU."""
         metrics = metrics or (self.task.metric,)
-        values = torch.empty(len(metrics), len(weights), len(self.task), dtype=torch.float64)
+        values = torch.zeros(len(metrics), len(weights), len(self.task), dtype=torch.float64)
 
         def measured(context: ReplayContext) -> Tensor:  # (M, C, B)
             return _measured(context.pair, (run_circuit(context, each).logits for each in weights), metrics)
 
         for rows, found in self._on_contexts(measured):
             values[:, :, rows] = found
-        return values
+        return self.sharing_prompts.filled(values, *weights)
 
     def circuits(self, masks: Tensor, *metrics: Metric, near: Tensor | None = None) -> list[Tensor]:
         """Measure each metric of every circuit on every prompt.
@@ -236,11 +260,16 @@ class Evaluator:
             One (C, N) tensor for each metric, on the CPU.
         """
         metrics = metrics or (self.task.metric,)
-        values = [torch.empty(len(asked), len(self.task), dtype=torch.float64) for _ in metrics]
-        for rows, found in self._on_contexts(lambda context: measure(self._reference(context, near), asked, *metrics)):
+        own = self.sharing_interventions.slice(len(asked))
+        mine = asked if own == slice(0, len(asked)) else asked[own]
+        values = torch.zeros(len(metrics), len(asked), len(self.task), dtype=torch.float64)
+        for rows, found in self._on_contexts(lambda context: measure(self._reference(context, near), mine, *metrics)):
             for out, measured in zip(values, found, strict=True):
-                out[:, rows] = measured
-        return values
+                out[own, rows] = measured
+        return list(self._filled(values, *asked.content(), *(() if near is None else (near,))))
+
+    def _filled(self, values: Tensor, *of: Tensor) -> Tensor:
+        return self.sharing_interventions.filled(self.sharing_prompts.filled(values, *of), *of)
 
 
 def _measured(pair: Pair, runs: Iterable[Tensor], metrics: Sequence[Metric]) -> Tensor:

@@ -5,7 +5,7 @@ Legend of shapes: C interventions, E changed edges, B prompts, U writers, V read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
@@ -31,6 +31,10 @@ class Asked(Protocol):
 
     def most_edges(self) -> int:
         """The largest number of edges that one of them changes."""
+        ...
+
+    def content(self) -> Iterable[Tensor]:
+        """What they are, on the CPU."""
         ...
 
     def __len__(self) -> int: ...
@@ -85,6 +89,10 @@ class Interventions:
         """The largest number of edges that one of them changes."""
         return int(self.which.bincount().max()) if len(self.which) else 0
 
+    def content(self) -> Iterable[Tensor]:
+        """What they are."""
+        return self.which, self.edges, self.states
+
     def __len__(self) -> int:
         return self.count
 
@@ -105,6 +113,10 @@ class Circuits:
     def most_edges(self) -> int:
         """The largest number of edges in which one of them differs."""
         return max((int((mask != self.start).sum()) for mask in self.masks), default=0)
+
+    def content(self) -> Iterable[Tensor]:
+        """What they are."""
+        return self.masks, self.start
 
     def __len__(self) -> int:
         return len(self.masks)

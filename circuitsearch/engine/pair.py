@@ -14,6 +14,7 @@ from transformers import Cache
 from circuitsearch.ablation import Ablation, Fitted
 from circuitsearch.batch import Batch
 from circuitsearch.details import details
+from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.gradients import GradientRun, PortGradients, port_gradients
 from circuitsearch.engine.prefix import Prefix, run_whole
 from circuitsearch.engine.rules import PLAIN, Rules
@@ -157,11 +158,16 @@ class Pair:
         return clean - self.ablated
 
 
-def pairs(described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_CHUNK) -> Iterator[Pair]:
-    """Ready the task's batches one after another, each a chunk that takes about ``memory`` bytes."""
+def pairs(
+    described: Described, task: Task, ablation: Ablation, memory: int = DEFAULT_CHUNK, world: World = ALONE
+) -> Iterator[Pair]:
+    """Ready the task's batches one after another, each a chunk that takes about ``memory`` bytes.
+
+    The processes of a ``world`` get the prompts in turn, so that none has more than one prompt more than another.
+    """
     fitted = ablation.fit(lambda reference: _record_corrupt(described, reference, memory), task)
     shares_prefix = ablation.shares_prefix and described.shares_prefix
-    for batch in _batches(described, task, memory, shares_prefix):
+    for batch in _batches(described, task, memory, shares_prefix, world):
         yield Pair(described, batch, task.metric, fitted, memory, shares_prefix)
 
 
@@ -182,18 +188,24 @@ def _corresponding(corrupt: Activations, batch: Batch) -> Activations:
     return corrupt.map(lambda values: values[rows, places])
 
 
-def _batches(described: Described, task: Task, memory: int, share_prefix: bool) -> Iterator[Batch]:
+def _batches(
+    described: Described, task: Task, memory: int, share_prefix: bool, world: World = ALONE
+) -> Iterator[Batch]:
     if task.aligned and not described.causal:
         raise InputError(
             "prompts of unequal lengths cannot be aligned in a model that reads later tokens: use align='drop' (--align)"
         )
     each = bytes_per_prompt(described, task.max_length)
-    rows = max(1, memory // each)
+    at_once = max(1, memory // each)
     details.debug(
-        f"up to {rows} prompts of at most {task.max_length} tokens at once, {in_words(each)} each, chunks of {in_words(memory)}"
+        f"up to {at_once} prompts of at most {task.max_length} tokens at once, {in_words(each)} each, chunks of {in_words(memory)}"
     )
+    rows, before = world.size * at_once, 0
     for batch in task.batches(rows, share_prefix=share_prefix, pad=described.causal):
-        yield batch.to(described.device)
+        own = world.share(range(len(batch)), begin=before)
+        before += len(batch)
+        if own:
+            yield (batch if world.size == 1 else batch.take(own)).to(described.device)
 
 
 def bytes_per_prompt(described: Described, length: int) -> int:

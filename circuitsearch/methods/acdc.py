@@ -25,6 +25,7 @@ from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
 from circuitsearch.metrics import Metric, neg_kl
+from circuitsearch.own_folder import own_file
 from circuitsearch.progress import Progress, silent
 from circuitsearch.reachability import components
 from circuitsearch.registry import METRICS
@@ -91,8 +92,8 @@ def acdc(
         raise InputError(f"ACDC's thresholds must be above 0, not {', '.join(map(str, levels)) or 'none'}")
     experiment = Experiment.of(model, replace(task, metric=METRICS.read(metric)), **settings)
     about = {**experiment.setup.identity(), "acdc": list(levels), "shuffle": shuffle}
-    measured = _Measured(experiment.evaluator, Journal(journal, about))
-    found = _search(measured, levels, shuffle, progress)
+    with own_file(journal, experiment.world) as file:
+        found = _search(_Measured(experiment.evaluator, Journal(file, about)), levels, shuffle, progress)
     return {level: Circuit(experiment.graph, mask, setup=experiment.setup).pruned() for level, mask in found}
 
 

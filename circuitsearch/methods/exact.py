@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,10 +15,11 @@ from circuitsearch.engine.interventions import Interventions
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
+from circuitsearch.journal import Values
 from circuitsearch.knobs import Knobs
 from circuitsearch.scores import Work
 
-EDGES_AT_ONCE = 64  # what a run that is killed loses at most
+EDGES_AT_ONCE = 64  # what each process of a run that is killed loses at most
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Exact(Knobs):
     With a journal (:func:`circuitsearch.score`) an interrupted run continues from the last measurement.
     """
 
+    shares_edges: ClassVar[bool] = True
     edges: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
@@ -53,19 +57,14 @@ class Exact(Knobs):
         chosen = graph.mask if self.edges is None else graph.edge_mask(self.edges)
         values = torch.zeros(graph.mask.shape, dtype=torch.float64)
         values[graph.mask & ~chosen] = torch.nan
-        effects, prompts = _Effects(pair), pair.batch.rows.tolist()
-        places = chosen.T.nonzero().flip(1)  # (E, 2), reader by reader
-        for done, edges in zip(range(0, len(places), EDGES_AT_ONCE), places.split(EDGES_AT_ONCE), strict=True):
-            key = " ".join(graph.edge_name(*edge) for edge in edges[[0, -1]].tolist())
-            found = work.journal.once(f"{key} {_digest(edges)}", prompts, lambda edges=edges: effects.of(edges))
-            values[tuple(edges.T)] = torch.tensor(found, dtype=torch.float64).sum(0)
-            work.tick((done + len(edges)) / len(places))
+        effects, at_once = _Effects(pair, work), work.world.size  # a group for each process
+        groups = chosen.T.nonzero().flip(1).split(EDGES_AT_ONCE)  # (E, 2) each, reader by reader
+        for first in range(0, len(groups), at_once):
+            some = groups[first : first + at_once]
+            for edges, found in zip(some, effects.of(some), strict=True):
+                values[tuple(edges.T)] = torch.tensor(found, dtype=torch.float64).sum(0)
+            work.tick(min(1.0, (first + at_once) / len(groups)))
         return values
-
-
-def _digest(edges: Tensor) -> str:
-    """What tells these edges (E, 2) from others."""
-    return hashlib.sha256(edges.numpy().tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class _Effects:
     """Measures edges together, starting from the clean run, which is run once, when it is first needed."""
 
     pair: Pair
+    work: Work
 
     @cached_property
     def clean(self) -> tuple[ReferenceRun, Tensor]:
@@ -80,8 +80,29 @@ class _Effects:
         reference = run_reference(ReplayContext(self.pair), self.pair.described.graph.mask)
         return reference, self.pair.metric(reference.logits, self.pair.known).double().cpu()
 
-    def of(self, edges: Tensor) -> list[list[float]]:
-        """For each prompt the effect of each of the edges (E, 2)."""
+    def of(self, groups: Sequence[Tensor]) -> list[Values]:
+        """Of each group of edges (E, 2): for each prompt the effect of each edge.
+
+        What the journal does not have is measured, each group as a whole by one process, and so to the same bits by any number of
+        processes.
+        """
+        keys, prompts = [self._key(edges) for edges in groups], self.pair.batch.rows.tolist()
+        journal = self.work.journal
+        new = [group for group, key in enumerate(keys) if not journal.has(key, prompts)]
+        measured = torch.zeros(len(groups), len(prompts), max(map(len, groups)), dtype=torch.float64)
+        for group in self.work.world.share(new):
+            measured[group, :, : len(groups[group])] = self._measured(groups[group])
+        measured = self.work.world.filled(measured)
+        of_groups = [each[:, : len(edges)].tolist() for each, edges in zip(measured, groups, strict=True)]
+        return [journal.once(key, prompts, lambda: found) for key, found in zip(keys, of_groups, strict=True)]  # noqa: B023
+
+    def _measured(self, edges: Tensor) -> Tensor:
+        """The effects of edges (E, 2): (B, E)."""
         reference, clean = self.clean
         (patched,) = measure(reference, Interventions.ablating_each(edges))  # (E, B)
-        return (clean - patched).T.tolist()
+        return (clean - patched).T
+
+    def _key(self, edges: Tensor) -> str:
+        """What tells these edges (E, 2) from others."""
+        ends = " ".join(self.pair.described.graph.edge_name(*edge) for edge in edges[[0, -1]].tolist())
+        return f"{ends} {hashlib.sha256(edges.numpy().tobytes()).hexdigest()[:16]}"

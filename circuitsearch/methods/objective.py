@@ -78,6 +78,8 @@ class Objective:
             slope = -torch.ones_like(error) if self.overshoot else -error.sign()
             loss += float((error if self.overshoot else error.abs()).sum())
             gradient += torch.einsum("b,buv->uv", slope.to(run.gradient), run.gradient).double().cpu()
+        sharing = part.evaluator.sharing_prompts
+        loss, gradient = float(sharing.total(torch.tensor(loss, dtype=torch.float64))), sharing.total(gradient, weights)
         scale = self.fall * len(part.clean)
         return loss / scale, gradient[self.mask] / scale
 
@@ -95,7 +97,9 @@ class Part:
         """Of these rows of the task; all parts together keep what the experiment's memory allows."""
         whole = experiment.task
         ablation = _FittedTo(whole, experiment.ablation)
-        evaluator = Evaluator(experiment.described, whole.subset(rows), ablation, experiment.working_memory)
+        evaluator = Evaluator(
+            experiment.described, whole.subset(rows), ablation, experiment.working_memory, experiment.world
+        )
         ((clean, ablated),) = evaluator.ends()
         return cls(evaluator, clean, ablated)
 

@@ -363,8 +363,8 @@ class _Meter:
         ``patched`` gives the metric of some of them, (C', B).
         """
         total = torch.zeros(count, dtype=torch.float64)
-        done, n = 0, len(self.experiment.task)
-        for reference in self.experiment.evaluator.references(self.graph.mask):
+        evaluator, done, n = self.experiment.evaluator, 0, len(self.experiment.task)
+        for reference in evaluator.references(self.graph.mask):
             pair = reference.context.pair
             clean = pair.metric(reference.logits, pair.known).double().cpu()  # (B,)
             for first in range(0, count, SENDERS_AT_ONCE):
@@ -372,7 +372,7 @@ class _Meter:
                 total[some] += (clean - patched(reference, some)).sum(1)
                 done += len(clean) * (some.stop - first)
                 self.progress(done, count * n)
-        return total / n
+        return evaluator.sharing_prompts.total(total) / n
 
     def effect(self, senders: Names, receivers: Names, patch: Patch) -> float:
         """Effect of one set of senders."""

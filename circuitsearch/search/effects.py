@@ -78,4 +78,4 @@ def effects_by_prompt(experiment: Experiment, mask: Tensor) -> Tensor:
         for rows, run in experiment.evaluator.run(weights, gradient=True):
             assert run.gradient is not None
             effects[rows] += run.gradient.cpu()[:, mask].double()
-    return effects / STEPS
+    return experiment.evaluator.sharing_prompts.filled(effects, mask) / STEPS

@@ -339,13 +339,14 @@ class Passes:
         return last.values, last.gradients
 
     def _run_with_gradient(self, experiment: Experiment, mask: Tensor) -> tuple[Tensor, Tensor]:
-        values = torch.empty(len(experiment.task), dtype=torch.float64)
-        gradients = torch.empty(len(values), len(self.places[0]))
+        values = torch.zeros(len(experiment.task), dtype=torch.float64)
+        gradients = torch.zeros(len(values), len(self.places[0]), device=experiment.described.device)
         for rows, run in experiment.evaluator.run(mask, gradient=True):
             assert run.gradient is not None
             values[rows] = run.values.double().cpu()
-            gradients[rows] = run.gradient.cpu()[:, *self.places].to(gradients)
-        return values, gradients
+            gradients[rows] = run.gradient[:, *self.places].to(gradients)
+        sharing = experiment.evaluator.sharing_prompts
+        return sharing.filled(values, mask), sharing.filled(gradients).cpu()
 
     def _gains(
         self, state: State, values: Tensor, clean: Tensor, ablated: Tensor, gradients: Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,6 +13,7 @@ from typing import Any, Unpack
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import RATIO, Average, Faithfulness
+from circuitsearch.own_folder import own_file
 from circuitsearch.progress import Progress, part, silent
 from circuitsearch.scores import Scores
 from circuitsearch.search.checkpoint import Checkpoint
@@ -107,22 +109,24 @@ def refine(
     began, checkpoints, found = time.monotonic(), list[Checkpoint](), list[Circuit]()
 
     def goes_on() -> bool:
-        return minutes is None or time.monotonic() - began < 60 * minutes
+        return minutes is None or selection.world.agreed(time.monotonic() - began < 60 * minutes)
 
     def passed_here(so_far: Circuit) -> None:
         passed(best_of([*found, so_far]))
 
-    for number, ranked in enumerate(rankings):
-        search = _Search(Passes(selection, measure, faithfulness, knobs, ranked.ranking()), scores)
-        checkpoints.append(Checkpoint(checkpoint_of(checkpoint, number), search.identity))
-        found.append(search.run(checkpoints[-1], goes_on, passed_here, part(progress, number, len(rankings))))
-    best = best_of(found)
-    effects = effects_in(measure.on_first(EFFECT_PROMPTS).experiment, best.mask)
-    measure.experiment.evaluator.release()
-    assert best.history is not None
-    if best.history.complete:
-        for each in checkpoints:
-            each.remove()
+    with ExitStack() as files:
+        for number, ranked in enumerate(rankings):
+            search = _Search(Passes(selection, measure, faithfulness, knobs, ranked.ranking()), scores)
+            file = files.enter_context(own_file(checkpoint_of(checkpoint, number), selection.world))
+            checkpoints.append(Checkpoint(file, search.identity))
+            found.append(search.run(checkpoints[-1], goes_on, passed_here, part(progress, number, len(rankings))))
+        best = best_of(found)
+        effects = effects_in(measure.on_first(EFFECT_PROMPTS).experiment, best.mask)
+        measure.experiment.evaluator.release()
+        assert best.history is not None
+        if best.history.complete:
+            for each in checkpoints:
+                each.remove()
     return replace(best, effects=effects)
 
 

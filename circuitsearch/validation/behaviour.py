@@ -126,7 +126,7 @@ def _measured(experiment: Experiment) -> list[Tensor]:
 
 def _note(experiment: Experiment, tokenizer: Any) -> str:
     """The likeliest tokens after the first prompt, beside its answers."""
-    pair = next(iter(experiment.evaluator.pairs()))
+    pair = next(iter(experiment.evaluator.all_pairs()))
     row, logits, task = int(pair.batch.rows[0]), pair.clean[1][0], experiment.task
     right = task.answers[row].tolist()
     if task.teacher_forced:  # the answer's first token

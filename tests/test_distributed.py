@@ -1,0 +1,152 @@
+"""Several processes come to what one comes to, and go on or end in a sentence when one of them is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.distributed.run import get_args_parser
+
+from circuitsearch.ablation import Resample
+from circuitsearch.cli import main
+from circuitsearch.cli.processes import run_together
+from circuitsearch.distributed import ALONE, World, joined
+from circuitsearch.engine.pair import pairs
+from circuitsearch.engine.verify import verified
+from circuitsearch.errors import InputError
+from tests.conftest import mixed_task
+from tests.shared_work import results
+
+SCORE = ["score", "induction", "--n", "8", "--method", "exact", "--out"]
+NUMBER = re.compile(r"-?\d+\.\d+(e-?\d+)?")
+
+
+def started(size: int, arguments: list[Any]) -> list[subprocess.Popen[str]]:
+    """The processes that torchrun would start on one machine, by the variables that it sets."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(size)}
+    return [
+        subprocess.Popen(
+            [sys.executable, *map(str, arguments)], env=os.environ | address | {"RANK": str(rank)}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank in range(size)
+    ]  # fmt: skip
+
+
+def ended(processes: list[subprocess.Popen[str]]) -> tuple[list[int], str, str]:
+    """Exit codes, and what all of them printed to standard output and to standard error."""
+    output, errors = zip(*[process.communicate(timeout=300) for process in processes], strict=True)
+    return [process.returncode for process in processes], "".join(output), "".join(errors)
+
+
+def test_two_processes_come_to_the_results_of_one(tmp_path: Path):
+    """Scores by every kind of method, circuits, ACDC, search, report and benchmark: each process has all, and both have the same bits."""
+    processes = started(2, ["-m", "tests.shared_work", tmp_path])
+    results(ALONE, tmp_path / "alone")
+    assert ended(processes)[0] == [0, 0]
+    alone, first, second = (load_file(tmp_path / name / "tensors") for name in ("alone", "rank-0", "rank-1"))
+    for name, values in alone.items():
+        assert torch.equal(first[name].nan_to_num(), second[name].nan_to_num()), name
+        torch.testing.assert_close(first[name], values, rtol=1e-9, atol=1e-11, equal_nan=True, msg=name)
+    assert torch.equal(alone["exact"], first["exact"])  # a group of edges is measured by one process
+    others = [json.loads((tmp_path / name / "others.json").read_text()) for name in ("alone", "rank-0", "rank-1")]
+    assert rounded(others[0]["report"]) == rounded(others[1]["report"]) == rounded(others[2]["report"])
+    assert others[0]["table"] == others[1]["table"] == others[2]["table"]
+    assert (
+        others[1]["ran"]
+        and others[2]["ran"]
+        and sorted(others[1]["ran"] + others[2]["ran"]) == sorted(others[0]["ran"])
+    )
+
+
+def rounded(report: dict[str, Any]) -> str:
+    return NUMBER.sub(lambda number: f"{float(number[0]):z.6f}", json.dumps(report))
+
+
+def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
+    """One of two is killed while edges are measured: the other says so in a sentence. Started again, both measure the rest, to the bytes of one."""
+    processes = started(2, ["-m", "circuitsearch", *SCORE, tmp_path / "shared"])
+    journal = tmp_path / "shared.journal"
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 4):
+        assert processes[1].poll() is None
+        time.sleep(0.01)
+    processes[1].send_signal(signal.SIGKILL)
+    codes, _, errors = ended(processes)
+    assert codes == [1, -signal.SIGKILL]
+    assert errors.count("another process of this run ended") == 1 and "Traceback" not in errors
+    first = journal.read_bytes()
+    again = started(2, ["-m", "circuitsearch", *SCORE, tmp_path / "shared"])
+    second = first
+    while again[0].poll() is None:
+        with suppress(FileNotFoundError):  # it is removed at the end
+            second = journal.read_bytes()
+        time.sleep(0.01)
+    codes, output, errors = ended(again)
+    assert codes == [0, 0] and errors == "" and output.count("1519 edges by exact effects") == 1
+    assert len(second) > len(first) and second.startswith(first)
+    assert main([*SCORE, str(tmp_path / "alone")]) == 0
+    assert (tmp_path / "shared").read_bytes() == (tmp_path / "alone").read_bytes()
+
+
+def test_wrong_input_is_said_once():
+    """By one of the processes; all end with code 2."""
+    codes, _, errors = ended(started(2, ["-m", "circuitsearch", "find", "inductoin"]))
+    assert codes == [2, 2] and errors.count("unknown task 'inductoin'") == 1 and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 12])
+def test_every_prompt_belongs_to_one_process(gpt2: Any, size: int):
+    """Whatever the batches are, no process has more than one prompt more than another."""
+    task = mixed_task()
+    described = verified(gpt2, task)
+    for memory in (1, 1 << 30):
+        shares = [
+            [
+                row
+                for pair in pairs(described, task, Resample(), memory, World(rank, size))
+                for row in pair.batch.rows.tolist()
+            ]
+            for rank in range(size)
+        ]
+        assert sorted(row for share in shares for row in share) == list(range(len(task)))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_the_launch_line():
+    """torchrun takes ``--n`` for one of its own options unless ``--`` stands before the command's words."""
+    line = "--nproc-per-node 2 -m circuitsearch -- find ioi --n 64"
+    assert get_args_parser().parse_args(line.split()).training_script_args == ["find", "ioi", "--n", "64"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE must be an integer"),
+        ({"WORLD_SIZE": "2"}, "RANK, MASTER_ADDR, MASTER_PORT is not set"),
+    ],
+)
+def test_wrong_variables_are_one_sentence(environment: dict[str, str], problem: str):
+    """Before anything waits for processes that nobody started."""
+    with pytest.raises(InputError, match=problem), joined(environment):
+        pass
+
+
+@pytest.mark.parametrize("words", [["draw", "runs/x"], ["bench", "table", "runs/x"]])
+def test_a_command_for_one_process(words: list[str]):
+    """Is refused in several, which would write the same file."""
+    with pytest.raises(InputError, match="is for one process: start it without torchrun"):
+        run_together(words, lambda arguments: 0, lambda error: 1)
