@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--out", help="folder for the numbers as JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    memory = int(options.budget_gib * 2**30)
+    memory = int(options.memory_gib * 2**30)
     model = random_model(SHAPES[options.shape], options.device)
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 1e6
     loaded = peak(options.device)
@@ -114,7 +114,7 @@ def main() -> None:
     }
     print(json.dumps(found, indent=2))
     if options.out:
-        setting = {name: getattr(options, name) for name in ("shape", "device", "prompts", "length", "budget_gib")}
+        setting = {name: getattr(options, name) for name in ("shape", "device", "prompts", "length", "memory_gib")}
         save(
             options.out,
             f"large-{options.device}-{options.shape}",

@@ -20,6 +20,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import locked, read_json, sha256_of, write_json, write_whole
 from circuitsearch.finding import Finding, Listener, Plan
+from circuitsearch.memory import give_back
 from circuitsearch.models.gguf import Origin
 from circuitsearch.question import Question
 from circuitsearch.registry import METHODS
@@ -183,6 +184,7 @@ class RunFolder(Listener):
     def finished(self, stage: str, result: Any, seconds: float | None) -> None:
         """Write a result."""
         self.write(STAGES[stage][0], result.save)
+        give_back()  # what the stage has let go
         self.log.finished(stage, seconds)
         if stage == "scores":
             self.journal.unlink(missing_ok=True)
