@@ -355,6 +355,13 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half written, in a folder in which no other process writes."""
+    for part in folder.rglob(".part-*"):
+        if part.is_file():
+            part.unlink(missing_ok=True)
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file completely or not at all.
 

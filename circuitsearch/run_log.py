@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.files import locked_file, to_json
+from circuitsearch.files import locked_file, remove_parts, to_json
 from circuitsearch.memory import peak
 from circuitsearch.progress import Progress
 from circuitsearch.version import __version__
@@ -45,7 +45,7 @@ class RunLog:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Write how the work in a ``with`` block begins and ends.
+        """Write how the work in a ``with`` block begins and ends, in a folder without what killed processes left half written.
 
         Raises
         ------
@@ -55,6 +55,7 @@ class RunLog:
         self._began = time.monotonic()
         with self.path.open("a+b") as self._file, locked_file(self._file, self.path.parent):
             self._end_torn_line()
+            remove_parts(self.path.parent)
             self.write(
                 "began", process=os.getpid(), host=socket.gethostname(), command=self.command, version=__version__
             )

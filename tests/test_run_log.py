@@ -111,3 +111,14 @@ def test_work_of_one_stage_is_logged_if_it_leaves_something(tmp_path: Path):
     assert told == [(1, 2)] and [line["event"] for line in lines(tmp_path / "a/b")][2] == "step"
     with pytest.raises(InputError, match="is a file"), logged(tmp_path / "a/b/table", "", "cells", print):
         pass
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path):
+    """In the folder and those in it, when the next process begins to write there."""
+    left = [tmp_path / ".part-1-report.json", tmp_path / "circuits" / ".part-1-parts-1.json"]
+    whole = tmp_path / "circuits" / "parts-1.json"
+    whole.parent.mkdir()
+    for file in (*left, whole):
+        file.write_text("{}")
+    with RunLog(tmp_path).running():
+        assert whole.exists() and not any(file.exists() for file in left)
