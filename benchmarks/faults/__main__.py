@@ -26,6 +26,7 @@ def main() -> int:
     )
     damage = what.add_parser("damage", help="flipped and torn files from which work goes on")
     damage.add_argument("--n", type=int, default=50, help="copies of each kind of file")
+    damage.add_argument("--only", help="kinds of file whose name holds this text")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         return {"kills": kill, "ends": end, "damage": spoil}[given.what](given, given.folder or Path(made))
@@ -52,7 +53,7 @@ def kill(given: argparse.Namespace, folder: Path) -> int:
 def spoil(given: argparse.Namespace, folder: Path) -> int:
     print("| file | refused | measured again, or the same | wrong |\n|---|--:|--:|--:|", flush=True)
     wrong: list[str] = []
-    for found in damaged(given.n, folder, given.seed):
+    for found in damaged(given.n, folder, given.seed, given.only or ""):
         print(f"| {found.kind} | {found.refused} | {found.same} | {len(found.wrong)} |", flush=True)
         wrong += found.wrong
     print("\n".join(wrong))

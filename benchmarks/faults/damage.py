@@ -101,11 +101,11 @@ def _until_second_pass(folder: Path, search: Callable[..., Any]) -> None:
         return
 
 
-def damaged(n: int, folder: Path, seed: int) -> Iterator[Damaged]:
-    """Damage ``n`` copies of each kind of file."""
+def damaged(n: int, folder: Path, seed: int, only: str = "") -> Iterator[Damaged]:
+    """Damage ``n`` copies of each kind of file whose name holds a text."""
     chance = random.Random(seed)
     planted = plant("induction", seed=1, n=24)
-    for number, work in enumerate(works(planted)):
+    for number, work in enumerate(work for work in works(planted) if only in work.kind):
         begun, whole = folder / f"{number}-begun", folder / f"{number}-whole"
         begun.mkdir(parents=True)
         work.begin(begun)
