@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -35,9 +36,7 @@ NUMBER = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 
 def started(size: int, arguments: list[Any]) -> list[subprocess.Popen[str]]:
     """The processes that torchrun would start on one machine, by the variables that it sets."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(size)}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size)}
     return [
         subprocess.Popen(
             [sys.executable, *map(str, arguments)], env=os.environ | address | {"RANK": str(rank)}, text=True,
@@ -45,6 +44,16 @@ def started(size: int, arguments: list[Any]) -> list[subprocess.Popen[str]]:
         )
         for rank in range(size)
     ]  # fmt: skip
+
+
+def free_port() -> int:
+    """A free port out of a range of this worker's own: processes bind it seconds later, when another worker may have asked, too."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in random.sample(range(20_000 + 500 * worker, 20_500 + 500 * worker), 500):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
 
 
 def ended(processes: list[subprocess.Popen[str]]) -> tuple[list[int], str, str]:
@@ -57,7 +66,8 @@ def test_two_processes_come_to_the_results_of_one(tmp_path: Path):
     """Scores by every kind of method, circuits, ACDC, search, report and benchmark: each process has all, and both have the same bits."""
     processes = started(2, ["-m", "tests.shared_work", tmp_path])
     results(ALONE, tmp_path / "alone")
-    assert ended(processes)[0] == [0, 0]
+    codes, _, errors = ended(processes)
+    assert codes == [0, 0], errors
     alone, first, second = (load_file(tmp_path / name / "tensors") for name in ("alone", "rank-0", "rank-1"))
     for name, values in alone.items():
         assert torch.equal(first[name].nan_to_num(), second[name].nan_to_num()), name
@@ -105,7 +115,8 @@ def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
 def test_wrong_input_is_said_once():
     """By one of the processes; all end with code 2."""
     codes, _, errors = ended(started(2, ["-m", "circuitsearch", "find", "inductoin"]))
-    assert codes == [2, 2] and errors.count("unknown task 'inductoin'") == 1 and "Traceback" not in errors
+    assert codes == [2, 2], errors
+    assert errors.count("unknown task 'inductoin'") == 1 and "Traceback" not in errors
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 12])
