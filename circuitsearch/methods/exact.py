@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from circuitsearch.engine.interventions import Interventions
 from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
+from circuitsearch.errors import InputError, shortened
 from circuitsearch.journal import Values
 from circuitsearch.knobs import Knobs
 from circuitsearch.scores import Work
@@ -31,6 +32,11 @@ class Exact(Knobs):
     edges : tuple of (writer, reader), optional
         The edges to measure; all by default. Others are scored NaN.
 
+    Raises
+    ------
+    InputError
+        If the edges are not pairs of names, or there are none.
+
     Notes
     -----
     Cost: three forwards per prompt, and for each edge the part of a forward from its reader on, at the positions that
@@ -44,7 +50,7 @@ class Exact(Knobs):
 
     def __post_init__(self) -> None:
         if self.edges is not None:
-            object.__setattr__(self, "edges", tuple((writer, reader) for writer, reader in self.edges))
+            object.__setattr__(self, "edges", _pairs(self.edges))
 
     @property
     def in_words(self) -> str:
@@ -65,6 +71,19 @@ class Exact(Knobs):
                 values[tuple(edges.T)] = torch.tensor(found, dtype=torch.float64).sum(0)
             work.tick(min(1.0, (first + at_once) / len(groups)))
         return values
+
+
+def _pairs(edges: Any) -> tuple[tuple[str, str], ...]:
+    try:
+        pairs = tuple(tuple(edge) for edge in edges)
+    except TypeError:
+        pairs = ()
+    if not pairs or any(tuple(map(type, pair)) != (str, str) for pair in pairs):
+        raise InputError(
+            f"Exact's edges must be pairs of names, as in [('a0.h1', 'logits')], not {shortened(repr(edges))}; of scores.top(20) give"
+            " the first two of each entry"
+        )
+    return pairs
 
 
 @dataclass(frozen=True)

@@ -196,3 +196,10 @@ def _bytes_a_prompt(model, task):
 def _metric(model, ids, task, row):
     logits = model(ids[None]).logits[0, -1]
     return logits[task.answers[row][0]] - logits[task.wrong[row][0]]
+
+
+@pytest.mark.parametrize("edges", [(), 5, "embed", [("embed",)], [("embed", "logits", 1.0)], [(0, 1)]])
+def test_edges_to_measure_are_pairs_of_names(edges):
+    """Other entries, as of a table of scores, are refused with how to write them."""
+    with pytest.raises(InputError, match=r"pairs of names, as in \[\('a0.h1', 'logits'\)\]"):
+        Exact(edges=edges)
