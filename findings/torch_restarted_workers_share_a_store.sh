@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # torchrun of torch 2.13.0: workers that --max-restarts starts again get the store of the attempt before, with its keys.
-# torch/distributed/rendezvous.py says of it "We create a new TCPStore for every retry so no need to add prefix for each attempt", which
-# is so only with --rdzv-backend c10d and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1. The addresses at which gloo's processes met are among the
+# torch/distributed/rendezvous.py takes it to be a new store each time, which it is only with --rdzv-backend c10d and
+# TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1. The addresses at which gloo's processes met are among the
 # keys, so those of a new attempt may look for processes that have ended, and wait.
 #
 # Output seen: a counter in the store, to which each of two workers adds 1 in each of two attempts, should end at 2.
