@@ -13,6 +13,7 @@ after a tenth of the runs and at the end.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -96,14 +97,19 @@ def made(name: str, folder: Path) -> tuple[str, str]:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    GPT2LMHeadModel(GPT2Config()).save_pretrained(folder / SHAPE)
-    rows = [
-        {"clean_ids": [5 + row, 7, 11, 13, 17, 19, 23 + row], "corrupt_ids": [5 + row, 7, 12, 13, 17, 19, 23 + row], "answer_id": 50, "wrong_id": 60}
-        for row in range(256)
-    ]  # fmt: skip
-    from json import dumps
-
-    (folder / "task.jsonl").write_text("".join(f"{dumps(row)}\n" for row in rows), encoding="utf-8")
+    model = GPT2LMHeadModel(GPT2Config()).eval()
+    model.save_pretrained(folder / SHAPE)
+    clean = torch.randint(0, model.config.vocab_size, (64, 12))
+    corrupt = clean.clone()
+    corrupt[:, 6] = (clean[:, 6] + 1) % model.config.vocab_size
+    with (
+        torch.no_grad()
+    ):  # answered by what the clean prompt makes likelier than the corrupt one, so that the model does it
+        change = (model(clean).logits - model(corrupt).logits)[:, -1]
+    columns = (clean, corrupt, change.argmax(-1), change.argmin(-1))
+    names = ("clean_ids", "corrupt_ids", "answer_id", "wrong_id")
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    (folder / "task.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     return str(folder / SHAPE), str(folder / "task.jsonl")
 
 

@@ -167,7 +167,7 @@ class _Search:
 
     def visit(self, place: int, value: float, threshold: float) -> tuple[int, int]:
         """Decide on all edges into the reader; how many of them stay, and how many circuits were run."""
-        self.evaluator._last_reference = None  # the run that they start from is part of the cost
+        self.evaluator._last_references = None  # the run that they start from is part of the cost
         measured, state = _Counting(self.evaluator, Journal()), _State(self.kept(place), value, (threshold,))
         (after,) = _visit(measured, state, self.order[place], None)
         return int(after.kept[:, self.order[place]].sum()), measured.runs
