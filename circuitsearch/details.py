@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 details = logging.getLogger("circuitsearch")
 
@@ -20,6 +21,17 @@ class _Teller(logging.Handler):
         if text != self.last:
             self.last = text
             self.tell(text)
+
+
+@contextmanager
+def told_within() -> Iterator[None]:
+    """Whatever is told of details in a block, it is not after it."""
+    level, handlers = details.level, details.handlers
+    try:
+        yield
+    finally:
+        details.setLevel(level)
+        details.handlers = handlers
 
 
 def tell_details(tell: Callable[[str], object]) -> None:

@@ -58,10 +58,11 @@ def _run(arguments: Sequence[str]) -> int:
     import typer
 
     from circuitsearch.cli.app import app
+    from circuitsearch.details import told_within
 
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        with _told_of_memory():
+        with _told_of_memory(), told_within():
             code = app(
                 args=given, prog_name="circuitsearch", standalone_mode=False, obj=shlex.join(["circuitsearch", *given])
             )

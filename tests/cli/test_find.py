@@ -287,7 +287,7 @@ def test_another_run_in_the_folder_is_refused_or_overwritten(
 ):
     """Before the model is loaded; --overwrite makes room."""
     with monkeypatch.context() as patch:
-        patch.setattr("circuitsearch.question.load", None)
+        patch.setattr("circuitsearch.question.load_in", None)
         said = again("--out", "runs/mine-tiny", "--n", 10)
     assert said.code == 2 and "n None, not 10" in said.err and "--overwrite" in said.err
     assert again("--out", "runs/mine-tiny", "--n", 10, "--overwrite").code == 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from circuitsearch.details import details
 from circuitsearch.run_log import LOG
 
 RUN = Path("runs/mine-tiny")
@@ -30,6 +31,7 @@ def test_a_run_says_what_it_did_and_how_to_go_on(command: Callable[..., Any], ta
 def test_verbose_tells_chunks_and_memory(command: Callable[..., Any], task_file: Path, tiny: Path):
     """Of every stage; with quiet it is refused, and so is a memory that is no size or too small."""
     said = command("score", task_file, "--model", tiny, "--method", "eap", "--verbose")
+    assert not details.handlers  # the next command in this process tells none
     assert said.code == 0 and "prompts of at most" in said.out and "memory at most so far" in said.out
     for wrong, sentence in (
         (("--verbose", "--quiet"), "cannot both be given"),
