@@ -6,19 +6,15 @@ downloads and runs the kernel of that name, without ``trust_remote_code``. A fol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from circuitsearch.errors import InputError, shortened
 
 OWN = ("eager", "sdpa", "flex_attention")  # attention in the code of transformers and torch
-# Attention from packages of their own. Without them transformers takes a kernel from the hub in their place.
-INSTALLED = {
-    "flash_attention_2": "flash_attn",
-    "flash_attention_3": "flash_attn_interface",
-    "flash_attention_4": "flash_attn.cute",
-}
+# Attention from packages of their own. Where they cannot be used, transformers takes a kernel from the hub in their place.
+FLASH = re.compile(r"flash_attention_(\d)")
 # Quantised weights for which transformers fetches kernels. The first two kinds are read as ordinary numbers instead.
 DEQUANTISED = {"mxfp4": "Mxfp4Config", "fp8": "FineGrainedFP8Config"}
 REFUSED = ("eetq", "fbgemm_fp8", "metal")
@@ -30,7 +26,7 @@ def check_no_hub_code(config: Mapping[str, Any], where: str) -> None:
     Raises
     ------
     InputError
-        If its attention is neither transformers' own nor of a package that is installed, or its weights need a kernel.
+        If its attention is neither transformers' own nor of a package that can be used here, or its weights need a kernel.
 
     Examples
     --------
@@ -41,10 +37,10 @@ def check_no_hub_code(config: Mapping[str, Any], where: str) -> None:
     circuitsearch.errors.InputError: config.json asks for the attention 'someone/attention', which transformers would fetch as code ...
     """
     for name in _attention_names(config):
-        if name not in OWN and not _is_installed(name):
+        if name not in OWN and not _is_usable(name):
             raise InputError(
                 f"{where} asks for the attention {shortened(repr(name))}, which transformers would fetch as code from a hub: write"
-                f" 'eager' or 'sdpa' there, or remove its attn_implementation"
+                " 'eager' or 'sdpa' there, or remove its attn_implementation"
             )
     method = _quantisation(config)
     if method in REFUSED:
@@ -72,7 +68,7 @@ def _attention_names(config: Any) -> Iterator[str]:
     if not isinstance(config, Mapping):
         return
     for key, value in config.items():
-        if key.endswith("attn_implementation") or key.endswith("attn_implementation_internal"):
+        if key.endswith(("attn_implementation", "attn_implementation_internal")):
             yield from (
                 str(one) for one in (value.values() if isinstance(value, Mapping) else [value]) if one is not None
             )
@@ -80,6 +76,10 @@ def _attention_names(config: Any) -> Iterator[str]:
             yield from _attention_names(value)
 
 
-def _is_installed(name: str) -> bool:
-    package = INSTALLED.get(name)
-    return package is not None and find_spec(package.partition(".")[0]) is not None
+def _is_usable(name: str) -> bool:
+    """Whether a flash attention is installed and runs here, as transformers finds before it would fetch a kernel."""
+    import transformers.utils
+
+    found = FLASH.fullmatch(name)
+    available = None if found is None else getattr(transformers.utils, f"is_flash_attn_{found[1]}_available", None)
+    return available is not None and available()
