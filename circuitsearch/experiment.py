@@ -159,11 +159,10 @@ class Experiment:
         return self._with(ablation=ABLATIONS.read(ablation))
 
     def _with(self, **changed: Any) -> Experiment:
-        shared = {"working_memory": self.working_memory}
         other = copy(self)
         for made_of_them in ("evaluator", "setup"):
             vars(other).pop(made_of_them, None)
-        vars(other).update(shared | changed)
+        vars(other).update(changed, working_memory=self.working_memory)
         _check_kinds(other)
         return other
 

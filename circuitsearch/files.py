@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Schema = TypeVar("Schema")
 
+PART = ".part-"  # how the name of a file begins that is being written
 MOST_BYTES = 1 << 26  # largest size of most kinds of files
 _MOST_HEADER_BYTES = 1 << 24  # of a safetensors file's header
 _INTEGERS = range(-(2**63), 2**64)  # 64 bits, signed or unsigned
@@ -341,7 +342,7 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     from safetensors import SafetensorError
 
     path = Path(path)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")  # the suffix is kept: it chooses a figure's format
+    part = path.with_name(f"{PART}{os.getpid()}-{path.name}")  # the suffix is kept: it chooses a figure's format
     part.touch()
     mode = part.stat().st_mode  # as the umask sets it; safetensors lets only the owner read
     try:
@@ -357,7 +358,7 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
 
 def remove_parts(folder: Path) -> None:
     """Remove what killed processes left half written, in a folder in which no other process writes."""
-    for part in folder.rglob(".part-*"):
+    for part in folder.rglob(f"{PART}*"):
         if part.is_file():
             part.unlink(missing_ok=True)
 
@@ -382,14 +383,12 @@ def locked(folder: Path) -> Iterator[None]:
     InputError
         If another process is running in it.
     """
-    try:
-        import fcntl
-    except ImportError:
+    if _locks() is None:
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        _lock(fcntl, handle, folder)
+        _lock(handle, folder)
         yield
     finally:
         os.close(handle)
@@ -398,32 +397,38 @@ def locked(folder: Path) -> Iterator[None]:
 @contextmanager
 def locked_file(file: BinaryIO, folder: Path) -> Iterator[None]:
     """Keep other processes from writing to an open file; raises as :func:`locked` does, which names the ``folder``."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    _lock(fcntl, file.fileno(), folder)
+    _lock(file.fileno(), folder)
     yield  # closing the file unlocks it
 
 
 def is_locked(path: Path) -> bool:
     """Whether a process has locked a file; False on systems without such locks."""
-    try:
-        import fcntl
-    except ImportError:
+    locks = _locks()
+    if locks is None:
         return False
     with path.open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            locks.flock(file, locks.LOCK_SH | locks.LOCK_NB)
         except BlockingIOError:
             return True
     return False
 
 
-def _lock(fcntl: Any, handle: int, folder: Path) -> None:
+def _locks() -> Any:
+    """The module of the system's locks; None on systems without them (Windows)."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        import fcntl
+    except ImportError:
+        return None
+    return fcntl
+
+
+def _lock(handle: int, folder: Path) -> None:
+    locks = _locks()
+    if locks is None:
+        return
+    try:
+        locks.flock(handle, locks.LOCK_EX | locks.LOCK_NB)
     except BlockingIOError:
         raise InputError(
             f"another process is running in {_name(folder)}: wait for it, or choose another folder with --out"

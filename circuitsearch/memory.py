@@ -14,7 +14,7 @@ from circuitsearch.errors import InputError, shortened
 if TYPE_CHECKING:
     import torch
 
-_STATUS = Path("/proc/self/status")
+_STATUS, _FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _UNITS = {"": 1, "b": 1, **{f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {letter: 1024**power for power, letter in enumerate("kmgt", 1)}
@@ -68,6 +68,11 @@ def peak() -> int | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most << 10
+
+
+def forget_peak() -> None:
+    """Let :func:`peak` count from now on; an OSError on other systems than Linux."""
+    _FORGET.write_text("5")
 
 
 def peak_on(device: torch.device) -> int | None:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
-from circuitsearch.files import locked, read_json, sha256_of, write_json, write_whole
+from circuitsearch.files import PART, locked, read_json, remove_parts, sha256_of, write_json, write_whole
 from circuitsearch.finding import Finding, Listener, Plan
 from circuitsearch.memory import give_back
 from circuitsearch.models.gguf import Origin
@@ -229,7 +229,7 @@ class RunFolder(Listener):
         _check_writable(self.path)
         if (self.path / MANIFEST).exists():
             return Manifest.load(self.path / MANIFEST)
-        if self.path.exists() and any(not _is_part(file) for file in self.path.iterdir()):
+        if self.path.exists() and any(not file.name.startswith(PART) for file in self.path.iterdir()):
             raise InputError(
                 f"{_shown(self.path)} is not empty and is not the folder of a run: choose another folder with --out"
             )
@@ -260,9 +260,9 @@ class RunFolder(Listener):
 
     def _remove(self) -> None:
         """Remove the files of a run."""
-        parts = [file.name for file in self.path.iterdir() if _is_part(file)]
-        parts += [file.name for file in self.path.glob(f"{self.checkpoint.name}*")]
-        for name in (*self.manifest.outputs, self.journal.name, SO_FAR, LOG, MANIFEST, *parts):
+        remove_parts(self.path)
+        checkpoints = [file.name for file in self.path.glob(f"{self.checkpoint.name}*")]
+        for name in (*self.manifest.outputs, self.journal.name, SO_FAR, LOG, MANIFEST, *checkpoints):
             (self.path / name).unlink(missing_ok=True)
 
 
@@ -341,11 +341,6 @@ def _check_writable(path: Path) -> None:
             f"{_shown(path)} cannot be written: {_shown(nearest)} is not a folder that you may write to; choose another with"
             " --out"
         )
-
-
-def _is_part(file: Path) -> bool:
-    """Whether a file was being written when its process was killed."""
-    return file.name.startswith(".part-")
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.faults.damage import damaged
 from benchmarks.faults.ends import ends
 from benchmarks.faults.kills import killed
 from benchmarks.faults.verbs import VERBS, Verb
+
+
+class Result(Protocol):
+    """What was found of one command, file or fault."""
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """For the table."""
+        ...
+
+    @property
+    def wrong(self) -> list[str]:
+        """What should not have been."""
+        ...
 
 
 def main() -> int:
@@ -35,38 +51,29 @@ def main() -> int:
 def kill(given: argparse.Namespace, folder: Path) -> int:
     verbs = tuple(verb for verb in VERBS if given.only is None or given.only in verb.name)
     if given.gguf is not None:
-        verbs += (
-            Verb(
-                "a GGUF file",
-                f"score induction --n 2 --method eap --model {given.gguf.resolve()} --out scores.safetensors",
-            ),
-        )
-    print("| command | runs | kills | files that differ |\n|---|--:|--:|--:|", flush=True)
-    wrong: list[str] = []
-    for found in killed(given.n, folder, given.seed, verbs):
-        print(f"| `{found.verb}` | {found.runs} | {found.kills} | {len(found.unlike)} |", flush=True)
-        wrong += found.unlike
-    print("\n".join(wrong))
-    return int(bool(wrong))
+        model = given.gguf.resolve()
+        verbs += (Verb("a GGUF file", f"score induction --n 2 --method eap --model {model} --out scores.safetensors"),)
+    return told(("command", "runs", "kills", "files that differ"), killed(given.n, folder, given.seed, verbs))
 
 
 def spoil(given: argparse.Namespace, folder: Path) -> int:
-    print("| file | refused | measured again, or the same | wrong |\n|---|--:|--:|--:|", flush=True)
-    wrong: list[str] = []
-    for found in damaged(given.n, folder, given.seed, given.only or ""):
-        print(f"| {found.kind} | {found.refused} | {found.same} | {len(found.wrong)} |", flush=True)
-        wrong += found.wrong
-    print("\n".join(wrong))
-    return int(bool(wrong))
+    header = ("file", "refused", "measured again, or the same", "wrong")
+    return told(header, damaged(given.n, folder, given.seed, given.only or ""))
 
 
 def end(given: argparse.Namespace, folder: Path) -> int:
-    print("| fault | exit code | what is said | then the same bytes |\n|---|--:|---|---|", flush=True)
-    clear = True
-    for found in ends(folder):
-        print(f"| {found.fault} | {found.code} | {found.said} | {'yes' if found.whole else 'NO'} |", flush=True)
-        clear &= found.is_clear
-    return int(not clear)
+    return told(("fault", "exit code", "what is said", "then the same bytes"), ends(folder))
+
+
+def told(header: Sequence[str], results: Iterable[Result]) -> int:
+    """Print a table as its rows come, and then what is wrong; 1 if anything is."""
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}", flush=True)
+    wrong: list[str] = []
+    for found in results:
+        print(f"| {' | '.join(map(str, found.row))} |", flush=True)
+        wrong += found.wrong
+    print("\n".join(wrong))
+    return int(bool(wrong))
 
 
 raise SystemExit(main())

@@ -37,6 +37,11 @@ class Damaged:
     same: int = 0
     wrong: list[str] = field(default_factory=list)
 
+    @property
+    def row(self) -> tuple[object, ...]:
+        """For the table."""
+        return self.kind, self.refused, self.same, len(self.wrong)
+
 
 @dataclass(frozen=True)
 class Work:

@@ -40,9 +40,15 @@ class End:
     whole: bool
 
     @property
-    def is_clear(self) -> bool:
-        """One sentence, no traceback, and nothing lost."""
-        return self.whole and "Traceback" not in self.said and self.code in (0, WRONG_INPUT)
+    def row(self) -> tuple[object, ...]:
+        """For the table."""
+        return self.fault, self.code, self.said, "yes" if self.whole else "NO"
+
+    @property
+    def wrong(self) -> list[str]:
+        """The fault, unless it ends in one sentence without a traceback, and nothing is lost."""
+        clear = self.whole and "Traceback" not in self.said and self.code in (0, WRONG_INPUT)
+        return [] if clear else [self.fault]
 
 
 def ends(folder: Path) -> Iterator[End]:

@@ -25,14 +25,19 @@ class Killed:
         Its name.
     runs, kills : int
         Runs that came to their end, and the kills on their way.
-    unlike : list of str
+    wrong : list of str
         Files that differ from those of a run that was not killed, and runs that ended with an error.
     """
 
     verb: str
     runs: int = 0
     kills: int = 0
-    unlike: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """For the table."""
+        return f"`{self.verb}`", self.runs, self.kills, len(self.wrong)
 
 
 def killed(n: int, folder: Path, seed: int, verbs: tuple[Verb, ...] = VERBS) -> Iterator[Killed]:
@@ -48,7 +53,7 @@ def killed(n: int, folder: Path, seed: int, verbs: tuple[Verb, ...] = VERBS) -> 
             broken = folder / f"{number}-{found.runs}"
             found.kills += _kill(verb, broken, lasts, moments)
             found.runs += 1
-            found.unlike += _differences(verb, broken, expected)
+            found.wrong += _differences(verb, broken, expected)
             shutil.rmtree(broken)
         shutil.rmtree(whole)
         yield found

@@ -6,17 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from circuitsearch.memory import peak_on, taken
+from circuitsearch.memory import forget_peak, peak_on, taken
 from circuitsearch.task import Task
 
-_FORGET = Path("/proc/self/clear_refs")
 _AT_ONCE = 32  # prompts of a plain forward
 
 
@@ -98,7 +96,7 @@ def _forget_peak(device: torch.device) -> float | None:
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device) / 2**20
     try:
-        _FORGET.write_text("5")
+        forget_peak()
     except OSError:  # other systems than Linux
         return None
     now = taken()

@@ -60,14 +60,12 @@ def _run(arguments: Sequence[str]) -> int:
     from circuitsearch.cli.app import app
     from circuitsearch.details import told_within
 
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    command = shlex.join(["circuitsearch", *arguments])
     try:
         with _told_of_memory(), told_within():
-            code = app(
-                args=given, prog_name="circuitsearch", standalone_mode=False, obj=shlex.join(["circuitsearch", *given])
-            )
+            code = app(args=arguments, prog_name="circuitsearch", standalone_mode=False, obj=command)
     except typer.TyperException as error:
-        if given:
+        if arguments:
             return _refuse(error.format_message())
         print(error.format_message(), file=sys.stderr)  # without a command it is the help, of many lines
         return WRONG_INPUT

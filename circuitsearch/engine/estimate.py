@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from circuitsearch.engine.pair import bytes_needed
 from circuitsearch.engine.working_memory import DEFAULT_MEMORY, chunk_of
 from circuitsearch.granularity import WHOLE, Granularity
+from circuitsearch.graph import Graph
 from circuitsearch.memory import in_words
 from circuitsearch.models.describe import graph_of
 from circuitsearch.models.load import outline
@@ -84,17 +86,14 @@ def estimate(
     memory: int = DEFAULT_MEMORY,
 ) -> Estimate:
     """Estimate what scoring a model takes, from its configuration alone."""
-    model: Any = outline(name, dtype)
-    graph, d_model = graph_of(model, granularity), model.config.hidden_size
-    weights = dict.fromkeys(model.parameters())
+    model, graph, weights, each = _outlined(name, dtype, length, granularity)
     parameters = sum(weight.numel() for weight in weights)
-    each = bytes_needed(graph, length, d_model, model.dtype.itemsize)
     at_once = max(1, chunk_of(memory) // each)
     # two forwards and a backward to the activations, 2 a parameter and token each, and the contraction
-    operations, rate = 6 * parameters + 2 * graph.n_edges * d_model, _rate(device, model.dtype)
+    operations, rate = 6 * parameters + 2 * graph.n_edges * model.config.hidden_size, _rate(device, model.dtype)
     return Estimate(
         parameters=parameters,
-        weight_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
+        weight_bytes=sum(weight.nbytes for weight in weights),
         edges=graph.n_edges,
         length=length,
         bytes_a_prompt=each,
@@ -110,10 +109,18 @@ def sizes(
     name: str | Path, dtype: str | torch.dtype | None, length: int, granularity: Granularity
 ) -> tuple[int, int, int]:
     """Bytes of a model's weights and of scoring one prompt of ``length`` tokens, and its vocabulary, from its configuration alone."""
+    model, _, weights, each = _outlined(name, dtype, length, granularity)
+    return sum(weight.nbytes for weight in weights), each, model.config.vocab_size
+
+
+def _outlined(
+    name: str | Path, dtype: str | torch.dtype | None, length: int, granularity: Granularity
+) -> tuple[Any, Graph, list[Tensor], int]:
+    """A model without weights, its graph, its parameters, each once, and the bytes of scoring one prompt."""
     model: Any = outline(name, dtype)
-    each = bytes_needed(graph_of(model, granularity), length, model.config.hidden_size, model.dtype.itemsize)
-    weights = sum(weight.nbytes for weight in dict.fromkeys(model.parameters()))
-    return weights, each, model.config.vocab_size
+    graph = graph_of(model, granularity)
+    each = bytes_needed(graph, length, model.config.hidden_size, model.dtype.itemsize)
+    return model, graph, list(dict.fromkeys(model.parameters())), each
 
 
 def free_memory(device: str) -> int | None:

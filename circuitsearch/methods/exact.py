@@ -112,8 +112,10 @@ class _Effects:
         for group in self.work.world.share(new):
             measured[group, :, : len(groups[group])] = self._measured(groups[group])
         measured = self.work.world.filled(measured)
-        of_groups = [each[:, : len(edges)].tolist() for each, edges in zip(measured, groups, strict=True)]
-        return [journal.once(key, prompts, lambda: found) for key, found in zip(keys, of_groups, strict=True)]  # noqa: B023
+        return [
+            journal.once(key, prompts, each[:, : len(edges)].tolist)
+            for key, each, edges in zip(keys, measured, groups, strict=True)
+        ]
 
     def _measured(self, edges: Tensor) -> Tensor:
         """The effects of edges (E, 2): (B, E)."""

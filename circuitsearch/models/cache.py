@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from circuitsearch.errors import InputError, shortened
+from circuitsearch.files import PART
 
 _ABANDONED = 24 * 60 * 60  # seconds after which an unfinished folder is that of a process that was killed
 
@@ -41,7 +42,7 @@ def made_whole(target: Path, size: int) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target.parent)
         _check_free(target, size)
-        part = Path(mkdtemp(prefix=".part-", dir=target.parent))
+        part = Path(mkdtemp(prefix=PART, dir=target.parent))
     try:
         with _writing(target):
             yield part
@@ -86,6 +87,6 @@ def _umask() -> int:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    for part in folder.glob(".part-*"):
+    for part in folder.glob(f"{PART}*"):
         if time.time() - part.stat().st_mtime > _ABANDONED:
             shutil.rmtree(part, ignore_errors=True)

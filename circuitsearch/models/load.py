@@ -200,33 +200,21 @@ def dtype_named(dtype: str | torch.dtype | None) -> torch.dtype | None:
 
 
 def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap | None) -> Any:
-    from transformers import AutoModelForCausalLM
-
     model_type, text = _model_type(source)
     row = family(model_type)
     stored = None if source.folder is None else stored_numbers(source.folder)
     try:
+        config = _configuration(source, text)
         if stored is not None:
-            _check_promised(source, text, stored)
+            _check_promised(source, config, stored)
         options = {"output_loading_info": True, "ignore_mismatched_sizes": True, **row.options}
-        options |= without_kernels(_configuration(source, text).to_dict())
+        options |= without_kernels(config.to_dict())
         options |= {} if text is None else {"config": text, "key_mapping": _TEXT_PART}
-        if (
-            dtype is not None
-            and stored is not None
-            and device_map is None
-            and _is_converted(source, text, dtype, stored)
-        ):
-            loaded: Any = _converted(source, text, dtype, options)
+        kind = None if stored is None or device_map is not None else _kind_to_convert(config, dtype, stored)
+        if kind is None:
+            model, info = _as_stored(source, dtype, device_map, options)
         else:
-            loaded = AutoModelForCausalLM.from_pretrained(
-                source.place,
-                dtype=dtype or "auto",
-                use_safetensors=True,
-                **options,
-                **({} if device_map is None else {"device_map": device_map}),
-                **source.files,
-            )
+            model, info = _converted(source, config, kind, dtype, options)
     except InputError:
         raise
     except Exception as error:  # transformers raises many kinds, on any content of config.json
@@ -235,31 +223,40 @@ def _read_model(source: Source, dtype: torch.dtype | None, device_map: DeviceMap
                 f"memory ran out while {source.name} was loaded: give dtype='bfloat16', or a device_map that keeps blocks on disk"
             ) from error
         raise InputError(f"the model {source.name} cannot be loaded: {_first_line(error)}") from error
-    model, info = loaded
     _check_complete(source, info)
     return model
 
 
-def _is_converted(source: Source, text: Any, dtype: torch.dtype, stored: Stored) -> bool:
-    """Whether a folder's weights are all to be converted to another dtype than they are stored in.
+def _as_stored(source: Source, dtype: torch.dtype | None, device_map: DeviceMap | None, options: dict[str, Any]) -> Any:
+    """The model, and what transformers says of its loading."""
+    from transformers import AutoModelForCausalLM
+
+    where = {} if device_map is None else {"device_map": device_map}
+    return AutoModelForCausalLM.from_pretrained(
+        source.place, dtype=dtype or "auto", use_safetensors=True, **options, **where, **source.files
+    )
+
+
+def _kind_to_convert(config: Any, dtype: torch.dtype | None, stored: Stored) -> Any:
+    """The class of a model all of whose weights are to be converted to another dtype than they are stored in, or None.
 
     Transformers keeps the weights of some models in float32, and those that are quantised as they are.
     """
-    config = _configuration(source, text)
-    if stored.dtypes <= {_STORED_AS.get(dtype)} or getattr(config, "quantization_config", None) is not None:
-        return False
+    if dtype is None or stored.dtypes <= {_STORED_AS.get(dtype)}:
+        return None
+    if getattr(config, "quantization_config", None) is not None:
+        return None
     kind = type(_on_meta(config, None))
-    return not any(getattr(kind, names, None) for names in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict"))
+    kept = any(getattr(kind, names, None) for names in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict"))
+    return None if kept else kind
 
 
 _STORED_AS = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.float16: "F16"}
 
 
-def _converted(source: Source, text: Any, dtype: torch.dtype, options: dict[str, Any]) -> Any:
-    """What ``from_pretrained`` returns, of weights that are converted one by one: by itself it keeps the stored ones beside them."""
-    assert source.folder is not None
-    config = _configuration(source, text)
-    kind: Any = type(_on_meta(config, None))
+def _converted(source: Source, config: Any, kind: Any, dtype: torch.dtype | None, options: dict[str, Any]) -> Any:
+    """The same, of weights that are converted one by one: ``from_pretrained`` by itself keeps the stored ones beside them."""
+    assert source.folder is not None and dtype is not None
     weights = read_in(source.folder, dtype)
     model, info = kind.from_pretrained(None, state_dict=weights, dtype=dtype, **{**options, "config": config})
     model.config._name_or_path = source.place
@@ -291,13 +288,12 @@ def _on_meta(config: Any, dtype: torch.dtype | None) -> Any:
     return model
 
 
-def _check_promised(source: Source, text: Any, stored: Stored) -> None:
+def _check_promised(source: Source, config: Any, stored: Stored) -> None:
     """Refuse a configuration of a far larger model than the weights are, before transformers allocates it.
 
     Fewer numbers that are missing, or of other shapes, are named once the model is loaded. Quantised weights are packed, so
     that they cannot be counted.
     """
-    config = _configuration(source, text)
     if getattr(config, "quantization_config", None) is not None:
         return
     few = config.num_hidden_layers > stored.tensors
