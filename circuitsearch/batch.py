@@ -49,8 +49,9 @@ class Batch:
         return differing(self.clean, self.corrupt, self.aligned)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Copy the tensors to ``device``."""
-        return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
+        """Copy the tensors to ``device``, but for ``rows``: they say where results belong, which stand on the CPU."""
+        moved = {name: value.to(device) for name, value in self._tensors().items() if name != "rows"}
+        return replace(self, **moved)
 
     def repeat(self, times: int) -> Batch:
         """The batch ``times`` times over, whole copies one after another."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from circuitsearch.devices import device_named
+from circuitsearch.devices import device_named, runs_on
 from circuitsearch.engine.estimate import sizes
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.granularity import WHOLE, Granularity
@@ -92,9 +92,8 @@ class Budget:
 
 def load_in(memory: str | None, model: str | Path, device: str = "auto", dtype: str | None = None) -> tuple[Any, Any]:
     """Load a model and its tokenizer, if the memory in words holds them."""
-    chosen = device_named(device)
     if memory is not None:
-        Budget.of(memory, model, chosen, dtype).check(model)
-    loaded = load(model, dtype=dtype, device=chosen)
+        Budget.of(memory, model, runs_on(device), dtype).check(model)
+    loaded = load(model, dtype=dtype, device=device_named(device))
     give_back()
     return loaded

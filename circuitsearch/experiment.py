@@ -290,7 +290,7 @@ class _Average:
 
         def effects(pair: Pair) -> Tensor:
             tick = self._tick(done, len(pair), n, progress)
-            return method.effects(pair, Work(self.journal, tick, self.experiment.world)).double().cpu()
+            return method.effects(pair, Work(self.journal, tick, self.experiment.world)).cpu().double()
 
         for pair, found in on_pairs(effects):
             total += found

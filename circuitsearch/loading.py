@@ -31,10 +31,10 @@ def load(
         Dtype of the weights: ``"float32"``, ``"float64"``, ``"bfloat16"``, ``"float16"`` or a ``torch.dtype``; by default
         the one in which they are stored.
     device
-        Where to put the model; by default the CPU.
+        Where to put the model; by default the CPU. ``"spread"`` is the device map ``"balanced_low_0"``.
     device_map
-        Where to put its parts, instead of ``device``, as for ``from_pretrained``: ``"auto"``, or a dictionary. Parts that do
-        not fit the accelerator stay on the CPU or on disk, and are moved when they run. Needs the package accelerate
+        Where to put its parts, instead of ``device``, as for ``from_pretrained``: ``"auto"``, or a dictionary. All of it runs on
+        the first accelerator; weights on other ones, on the CPU or on disk are moved there when they run. Needs the package accelerate
         (``pip install 'circuitsearch[device-map]'``).
 
     Returns

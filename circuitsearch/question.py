@@ -14,7 +14,7 @@ from circuitsearch.ablation import Ablation
 from circuitsearch.alignment import Alignment
 from circuitsearch.budget import Budget, load_in
 from circuitsearch.data import SUFFIXES, check_columns
-from circuitsearch.devices import device_named
+from circuitsearch.devices import device_named, runs_on
 from circuitsearch.distributed import world
 from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
@@ -295,7 +295,7 @@ class Question(BaseModel):
         """The working memory that the memory in words leaves; nothing if none was given, and Experiment's default is taken."""
         if self.memory is None:
             return {}
-        found = Budget.of(self.memory, self.model, device_named(self.device), self.dtype, self.granularity_asked)
+        found = Budget.of(self.memory, self.model, runs_on(self.device), self.dtype, self.granularity_asked)
         return {"memory": found.check(self.model).working}
 
     def _asked(self, tokenizer: Any) -> Task:

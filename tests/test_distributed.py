@@ -161,3 +161,11 @@ def test_a_command_for_one_process(words: list[str]):
     """Is refused in several, which would write the same file."""
     with pytest.raises(InputError, match="is for one process: start it without torchrun"):
         run_together(words, lambda arguments: 0, lambda error: 1)
+
+
+@pytest.mark.parametrize("words", [["find", "ioi", "--device", "spread"], ["find", "ioi", "--device=spread"]])
+def test_processes_of_one_machine_do_not_each_spread_a_model(words: list[str], monkeypatch):
+    """They would all run on the same GPU."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="start one a machine, with --nproc-per-node 1"):
+        run_together(words, lambda _: 0, lambda _: 1)

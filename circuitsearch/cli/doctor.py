@@ -13,7 +13,7 @@ import torch
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.devices import device_named
+from circuitsearch.devices import device_named, runs_on
 from circuitsearch.engine.estimate import estimate
 from circuitsearch.errors import InputError
 from circuitsearch.figures import draw
@@ -43,7 +43,7 @@ def doctor(terminal: Terminal) -> None:
 
 def sizes(model: str, length: int, device: str, dtype: str | None, terminal: Terminal) -> None:
     """Print an estimate of a model's memory and time, from its configuration alone."""
-    found = estimate(model, device_named(device), dtype, length)
+    found = estimate(model, runs_on(device), dtype, length)
     terminal.say("size", str(found))
     terminal.result(asdict(found) | {"fits": found.fits})
 

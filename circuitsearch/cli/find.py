@@ -11,7 +11,7 @@ from circuitsearch import pipeline
 from circuitsearch.circuit import Circuit
 from circuitsearch.cli.say import Narrator, finding_as_json
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.devices import device_named
+from circuitsearch.devices import runs_on
 from circuitsearch.distributed import world
 from circuitsearch.engine.estimate import estimate
 from circuitsearch.errors import InputError, shortened
@@ -123,7 +123,7 @@ def _found(
 
 def _size(question: Question) -> str:
     """The model's size, and what the run takes at least; of a file's rows the number is not known yet."""
-    found = estimate(question.model, device_named(question.device), question.dtype)
+    found = estimate(question.model, runs_on(question.device), question.dtype)
     if question.task_file is not None and question.n is None:
         return str(found)
     n = 1 if question.prompt is not None else (question.n or N_PROMPTS) // 2

@@ -168,7 +168,9 @@ Neurons = Annotated[
     str | None, typer.Option(help="Blocks whose MLP has a node for each neuron, as in 3,4.", show_default=False)
 ]
 Experts = Annotated[bool, typer.Option("--experts", help="A node for each expert of a mixture, and a router.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto uses cuda if available.")]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, mps or spread; auto uses cuda if available, spread all GPUs.")
+]
 ModelOfRun = Annotated[
     str,
     typer.Option(

@@ -128,7 +128,7 @@ class Evaluator:
         """The same with what replays need of a batch; yield the rows of the prompts, on the CPU, and the result."""
         for context in self._contexts():
             for each, result in in_halves(context, work, self.halve):
-                yield each.pair.batch.rows.cpu(), result
+                yield each.pair.batch.rows, result
 
     def halve(self) -> None:
         """Memory ran out: make chunks smaller, and keep nothing of the larger ones."""
@@ -160,7 +160,7 @@ class Evaluator:
         values = torch.zeros(len(metrics), len(self.task), dtype=torch.float64)
         for pair, found in self.on_pairs(lambda pair: [metric(pair.clean[1], pair.known) for metric in metrics]):
             for out, measured in zip(values, found, strict=True):
-                out[pair.batch.rows.cpu()] = measured.double().cpu()
+                out[pair.batch.rows] = measured.cpu().double()
         return list(self.sharing_prompts.filled(values))
 
     def ends(self, *metrics: Metric) -> list[Ends]:
@@ -274,5 +274,5 @@ class Evaluator:
 
 def _measured(pair: Pair, runs: Iterable[Tensor], metrics: Sequence[Metric]) -> Tensor:
     """M metrics of C runs, given by their logits, on every prompt of a batch: (M, C, B), on the CPU."""
-    values = [torch.stack([metric(logits, pair.known).double().cpu() for metric in metrics]) for logits in runs]
-    return torch.stack(values, dim=1)
+    values = [torch.stack([metric(logits, pair.known) for metric in metrics]) for logits in runs]
+    return torch.stack(values, dim=1).cpu().double()

@@ -17,6 +17,7 @@ from circuitsearch.engine.rules import PLAIN, Rules
 from circuitsearch.engine.trace import Activations, Record, run
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
+from circuitsearch.models.offload import brought_again
 from circuitsearch.models.parts import Experts, Heads, Whole
 from circuitsearch.models.precision import widened
 
@@ -249,12 +250,13 @@ def _at_ports(
 
 @contextmanager
 def without_parameter_gradients(model: nn.Module) -> Iterator[None]:
-    """Disable parameters' gradients for the duration of a ``with`` block, so that autograd stores nothing for them."""
+    """Disable parameters' gradients for the duration of a ``with`` block, so that autograd stores nothing for them, nor weights that are kept elsewhere."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:
-        yield
+        with brought_again(model):
+            yield
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)

@@ -69,11 +69,11 @@ def measure_runs(
     """Measure ``count`` interventions that ``plan`` makes chunk by chunk, none of which changes more than ``most_edges``."""
     pair = reference.context.pair
     metrics = metrics or (pair.metric,)
-    unchanged = [metric(reference.logits, pair.known).double().cpu() for metric in metrics]
+    unchanged = [metric(reference.logits, pair.known).cpu().double() for metric in metrics]
     values = [value.repeat(count, 1) for value in unchanged]
     for which, logits in _run_in_chunks(reference, plan, count, most_edges):
         for metric, out in zip(metrics, values, strict=True):
-            out[which] = torch.stack([metric(each, pair.known) for each in logits]).double().cpu()
+            out[which] = torch.stack([metric(each, pair.known) for each in logits]).cpu().double()
     return values
 
 

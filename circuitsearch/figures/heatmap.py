@@ -79,8 +79,8 @@ def _grid_of(effects: PathEffects | Tensor, mlps: Tensor | None, title: str, uni
     import torch
 
     if isinstance(effects, torch.Tensor):
-        heads = effects.detach().double().cpu()
-        beside = None if mlps is None else mlps.detach().double().cpu().reshape(-1, 1)
+        heads = effects.detach().cpu().double()
+        beside = None if mlps is None else mlps.detach().cpu().double().reshape(-1, 1)
         if heads.dim() != 2 or not heads.numel() or (beside is not None and len(beside) != len(heads)):
             shapes = tuple(heads.shape), None if beside is None else (len(beside),)
             raise InputError(f"a heatmap takes heads (L, H), and MLPs (L,) of as many layers, not {shapes}")

@@ -91,5 +91,5 @@ def in_order(kept: list[tuple[Tensor, Tensor]], count: int) -> Tensor:
     """Sort the values of batches into the task's order: from (rows (B,), values (B, ...)) to (N, ...), float64, on the CPU."""
     out = torch.empty(count, *kept[0][1].shape[1:], dtype=torch.float64)
     for rows, values in kept:
-        out[rows.cpu()] = values.double().cpu()
+        out[rows.cpu()] = values.cpu().double()
     return out

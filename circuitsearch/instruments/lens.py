@@ -189,7 +189,7 @@ def _read(described: Described, columns: Columns, batch: Batch, translator: Tran
             own if layer == len(run.streams) - 1 else _distribution(components, _translated(translator, layer, stream))
         )
         cells = columns.average(_numbers(seen, own, batch.answers), batch)
-        yield cells, columns.average(seen.exp(), batch).sum(0).double().cpu()
+        yield cells, columns.average(seen.exp(), batch).sum(0).cpu().double()
 
 
 def _translated(translator: Translator | None, layer: int, stream: Tensor) -> Tensor:

@@ -271,12 +271,12 @@ class _Trace:
             effects = [
                 self._restored(batch, noise, self._window(sources, rows, at)) - corrupted for at in range(len(rows))
             ]
-            total += torch.cat([corrupted[None], *effects]).double().cpu()
+            total += torch.cat([corrupted[None], *effects]).cpu().double()
             progress(seed + 1, self.seeds)
         total = total / self.seeds
         absent = (self.columns.of(batch)[None] != self._each(batch)).all(-1).cpu()  # (C, B)
         total[1:].masked_fill_(absent.repeat(len(rows), 1), torch.nan)
-        return torch.cat([probability(clean.logits, batch).double().cpu()[None], total]).T
+        return torch.cat([probability(clean.logits, batch).cpu().double()[None], total]).T
 
     def _each(self, batch: Batch) -> Tensor:
         return torch.arange(len(self.columns), device=batch.clean.device)[:, None, None]

@@ -97,7 +97,7 @@ class _Effects:
     def clean(self) -> tuple[ReferenceRun, Tensor]:
         """The clean run and its metric (B,)."""
         reference = run_reference(ReplayContext(self.pair), self.pair.described.graph.mask)
-        return reference, self.pair.metric(reference.logits, self.pair.known).double().cpu()
+        return reference, self.pair.metric(reference.logits, self.pair.known).cpu().double()
 
     def of(self, groups: Sequence[Tensor]) -> list[Values]:
         """Of each group of edges (E, 2): for each prompt the effect of each edge.

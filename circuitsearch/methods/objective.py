@@ -74,10 +74,10 @@ class Objective:
         loss, gradient = 0.0, torch.zeros(self.mask.shape, dtype=torch.float64)
         for rows, run in part.evaluator.run(weights, gradient=True):
             assert run.gradient is not None
-            error = part.clean[rows] - run.values.double().cpu()
+            error = part.clean[rows] - run.values.cpu().double()
             slope = -torch.ones_like(error) if self.overshoot else -error.sign()
             loss += float((error if self.overshoot else error.abs()).sum())
-            gradient += torch.einsum("b,buv->uv", slope.to(run.gradient), run.gradient).double().cpu()
+            gradient += torch.einsum("b,buv->uv", slope.to(run.gradient), run.gradient).cpu().double()
         sharing = part.evaluator.sharing_prompts
         loss, gradient = float(sharing.total(torch.tensor(loss, dtype=torch.float64))), sharing.total(gradient, weights)
         scale = self.fall * len(part.clean)

@@ -366,7 +366,7 @@ class _Meter:
         evaluator, done, n = self.experiment.evaluator, 0, len(self.experiment.task)
         for reference in evaluator.references(self.graph.mask):
             pair = reference.context.pair
-            clean = pair.metric(reference.logits, pair.known).double().cpu()  # (B,)
+            clean = pair.metric(reference.logits, pair.known).cpu().double()  # (B,)
             for first in range(0, count, SENDERS_AT_ONCE):
                 some = slice(first, min(first + SENDERS_AT_ONCE, count))
                 total[some] += (clean - patched(reference, some)).sum(1)

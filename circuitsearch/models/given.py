@@ -82,6 +82,12 @@ def _check_weights(model: nn.Module) -> None:
         raise InputError(
             "the model is on the meta device, where it has shapes but no weights: load it on a real device"
         )
+    devices = sorted({str(weight.device) for weight in weights if not weight.is_meta})
+    if len(devices) > 1:
+        raise InputError(
+            f"the model's weights are on several devices, {', '.join(devices)}: load it with circuitsearch.load(...,"
+            " device_map=...), which lets all of it run on one and keeps weights on the others"
+        )
     if any(weight.is_inference() for weight in weights):
         raise InputError(
             "the model was made under torch.inference_mode(), so it has no gradients: load it outside of that mode"

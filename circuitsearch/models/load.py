@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 
+from circuitsearch.devices import SPREAD
 from circuitsearch.errors import InputError, ran_out_of_memory, unknown
 from circuitsearch.models import gguf
 from circuitsearch.models.catalogue import CATALOGUE
 from circuitsearch.models.families import FAMILIES, family
 from circuitsearch.models.gguf_header import is_gguf
 from circuitsearch.models.hub_code import check_no_hub_code, without_kernels
+from circuitsearch.models.offload import run_on_first
 from circuitsearch.models.quiet import quiet
 from circuitsearch.models.weight_files import Stored, read_in, stored_numbers
 from circuitsearch.models.weights import all_weights, is_finite
@@ -88,6 +90,8 @@ def read(
 ) -> tuple[Any, Any]:
     """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also verifies the model."""
     source = locate(name)
+    if device == SPREAD:
+        device, device_map = None, "balanced_low_0"
     _check_device_map(device, device_map)
     source = source.as_safetensors()
     with quiet():
@@ -97,7 +101,7 @@ def read(
     if device_map is None:
         model.to(device or "cpu")
     else:
-        _check_one_device(source, model)
+        run_on_first(model)
     return model.eval().requires_grad_(False), tokenizer
 
 
@@ -108,16 +112,6 @@ def _check_device_map(device: Any, device_map: DeviceMap | None) -> None:
         raise InputError("a device and a device map cannot both be given: give one of them")
     if find_spec("accelerate") is None:
         raise InputError("a device map needs the package accelerate: pip install 'circuitsearch[device-map]'")
-
-
-def _check_one_device(source: Source, model: Any) -> None:
-    """Refuse a model whose parts run on several devices; weights that are only stored elsewhere are moved when they run."""
-    devices = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()} - {"cpu", "disk"}
-    if len(devices) > 1:
-        raise InputError(
-            f"the device map puts {source.name} on several devices, {', '.join(sorted(devices))}: its blocks must run on"
-            " one; give a map that keeps the rest on 'cpu' or 'disk', from where it is loaded when it runs"
-        )
 
 
 def locate(name: str | Path) -> Source:

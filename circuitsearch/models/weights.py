@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from circuitsearch.errors import InputError
+from circuitsearch.models.offload import offloading, on_its_device
+
+PLAIN = (Tensor, nn.Parameter)  # a subclass may stand for other numbers than those that it stores
 
 
 def read_weight(module: Any) -> Tensor:
@@ -24,7 +26,7 @@ def read_weight(module: Any) -> Tensor:
     InputError
         If it is quantised, or changed by an adapter, in a way that cannot be read.
     """
-    with _on_its_device(module):
+    with on_its_device(module):
         return plain(module, module.weight) if getattr(module, "base_layer", None) is None else _adapted(module)
 
 
@@ -32,13 +34,13 @@ def read_bias(module: Any) -> Tensor | None:
     """A module's bias on the device on which the module runs, or None if it has none."""
     if getattr(module, "bias", None) is None:
         return None
-    with _on_its_device(module):
+    with on_its_device(module):
         return module.bias
 
 
 def runs_on(module: Any) -> torch.device:
     """The device on which a module runs."""
-    hook = _offloading(module)
+    hook = offloading(module)
     return module.weight.device if hook is None else torch.device(hook.execution_device)
 
 
@@ -52,7 +54,7 @@ def all_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, _unpacked(tensor)
             continue
         module = model.get_submodule(owner)
-        with _on_its_device(module):
+        with on_its_device(module):
             yield name, getattr(module, own)
 
 
@@ -65,7 +67,7 @@ def is_finite(weight: Tensor) -> bool:
 
 def plain(module: Any, weight: Any) -> Tensor:
     """The weight of a module as plain floating-point numbers."""
-    if type(weight) in (Tensor, nn.Parameter) and weight.is_floating_point():
+    if type(weight) in PLAIN and weight.is_floating_point():
         return weight
     kind = type(module).__name__
     if kind == "Linear4bit" and getattr(weight, "quant_state", None) is not None:
@@ -78,7 +80,7 @@ def plain(module: Any, weight: Any) -> Tensor:
         if scale is not None and weight.shape[0] == len(scale):
             return (weight.data.float() * (scale.float()[:, None] / 127)).to(torch.float16)
     unpacked = _unpacked(weight)
-    if type(unpacked) in (Tensor, nn.Parameter) and unpacked.is_floating_point():
+    if type(unpacked) in PLAIN and unpacked.is_floating_point():
         return unpacked
     raise InputError(
         f"the weights of a {kind} ({type(weight).__name__}, {weight.dtype}) are quantised in a way that cannot be read:"
@@ -109,22 +111,6 @@ def _not_plain_lora(module: Any, adapter: str) -> bool:
 
 def _unpacked(weight: Tensor) -> Tensor:
     """A torchao tensor as plain numbers; any other as it is."""
-    if type(weight) in (Tensor, nn.Parameter) or "torchao" not in type(weight).__module__:
+    if type(weight) in PLAIN or "torchao" not in type(weight).__module__:
         return weight
     return weight.dequantize()
-
-
-def _offloading(module: Any) -> Any:
-    """The hook by which accelerate moves a module's weights to its device when it runs, or None."""
-    hook = getattr(module, "_hf_hook", None)
-    hooks = getattr(hook, "hooks", (hook,))  # one hook may contain several
-    return next((each for each in hooks if getattr(each, "offload", False)), None)
-
-
-def _on_its_device(module: Any) -> AbstractContextManager[None]:
-    """Move the module's weights to the device on which it runs, for the duration of a ``with`` block."""
-    if _offloading(module) is None:
-        return nullcontext()
-    from accelerate.utils import align_module_device  # pyright: ignore[reportMissingImports]
-
-    return align_module_device(module)

@@ -343,7 +343,7 @@ class Passes:
         gradients = torch.zeros(len(values), len(self.places[0]), device=experiment.described.device)
         for rows, run in experiment.evaluator.run(mask, gradient=True):
             assert run.gradient is not None
-            values[rows] = run.values.double().cpu()
+            values[rows] = run.values.cpu().double()
             gradients[rows] = run.gradient[:, *self.places].to(gradients)
         sharing = experiment.evaluator.sharing_prompts
         return sharing.filled(values, mask), sharing.filled(gradients).cpu()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 import torch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 import circuitsearch as cs
 from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from circuitsearch.models.digest import weights_sha256
+from circuitsearch.models.offload import offloading
 from circuitsearch.models.weights import read_weight
 from tests.conftest import random_task, tiny_model
 
@@ -49,6 +52,40 @@ def test_an_offloaded_model_gives_the_same_numbers_and_stays_where_it_was(name, 
     torch.testing.assert_close(found, expected)
     assert weights_sha256(away) == weights_sha256(model)
     assert all(weight.is_meta for weight in away.parameters())
+
+
+class Watched(Mapping):
+    """Weights by name, each a new copy whenever it is asked for; ``most`` is the largest number of bytes of copies at one time."""
+
+    def __init__(self, weights, copies, most):
+        self.weights, self.copies, self.most = weights, copies, most
+
+    def __getitem__(self, name):
+        copy = self.weights[name].clone()
+        self.copies.append((StorageWeakRef(copy.untyped_storage()), copy.nbytes))
+        self.most.append(sum(size for weight, size in self.copies if not weight.expired()))
+        return copy
+
+    def __iter__(self):
+        return iter(self.weights)
+
+    def __len__(self):
+        return len(self.weights)
+
+
+@pytest.mark.parametrize("method", [cs.EAP(), cs.EAPIG(steps=2), cs.RelP()])
+def test_a_backward_pass_brings_weights_again(method):
+    """At no time are more weights at the device than those of the largest module and a few of the others."""
+    accelerate = pytest.importorskip("accelerate", reason="device maps need accelerate, which is not installed")
+    model, task = tiny_model("llama-grouped"), random_task()
+    away = accelerate.cpu_offload(copy.deepcopy(model), execution_device=torch.device("cpu"))
+    copies, most = [], []
+    for module in away.modules():
+        if (hook := offloading(module)) is not None:
+            hook.weights_map = Watched(hook.weights_map, copies, most)
+    torch.testing.assert_close(cs.score(away, task, method).values, cs.score(model, task, method).values)
+    sizes = sorted(weight.nbytes for weight in model.parameters())
+    assert max(most) <= sizes[-1] + 2 * sizes[-2] < sum(sizes) / 2
 
 
 def test_a_device_map_that_keeps_blocks_on_disk(tmp_path):

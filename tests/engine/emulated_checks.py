@@ -1,0 +1,125 @@
+"""Run by test_emulated.py in a process of its own: the engine on emulated accelerators."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import circuitsearch as cs
+from circuitsearch.engine.circuits import Evaluator
+from circuitsearch.models import weights
+from circuitsearch.models.offload import run_on_first
+from tests.conftest import mixed_task, random_task, tiny_model
+from tests.engine.emulated import FIRST, KIND, SECOND, Emulated, Factories, reads
+
+pytestmark = pytest.mark.rounded
+
+NAMES = ("gpt2", "llama-grouped", "mixtral", "mamba")
+EDGES = (("embed", "logits"),)
+METHODS = (cs.EAP(), cs.EAPIG(steps=2), cs.Exact(EDGES), cs.RelP(), cs.GIM(), cs.QKFix(), cs.EAPIGActivations(steps=2))
+
+
+@pytest.fixture(autouse=True)
+def emulation(monkeypatch):
+    """Emulated weights are numbers like any others."""
+    monkeypatch.setattr(weights, "PLAIN", (*weights.PLAIN, Emulated))
+    with Factories():
+        yield
+    reads.clear()
+
+
+def both(name: str, task: cs.Task | None = None) -> list[cs.Experiment]:
+    """The same model on the CPU and on the first device."""
+    models = tiny_model(name, torch.float32), tiny_model(name, torch.float32).to(FIRST)
+    return [cs.Experiment(model, task or mixed_task()) for model in models]
+
+
+def close(found: torch.Tensor | None, expected: torch.Tensor | None) -> None:
+    """Equal to float32's rounding, and on the CPU."""
+    assert found is not None and expected is not None and found.device.type == "cpu"
+    scale = float(expected.nan_to_num().abs().max())
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
+
+
+def test_devices_are_told_apart():
+    """The emulation itself: operations across devices, and float64, are refused."""
+    one, other = torch.ones(2, 2).to(FIRST), torch.ones(2, 2).to(SECOND)
+    for mixed in (other, torch.ones(2, 2)):
+        with pytest.raises(RuntimeError, match="tensors on"):
+            torch.mm(one, mixed)
+    with pytest.raises(TypeError, match="no float64"):
+        one.double()
+    assert (one @ other.to(FIRST)).tolist() == [[2, 2], [2, 2]] and one.sum().item() == 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_and_circuits_are_those_on_the_cpu(name):
+    """Every tensor of the engine is where the model is, and none is of float64 there."""
+    here, there = both(name)
+    for method in METHODS if name == "llama-grouped" else METHODS[:3]:
+        close(there.score(method).values, here.score(method).values)
+    masks = here.graph.mask & (torch.rand(3, *here.graph.mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
+    for near in (None, masks[0]):
+        close(there.evaluator.circuits(masks, near=near)[0], here.evaluator.circuits(masks, near=near)[0])
+
+
+def test_a_search_and_its_circuits_are_those_on_the_cpu():
+    """The search by the gradient at the circuit, effects in it, paths and ACDC."""
+    here, there = both("llama-grouped", random_task(8))
+    scores = here.score(cs.EAP())
+    circuits = [
+        cs.refine(each, each.task, scores, each, faithfulness=0.5, how=cs.Refine(passes=2)) for each in (there, here)
+    ]
+    assert torch.equal(circuits[0].mask, circuits[1].mask)
+    effects = [cs.with_effects(each, each.task, circuits[1]).effects for each in (there, here)]
+    close(*effects)
+    found, expected = (cs.acdc(each, each.task, 0.1)[0.1].mask for each in (there, here))
+    assert torch.equal(found, expected)
+    close(*(cs.direct_sweep(each, each.task, ["logits"]).values for each in (there, here)))
+
+
+# What one batch may read of the device, outside transformers' own code: the size of what is computed, and the results.
+READS = {cs.EAP(): 3, cs.EAPIG(steps=2): 4, cs.RelP(): 3, cs.GIM(): 3, cs.Exact(EDGES): 5}
+
+
+@pytest.mark.parametrize("method", READS)
+def test_a_batch_is_read_a_few_times(method):
+    """The engine never waits for the device inside a loop over parts, heads or edges."""
+    _, there = both("llama-grouped", random_task())
+    there.score(cs.EAP())
+    reads.clear()
+    there.score(method)
+    assert sum(reads[place] for place in reads if place != "model" and "digest" not in place) <= READS[method], reads
+
+
+def test_circuits_are_read_once_a_batch():
+    """Of many circuits the results are copied together."""
+    _, there = both("llama-grouped", random_task())
+    mask = there.graph.mask
+    masks = mask & (torch.rand(40, *mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
+    there.evaluator.circuits(masks[:1])
+    reads.clear()
+    there.evaluator.circuits(masks)
+    assert sum(reads.values()) <= 4, reads
+
+
+def test_a_model_spread_over_two_devices_runs_on_the_first():
+    """Scores and circuits are those of the model on one device, and the second one keeps its weights."""
+    accelerate = pytest.importorskip("accelerate", reason="device maps need accelerate, which is not installed")
+    task, whole = random_task(), tiny_model("llama-grouped", torch.float32)
+    places = {"model.embed_tokens": FIRST, "model.rotary_emb": FIRST, "model.layers.0": FIRST,
+              "model.layers.1": SECOND, "model.norm": SECOND, "lm_head": SECOND}  # fmt: skip
+    spread = accelerate.dispatch_model(tiny_model("llama-grouped", torch.float32), places)
+    spread.hf_device_map = places
+    with pytest.raises(cs.InputError, match=f"on several devices, {FIRST}, {SECOND}: load it with"):
+        cs.score(spread, task, cs.EAP())
+    run_on_first(spread)
+    for method in METHODS:
+        close(cs.score(spread, task, method).values, cs.score(whole, task, method).values)
+    here, there = (cs.Experiment(model, task) for model in (whole, spread))
+    masks = here.graph.mask & (torch.rand(3, *here.graph.mask.shape) < 0.7)
+    found, expected = (Evaluator(each.described, task).circuits(masks)[0] for each in (there, here))
+    close(found, expected)
+    assert there.described.device == FIRST
+    assert {str(weight.device) for weight in spread.model.layers[1].parameters()} == {"meta"}
+    assert KIND in str(spread.model.layers[0].mlp.down_proj.weight.device)

@@ -1,0 +1,17 @@
+"""The engine on two accelerators that are emulated on the CPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKS = Path(__file__).parent / "emulated_checks.py"
+
+
+def test_the_engine_on_emulated_accelerators():
+    """In a process of its own, since torch keeps a new kind of device: each check of emulated_checks.py passes."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", str(CHECKS)]
+    ran = subprocess.run(command, cwd=CHECKS.parents[2], env=os.environ, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-5000:]
