@@ -93,22 +93,13 @@ def made(name: str, folder: Path) -> tuple[str, str]:
     """A model's place and a task for it."""
     if name != SHAPE:
         return name, "ioi"
-    import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from random_task import gpt2_small, likelier
 
-    torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config()).eval()
+    model = gpt2_small()
     model.save_pretrained(folder / SHAPE)
-    clean = torch.randint(0, model.config.vocab_size, (64, 12))
-    corrupt = clean.clone()
-    corrupt[:, 6] = (clean[:, 6] + 1) % model.config.vocab_size
-    with (
-        torch.no_grad()
-    ):  # answered by what the clean prompt makes likelier than the corrupt one, so that the model does it
-        change = (model(clean).logits - model(corrupt).logits)[:, -1]
-    columns = (clean, corrupt, change.argmax(-1), change.argmin(-1))
-    names = ("clean_ids", "corrupt_ids", "answer_id", "wrong_id")
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    task = likelier(model, 64, 12, 6)
+    columns = {"clean_ids": task.clean, "corrupt_ids": task.corrupt, "answer_id": task.answers, "wrong_id": task.wrong}
+    rows = [{name: column[row].tolist() for name, column in columns.items()} for row in range(len(task))]
     (folder / "task.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     return str(folder / SHAPE), str(folder / "task.jsonl")
 

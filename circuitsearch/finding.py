@@ -115,6 +115,7 @@ class Listener:
 
     journal: Path | None = None  # the file of exact effects, until the scores are finished
     checkpoint: Path | None = None  # the file of the search's state, until the circuit is found
+    steps: Path | None = None  # the file of what is finished of a complete circuit or of the report, until either is
 
     @contextmanager
     def running(self, plan: Plan) -> Iterator[None]:

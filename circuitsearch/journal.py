@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from circuitsearch.checked_lines import append_line, damaged, read_lines
 from circuitsearch.errors import InputError
 
 Values = list[list[float]]  # a list of numbers for each prompt
@@ -60,10 +58,9 @@ class Journal:
         values = measure()
         _check_finite(key, prompts, values)
         if self.path is not None:
-            if not self.path.exists():
-                _append(self.path, {"journal": self.about})
             self._keep(key, prompts, values)
-            _append(self.path, {"key": key, "prompts": list(prompts), "values": values})
+            line = {"key": key, "prompts": list(prompts), "values": values}
+            append_line(self.path, {"journal": self.about}, line)
         return values
 
     def has(self, key: str, prompts: Sequence[int]) -> bool:
@@ -75,58 +72,20 @@ class Journal:
         self.known.setdefault(key, {}).update(zip(prompts, values, strict=True))
 
     def _read(self, path: Path) -> None:
-        *whole, cut_short = path.read_bytes().split(b"\n")  # text after the last line break is incomplete
-        entries = [_parsed(path, number, line) for number, line in enumerate(whole, 1)]
-        if not entries:
-            path.unlink()
-            return
-        if entries[0].get("journal") != self.about:
-            raise InputError(f"{path} has the measurements of other settings: name another file, or remove it")
-        if cut_short:
-            os.truncate(path, path.stat().st_size - len(cut_short))
-        for number, entry in enumerate(entries[1:], 2):
+        for number, entry in read_lines(path, {"journal": self.about}):
             self._keep(*_measurement(path, number, entry))
-
-
-def _append(path: Path, entry: dict[str, Any]) -> None:
-    text = json.dumps(entry, allow_nan=False).encode()
-    with path.open("ab") as file:
-        file.write(_checksum(text) + b" " + text + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _checksum(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest()[:16].encode()
-
-
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    checksum, _, text = line.partition(b" ")
-    try:
-        entry = json.loads(text) if checksum == _checksum(text) else None
-    except (ValueError, RecursionError):
-        entry = None
-    if not isinstance(entry, dict):
-        raise _damaged(path, number)
-    return entry
 
 
 def _measurement(path: Path, number: int, entry: dict[str, Any]) -> tuple[str, list[int], Values]:
     """The key, prompts and values of a line, checked for their shapes."""
     key, prompts, values = entry.get("key"), entry.get("prompts"), entry.get("values")
     if not (isinstance(key, str) and isinstance(prompts, list) and isinstance(values, list)):
-        raise _damaged(path, number)
+        raise damaged(path, number)
     if len(prompts) != len(values) or not all(isinstance(prompt, int) for prompt in prompts):
-        raise _damaged(path, number)
+        raise damaged(path, number)
     if not all(isinstance(row, list) and _finite(row) for row in values):
-        raise _damaged(path, number)
+        raise damaged(path, number)
     return key, prompts, values
-
-
-def _damaged(path: Path, number: int) -> InputError:
-    return InputError(
-        f"{path}, line {number}, is damaged or is not a line of a journal: remove the file to measure again"
-    )
 
 
 def _finite(row: list[float]) -> bool:

@@ -153,13 +153,13 @@ def _run(plan: Plan, stages: _Stages) -> Finding:
         )
         circuit = stages.circuit(plan, scores)
         circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
-        report = stages.take("report", lambda progress: _evidence(plan, circuit, progress))
+        report = stages.take("report", lambda progress: _evidence(plan, circuit, stages.steps, progress))
         finding = Finding(measured, scores, circuit, report, stages.folder)
         stages.end(plan, finding)
     return finding
 
 
-def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
+def _evidence(plan: Plan, circuit: Circuit, steps: Path | None, progress: Progress) -> Report:
     """The report on held-out prompts, with what the circuit keeps on new names, new templates ..."""
     return validate(
         plan.held_out,
@@ -167,17 +167,18 @@ def _evidence(plan: Plan, circuit: Circuit, progress: Progress) -> Report:
         plan.held_out.task,
         selection=plan.selection,
         checks=plan.checks,
+        checkpoint=steps,
         progress=progress,
     )
 
 
-def _completed(plan: Plan, minimal: Circuit, progress: Progress) -> Circuit:
+def _completed(plan: Plan, minimal: Circuit, steps: Path | None, progress: Progress) -> Circuit:
     """The minimal circuit with what can take the place of its edges; as it is, if the time was over before it was found."""
     if minimal.history is not None and not minimal.history.complete:
         return minimal
     return search.complete(
         plan.selection, plan.selection.task, minimal, plan.faithfulness,
-        how=plan.complete, of=plan.average, progress=progress,
+        how=plan.complete, of=plan.average, checkpoint=steps, progress=progress,
     )  # fmt: skip
 
 
@@ -283,6 +284,10 @@ class _Stages:
         return next((each.checkpoint for each in self.listeners if each.checkpoint is not None), None)
 
     @property
+    def steps(self) -> Path | None:
+        return next((each.steps for each in self.listeners if each.steps is not None), None)
+
+    @property
     def folder(self) -> Path | None:
         return next((each.path for each in self.listeners if isinstance(each, RunFolder)), None)
 
@@ -312,7 +317,7 @@ class _Stages:
         if plan.complete is None:
             return self.take("circuit", lambda progress: self.search(plan, scores, progress))
         minimal = self.take("minimal", lambda progress: self.search(plan, scores, progress))
-        return self.take("circuit", lambda progress: _completed(plan, minimal, progress))
+        return self.take("circuit", lambda progress: _completed(plan, minimal, self.steps, progress))
 
     def search(self, plan: Plan, scores: Scores, progress: Progress) -> Circuit:
         """The circuit, searched from where an earlier run was interrupted; scores of further starts are computed again."""

@@ -145,6 +145,11 @@ class RunFolder(Listener):
         """The state of the search after its last pass, until the circuit is found."""
         return self.path / "search.checkpoint"
 
+    @property
+    def steps(self) -> Path:
+        """What is finished of the stage that completes the circuit, or of the report."""
+        return self.path / "finished.steps"
+
     # ---- as a listener
 
     @contextmanager
@@ -190,6 +195,8 @@ class RunFolder(Listener):
             self.journal.unlink(missing_ok=True)
         if stage in ("circuit", "minimal"):
             (self.path / SO_FAR).unlink(missing_ok=True)
+        if stage in ("circuit", "report"):
+            self.steps.unlink(missing_ok=True)
 
     def ended(self, plan: Plan, finding: Finding) -> None:
         """Write figures, page and report."""
@@ -262,7 +269,7 @@ class RunFolder(Listener):
         """Remove the files of a run."""
         remove_parts(self.path)
         checkpoints = [file.name for file in self.path.glob(f"{self.checkpoint.name}*")]
-        for name in (*self.manifest.outputs, self.journal.name, SO_FAR, LOG, MANIFEST, *checkpoints):
+        for name in (*self.manifest.outputs, self.journal.name, self.steps.name, SO_FAR, LOG, MANIFEST, *checkpoints):
             (self.path / name).unlink(missing_ok=True)
 
 

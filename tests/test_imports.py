@@ -21,8 +21,8 @@ PACKAGE = Path(cs.__file__).parent
 LAYERS = [
     {"version", "errors", "escape", "tex_text", "markdown_text", "colours", "progress", "show", "batch",
      "batching", "dividing"},
-    {"knobs", "distributed"},
-    {"files", "own_folder", "table_files", "target", "journal", "devices", "text", "registry", "setup", "blocks", "metrics",
+    {"knobs", "distributed", "checked_lines"},
+    {"files", "own_folder", "table_files", "target", "journal", "steps", "devices", "text", "registry", "setup", "blocks", "metrics",
      "row_problems", "memory", "details"},
     {"granularity", "names", "alignment", "metric_contract", "data", "history", "certificate", "redundancy"},
     {"example"},

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from circuitsearch.checked_lines import checksum
 from circuitsearch.errors import InputError
-from circuitsearch.journal import Journal, _checksum
+from circuitsearch.journal import Journal
 
 
 def refuse() -> list[list[float]]:
@@ -74,7 +75,7 @@ def test_a_line_of_another_shape_is_refused(tmp_path, entry):
     path = tmp_path / "j"
     filled(path)
     text = json.dumps(entry).encode()
-    path.write_bytes(path.read_bytes() + _checksum(text) + b" " + text + b"\n")
+    path.write_bytes(path.read_bytes() + checksum(text) + b" " + text + b"\n")
     with pytest.raises(InputError, match="line 5, is damaged"):
         Journal(path, {"a": 1})
 

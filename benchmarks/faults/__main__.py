@@ -11,6 +11,7 @@ from typing import Protocol
 from benchmarks.faults.damage import damaged
 from benchmarks.faults.ends import ends
 from benchmarks.faults.kills import killed
+from benchmarks.faults.ranks import restarted
 from benchmarks.faults.verbs import VERBS, Verb
 
 
@@ -40,12 +41,16 @@ def main() -> int:
     what.add_parser(
         "ends", help="a full disk, a vanished model, a clock set back, two writers; needs unshare and faketime"
     )
+    ranks = what.add_parser("ranks", help="SIGKILL of one of two processes that share a run, in every stage")
+    ranks.add_argument("--n", type=int, default=8, help="runs of each command")
     damage = what.add_parser("damage", help="flipped and torn files from which work goes on")
     damage.add_argument("--n", type=int, default=50, help="copies of each kind of file")
     damage.add_argument("--only", help="kinds of file whose name holds this text")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        return {"kills": kill, "ends": end, "damage": spoil}[given.what](given, given.folder or Path(made))
+        return {"kills": kill, "ranks": lose, "ends": end, "damage": spoil}[given.what](
+            given, given.folder or Path(made)
+        )
 
 
 def kill(given: argparse.Namespace, folder: Path) -> int:
@@ -54,6 +59,10 @@ def kill(given: argparse.Namespace, folder: Path) -> int:
         model = given.gguf.resolve()
         verbs += (Verb("a GGUF file", f"score induction --n 2 --method eap --model {model} --out scores.safetensors"),)
     return told(("command", "runs", "kills", "files that differ"), killed(given.n, folder, given.seed, verbs))
+
+
+def lose(given: argparse.Namespace, folder: Path) -> int:
+    return told(("command", "processes killed", "in which stage", "files that differ"), restarted(given.n, folder))
 
 
 def spoil(given: argparse.Namespace, folder: Path) -> int:

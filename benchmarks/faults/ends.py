@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.faults.verbs import Verb, digests
+from benchmarks.faults.verbs import PROGRAM, Verb, digests
 
-PROGRAM = (sys.executable, "-m", "circuitsearch")
 FIND = Verb("find", "find induction --n 16 --passes 2 --out run")
 WRONG_INPUT = 2
 BYTES = (100_000, 400_000)  # of a disk that is full at the first files, at the figures

@@ -12,6 +12,7 @@ from pathlib import Path
 # Not the same in every run: the log with its times, and databases, whose pages depend on the order of transactions.
 _CELLS = "--model pico --task induction --method eap --method find(passes=1) --method minimal"
 _EXPORT = "library export exported.json --library kept.sqlite"
+PROGRAM = (sys.executable, "-m", "circuitsearch")
 UNLIKE = (".jsonl", ".sqlite", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal")
 
 
@@ -33,9 +34,7 @@ class Verb:
     arguments: str
     after: str = ""
 
-    def start(
-        self, folder: Path, launcher: tuple[str, ...] = (sys.executable, "-m", "circuitsearch")
-    ) -> subprocess.Popen:
+    def start(self, folder: Path, launcher: tuple[str, ...] = PROGRAM) -> subprocess.Popen:
         """The command as a process, with one thread and a cache of its own."""
         folder.mkdir(parents=True, exist_ok=True)
         fonts = str(folder.parent / "matplotlib")
@@ -54,7 +53,7 @@ class Verb:
                 stderr=said,
             )
 
-    def finish(self, folder: Path) -> dict[str, str]:
+    def finish(self, folder: Path, launcher: tuple[str, ...] = PROGRAM) -> dict[str, str]:
         """Run the command to its end, and digest every file that it left.
 
         Raises
@@ -62,9 +61,13 @@ class Verb:
         RuntimeError
             If it does not end with code 0.
         """
-        code = self.start(folder).wait()
+        code = self.start(folder, launcher).wait()
         if code:
             raise RuntimeError(f"{self.name} ended with code {code}: {(folder / 'said.jsonl').read_text()[-500:]}")
+        return self.left(folder)
+
+    def left(self, folder: Path) -> dict[str, str]:
+        """The digest of every file that the command, which has ended, left."""
         if self.after:
             made = [sys.executable, "-m", "circuitsearch", *self.after.split()]
             subprocess.run(made, cwd=folder, check=True, stdout=subprocess.DEVNULL)

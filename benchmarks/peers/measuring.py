@@ -55,6 +55,7 @@ def read_options(description: str | None) -> argparse.Namespace:
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--differs-at", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--no-memory", action="store_true", help="time alone")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -150,7 +151,8 @@ def measure(make_cases: MakeCases, options: argparse.Namespace) -> dict[str, Any
     peer = make_cases(batch)
     cases = plain_cases(batch) | peer
     seconds = medians(cases, options.repeats)
-    peaks = {name: peak_megabytes(name, options) for name, case in cases.items() if case.weigh}
+    weighed = [name for name, case in cases.items() if case.weigh and not options.no_memory]
+    peaks = {name: peak_megabytes(name, options) for name in weighed}
     return {name: row(name, peer[name].compared_with if name in peer else None, seconds, peaks) for name in cases}
 
 

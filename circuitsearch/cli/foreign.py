@@ -47,6 +47,9 @@ class Source:
         return Foreign("circuit", circuit.graph, circuit.mask, formats.scores_of(circuit), effects=circuit.effects)
 
 
+STEPS = "report.steps"  # what an interrupted judgement found, until the report is there
+
+
 def convert(source: Source, out: Path, to: str | None, roles: Path | None, terminal: Terminal) -> None:
     """Write a circuit in another format; print what was assumed in reading it, and what the format cannot say."""
     chosen = _chosen(out, to)
@@ -101,10 +104,14 @@ def judge(
     for note in found.notes:
         terminal.say("note", note)
     say.behaviour(terminal, behaviour(experiment, task, tokenizer=tokenizer))
+    folder.mkdir(parents=True, exist_ok=True)
     with terminal.progress("validating") as bar:
-        report = validate(experiment, circuit, task, checks=question.checks_asked, progress=bar)
+        report = validate(
+            experiment, circuit, task, checks=question.checks_asked, checkpoint=folder / STEPS, progress=bar
+        )
     source = _about(path, found, edges)
     _write(folder, circuit, report, source)
+    (folder / STEPS).unlink(missing_ok=True)
     text = summary_of_foreign(circuit, report, source, question.task_name, question.model_name)
     write_whole(folder / SUMMARY, lambda part: part.write_text(text, encoding="utf-8"))
     page = folder / PAGE
@@ -130,7 +137,8 @@ def _cut(found: Foreign, edges: int | None) -> Circuit:
 
 
 def _empty(folder: Path) -> Path:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """The folder, which has nothing but what an interrupted judgement found."""
+    if folder.exists() and (not folder.is_dir() or any(file.name != STEPS for file in folder.iterdir())):
         raise InputError(f"{shortened(folder, 100)} exists and is not an empty folder: choose another with --out")
     return folder
 
@@ -142,7 +150,6 @@ def _about(path: Path, found: Foreign, edges: int | None) -> dict[str, Any]:
 
 
 def _write(folder: Path, circuit: Circuit, report: Report, source: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SOURCE, source)
     write_whole(folder / "circuit.json", circuit.save)
     write_whole(folder / "report.json", report.save)

@@ -14,6 +14,7 @@ from circuitsearch.cli.beside import run_of
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.own_folder import own_file
 from circuitsearch.question import Question
 from circuitsearch.registry import METHODS, METRICS
 from circuitsearch.run import MANIFEST, Manifest, circuit_at, with_scores
@@ -78,13 +79,16 @@ def validate(circuit: Path, asked: Question, given: Collection[str], out: Path |
     if selection is not None:
         terminal.say("prompts", "those that tested the circuit in its run")
     say.behaviour(terminal, behaviour(experiment, task, tokenizer=tokenizer))
-    with terminal.progress("validating") as bar:
+    steps = None if out is None else out.with_name(f"{out.name}.steps")
+    with terminal.progress("validating") as bar, own_file(steps, experiment.world) as checkpoint:
         report = validate_circuit(
             experiment, found, task,
-            selection=None if selection is None else experiment.on(selection), checks=question.checks_asked, progress=bar,
+            selection=None if selection is None else experiment.on(selection), checks=question.checks_asked,
+            checkpoint=checkpoint, progress=bar,
         )  # fmt: skip
-    if out is not None and experiment.world.first:
+    if out is not None and steps is not None and experiment.world.first:
         report.save(out)
+        steps.unlink(missing_ok=True)
     terminal.console.print(str(report))
     terminal.result(report.to_dict())
 

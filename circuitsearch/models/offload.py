@@ -78,7 +78,7 @@ def brought_again(model: nn.Module) -> Iterator[None]:
         for module in modules:
             for name, weight in module.named_parameters(recurse=False):
                 if not weight.is_meta and weight.untyped_storage().data_ptr() == storage:
-                    return _Brought(module, name, saved.dtype, saved.shape, saved.stride(), saved.storage_offset())
+                    return _Brought(module, name, saved.dtype, saved.shape, saved.stride(), int(saved.storage_offset()))
         return saved
 
     def bring(kept: Tensor | _Brought) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import nan
+from pathlib import Path
 from typing import Any, Unpack
 
 import torch
@@ -26,12 +27,14 @@ from circuitsearch.search.gates import Gates
 from circuitsearch.search.interactions import Interactions
 from circuitsearch.search.minimal import Elimination, Place
 from circuitsearch.search.prompts import PassPrompts
+from circuitsearch.steps import Steps
 from circuitsearch.target import ROUNDING, check_target
 from circuitsearch.task import Task
 
 NO_PASS = 1000  # number of a pass that no search comes to, so that the prompts are others
 
 Found = tuple[Tensor, Tensor | None]  # edges that were forbidden, and the circuit without them: (U, V) each
+_Tried = list[tuple[list[Place], list[Place] | None]]  # the same of one edge, as places
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def complete(
     *,
     how: Complete | None = None,
     of: Average = RATIO,
+    checkpoint: str | Path | None = None,
     progress: Progress = silent,
     **settings: Unpack[Settings],
 ) -> Circuit:
@@ -92,6 +96,8 @@ def complete(
         How much is tried.
     of : Average
         Whether faithfulness is the ratio of means or the mean over prompts.
+    checkpoint : path, optional
+        A file for the circuits found without each edge, which a call that was interrupted goes on from; it is left there.
     progress : callable
         Called with (edges forbidden so far, edges to be forbidden).
     **settings
@@ -116,7 +122,14 @@ def complete(
     knobs, experiment = how or Complete(), Experiment.of(model, task, circuit, **settings)
     prompts = PassPrompts(experiment, knobs.prompts).of_pass(NO_PASS)
     completion = _Completion(Faithfulness(prompts, of), circuit.mask, faithfulness, knobs, edges_to_try(experiment))
-    mask, redundancy = completion.run(progress)
+    about = {
+        "setup": prompts.setup.identity(),
+        "circuit": circuit.edges,
+        "target": faithfulness,
+        "how": repr(knobs),
+        "of": repr(of),
+    }
+    mask, redundancy = completion.run(Steps(checkpoint, _Tried, about), progress)
     effects = effects_in(completion.alternatives.few, mask)
     prompts.evaluator.release()
     return replace(circuit, mask=mask, certificate=None, bound=None, redundancy=redundancy, effects=effects)
@@ -163,11 +176,12 @@ class _Completion:
         """The model's faithfulness without each edge that was ablated in it so far."""
         return {}
 
-    def run(self, progress: Progress) -> tuple[Tensor, Redundancy]:
+    def run(self, steps: Steps[_Tried], progress: Progress) -> tuple[Tensor, Redundancy]:
         forbidden = self._to_forbid()
         found: list[Found] = []
         for done, edge in enumerate(forbidden, 1):
-            found += self._without(edge, found)
+            tried = steps.once(self.elimination.name(edge), partial(self._tried, edge, found))
+            found += [(self._mask(without), None if mask is None else self._mask(mask)) for without, mask in tried]
             progress(done, len(forbidden))
         union = torch.stack([self.minimal, *(mask for _, mask in found if mask is not None)]).any(0)
         interactions = Interactions(self.elimination, self.least, self.most)
@@ -193,6 +207,19 @@ class _Completion:
         new = torch.tensor([place for place in places if place not in self._of_model], dtype=torch.long).view(-1, 2)
         self._of_model.update(self.elimination.without_each(self.graph.mask, self.graph.mask_at(new)))
         return {place: self._of_model[place] for place in places}
+
+    def _tried(self, edge: Place, found: Sequence[Found]) -> _Tried:
+        """The same, as places."""
+        return [
+            (self._places(without), None if mask is None else self._places(mask))
+            for without, mask in self._without(edge, found)
+        ]
+
+    def _places(self, mask: Tensor) -> list[Place]:
+        return [(row, column) for row, column in mask.nonzero().tolist()]
+
+    def _mask(self, places: list[Place]) -> Tensor:
+        return self.graph.mask_at(torch.tensor(places, dtype=torch.long).view(-1, 2))
 
     def _without(self, edge: Place, found: Sequence[Found]) -> Iterator[Found]:
         """What is forbidden, and the circuit found without it: first the edge alone, then also one edge of what took its place."""

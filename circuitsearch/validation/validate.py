@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 from circuitsearch.circuit import Circuit
 from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.files import to_json
 from circuitsearch.progress import Progress, silent
 from circuitsearch.registry import CHECKS
+from circuitsearch.steps import Steps
 from circuitsearch.task import Task
 from circuitsearch.validation.checks import USUAL, Check, RandomCircuits
+from circuitsearch.validation.measurement import Measurement
 from circuitsearch.validation.report import Report
 from circuitsearch.validation.trial import Trial
 
@@ -26,6 +31,7 @@ def validate(
     n_resamples: int = 2000,
     confidence: float = 0.95,
     n_controls: int = 20,
+    checkpoint: str | Path | None = None,
     progress: Progress = silent,
     **settings: Unpack[Settings],
 ) -> Report:
@@ -49,6 +55,8 @@ def validate(
         Of the intervals over prompts: BCa bootstraps, widened for few prompts.
     n_controls : int
         Random circuits of the same size to compare with.
+    checkpoint : path, optional
+        A file for what each check found, which a call that was interrupted goes on from; it is left there.
     progress : callable
         Called with (checks done, checks in all).
     **settings
@@ -64,11 +72,12 @@ def validate(
     task = held_out.distinct()
     trial = Trial(Experiment.of(model, task, circuit, **settings), circuit, selection, confidence, n_resamples)
     wanted = _wanted(n_controls, [CHECKS.read(each) for each in checks])
+    setup = trial.experiment.setup
+    finished: Steps[Measurement] = Steps(checkpoint, Measurement, _identity(trial))
     measurements = []
     for done, check in enumerate(wanted, 1):
-        measurements.append(check.measure(trial))
+        measurements.append(finished.once(f"{done} {check!r}", lambda check=check: check.measure(trial)))
         progress(done, len(wanted))
-    setup = trial.experiment.setup
     report = Report(
         measurements=(),
         setup=setup,
@@ -80,6 +89,16 @@ def validate(
         n_resamples=n_resamples,
     )
     return report.adding(*measurements)
+
+
+def _identity(trial: Trial) -> dict[str, Any]:
+    """What every check depends on."""
+    return {
+        "setup": trial.experiment.setup.identity(),
+        "selection": None if trial.selection is None else trial.selection.setup.identity(),
+        "circuit": hashlib.sha256(to_json(trial.circuit.to_dict()).encode()).hexdigest(),
+        "intervals": (trial.confidence, trial.n_resamples),
+    }
 
 
 def _wanted(n_controls: int, further: list[Check]) -> list[Check]:

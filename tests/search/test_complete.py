@@ -15,6 +15,7 @@ from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.graph import Graph
 from circuitsearch.models.planted import Design, Planted, plant
 from circuitsearch.redundancy import ALTERNATIVE, BACKUP, INTERACTS, NEEDED, OPPOSES, Redundancy
+from circuitsearch.search.alternatives import Alternatives
 from circuitsearch.search.gates import Gates
 from circuitsearch.search.interactions import Interactions
 from circuitsearch.search.minimal import Elimination
@@ -200,3 +201,26 @@ def test_edges_with_which_the_circuit_is_not_faithful_are_left_out():
     interactions = Interactions(Elimination(cast(Faithfulness, measure), 0.9), 0.1, most=50)
     whole, left_out = interactions.added_to(measure.enough, -measure.opposing.double())
     assert torch.equal(whole, measure.enough) and torch.equal(left_out, measure.opposing)
+
+
+def test_an_interrupted_completion_goes_on(tmp_path, monkeypatch):
+    """Circuits without the edges that were tried are read back, and the complete circuit is that of a run without a stop."""
+    ours, minimal = experiment("vote"), completed("vote").redundancy.minimal
+    start = cs.Circuit.from_edges(ours.graph, [tuple(edge.split("->")) for edge in minimal])
+    searched, without = [], Alternatives.without
+
+    def once(self, forbidden):
+        if len(searched) == 1 and not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            raise KeyboardInterrupt
+        searched.append(forbidden)
+        return without(self, forbidden)
+
+    monkeypatch.setattr(Alternatives, "without", once)
+    with pytest.raises(KeyboardInterrupt):
+        cs.complete(ours, ours.task, start, checkpoint=tmp_path / "steps")
+    found = cs.complete(ours, ours.task, start, checkpoint=tmp_path / "steps")
+    n_searched = len(searched)
+    assert found.to_dict() == completed("vote").to_dict()
+    assert cs.complete(ours, ours.task, start, checkpoint=tmp_path / "steps").to_dict() == found.to_dict()
+    assert len(searched) == n_searched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from circuitsearch.experiment import score
 from circuitsearch.faithfulness import bounded, ratio_of_means
 from circuitsearch.figures import caption_for
 from circuitsearch.figures.viewer.data import page_data
+from circuitsearch.files import to_json
 from circuitsearch.graph import Graph
 from circuitsearch.methods import EAPIG
 from circuitsearch.models.planted import INDUCTION_EDGES, induction_model, induction_task
@@ -25,8 +27,8 @@ from circuitsearch.task import Task
 from circuitsearch.validation import Generalisation, Interval, Report, behaviour, validate
 from circuitsearch.validation.bootstrap import interval
 from circuitsearch.validation.checks import controls
-from circuitsearch.validation.checks.controls import random_circuits
-from circuitsearch.validation.checks.curve import CurvePoint, area_from_model, area_under
+from circuitsearch.validation.checks.controls import RandomCircuits, random_circuits
+from circuitsearch.validation.checks.curve import CurvePoint, SizeCurve, area_from_model, area_under
 from circuitsearch.validation.checks.kept import OVERSHOOTS
 from tests.setups import measuring
 
@@ -336,3 +338,25 @@ def test_behaviour_survives_a_file(planted, tmp_path):
     found = behaviour(model, held_out)
     found.save(tmp_path / "behaviour.json")
     assert type(found).load(tmp_path / "behaviour.json") == found
+
+
+def test_an_interrupted_validation_goes_on(planted, tmp_path, monkeypatch):
+    """What checks found is read back, and the report is that of a run without a stop; of another circuit it is refused."""
+    model, circuit, held_out, whole = planted
+    again = partial(validate, model, circuit, held_out, n_resamples=500, n_controls=8, checkpoint=tmp_path / "steps")
+    with monkeypatch.context() as patch:
+        patch.setattr(SizeCurve, "measure", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            again()
+    before = len((tmp_path / "steps").read_text().splitlines())
+    with monkeypatch.context() as patch:
+        patch.setattr(RandomCircuits, "measure", interrupted)
+        assert to_json(again().to_dict()) == to_json(whole.to_dict())
+    assert 2 < before < len((tmp_path / "steps").read_text().splitlines())
+    with pytest.raises(InputError, match="other settings"):
+        validate(model, Circuit.from_edges(circuit.graph, circuit.edges[:3]), held_out, checkpoint=tmp_path / "steps")
+
+
+def interrupted(check: object, trial: object) -> None:
+    """As by Ctrl-C."""
+    raise KeyboardInterrupt
