@@ -1,4 +1,4 @@
-"""A task that a model of random weights does: it is answered by what the clean prompt makes likelier than the corrupt one."""
+"""A task that a model of random weights does: the answer is what the clean prompt makes likelier than the corrupt one."""
 
 from __future__ import annotations
 
@@ -22,5 +22,9 @@ def likelier(model: Any, n: int, length: int, differs_at: int) -> cs.Task:
     clean = torch.randint(0, model.config.vocab_size, (n, length), generator=torch.Generator().manual_seed(0))
     corrupt = clean.clone()
     corrupt[:, differs_at] = (clean[:, differs_at] + 1) % model.config.vocab_size
-    change = (model(clean).logits - model(corrupt).logits)[:, -1]  # (n, vocabulary)
-    return cs.Task.from_ids(clean, corrupt, change.argmax(-1), change.argmin(-1), name="likelier")
+    logits = model(clean).logits[:, -1]  # (n, vocabulary)
+    change = logits - model(corrupt).logits[:, -1]
+    answers = change.argmax(-1)
+    less_likely = logits < logits.gather(1, answers[:, None])
+    wrong = change.masked_fill(~less_likely, torch.inf).argmin(-1)
+    return cs.Task.from_ids(clean, corrupt, answers, wrong, name="likelier")

@@ -128,6 +128,17 @@ def slow_but(usual: Sequence[Any], every: Iterable[Any]) -> list[Any]:
     return [one if one in usual else pytest.param(one, marks=pytest.mark.slow) for one in every]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests in depth of families that are not representative, which CI leaves out."""
+    for item in items:
+        names = getattr(item, "callspec", None)
+        name = names and (
+            names.params.get("every_family") or (item.get_closest_marker("deep") and names.params.get("every_model"))
+        )
+        if name and name not in REPRESENTATIVE:
+            item.add_marker(pytest.mark.families)
+
+
 @pytest.fixture(scope="session", params=slow_but(USUAL, REPRESENTATIVE))
 def any_model(request):
     """One model of each kind of architecture in turn, in float64."""

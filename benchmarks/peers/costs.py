@@ -91,7 +91,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environments", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of EAP and EAP-IG; 0 for find and ACDC alone")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     print("| method | forwards, median | of rounds |\n|---|--:|---|", flush=True)

@@ -57,13 +57,13 @@ def _said(error: BaseException) -> int:
 def _run(arguments: Sequence[str]) -> int:
     import typer
 
-    from circuitsearch.cli.app import app
+    from circuitsearch.cli.app import commands
     from circuitsearch.details import told_within
 
     command = shlex.join(["circuitsearch", *arguments])
     try:
         with _told_of_memory(), told_within():
-            code = app(args=arguments, prog_name="circuitsearch", standalone_mode=False, obj=command)
+            code = commands()(args=arguments, prog_name="circuitsearch", standalone_mode=False, obj=command)
     except typer.TyperException as error:
         if arguments:
             return _refuse(error.format_message())

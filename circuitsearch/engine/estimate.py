@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ def free_memory(device: str) -> int | None:
     return None
 
 
+@cache
 def _rate(device: str, dtype: torch.dtype) -> float:
     """Operations per second of a matrix product on the device."""
     matrix = torch.ones(RATE_SIZE, RATE_SIZE, device=device, dtype=dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,14 @@ class Said:
 
 
 Command = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True, scope="package")
+def plain_fonts() -> Iterator[None]:
+    """Figures without their letters' shapes, which take a fifth of a command's time; tests/figures have them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("circuitsearch.figures.fonts._subset", lambda weight, letters: letters.encode())
+        yield
 
 
 @pytest.fixture
@@ -100,8 +108,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return lambda *rows: write_rows(tmp_path / "other.jsonl", rows)
 
 
-@pytest.fixture(scope="session")
-def found(tiny_model: GPT2LMHeadModel, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="package")
+def found(
+    plain_fonts: None, tiny_model: GPT2LMHeadModel, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder of a run of the task on the tiny model, made once, to copy."""
     place = tmp_path_factory.mktemp("found")
     tiny_model.save_pretrained(place / "tiny")

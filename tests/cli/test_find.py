@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import circuitsearch as cs
+from circuitsearch.cli import main
+from circuitsearch.files import write_json
 from circuitsearch.registry import METHODS
 from circuitsearch.run import Manifest
+from tests.cli.conftest import Said
 
 FILES = {"manifest.json", "behaviour.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
     *(f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot", "html")),
@@ -25,12 +31,35 @@ FILES = {"manifest.json", "behaviour.json", "scores.safetensors", "circuit.json"
 }
 
 
+@pytest.fixture(scope="module")
+def first(found: Path) -> tuple[Said, Path]:
+    """What find says, and its folder, made once to copy."""
+    out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
+    os.chdir(found.parent)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(["find", "mine.jsonl", "--model", "tiny"])
+    finally:
+        os.chdir(here)
+    assert code == 0, err.getvalue()
+    return Said(code, out.getvalue(), err.getvalue()), found.parent / "runs" / "mine-tiny"
+
+
 @pytest.fixture
-def found(command: Callable[..., Any], task_file: Path, tiny: Path) -> Any:
-    """A finished run of the tiny model in runs/mine-tiny."""
-    said = command("find", task_file, "--model", tiny)
-    assert said.code == 0, said.err
-    return said
+def straight(command: Callable[..., Any], first: Any, task_file: Path, tiny: Path) -> Path:
+    """A finished run of the tiny model in straight, as of this test's own files."""
+    shutil.copytree(first[1], "straight")
+    manifest = json.loads(Path("straight/manifest.json").read_text())
+    manifest["question"] |= {"task": str(task_file), "model": str(tiny)}
+    write_json("straight/manifest.json", manifest)
+    return Path("straight")
+
+
+@pytest.fixture
+def finished(straight: Path, first: Any) -> Any:
+    """What was said of the run, which is now in runs/mine-tiny."""
+    shutil.copytree(straight, "runs/mine-tiny")
+    return first[0]
 
 
 @pytest.fixture
@@ -44,7 +73,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "log.jsonl"}
 
 
-def test_it_says_each_step(found: Any):
+def test_it_says_each_step(finished: Any):
     """Size, model, task, behaviour, scores, circuit, held-out faithfulness, control, edges, folder: in this order."""
     labels = [
         "size",
@@ -57,13 +86,17 @@ def test_it_says_each_step(found: Any):
         "strongest edges",
         "folder",
     ]
-    places = [found.out.find(f"\n{label}") for label in labels[1:]]
-    assert found.out.startswith("size") and places == sorted(places) and -1 not in places
-    assert found.err == ""
-    assert "runs/mine-tiny/" in found.out and "held-out prompts" in found.out and "20 of the same size" in found.out
+    places = [finished.out.find(f"\n{label}") for label in labels[1:]]
+    assert finished.out.startswith("size") and places == sorted(places) and -1 not in places
+    assert finished.err == ""
+    assert (
+        "runs/mine-tiny/" in finished.out
+        and "held-out prompts" in finished.out
+        and "20 of the same size" in finished.out
+    )
 
 
-def test_it_writes_the_whole_folder(found: Any):
+def test_it_writes_the_whole_folder(finished: Any):
     """All files, each readable as what it is, and agreeing with one another."""
     run = Path("runs/mine-tiny")
     assert {file.name for file in run.iterdir()} == FILES
@@ -77,7 +110,7 @@ def test_it_writes_the_whole_folder(found: Any):
     assert circuit["edges"][0] in (run / "report.md").read_text()
 
 
-def test_the_manifest_holds_question_and_setup(found: Any, task_file: Path, tiny: Path):
+def test_the_manifest_holds_question_and_setup(finished: Any, task_file: Path, tiny: Path):
     """What was asked, what it was computed with, and content hashes, from which the run can be done again."""
     manifest = json.loads(Path("runs/mine-tiny/manifest.json").read_text())
     assert manifest["question"]["task"] == str(task_file) and manifest["question"]["model"] == str(tiny)
@@ -90,7 +123,7 @@ def test_the_manifest_holds_question_and_setup(found: Any, task_file: Path, tiny
     assert {"python", "torch", "transformers", "circuitsearch"} <= set(setup["versions"])
 
 
-def test_every_result_carries_its_setup(found: Any):
+def test_every_result_carries_its_setup(finished: Any):
     """Scores, circuit and report say what they were computed with, and the report that its prompts are held out."""
     finding = cs.open_run("runs/mine-tiny")
     setups = [finding.scores.setup, finding.circuit.setup, finding.report.setup, finding.behaviour.setup]
@@ -99,7 +132,7 @@ def test_every_result_carries_its_setup(found: Any):
     assert finding.circuit.scores is not None and int((~finding.circuit.scores.isnan()).sum()) > len(finding.circuit)
 
 
-def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Path):
+def test_the_circuit_is_what_python_finds(finished: Any, task_file: Path, tiny: Path):
     """The command line is the public page's five lines, no more."""
     model, tokenizer = cs.load(tiny)
     task = cs.Task.from_file(task_file, tokenizer)
@@ -112,7 +145,7 @@ def test_the_circuit_is_what_python_finds(found: Any, task_file: Path, tiny: Pat
     assert cs.Report.load("runs/mine-tiny/report.json") == report
 
 
-def test_a_finished_run_is_read_back(found: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+def test_a_finished_run_is_read_back(finished: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
     """The same command again computes nothing, writes nothing, and says the same."""
     before = contents(Path("runs/mine-tiny"))
     for step in ("search.refine", "pipeline.validate", "run_files.draw", "experiment.Experiment.score"):
@@ -123,7 +156,7 @@ def test_a_finished_run_is_read_back(found: Any, again: Callable[..., Any], monk
 
 
 @pytest.mark.parametrize("step", ["search.refine", "pipeline.validate", "run_files.draw"])
-def test_it_goes_on_after_ctrl_c(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str):
+def test_it_goes_on_after_ctrl_c(straight: Path, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str):
     """What was finished stays and is read back; the result is that of a run without a stop."""
 
     def stop(*arguments: object, **options: object) -> None:
@@ -138,9 +171,7 @@ def test_it_goes_on_after_ctrl_c(again: Callable[..., Any], monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr("circuitsearch.experiment.Experiment.score", None)  # it would fail if it were called
         assert again().code == 0
-    assert again("--out", "straight").code == 0
-    stopped, straight = contents(run), contents(Path("straight"))
-    assert stopped == straight
+    assert contents(run) == contents(straight)
 
 
 def test_ctrl_c_before_anything_is_finished_leaves_nothing(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
@@ -154,7 +185,7 @@ def test_ctrl_c_before_anything_is_finished_leaves_nothing(again: Callable[..., 
     assert not Path("runs").exists()
 
 
-def test_a_damaged_file_is_made_again(found: Any, again: Callable[..., Any]):
+def test_a_damaged_file_is_made_again(finished: Any, again: Callable[..., Any]):
     """A file that is not as the manifest lists it does not count as finished."""
     run = Path("runs/mine-tiny")
     before = contents(run)
@@ -164,14 +195,14 @@ def test_a_damaged_file_is_made_again(found: Any, again: Callable[..., Any]):
     assert contents(run) == before
 
 
-def test_from_manifest_gives_the_same_circuit(found: Any, command: Callable[..., Any]):
+def test_from_manifest_gives_the_same_circuit(finished: Any, command: Callable[..., Any]):
     """A run can be done again from its manifest alone, into a folder of its own, byte for byte."""
     said = command("find", "--from", "runs/mine-tiny/manifest.json")
     assert said.code == 0 and "the same circuit" in said.out
     assert contents(Path("runs/mine-tiny-again")) == contents(Path("runs/mine-tiny"))
 
 
-def test_from_manifest_refuses_other_weights(found: Any, command: Callable[..., Any], tiny: Path):
+def test_from_manifest_refuses_other_weights(finished: Any, command: Callable[..., Any], tiny: Path):
     """Weights that changed since are named, with both hashes."""
     from safetensors.torch import load_file, save_file
 
@@ -183,7 +214,7 @@ def test_from_manifest_refuses_other_weights(found: Any, command: Callable[..., 
     assert not Path("runs/mine-tiny-again").exists()
 
 
-def test_from_manifest_refuses_another_task(found: Any, command: Callable[..., Any], task_file: Path):
+def test_from_manifest_refuses_another_task(finished: Any, command: Callable[..., Any], task_file: Path):
     """A task file that changed since is named."""
     lines = task_file.read_text().splitlines(keepends=True)
     task_file.write_text("".join(lines[1:] + lines[:1]))
@@ -191,7 +222,7 @@ def test_from_manifest_refuses_another_task(found: Any, command: Callable[..., A
     assert said.code == 2 and "another prompts" in said.err
 
 
-def test_from_manifest_when_the_model_has_moved(found: Any, command: Callable[..., Any], tiny: Path):
+def test_from_manifest_when_the_model_has_moved(finished: Any, command: Callable[..., Any], tiny: Path):
     """--model says where the same weights lie now."""
     moved = tiny.rename(tiny.with_name("moved"))
     said = command("find", "--from", "runs/mine-tiny/manifest.json", "--model", moved, "--out", "there")
@@ -251,13 +282,13 @@ def test_choices_reach_the_run(again: Callable[..., Any]):
     assert "minimal circuit reaches 0.5" in said.out or "minimal circuits reach 0.5" in said.out
 
 
-def test_the_strongest_edges_are_rechecked(found: Any, again: Callable[..., Any]):
+def test_the_strongest_edges_are_rechecked(finished: Any, again: Callable[..., Any]):
     """If asked for, and then it says how well estimate and exact effects agree; by default the estimate is used."""
     said = again("--recheck", 8).out
     assert re.search(r"the estimate has the right sign in \d+% \(rank correlation -?[\d.]+\)", said)
     assert "the estimate has the right sign" in Path("runs/mine-tiny-recheck8/report.md").read_text()
     assert cs.Scores.load("runs/mine-tiny-recheck8/scores.safetensors").agreement is not None
-    assert "the estimate has" not in found.out
+    assert "the estimate has" not in finished.out
     assert cs.Scores.load("runs/mine-tiny/scores.safetensors").agreement is None
 
 
@@ -275,7 +306,7 @@ def test_a_killed_recheck_continues(again: Callable[..., Any], monkeypatch: pyte
     assert not (run / "scores.journal").exists()
 
 
-def test_other_words_go_to_another_folder(found: Any, again: Callable[..., Any]):
+def test_other_words_go_to_another_folder(finished: Any, again: Callable[..., Any]):
     """The folder's name says what is asked otherwise than by default; spellings do not matter."""
     before = contents(Path("runs/mine-tiny"))
     assert again("--n", 10, "--method", "eap_ig").code == 0
@@ -283,7 +314,7 @@ def test_other_words_go_to_another_folder(found: Any, again: Callable[..., Any])
 
 
 def test_another_run_in_the_folder_is_refused_or_overwritten(
-    found: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    finished: Any, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
     """Before the model is loaded; --overwrite makes room."""
     with monkeypatch.context() as patch:

@@ -113,6 +113,7 @@ def test_random_circuits_equal_the_plain_run(every_model, measured):
     measured("circuits", (fast - slow).abs().max(), 1e-10)
 
 
+@pytest.mark.deep
 def test_gradients_agree_with_finite_differences(every_model, measured):
     """EAP's score of an edge is the slope of the metric as the edge moves from clean towards corrupt."""
     task = random_task(n=1, length=6)
@@ -138,6 +139,7 @@ def test_gradients_agree_with_finite_differences(every_model, measured):
         measured("slope", difference / (abs(slope) + 1e-2 * scale), 1e-5)  # below a hundredth of the largest, absolute
 
 
+@pytest.mark.deep
 def test_exact_effects_equal_the_plain_run(every_model, measured):
     """Cutting one edge alone by the engine equals the plain run without it."""
     task = random_task(n=2, length=6)
@@ -161,6 +163,7 @@ OWN_DTYPES = {
 }  # of the largest logit; a router may choose otherwise
 
 
+@pytest.mark.deep
 @pytest.mark.rounded
 def test_a_users_own_model_is_read(every_model, measured):
     """With nothing kept from turning to float32, the circuit of all edges gives the model's own logits, in narrower dtypes than the rest of this battery has."""

@@ -18,16 +18,16 @@ from circuitsearch.search.prompts import PassPrompts
 from circuitsearch.target import reaches
 
 pytestmark = pytest.mark.rounded
-FEW = cs.Refine(passes=4, prompts=16)
+FEW = cs.Refine(passes=4, prompts=8)
 
 
 @pytest.fixture(scope="module")
 def pico() -> Any:
     """Experiment on selection prompts, the stopping prompts and the scores."""
     model, tokenizer = cs.load("pico")
-    selection, stopping, _ = cs.tasks.induction(tokenizer, n=64, seed=0).parts((0.5, 0.25, 0.25), seed=0)
+    selection, stopping, _ = cs.tasks.induction(tokenizer, n=24, seed=0).parts((0.5, 0.25, 0.25), seed=0)
     experiment = cs.Experiment(model, selection)
-    return experiment, stopping.fresh(32, seed=1), experiment.score("relp")
+    return experiment, stopping.fresh(16, seed=1), experiment.score("relp")
 
 
 @pytest.fixture(scope="module")
