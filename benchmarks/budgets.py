@@ -13,6 +13,7 @@ after a tenth of the runs and at the end.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -127,13 +128,14 @@ def loading(name: str, dtype: str) -> dict[str, Any]:
 def growth(repeats: int) -> dict[str, float]:
     """Resident memory in MiB after a tenth of so many finds of a planted model, and at the end."""
     import circuitsearch as cs
-    from circuitsearch.models.planted import plant
+    from circuitsearch.models.planted import Design, plant
 
-    planted = plant("induction", 1, n=16)
+    planted = plant("induction", 1, n=8, design=Design(layers=2, heads=2, distractor_heads=0, rotated=True))
     sizes: dict[int, float] = {}
     for run in range(1, repeats + 1):
         cs.find(planted.model, planted.task, refine=cs.Refine(passes=1), listeners=[])
         if run * 10 % repeats == 0:
+            gc.collect()
             give_back()
             sizes[run] = (taken() or 0) / 2**20
             print(f"{run} finds: {sizes[run]:.1f} MiB", flush=True)
