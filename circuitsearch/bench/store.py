@@ -123,6 +123,24 @@ class Store:
             self.db.table("cells").insert(row)
             self.db.table("measures").insert_all(found)
 
+    def add(self, file: Path) -> None:
+        """Take over the finished cells, and the failures, of the same cells in another file."""
+        labels = " and ".join(f"asked.{name} = theirs.{name}" for name in _CELL)
+        changed = ("setup", "failure", "traceback")
+        with self._spoken():
+            self.db.attach("other", file)
+            with self.db.atomic():
+                for table in ("cells", "measures"):
+                    self.db.execute(f"insert or ignore into {table} select * from other.{table}")
+                for name in changed:
+                    self.db.execute(
+                        f"update asked set {name} = coalesce({name}, (select theirs.{name} from other.asked theirs where {labels}))"
+                    )
+                self.db.execute(
+                    "update asked set failure = null, traceback = null where setup in (select setup from cells)"
+                )
+            self.db.execute("detach other")
+
     # ---- reading
 
     def has(self, setup: str) -> bool:

@@ -99,6 +99,21 @@ def bench_table(
     show(folder, out, tex, machine, Terminal(json))
 
 
+@bench_app.command("merge")
+def bench_merge(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Folders of a benchmark, of some seeds each.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder of all seeds.")],
+    json: options.Json = False,
+) -> None:
+    """Put benchmarks that differ in their seeds alone into one, as of an array of jobs."""
+    from circuitsearch.cli.bench_verbs import put_together
+
+    put_together(folders, out, Terminal(json))
+
+
 @bench_app.command("presets")
 def bench_presets(json: options.Json = False) -> None:
     """List the presets."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark
+from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark, merge
 from circuitsearch.bench.definition import PRESETS, presets
 from circuitsearch.bench.named import OWN
 from circuitsearch.bench.submission import problems
@@ -88,6 +88,16 @@ def show(folder: Path, out: Path | None, tex: bool, machine: bool, terminal: Ter
     elif not terminal.json:
         print(results.to_markdown(), end="")
     terminal.result({"folder": str(folder), "failed": len(results.failures), "table": results.rows(machine)})
+
+
+def put_together(folders: list[Path], out: Path, terminal: Terminal) -> None:
+    """Merge folders, write the tables, and print the leaderboard."""
+    results = merge(folders, out)
+    for name in WRITTEN:
+        results.write(out / name)
+    _say(results, terminal)
+    terminal.say("folder", f"{out}/ (page: leaderboard.html, table: cells.csv, benchmark.sqlite)")
+    terminal.result({"folder": str(out), "failed": len(results.failures), "table": results.rows(machine=True)})
 
 
 def list_presets(terminal: Terminal) -> None:

@@ -95,6 +95,7 @@ EXAMPLES: Mapping[str, Examples] = {
         ("bench table runs/bench-quick --tex", "the leaderboard for a paper"),
         ("bench table runs/bench-quick -o cells.parquet", "all measures"),
     ),
+    "bench merge": (("bench merge runs/mib-0 runs/mib-1 -o runs/mib", "the seeds of an array of jobs"),),
     "bench presets": (("bench presets", "which there are"),),
     "status": (("status runs/ioi-pico", "what it is doing, or how it ended"),),
     "doctor": (

@@ -14,7 +14,7 @@ from circuitsearch.distributed import joined
 from circuitsearch.errors import InputError, shortened
 
 SHARED = ("find", "score", "validate", "stability", "bench")
-OF_BENCH = ("table", "presets")  # of one process
+OF_BENCH = ("table", "merge", "presets")  # of one process
 FAILED, TERMINATED = 1, 128 + signal.SIGTERM
 
 Command = Callable[[Sequence[str]], int]  # from its arguments to its exit code

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark
+from circuitsearch.bench import Benchmark, BenchmarkResults, Cell, benchmark, merge
 from circuitsearch.bench.comparison import Comparison
 from circuitsearch.bench.definition import presets
 from circuitsearch.errors import InputError
@@ -165,12 +165,13 @@ def test_a_failed_cell_is_reported_and_tried_again(tmp_path: Path, monkeypatch: 
 
 
 def test_a_model_that_does_not_do_the_task_is_a_failed_cell(tmp_path: Path):
-    """As in find: there is nothing to be faithful to. The weights of this one are in random order."""
+    """As in find: there is nothing to be faithful to. The weights of this one are in random order. It stays one if it is merged."""
     planted = plant("induction", 4, n=32)
     replace(planted, model=reset(planted.model, 0)).save(tmp_path / "reset")
     wanted = asked(methods=["eap"], grid=[{"models": [str(tmp_path / "reset")]}])
     (failure,) = benchmark(wanted, tmp_path / "out").failures
     assert "does not do the task" in failure["failure"]
+    assert merge([tmp_path / "out"], tmp_path / "merged").failures == (failure,)
 
 
 def test_one_process_at_a_time(tmp_path: Path):
@@ -220,3 +221,20 @@ def test_a_wrong_file_is_one_sentence(content: str, problem: str, tmp_path: Path
     with pytest.raises(InputError, match=problem) as found:
         benchmark(tmp_path / "asked.toml", tmp_path / "out")
     assert "\n" not in str(found.value) and not list(tmp_path.glob("out/*.csv"))
+
+
+def test_seeds_that_were_run_apart_are_put_together(tmp_path: Path):
+    """The table is that of a run of all seeds, and other benchmarks are refused by what differs."""
+    whole = benchmark(asked(seeds=[0, 1]), tmp_path / "whole")
+    parts = [benchmark(asked(seeds=[seed]), tmp_path / str(seed)).folder for seed in (0, 1)]
+    merged = merge(parts, tmp_path / "merged")
+    assert merged.benchmark.seeds == [0, 1]
+    again = merge([parts[1], merged.folder], tmp_path / "again")
+    tables = [each.write(each.folder / "cells.csv") or (each.folder / "cells.csv") for each in (whole, merged, again)]
+    assert len({table.read_bytes() for table in tables}) == 1
+    other = benchmark(asked(seeds=[2], n=12), tmp_path / "other").folder
+    with pytest.raises(InputError, match=r"is of another benchmark than .*: n differ"):
+        merge([parts[0], other], tmp_path / "no")
+    with pytest.raises(InputError, match=r"has no benchmark\.sqlite"):
+        merge([tmp_path], tmp_path / "no")
+    assert not (tmp_path / "no").exists()
