@@ -68,7 +68,7 @@ def test_a_search_and_its_circuits_are_those_on_the_cpu():
     here, there = both("llama-grouped", random_task(8))
     scores = here.score(cs.EAP())
     circuits = [
-        cs.refine(each, each.task, scores, each, faithfulness=0.5, how=cs.Refine(passes=2)) for each in (there, here)
+        cs.refine(each, each.task, scores, each, faithfulness=0.5, how=cs.Refine(passes=1)) for each in (there, here)
     ]
     assert torch.equal(circuits[0].mask, circuits[1].mask)
     effects = [cs.with_effects(each, each.task, circuits[1]).effects for each in (there, here)]
@@ -82,19 +82,17 @@ def test_a_search_and_its_circuits_are_those_on_the_cpu():
 READS = {cs.EAP(): 3, cs.EAPIG(steps=2): 4, cs.RelP(): 3, cs.GIM(): 3, cs.Exact(EDGES): 5}
 
 
-@pytest.mark.parametrize("method", READS)
-def test_a_batch_is_read_a_few_times(method):
-    """The engine never waits for the device inside a loop over parts, heads or edges."""
+def test_a_batch_is_read_a_few_times():
+    """The engine never waits for the device inside a loop over parts, heads or edges, nor once for each of many circuits."""
     _, there = both("llama-grouped", random_task())
     there.score(cs.EAP())
-    reads.clear()
-    there.score(method)
-    assert sum(reads[place] for place in reads if place != "model" and "digest" not in place) <= READS[method], reads
-
-
-def test_circuits_are_read_once_a_batch():
-    """Of many circuits the results are copied together."""
-    _, there = both("llama-grouped", random_task())
+    for method, most in READS.items():
+        reads.clear()
+        there.score(method)
+        assert sum(reads[place] for place in reads if place != "model" and "digest" not in place) <= most, (
+            method,
+            reads,
+        )
     mask = there.graph.mask
     masks = mask & (torch.rand(40, *mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
     there.evaluator.circuits(masks[:1])
@@ -114,7 +112,7 @@ def test_a_model_spread_over_two_devices_runs_on_the_first():
     with pytest.raises(cs.InputError, match=f"on several devices, {FIRST}, {SECOND}: load it with"):
         cs.score(spread, task, cs.EAP())
     run_on_first(spread)
-    for method in METHODS:
+    for method in METHODS[:3]:
         close(cs.score(spread, task, method).values, cs.score(whole, task, method).values)
     here, there = (cs.Experiment(model, task) for model in (whole, spread))
     masks = here.graph.mask & (torch.rand(3, *here.graph.mask.shape) < 0.7)
