@@ -155,6 +155,8 @@ def _run(plan: Plan, stages: _Stages) -> Finding:
         circuit = replace(circuit, scores=scores.values)  # a circuit's file has the scores of its own edges only
         report = stages.take("report", lambda progress: _evidence(plan, circuit, stages.steps, progress))
         finding = Finding(measured, scores, circuit, report, stages.folder)
+        for part in (plan.selection, plan.stopping, plan.held_out):
+            part.evaluator.release()  # figures and page take memory of their own
         stages.end(plan, finding)
     return finding
 

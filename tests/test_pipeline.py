@@ -126,6 +126,21 @@ def test_listeners_are_told_when_a_run_fails(gpt2, task, monkeypatch):
     assert diary.lines[-2:] == ["circuit", "stopped"]
 
 
+def test_nothing_is_kept_for_the_figures(gpt2, task):
+    """Activations of the search and the report are let go before the page is measured, which has a working memory of its own."""
+
+    class Look(cs.Listener):
+        def ended(self, plan: Any, finding: cs.Finding) -> None:
+            parts = (plan.whole, plan.selection, plan.stopping, plan.held_out)
+            self.kept = [
+                part.evaluator for part in parts if {"_kept_pairs", "_cached_contexts"} & set(vars(part.evaluator))
+            ]
+
+    look = Look()
+    cs.find(gpt2, task, 0.6, method="eap", recheck=0, listeners=[look])
+    assert look.kept == []
+
+
 def test_a_folder_gives_the_finding_back(gpt2, task, tmp_path):
     """Number for number, and the whole folder is there."""
     finding = cs.find(gpt2, task, 0.6, method="eap", recheck=0, out=tmp_path / "run")
