@@ -33,6 +33,7 @@ PEERS = {
     "auto-circuit": ["side_by_side_auto_circuit.py", "--methods", "mask gradient"],
     "eap-ig": ["side_by_side_eap_ig.py"],
 }
+ACDC = ("ACDC, no edge", "ACDC, 24 edges")
 FOUND = {
     "auto-circuit, mask gradient": "auto-circuit mask gradient",
     "EAP-IG's repository, EAP": "EAP-IG EAP",
@@ -66,7 +67,14 @@ def ours(experiment: cs.Experiment, clock: shared.Clock) -> dict[str, float]:
 def one_threshold(environments: Path) -> float:
     """ACDC of auto-circuit: tests of all edges, by the mean of a sample, in forwards."""
     batch = ["--prompts", str(PROMPTS), "--length", str(LENGTH), "--differs-at", str(DIFFERS_AT), "--repeats", "1"]
-    command = [environments / "auto-circuit" / "bin" / "python", HERE / "auto_circuit_speed.py", *batch, "--no-memory"]
+    command = [
+        environments / "auto-circuit" / "bin" / "python",
+        HERE / "auto_circuit_speed.py",
+        *batch,
+        "--no-memory",
+        "--cases",
+        *ACDC,
+    ]
     said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return said["acdc_edge_test"]["in_plain_forwards"] * said["edges"]
 

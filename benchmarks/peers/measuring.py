@@ -55,6 +55,7 @@ def read_options(description: str | None) -> argparse.Namespace:
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--differs-at", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cases", nargs="+", help="the peer's cases to time, beside the plain forward; by default all")
     parser.add_argument("--no-memory", action="store_true", help="time alone")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -149,11 +150,22 @@ def measure(make_cases: MakeCases, options: argparse.Namespace) -> dict[str, Any
     """Time and weigh the peer's cases beside the plain ones: one row a case."""
     batch = random_batch(options)
     peer = make_cases(batch)
-    cases = plain_cases(batch) | peer
+    plain = plain_cases(batch)
+    if options.cases:
+        peer, plain = {name: peer[name] for name in options.cases}, {PLAIN_FORWARD: plain[PLAIN_FORWARD]}
+    cases = plain | peer
     seconds = medians(cases, options.repeats)
     weighed = [name for name, case in cases.items() if case.weigh and not options.no_memory]
     peaks = {name: peak_megabytes(name, options) for name in weighed}
-    return {name: row(name, peer[name].compared_with if name in peer else None, seconds, peaks) for name in cases}
+    return {
+        name: row(
+            name,
+            peer[name].compared_with if name in peer and peer[name].compared_with in cases else None,
+            seconds,
+            peaks,
+        )
+        for name in cases
+    }
 
 
 def print_peak(make_cases: MakeCases, options: argparse.Namespace) -> None:
