@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from circuitsearch.errors import InputError
 
+KEEPERS = ("cpu", "disk")  # places of a device map that run nothing if there is an accelerator
+
 
 def offloading(module: Any) -> Any:
     """The hook by which accelerate brings a module's weights to its device when it runs, or None."""
@@ -58,9 +60,6 @@ def run_on_first(model: Any) -> None:
         if place in others:
             remove_hook_from_submodules(module)
             attach_align_device_hook(module, torch.device(first), offload=True, weights_map=dict(module.state_dict()))
-
-
-KEEPERS = ("cpu", "disk")  # places of a device map that run nothing if there is an accelerator
 
 
 @contextmanager

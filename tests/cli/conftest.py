@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,18 @@ class Said:
 Command = Callable[..., Said]
 
 
-@pytest.fixture(autouse=True, scope="package")
-def plain_fonts() -> Iterator[None]:
+@contextmanager
+def drawn_plainly() -> Iterator[None]:
     """Figures without their letters' shapes, which take a fifth of a command's time; tests/figures have them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("circuitsearch.figures.fonts._subset", lambda weight, letters: letters.encode())
+        yield
+
+
+@pytest.fixture(autouse=True)
+def plain_figures() -> Iterator[None]:
+    """Of every command."""
+    with drawn_plainly():
         yield
 
 
@@ -108,15 +116,14 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return lambda *rows: write_rows(tmp_path / "other.jsonl", rows)
 
 
-@pytest.fixture(scope="package")
-def found(
-    plain_fonts: None, tiny_model: GPT2LMHeadModel, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+@pytest.fixture(scope="session")
+def found(tiny_model: GPT2LMHeadModel, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of the task on the tiny model, made once, to copy."""
     place = tmp_path_factory.mktemp("found")
     tiny_model.save_pretrained(place / "tiny")
     task = write_rows(place / "mine.jsonl", rows)
-    assert main(["find", str(task), "--model", str(place / "tiny"), "--out", str(place / "run")]) == 0
+    with drawn_plainly():
+        assert main(["find", str(task), "--model", str(place / "tiny"), "--out", str(place / "run")]) == 0
     return place / "run"
 
 

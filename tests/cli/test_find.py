@@ -23,7 +23,7 @@ from circuitsearch.cli import main
 from circuitsearch.files import write_json
 from circuitsearch.registry import METHODS
 from circuitsearch.run import Manifest
-from tests.cli.conftest import Said
+from tests.cli.conftest import Said, drawn_plainly
 
 FILES = {"manifest.json", "behaviour.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
     *(f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot", "html")),
@@ -37,7 +37,7 @@ def first(found: Path) -> tuple[Said, Path]:
     out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
     os.chdir(found.parent)
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with drawn_plainly(), redirect_stdout(out), redirect_stderr(err):
             code = main(["find", "mine.jsonl", "--model", "tiny"])
     finally:
         os.chdir(here)
