@@ -119,7 +119,7 @@ def find(
     --------
     >>> from circuitsearch import tasks
     >>> model, tokenizer = load("pico")
-    >>> finding = find(model, tasks.induction(tokenizer, n=8), recheck=0)
+    >>> finding = find(model, tasks.induction(tokenizer, n=8), recheck=0, refine=Refine(passes=1))
     >>> len(finding.circuit) < 40
     True
     """
