@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from circuitsearch.cli import main
+from circuitsearch.files import write_json
 
 VOCABULARY, LENGTH, ROWS = 40, 6, 16
 
@@ -117,24 +120,35 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def found(tiny_model: GPT2LMHeadModel, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of the task on the tiny model, made once, to copy."""
-    place = tmp_path_factory.mktemp("found")
+def place(tiny_model: GPT2LMHeadModel, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny model and the task, for all tests."""
+    place = tmp_path_factory.mktemp("place")
     tiny_model.save_pretrained(place / "tiny")
-    task = write_rows(place / "mine.jsonl", rows)
-    with drawn_plainly():
-        assert main(["find", str(task), "--model", str(place / "tiny"), "--out", str(place / "run")]) == 0
-    return place / "run"
+    write_rows(place / "mine.jsonl", rows)
+    return place
+
+
+@pytest.fixture(scope="session")
+def first(place: Path) -> tuple[Said, Path]:
+    """What find says of the task on the tiny model, and the folder of its run, made once to copy."""
+    out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
+    os.chdir(place)
+    try:
+        with drawn_plainly(), redirect_stdout(out), redirect_stderr(err):
+            code = main(["find", "mine.jsonl", "--model", "tiny"])
+    finally:
+        os.chdir(here)
+    assert code == 0, err.getvalue()
+    return Said(code, out.getvalue(), err.getvalue()), place / "runs" / "mine-tiny"
 
 
 @pytest.fixture
-def run(command: Command, found: Path, task_file: Path, tiny: Path) -> Path:
-    """A finished run, one's own to break."""
-    shutil.copytree(found, "run")
-    manifest = Path("run/manifest.json")
-    text = json.loads(manifest.read_text())
-    text["question"] |= {"task": str(task_file), "model": str(tiny)}
-    manifest.write_text(json.dumps(text))
+def run(command: Command, first: tuple[Said, Path], task_file: Path, tiny: Path) -> Path:
+    """A finished run, one's own to break, as of this test's own files."""
+    shutil.copytree(first[1], "run")
+    manifest = json.loads(Path("run/manifest.json").read_text())
+    manifest["question"] |= {"task": str(task_file), "model": str(tiny)}
+    write_json("run/manifest.json", manifest)
     return Path("run")
 
 

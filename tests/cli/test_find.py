@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import circuitsearch as cs
-from circuitsearch.cli import main
-from circuitsearch.files import write_json
 from circuitsearch.registry import METHODS
 from circuitsearch.run import Manifest
-from tests.cli.conftest import Said, drawn_plainly
 
 FILES = {"manifest.json", "behaviour.json", "scores.safetensors", "circuit.json", "report.json", "report.md"} | {
     *(f"circuit.{suffix}" for suffix in ("svg", "pdf", "png", "dot", "html")),
@@ -31,34 +25,11 @@ FILES = {"manifest.json", "behaviour.json", "scores.safetensors", "circuit.json"
 }
 
 
-@pytest.fixture(scope="module")
-def first(found: Path) -> tuple[Said, Path]:
-    """What find says, and its folder, made once to copy."""
-    out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
-    os.chdir(found.parent)
-    try:
-        with drawn_plainly(), redirect_stdout(out), redirect_stderr(err):
-            code = main(["find", "mine.jsonl", "--model", "tiny"])
-    finally:
-        os.chdir(here)
-    assert code == 0, err.getvalue()
-    return Said(code, out.getvalue(), err.getvalue()), found.parent / "runs" / "mine-tiny"
-
-
 @pytest.fixture
-def straight(command: Callable[..., Any], first: Any, task_file: Path, tiny: Path) -> Path:
-    """A finished run of the tiny model in straight, as of this test's own files."""
-    shutil.copytree(first[1], "straight")
-    manifest = json.loads(Path("straight/manifest.json").read_text())
-    manifest["question"] |= {"task": str(task_file), "model": str(tiny)}
-    write_json("straight/manifest.json", manifest)
-    return Path("straight")
-
-
-@pytest.fixture
-def finished(straight: Path, first: Any) -> Any:
+def finished(run: Path, first: Any) -> Any:
     """What was said of the run, which is now in runs/mine-tiny."""
-    shutil.copytree(straight, "runs/mine-tiny")
+    Path("runs").mkdir()
+    run.rename("runs/mine-tiny")
     return first[0]
 
 
@@ -156,22 +127,22 @@ def test_a_finished_run_is_read_back(finished: Any, again: Callable[..., Any], m
 
 
 @pytest.mark.parametrize("step", ["search.refine", "pipeline.validate", "run_files.draw"])
-def test_it_goes_on_after_ctrl_c(straight: Path, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str):
+def test_it_goes_on_after_ctrl_c(run: Path, again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str):
     """What was finished stays and is read back; the result is that of a run without a stop."""
 
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    run = Path("runs/mine-tiny")
+    ours = Path("runs/mine-tiny")
     with monkeypatch.context() as patch:
         patch.setattr(f"circuitsearch.{step}", stop)
         said = again()
         assert said.code == 130 and "Stopped" in said.err and "Traceback" not in said.err
-    assert (run / "scores.safetensors").exists() and not list(run.glob(".part-*"))
+    assert (ours / "scores.safetensors").exists() and not list(ours.glob(".part-*"))
     with monkeypatch.context() as patch:
         patch.setattr("circuitsearch.experiment.Experiment.score", None)  # it would fail if it were called
         assert again().code == 0
-    assert contents(run) == contents(straight)
+    assert contents(ours) == contents(run)
 
 
 def test_ctrl_c_before_anything_is_finished_leaves_nothing(again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):

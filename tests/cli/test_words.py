@@ -38,11 +38,11 @@ def test_the_pattern_finds_them(text: str):
 
 
 @pytest.fixture(scope="module")
-def run(found: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def run(place: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A run with knobs of every kind, and what was printed."""
     folder, printed = tmp_path_factory.mktemp("words") / "run", list[str]()
     knobs = ["--method", "EAPIG(steps=2)", "--recheck", "3", "--ablation", "mean(over_positions=True)", "--query-heads"]
-    asked = ["find", str(found.parent / "mine.jsonl"), "--model", str(found.parent / "tiny"), "--passes", "1", *knobs]
+    asked = ["find", str(place / "mine.jsonl"), "--model", str(place / "tiny"), "--passes", "1", *knobs]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rich.console.Console.print", lambda self, *what, **how: printed.extend(map(str, what)))
         patch.setattr(Terminal, "table", lambda self, *table: printed.append(str(table)))
