@@ -94,7 +94,8 @@ def made(name: str, folder: Path) -> tuple[str, str]:
     """A model's place and a task for it."""
     if name != SHAPE:
         return name, "ioi"
-    from random_task import gpt2_small, likelier
+    from peers.measuring import gpt2_small
+    from random_task import likelier
 
     model = gpt2_small()
     model.save_pretrained(folder / SHAPE)

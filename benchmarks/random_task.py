@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
 
 import circuitsearch as cs
-
-
-def gpt2_small() -> Any:
-    """GPT-2 small's shape, random weights, the same at every call."""
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(GPT2Config()).eval()
 
 
 @torch.no_grad()

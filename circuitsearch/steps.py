@@ -23,8 +23,8 @@ class Steps(Generic[Result]):
         The file; created with the first result. Each line has a checksum.
     kind : type
         Of the results, as pydantic knows it.
-    about : mapping
-        All settings that the results depend on, and which steps come before them.
+    about : callable
+        Gives all settings that the results depend on, and which steps come before them; called if there is a path.
 
     Raises
     ------
@@ -33,18 +33,20 @@ class Steps(Generic[Result]):
 
     Examples
     --------
-    >>> Steps(None, int, {}).once("a", lambda: 3)
+    >>> Steps(None, int, dict).once("a", lambda: 3)
     3
     """
 
-    def __init__(self, path: str | Path | None, kind: Any, about: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path | None, kind: Any, about: Callable[[], Mapping[str, Any]]) -> None:
         self.path = None if path is None else Path(path)
-        self.first = {"steps": json.loads(json.dumps(about))}
         self._kind: TypeAdapter[Result] = TypeAdapter(kind)
         self._known: dict[str, Result] = {}
-        if self.path is not None and self.path.exists():
+        if self.path is None:
+            return
+        self.first = {"steps": json.loads(json.dumps(about()))}
+        if self.path.exists():
             for number, entry in read_lines(self.path, self.first):
-                self._keep(number, entry)
+                self._keep(self.path, number, entry)
 
     def once(self, name: str, make: Callable[[], Result]) -> Result:
         """The result of this step, made unless it is known."""
@@ -56,9 +58,8 @@ class Steps(Generic[Result]):
             append_line(self.path, self.first, {"step": name, "result": content})
         return result
 
-    def _keep(self, number: int, entry: dict[str, Any]) -> None:
-        assert self.path is not None
+    def _keep(self, path: Path, number: int, entry: dict[str, Any]) -> None:
         try:
             self._known[str(entry["step"])] = self._kind.validate_json(json.dumps(entry["result"]))
         except (KeyError, ValidationError):
-            raise damaged(self.path, number) from None
+            raise damaged(path, number) from None

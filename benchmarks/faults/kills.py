@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.verbs import VERBS, Verb
+from benchmarks.faults.verbs import VERBS, Verb, unlike
 
 MOST_KILLS = 4  # of one run, which then goes on to its end
 
@@ -77,4 +77,4 @@ def _differences(verb: Verb, folder: Path, expected: dict[str, str]) -> list[str
         left = verb.finish(folder)
     except RuntimeError as error:
         return [str(error)]
-    return [f"{verb.name}: {name}" for name in sorted({*expected, *left}) if expected.get(name) != left.get(name)]
+    return [f"{verb.name}: {name}" for name in unlike(expected, left)]

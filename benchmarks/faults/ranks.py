@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.verbs import VERBS, Verb
+from benchmarks.faults.verbs import VERBS, Verb, unlike
 
 PROCESSES = 2
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={PROCESSES}", "--max-restarts=1", "-m")
@@ -56,10 +56,7 @@ def restarted(n: int, folder: Path) -> Iterator[Restarted]:
         for run in range(n):
             room = folder / f"{number}-{run}"
             _kill_one(verb, room, lasts * (run + 0.5) / n, run % PROCESSES, found)
-            left = verb.left(room)
-            found.wrong += [
-                f"{room.name}: {name}" for name in {*expected, *left} if expected.get(name) != left.get(name)
-            ]
+            found.wrong += [f"{room.name}: {name}" for name in unlike(expected, verb.left(room))]
             shutil.rmtree(room)
         yield found
 

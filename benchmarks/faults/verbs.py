@@ -82,6 +82,11 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def unlike(expected: dict[str, str], left: dict[str, str]) -> list[str]:
+    """The files that differ, or are in one of two runs alone."""
+    return [name for name in sorted({*expected, *left}) if expected.get(name) != left.get(name)]
+
+
 VERBS = (
     Verb("find", "find induction --n 16 --passes 2 --out run"),
     Verb("find --recheck", "find induction --n 16 --passes 1 --recheck 40 --out run"),

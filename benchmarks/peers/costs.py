@@ -19,14 +19,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import circuitsearch as cs
 from benchmarks.peers import side_by_side_shared as shared
+from benchmarks.peers.measuring import gpt2_small
 from benchmarks.peers.side_by_side import write_case
-from benchmarks.random_task import gpt2_small, likelier
+from benchmarks.random_task import likelier
 
 HERE, PROMPTS, LENGTH, DIFFERS_AT = Path(__file__).parent, 16, 16, 10
 PEERS = {
@@ -108,7 +108,7 @@ def main() -> None:
             print(f"| {what} | {statistics.median(costs):,.1f} | {told(costs)} |", flush=True)
 
 
-def told(costs: list[float]) -> Any:
+def told(costs: list[float]) -> str:
     """All of them."""
     return ", ".join(f"{cost:,.1f}" for cost in costs)
 

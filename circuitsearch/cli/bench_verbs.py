@@ -72,8 +72,7 @@ def run(asked: Asked, out: Path | None, command: str, terminal: Terminal) -> int
         results.write(folder / name)
     _say(results, terminal)
     _say_submissions(results, terminal)
-    terminal.say("folder", f"{folder}/ (page: leaderboard.html, table: cells.csv, benchmark.sqlite)")
-    terminal.result({"folder": str(folder), "failed": len(results.failures), "table": results.rows(machine=True)})
+    _say_folder(results, folder, terminal)
     return int(bool(results.failures))
 
 
@@ -96,8 +95,7 @@ def put_together(folders: list[Path], out: Path, terminal: Terminal) -> None:
     for name in WRITTEN:
         results.write(out / name)
     _say(results, terminal)
-    terminal.say("folder", f"{out}/ (page: leaderboard.html, table: cells.csv, benchmark.sqlite)")
-    terminal.result({"folder": str(out), "failed": len(results.failures), "table": results.rows(machine=True)})
+    _say_folder(results, out, terminal)
 
 
 def list_presets(terminal: Terminal) -> None:
@@ -120,6 +118,11 @@ def _say(results: BenchmarkResults, terminal: Terminal) -> None:
     for row in results.failures:
         terminal.say("failed", f"{row['model']}, {row['task']}, {row['method']}, seed {row['seed']}: {row['failure']}")
     terminal.say("cells", str(results))
+
+
+def _say_folder(results: BenchmarkResults, folder: Path, terminal: Terminal) -> None:
+    terminal.say("folder", f"{folder}/ (page: leaderboard.html, table: cells.csv, benchmark.sqlite)")
+    terminal.result({"folder": str(folder), "failed": len(results.failures), "table": results.rows(machine=True)})
 
 
 def _row(standing: Any) -> list[str]:

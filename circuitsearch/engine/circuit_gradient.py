@@ -14,6 +14,7 @@ width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -59,7 +60,8 @@ def run_circuit(context: ReplayContext, weights: Tensor, *, gradient: bool = Fal
     gradient : bool
         Whether to compute the gradient.
     """
-    with torch.set_grad_enabled(gradient), without_parameter_gradients(context.described.model):
+    fixed = without_parameter_gradients(context.described.model) if gradient else nullcontext()
+    with torch.set_grad_enabled(gradient), fixed:
         return _WeightedPass(context, weights, gradient).run()
 
 

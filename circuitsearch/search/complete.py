@@ -122,13 +122,11 @@ def complete(
     knobs, experiment = how or Complete(), Experiment.of(model, task, circuit, **settings)
     prompts = PassPrompts(experiment, knobs.prompts).of_pass(NO_PASS)
     completion = _Completion(Faithfulness(prompts, of), circuit.mask, faithfulness, knobs, edges_to_try(experiment))
-    about = {
-        "setup": prompts.setup.identity(),
-        "circuit": circuit.edges,
-        "target": faithfulness,
-        "how": repr(knobs),
-        "of": repr(of),
-    }
+
+    def about() -> dict[str, Any]:
+        asked = {"target": faithfulness, "how": repr(knobs), "of": repr(of)}
+        return {"setup": prompts.setup.identity(), "circuit": circuit.edges, **asked}
+
     mask, redundancy = completion.run(Steps(checkpoint, _Tried, about), progress)
     effects = effects_in(completion.alternatives.few, mask)
     prompts.evaluator.release()

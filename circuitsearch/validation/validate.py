@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -73,7 +74,7 @@ def validate(
     trial = Trial(Experiment.of(model, task, circuit, **settings), circuit, selection, confidence, n_resamples)
     wanted = _wanted(n_controls, [CHECKS.read(each) for each in checks])
     setup = trial.experiment.setup
-    finished: Steps[Measurement] = Steps(checkpoint, Measurement, _identity(trial))
+    finished: Steps[Measurement] = Steps(checkpoint, Measurement, partial(_identity, trial))
     measurements = []
     for done, check in enumerate(wanted, 1):
         measurements.append(finished.once(f"{done} {check!r}", lambda check=check: check.measure(trial)))

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import circuitsearch as cs
-from circuitsearch.engine.circuits import Evaluator
 from circuitsearch.models import weights
 from circuitsearch.models.offload import run_on_first
 from tests.conftest import mixed_task, random_task, tiny_model
@@ -41,6 +40,11 @@ def close(found: torch.Tensor | None, expected: torch.Tensor | None) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
 
 
+def some(graph: cs.Graph, n: int) -> torch.Tensor:
+    """Circuits of seven in ten edges: boolean (n, U, V)."""
+    return graph.mask & (torch.rand(n, *graph.mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
+
+
 def test_devices_are_told_apart():
     """The emulation itself: operations across devices, and float64, are refused."""
     one, other = torch.ones(2, 2).to(FIRST), torch.ones(2, 2).to(SECOND)
@@ -58,7 +62,7 @@ def test_scores_and_circuits_are_those_on_the_cpu(name):
     here, there = both(name)
     for method in METHODS if name == "llama-grouped" else METHODS[:3]:
         close(there.score(method).values, here.score(method).values)
-    masks = here.graph.mask & (torch.rand(3, *here.graph.mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
+    masks = some(here.graph, 3)
     for near in (None, masks[0]):
         close(there.evaluator.circuits(masks, near=near)[0], here.evaluator.circuits(masks, near=near)[0])
 
@@ -93,8 +97,7 @@ def test_a_batch_is_read_a_few_times():
             method,
             reads,
         )
-    mask = there.graph.mask
-    masks = mask & (torch.rand(40, *mask.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
+    masks = some(there.graph, 40)
     there.evaluator.circuits(masks[:1])
     reads.clear()
     there.evaluator.circuits(masks)
@@ -115,9 +118,8 @@ def test_a_model_spread_over_two_devices_runs_on_the_first():
     for method in METHODS[:3]:
         close(cs.score(spread, task, method).values, cs.score(whole, task, method).values)
     here, there = (cs.Experiment(model, task) for model in (whole, spread))
-    masks = here.graph.mask & (torch.rand(3, *here.graph.mask.shape) < 0.7)
-    found, expected = (Evaluator(each.described, task).circuits(masks)[0] for each in (there, here))
-    close(found, expected)
+    masks = some(here.graph, 3)
+    close(there.evaluator.circuits(masks)[0], here.evaluator.circuits(masks)[0])
     assert there.described.device == FIRST
     assert {str(weight.device) for weight in spread.model.layers[1].parameters()} == {"meta"}
     assert KIND in str(spread.model.layers[0].mlp.down_proj.weight.device)
