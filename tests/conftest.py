@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -166,6 +167,12 @@ def exact(request) -> Iterator[None]:
     given = getattr(request.node, "callspec", None)
     with exact_throughout(every_call=given is not None and not DEFAULTS.isdisjoint(map(str, given.params.values()))):
         yield
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what is kept until the end: modules, and thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,12 +10,17 @@ import base64
 import html
 import io
 import re
+from functools import lru_cache
+from pathlib import Path
 
 FAMILY = (
     "DejaVu Sans"  # comes with matplotlib, so that measures, and with them the bytes, are the same on every machine
 )
 FAMILIES = f"'{FAMILY}', Helvetica, Arial, sans-serif"
 WEIGHTS = {"normal": "400", "bold": "700"}
+# Latin letters, dashes and quotation marks, arrows, and signs of most figures.
+_COMMON = (range(0x20, 0x180), range(0x2010, 0x2030), range(0x2190, 0x2194), (0x394, 0x2212, 0x2264, 0x2265))
+COMMON = {chr(letter) for letters in _COMMON for letter in letters}
 
 
 def with_fonts(svg: str) -> str:
@@ -39,17 +44,34 @@ def _face(weight: str, letters: str) -> str:
 
 def _subset(weight: str, letters: str) -> bytes:
     """The letters of matplotlib's own copy of the font, as WOFF; letters that it lacks are left to the viewer's."""
-    from fontTools.subset import Options, Subsetter
-    from fontTools.ttLib import TTFont
+    font = _common(weight) if COMMON.issuperset(letters) else _whole(weight)
+    return _only(font, letters, "woff")
+
+
+@lru_cache
+def _common(weight: str) -> bytes:
+    """The font with the letters of most figures, from which theirs are taken five times as fast, to the same bytes."""
+    return _only(_whole(weight), "".join(sorted(COMMON)))
+
+
+def _whole(weight: str) -> bytes:
     from matplotlib.font_manager import FontProperties, findfont
 
-    font = TTFont(findfont(FontProperties(family=FAMILY, weight=weight)), recalcTimestamp=False)
+    return Path(findfont(FontProperties(family=FAMILY, weight=weight))).read_bytes()
+
+
+def _only(font: bytes, letters: str, flavor: str | None = None) -> bytes:
+    """A font with some of its letters."""
+    from fontTools.subset import Options, Subsetter
+    from fontTools.ttLib import TTFont
+
+    read = TTFont(io.BytesIO(font), recalcTimestamp=False)
     options = Options(hinting=False, notdef_outline=True, layout_features=["kern", "mark", "ccmp"])
     options.drop_tables += ["FFTM"]  # a font editor's timestamps
     subsetter = Subsetter(options)
     subsetter.populate(text=letters)
-    subsetter.subset(font)
-    font.flavor = "woff"
+    subsetter.subset(read)
+    read.flavor = flavor
     buffer = io.BytesIO()
-    font.save(buffer)
+    read.save(buffer)
     return buffer.getvalue()

@@ -6,8 +6,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,21 +32,6 @@ class Said:
 
 
 Command = Callable[..., Said]
-
-
-@contextmanager
-def drawn_plainly() -> Iterator[None]:
-    """Figures without their letters' shapes, which take a fifth of a command's time; tests/figures have them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("circuitsearch.figures.fonts._subset", lambda weight, letters: letters.encode())
-        yield
-
-
-@pytest.fixture(autouse=True)
-def plain_figures() -> Iterator[None]:
-    """Of every command."""
-    with drawn_plainly():
-        yield
 
 
 @pytest.fixture
@@ -134,7 +119,7 @@ def first(place: Path) -> tuple[Said, Path]:
     out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
     os.chdir(place)
     try:
-        with drawn_plainly(), redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(out), redirect_stderr(err):
             code = main(["find", "mine.jsonl", "--model", "tiny"])
     finally:
         os.chdir(here)

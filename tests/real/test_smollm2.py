@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -25,15 +23,6 @@ from tests.exact import exact_throughout
 pytestmark = pytest.mark.real
 
 EDGES = (("embed", "m0<in>"), ("m2", "a18.kv2<k>"))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _all_cores() -> Iterator[None]:
-    """These tests run one after another, on matrices large enough for several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
