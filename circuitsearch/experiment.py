@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
 import torch
-from torch import Tensor
 
 from circuitsearch.ablation import Ablation, Resample
+from circuitsearch.averaging import Averaging
 from circuitsearch.batch import Batch
 from circuitsearch.distributed import ALONE, World
 from circuitsearch.engine.circuits import Evaluator
-from circuitsearch.engine.pair import Pair
 from circuitsearch.engine.verify import check_fit, verified
 from circuitsearch.engine.working_memory import DEFAULT_MEMORY, WorkingMemory
 from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.graph import Graph
-from circuitsearch.journal import Journal
+from circuitsearch.journal import Journal, beside
 from circuitsearch.metric_contract import check_metric, check_metric_suits, metric_digest
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
 from circuitsearch.own_folder import own_file
 from circuitsearch.progress import Progress, part, silent
 from circuitsearch.registry import ABLATIONS, GRANULARITIES, METHODS
-from circuitsearch.scores import Agreement, AnyMethod, Method, Ranker, Rechecking, Scores, SharingEdges, Work
+from circuitsearch.saved_state import SavedState
+from circuitsearch.scores import Agreement, AnyMethod, Ranker, Rechecking, Scores
 from circuitsearch.setup import Setup, Spec, versions
 from circuitsearch.task import Task
 
@@ -251,11 +251,14 @@ class Experiment:
         check_metric_suits(self.task.metric, chosen, self._first_batch, self._vocabulary_size)
         setup = self.setup.model_copy(update={"method": Spec.of(chosen)})
         if isinstance(chosen, Ranker):
-            return Scores(self.graph, chosen.rank(self, progress), setup)
+            with own_file(beside(journal, type(chosen).__name__.lower()), self.world) as file:
+                return Scores(self.graph, chosen.rank(self, progress, SavedState(file, setup.identity)), setup)
         with own_file(journal, self.world) as file:
-            return self._averaged(chosen, setup, _Average(self, Journal(file, setup.identity())), progress)
+            kept = Journal(file, setup.identity())
+            average = Averaging(self.evaluator, self.world, kept, kept.about)
+            return self._averaged(chosen, setup, average, progress)
 
-    def _averaged(self, chosen: Any, setup: Setup, average: _Average, progress: Progress) -> Scores:
+    def _averaged(self, chosen: Any, setup: Setup, average: Averaging, progress: Progress) -> Scores:
         if not isinstance(chosen, Rechecking):
             return Scores(self.graph, average(chosen, progress), setup)
         estimate = average(chosen.first, part(progress, 0, 2))
@@ -263,43 +266,6 @@ class Experiment:
         both = self.graph.mask & ~measured.isnan()
         agreement = Agreement.between(estimate[both], measured[both])
         return Scores(self.graph, torch.where(both, measured, estimate), setup, estimate, agreement)
-
-
-OnPairs = Callable[[Callable[[Pair], Tensor]], Iterable[tuple[Pair, Tensor]]]
-"""Does some work on every pair; yields each pair with its result."""
-
-
-@dataclass(frozen=True)
-class _Average:
-    """Averages a method's effects over an experiment's prompts."""
-
-    experiment: Experiment
-    journal: Journal
-
-    def __call__(self, method: Method, progress: Progress) -> Tensor:
-        """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
-        evaluator, n = self.experiment.evaluator, len(self.experiment.task)
-        if isinstance(method, SharingEdges):
-            return self._summed(method, evaluator.on_all_pairs, n, progress) / n
-        sharing = evaluator.sharing_prompts
-        return sharing.total(self._summed(method, evaluator.on_pairs, n // sharing.size, progress)) / n
-
-    def _summed(self, method: Method, on_pairs: OnPairs, n: int, progress: Progress) -> Tensor:
-        """Sum over the prompts of some pairs, ``n`` in all."""
-        done, total = 0, torch.zeros(self.experiment.graph.mask.shape, dtype=torch.float64)
-
-        def effects(pair: Pair) -> Tensor:
-            tick = self._tick(done, len(pair), n, progress)
-            return method.effects(pair, Work(self.journal, tick, self.experiment.world)).cpu().double()
-
-        for pair, found in on_pairs(effects):
-            total += found
-            self._tick(done, len(pair), n, progress)(1)
-            done += len(pair)
-        return total
-
-    def _tick(self, done: int, rows: int, n: int, progress: Progress) -> Callable[[float], None]:
-        return lambda share: progress(round(100 * min(n, done + share * rows)), 100 * n)
 
 
 def score(
@@ -322,7 +288,8 @@ def score(
     method : Method or str
         ``EAP()``, ``EAPIG(steps=5)``, ``Exact()``, ``"eap-ig"``, ``"Recheck(k=200)"`` ...
     journal : path, optional
-        A file that keeps the exact effects measured so far, from which a killed run continues.
+        A file that keeps the exact effects measured so far, from which a killed run continues. Of other methods, a file beside it keeps
+        the sum over the prompts so far, or the state of the training. They stay when the scores are finished.
     progress : callable
         Called with (steps done, steps in all); a step is a percent of the work on one prompt.
     **settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,22 @@ class Journal:
     def _read(self, path: Path) -> None:
         for number, entry in read_lines(path, {"journal": self.about}):
             self._keep(*_measurement(path, number, entry))
+
+
+def beside(journal: str | Path | None, name: str) -> Path | None:
+    """A file for another part of the work that a journal is of."""
+    return None if journal is None else Path(f"{journal}-{name}")
+
+
+def journal_files(journal: Path) -> list[Path]:
+    """A journal and the files beside it, as far as they are there."""
+    return [file for file in (journal, *sorted(journal.parent.glob(f"{escape(journal.name)}-*"))) if file.is_file()]
+
+
+def remove_journal(journal: Path) -> None:
+    """Remove a journal and the files beside it, once the work is finished."""
+    for file in journal_files(journal):
+        file.unlink(missing_ok=True)
 
 
 def _measurement(path: Path, number: int, entry: dict[str, Any]) -> tuple[str, list[int], Values]:

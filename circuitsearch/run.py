@@ -20,6 +20,7 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import PART, locked, read_json, remove_parts, sha256_of, write_json, write_whole
 from circuitsearch.finding import Finding, Listener, Plan
+from circuitsearch.journal import journal_files, remove_journal
 from circuitsearch.memory import give_back
 from circuitsearch.models.gguf import Origin
 from circuitsearch.question import Question
@@ -137,7 +138,7 @@ class RunFolder(Listener):
 
     @property
     def journal(self) -> Path:
-        """The exact effects measured so far, until the scores are finished."""
+        """The exact effects measured so far, until the scores are finished; beside it are states of other methods."""
         return self.path / "scores.journal"
 
     @property
@@ -164,7 +165,7 @@ class RunFolder(Listener):
                 with self.log.running():
                     yield
             finally:
-                if not self.has("scores") and not self.journal.exists():
+                if not self.has("scores") and not journal_files(self.journal):
                     self._remove()
                     for folder in new:
                         _remove_if_empty(folder)
@@ -192,7 +193,7 @@ class RunFolder(Listener):
         give_back()  # what the stage has let go
         self.log.finished(stage, seconds)
         if stage == "scores":
-            self.journal.unlink(missing_ok=True)
+            remove_journal(self.journal)
         if stage in ("circuit", "minimal"):
             (self.path / SO_FAR).unlink(missing_ok=True)
         if stage in ("circuit", "report"):
@@ -269,7 +270,8 @@ class RunFolder(Listener):
         """Remove the files of a run."""
         remove_parts(self.path)
         checkpoints = [file.name for file in self.path.glob(f"{self.checkpoint.name}*")]
-        for name in (*self.manifest.outputs, self.journal.name, self.steps.name, SO_FAR, LOG, MANIFEST, *checkpoints):
+        remove_journal(self.journal)
+        for name in (*self.manifest.outputs, self.steps.name, SO_FAR, LOG, MANIFEST, *checkpoints):
             (self.path / name).unlink(missing_ok=True)
 
 

@@ -20,6 +20,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.journal import Journal
 from circuitsearch.progress import Progress
 from circuitsearch.registry import METHODS
+from circuitsearch.saved_state import SavedState
 from circuitsearch.setup import MadeWith, Setup
 
 if TYPE_CHECKING:
@@ -83,8 +84,11 @@ class Ranker(Protocol):
     nor a sign.
     """
 
-    def rank(self, experiment: Experiment, progress: Progress) -> Tensor:
-        """Strength of each edge: (U, V), float64, on the CPU, zero where there is no edge."""
+    def rank(self, experiment: Experiment, progress: Progress, state: SavedState) -> Tensor:
+        """Strength of each edge: (U, V), float64, on the CPU, zero where there is no edge.
+
+        Work that takes long keeps its state, and goes on from it.
+        """
         ...
 
 

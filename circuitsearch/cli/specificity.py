@@ -35,18 +35,22 @@ def specificity(
     tasks = [run.held_out(tokenizer) for run in found]
     names = _names([task.name for task in tasks], runs)
     circuits = [run.circuit for run in found]
+    steps = None if out is None else out.with_name(f"{out.name}.steps")
     with terminal.progress("tasks") as bar:
         measured = specificity_of(
             model,
             dict(zip(names, circuits, strict=True)),
             dict(zip(names, tasks, strict=True)),
             level=level,
+            checkpoint=steps,
             progress=bar,
             **question.beside_circuit,
         )
     _check_weights(measured, found[0])
     terminal.console.print(str(measured))
     _write(measured, out, terminal)
+    if steps is not None:
+        steps.unlink(missing_ok=True)
     terminal.result(measured.to_dict())
 
 

@@ -14,6 +14,7 @@ from circuitsearch.cli.beside import run_of
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment, Settings
+from circuitsearch.journal import remove_journal
 from circuitsearch.own_folder import own_file
 from circuitsearch.question import Question
 from circuitsearch.registry import METHODS, METRICS
@@ -25,7 +26,7 @@ from circuitsearch.validation import validate as validate_circuit
 
 
 def score(question: Question, out: Path, terminal: Terminal) -> None:
-    """Score every edge and write the scores; until they are finished, exact effects are kept in a journal beside them."""
+    """Score every edge and write the scores; until they are finished, what is measured is kept beside them."""
     question.check()
     check_writable(out)
     model, tokenizer, task = question.load()
@@ -40,7 +41,7 @@ def score(question: Question, out: Path, terminal: Terminal) -> None:
         scores = experiment.score(question.method_asked, journal=journal, progress=bar)
     if experiment.world.first:
         scores.save(out)
-        journal.unlink(missing_ok=True)
+        remove_journal(journal)
     top = scores.top(say.STRONGEST)
     rows = [
         (f"{writer}->{reader}", f"{value:+.4f}", meaning(value) if scores.are_effects else "")

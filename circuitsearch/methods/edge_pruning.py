@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -11,12 +12,15 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError, counted
 from circuitsearch.experiment import Experiment
+from circuitsearch.journal import beside
 from circuitsearch.knobs import Knobs
 from circuitsearch.methods.ensemble import check_method, share_below
 from circuitsearch.methods.matryoshka import check_positive, on_edges
 from circuitsearch.methods.objective import Objective
+from circuitsearch.methods.training import Training
 from circuitsearch.metric_contract import Needs
 from circuitsearch.progress import Progress, silent
+from circuitsearch.saved_state import NOTHING_KEPT, SavedState
 
 LOW, HIGH, TEMPERATURE = -0.1, 1.1, 2 / 3  # of the hard concrete distribution, as in both papers
 OPEN = 2.0  # log alpha before training, nearly all gates open; the paper's 10, of which nothing is learned at first, is for thousands of steps
@@ -90,30 +94,29 @@ class EdgePruning(Knobs):
         return f"edge pruning to {self.share:.2g} of the edges, {counted(self.steps, 'step')}"
 
     @torch.enable_grad()
-    def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
+    def rank(self, experiment: Experiment, progress: Progress = silent, state: SavedState = NOTHING_KEPT) -> Tensor:
         """Train on all prompts: probabilities (U, V), float64, zero where there is no edge."""
         generator = torch.Generator().manual_seed(experiment.seed)
         objective = Objective.of(experiment, self.prompts, False, generator)
-        log_alpha = self._started(experiment).requires_grad_()
+        log_alpha = self._started(experiment, state.path).requires_grad_()
         multipliers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.Adam([{"params": [log_alpha]}, {"params": [multipliers], "maximize": True}], self.rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_at)
-        for step in range(self.steps):
+        for step in Training(optimizer, generator, state, progress).steps(self.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate * self._share_of_rate(step)
             optimizer.zero_grad()
             gates = drawn_gates(log_alpha, generator)
             _, gradient = objective(objective.drawn(generator), gates.detach())
             gates.backward(gradient)
             self._penalty(log_alpha, multipliers, step).backward()
             optimizer.step()
-            schedule.step()
-            progress(step + 1, self.steps)
         return on_edges(experiment, probability_open(log_alpha.detach()))
 
-    def _started(self, experiment: Experiment) -> Tensor:
+    def _started(self, experiment: Experiment, kept: Path | None) -> Tensor:
         """Log alpha of each edge (E,) before training."""
         if self.start is None:
             return torch.full((experiment.graph.n_edges,), OPEN, dtype=torch.float64)
-        return OPEN * (2 * share_below(experiment.score(self.start)) - 1)
+        return OPEN * (2 * share_below(experiment.score(self.start, journal=beside(kept, "start"))) - 1)
 
     def _penalty(self, log_alpha: Tensor, multipliers: Tensor, step: int) -> Tensor:
         """a * d + b * d ** 2."""
@@ -121,7 +124,7 @@ class EdgePruning(Knobs):
         missed = 1 - probability_open(log_alpha).mean() - target
         return multipliers[0] * missed + multipliers[1] * missed**2
 
-    def _rate_at(self, step: int) -> float:
+    def _share_of_rate(self, step: int) -> float:
         warm = max(1.0, WARMING * self.steps)
         return (step + 1) / warm if step < warm - 1 else (self.steps - step) / (self.steps - warm + 1)
 

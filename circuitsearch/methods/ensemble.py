@@ -11,11 +11,13 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError
 from circuitsearch.experiment import Experiment
+from circuitsearch.journal import beside
 from circuitsearch.knobs import Knobs, in_words
 from circuitsearch.methods.eap import EAPIG
 from circuitsearch.methods.relp import RelP
 from circuitsearch.metric_contract import Needs
 from circuitsearch.progress import Progress, part, silent
+from circuitsearch.saved_state import NOTHING_KEPT, SavedState
 from circuitsearch.scores import Method, Ranker, Rechecking, Scores
 
 
@@ -68,10 +70,13 @@ class Ensemble(Knobs):
         """The method in words, for captions."""
         return f"the mean ranking of {len(self.methods)} methods ({'; '.join(map(in_words, self.methods))})"
 
-    def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
+    def rank(self, experiment: Experiment, progress: Progress = silent, state: SavedState = NOTHING_KEPT) -> Tensor:
         """Score by each method: strengths (U, V), float64, zero where there is no edge."""
         n = len(self.methods)
-        scores = [experiment.score(each, progress=part(progress, place, n)) for place, each in enumerate(self.methods)]
+        scores = [
+            experiment.score(each, journal=beside(state.path, str(place)), progress=part(progress, place, n))
+            for place, each in enumerate(self.methods)
+        ]
         return torch.stack(list(map(self._strengths, scores))).mean(0)
 
     def _strengths(self, scores: Scores) -> Tensor:

@@ -13,8 +13,10 @@ from circuitsearch.errors import InputError, counted
 from circuitsearch.experiment import Experiment
 from circuitsearch.knobs import Knobs
 from circuitsearch.methods.objective import Objective
+from circuitsearch.methods.training import Training
 from circuitsearch.metric_contract import Needs
 from circuitsearch.progress import Progress, silent
+from circuitsearch.saved_state import NOTHING_KEPT, SavedState
 
 SIZES = 64  # at which the learned masks are averaged
 
@@ -80,20 +82,19 @@ class Matryoshka(Knobs):
         """The method in words, for captions."""
         return f"a ranking trained for circuits of all sizes, {counted(self.steps, 'step')}"
 
-    def rank(self, experiment: Experiment, progress: Progress = silent) -> Tensor:
+    def rank(self, experiment: Experiment, progress: Progress = silent, state: SavedState = NOTHING_KEPT) -> Tensor:
         """Train on all prompts: strengths (U, V), float64, zero where there is no edge."""
         generator = torch.Generator().manual_seed(experiment.seed)
         objective = Objective.of(experiment, self.prompts, self.overshoot, generator)
         n_edges = experiment.graph.n_edges
         values = torch.zeros(n_edges, dtype=torch.float64)
         optimizer = torch.optim.Adam([values], lr=self.rate)
-        for step in range(self.steps):
+        for _ in Training(optimizer, generator, state, progress).steps(self.steps):
             size = n_edges ** float(torch.rand((), generator=generator, dtype=torch.float64))
             weights = soft_top_k(values, size, self.temperature)
             _, gradient = objective(objective.drawn(generator), weights)
             values.grad = through_top_k(weights, gradient, self.temperature)
             optimizer.step()
-            progress(step + 1, self.steps)
         return on_edges(experiment, self._mean_weights(values))
 
     def _mean_weights(self, values: Tensor) -> Tensor:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from circuitsearch.errors import InputError
-from circuitsearch.files import write_whole
 from circuitsearch.history import Pass
+from circuitsearch.saved_state import SavedState
 from circuitsearch.search.passes import State
 
 TENSORS = ("inside", "gain", "variance", "circuits")
 
 
 class Checkpoint:
-    """A safetensors file with the state after the last pass, and a checksum of it; without a path nothing is kept.
+    """The state after the last pass; without a path nothing is kept.
 
     Parameters
     ----------
@@ -33,18 +29,12 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path | None, identity: dict[str, Any]) -> None:
-        self.path = None if path is None else Path(path)
-        self.identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self.file = SavedState(path, lambda: identity)
 
     def save(self, state: State) -> None:
         """Replace the file by one with this state."""
-        if self.path is None:
-            return
-        tensors = {name: getattr(state, name).contiguous().clone() for name in TENSORS}
         others = {name: value for name, value in asdict(state).items() if name not in TENSORS}
-        text = json.dumps(others, allow_nan=True)
-        metadata = {"search": self.identity, "state": text, "checksum": _checksum(tensors, text)}
-        write_whole(self.path, lambda part: save_file(tensors, part, metadata))
+        self.file.save({name: getattr(state, name) for name in TENSORS}, others)
 
     def load(self) -> State | None:
         """The state in the file, or None if there is no file.
@@ -54,39 +44,22 @@ class Checkpoint:
         InputError
             If the file is damaged, or of another search.
         """
-        if self.path is None or not self.path.exists():
+        read = self.file.load()
+        if read is None:
             return None
         try:
-            with safe_open(self.path, "pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in TENSORS}
-            if metadata.get("checksum") != _checksum(tensors, metadata.get("state", "")):
-                raise ValueError("it was changed since it was written")
-            state = _state(metadata.get("state", ""), tensors)
-        except (OSError, SafetensorError, ValueError, ValidationError) as error:
-            raise InputError(f"{self.path} is not the checkpoint of a search: remove it to search anew") from error
-        if metadata.get("search") != self.identity:
-            raise InputError(f"{self.path} is of a search with other settings: name another file, or remove it")
-        return state
+            return _state(*read)
+        except (ValueError, ValidationError) as error:
+            raise self.file.damaged() from error
 
     def remove(self) -> None:
         """Remove the file, if there is one."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        self.file.remove()
 
 
-def _checksum(tensors: dict[str, Tensor], text: str) -> str:
-    """Over the state's numbers and the rest of it, as they are in the file."""
-    digest = hashlib.sha256(text.encode())
-    for name in TENSORS:
-        digest.update(tensors[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _state(text: str, tensors: dict[str, Tensor]) -> State:
-    content = json.loads(text)
+def _state(tensors: dict[str, Tensor], content: Any) -> State:
     expected = {field.name for field in fields(State)} - set(TENSORS)
-    if not isinstance(content, dict) or set(content) != expected:
+    if set(tensors) != set(TENSORS) or not isinstance(content, dict) or set(content) != expected:
         raise ValueError("the fields are not those of a state")
     passes = TypeAdapter(tuple[Pass, ...]).validate_json(json.dumps(content.pop("passes")))
     if len(tensors["circuits"]) != len(passes):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from math import nan
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -15,7 +18,9 @@ from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment, Settings
 from circuitsearch.faithfulness import bounded
+from circuitsearch.files import STRICT, to_json
 from circuitsearch.progress import Progress, silent
+from circuitsearch.steps import Steps
 from circuitsearch.task import Task
 from circuitsearch.validation.behaviour import behaviour
 from circuitsearch.validation.bootstrap import interval, ratio
@@ -35,6 +40,7 @@ def specificity(
     level: float = LEVEL,
     confidence: float = 0.95,
     n_resamples: int = 2000,
+    checkpoint: str | Path | None = None,
     progress: Progress = silent,
     **settings: Unpack[Settings],
 ) -> Specificity:
@@ -56,6 +62,8 @@ def specificity(
         Faithfulness from which a circuit counts as doing a task, in the sentences of the result.
     n_resamples, confidence
         Of the intervals over prompts: BCa bootstraps, widened for few prompts.
+    checkpoint : path, optional
+        A file that keeps what is measured on each finished task, from which work that was interrupted goes on.
     progress : callable
         Called with (tasks done, tasks in all).
     **settings
@@ -81,22 +89,19 @@ def specificity(
     """
     of_task = _named("circuit", circuits, lambda circuit: circuit.task)
     experiments = _experiments(model, of_task, _named("task", tasks, lambda task: task.name), settings)
-    on_tasks, undefined = list[OnTask](), dict[str, str]()
+    about = partial(_identity, of_task, experiments, (confidence, n_resamples))
+    finished: Steps[_Column] = Steps(checkpoint, _Column, about)
+    columns: dict[str, _Column] = {}
     for done, (name, experiment) in enumerate(experiments.items(), 1):
-        problem = _not_done(experiment)
-        if problem:
-            undefined[name] = problem
-            on_tasks += [OnTask(circuit, name, UNDEFINED, UNDEFINED, len(experiment.task)) for circuit in of_task]
-        else:
-            on_tasks += _Column(name, experiment, confidence, n_resamples).measured(of_task)
+        columns[name] = finished.once(name, partial(_measured, name, experiment, of_task, confidence, n_resamples))
         experiment.evaluator.release()
         progress(done, len(experiments))
     return Specificity(
         circuits={name: len(circuit) for name, circuit in of_task.items()},
         tasks=tuple(experiments),
-        on_tasks=tuple(on_tasks),
+        on_tasks=tuple(each for column in columns.values() for each in column.circuits),
         overlaps=tuple(Overlap.of(one, a.mask, two, b.mask) for (one, a), (two, b) in combinations(of_task.items(), 2)),
-        undefined=undefined,
+        undefined={name: column.undefined for name, column in columns.items() if column.undefined},
         level=level,
         confidence=confidence,
         n_resamples=n_resamples,
@@ -148,20 +153,49 @@ def _not_done(experiment: Experiment) -> str:
     return ""
 
 
+def _identity(
+    circuits: Mapping[str, Circuit], experiments: Mapping[str, Experiment], intervals: tuple[float, int]
+) -> dict[str, Any]:
+    """What every column depends on."""
+    return {
+        "circuits": {name: to_json(circuit.to_dict()) for name, circuit in circuits.items()},
+        "setups": {name: experiment.setup.identity() for name, experiment in experiments.items()},
+        "intervals": intervals,
+    }
+
+
+@dataclass(frozen=True)
 class _Column:
-    """Circuits on one task."""
+    """What circuits do on one task, and why nothing is defined there if so."""
+
+    __pydantic_config__ = STRICT
+
+    circuits: tuple[OnTask, ...]
+    undefined: str = ""
+
+
+def _measured(
+    name: str, experiment: Experiment, circuits: Mapping[str, Circuit], confidence: float, n_resamples: int
+) -> _Column:
+    """Run every circuit by itself on a task, if the model does it."""
+    problem = _not_done(experiment)
+    if problem:
+        nothing = (OnTask(circuit, name, UNDEFINED, UNDEFINED, len(experiment.task)) for circuit in circuits)
+        return _Column(tuple(nothing), problem)
+    on_task = _OnOneTask(name, experiment, confidence, n_resamples)
+    values = experiment.evaluator.metric_of_each([circuit.mask for circuit in circuits.values()])  # (C, N)
+    return _Column(tuple(on_task(*each, row) for each, row in zip(circuits.items(), values, strict=True)))
+
+
+class _OnOneTask:
+    """The prompts of a task, and the model on them."""
 
     def __init__(self, name: str, experiment: Experiment, confidence: float, n_resamples: int) -> None:
-        self.name, self.experiment, self.digests = name, experiment, experiment.task.prompt_digests()
+        self.name, self.digests = name, experiment.task.prompt_digests()
         self.settings = {"confidence": confidence, "n_resamples": n_resamples, "seed": experiment.seed}
         ((self.clean, self.ablated),) = experiment.evaluator.ends()
 
-    def measured(self, circuits: Mapping[str, Circuit]) -> list[OnTask]:
-        """Each circuit, run by itself."""
-        values = self.experiment.evaluator.metric_of_each([circuit.mask for circuit in circuits.values()])  # (C, N)
-        return [self._on(*each, row) for each, row in zip(circuits.items(), values, strict=True)]
-
-    def _on(self, name: str, circuit: Circuit, values: Tensor) -> OnTask:
+    def __call__(self, name: str, circuit: Circuit, values: Tensor) -> OnTask:
         """One circuit, on the prompts that did not choose its edges."""
         used = set() if circuit.setup is None else set(circuit.setup.prompts)
         new = torch.tensor([digest not in used for digest in self.digests])  # (N,)

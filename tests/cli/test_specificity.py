@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import circuitsearch as cs
 from circuitsearch.cli import main
 from circuitsearch.run import Manifest
+
+specificity_module = import_module("circuitsearch.validation.specificity")
 
 Command = Callable[..., Any]
 
@@ -38,6 +41,33 @@ def runs(found: Path, command: Command) -> list[Path]:
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def test_tasks_that_are_finished_are_not_measured_again(
+    command: Command, runs: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    """After an interruption the file beside the folder has the first task; it goes when the folder is written."""
+    assert command("specificity", *runs, "--out", "whole").code == 0
+    measured = specificity_module._measured
+
+    def interrupted(name: str, *others: Any) -> Any:
+        if name == "two":
+            raise KeyboardInterrupt
+        return measured(name, *others)
+
+    monkeypatch.setattr(specificity_module, "_measured", interrupted)
+    assert command("specificity", *runs, "--out", "both").code == 130
+    assert Path("both.steps").exists() and not Path("both").exists()
+    monkeypatch.setattr(specificity_module, "_measured", lambda name, *others: _only("two", name, measured, others))
+    assert command("specificity", *runs, "--out", "both").code == 0
+    assert not Path("both.steps").exists()
+    for file in Path("whole").iterdir():
+        assert (Path("both") / file.name).read_bytes() == file.read_bytes()
+
+
+def _only(expected: str, name: str, measured: Callable[..., Any], others: tuple[Any, ...]) -> Any:
+    assert name == expected
+    return measured(name, *others)
 
 
 def test_the_matrix_is_printed_and_written(command: Command, runs: list[Path]):

@@ -47,7 +47,7 @@ def test_a_state_before_any_pass_is_read_back(state: State, tmp_path: Path):
 def test_a_file_without_one_circuit_for_each_pass_is_an_error(state: State, tmp_path: Path):
     """As one that another version wrote."""
     Checkpoint(tmp_path / "search", {}).save(replace(state, circuits=state.circuits[:1]))
-    with pytest.raises(InputError, match="remove it to search anew"):
+    with pytest.raises(InputError, match="remove it to begin anew"):
         Checkpoint(tmp_path / "search", {}).load()
 
 
@@ -63,7 +63,7 @@ def test_a_damaged_checkpoint_is_an_error(state: State, tmp_path: Path):
     file = tmp_path / "search"
     Checkpoint(file, {}).save(state)
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(InputError, match="remove it to search anew"):
+    with pytest.raises(InputError, match="remove it to begin anew"):
         Checkpoint(file, {}).load()
 
 
@@ -75,7 +75,7 @@ def test_a_flipped_bit_is_noticed(state: State, tmp_path: Path):
     header = 8 + int.from_bytes(whole[:8], "little")
     for place in (*range(header, len(whole), max(1, (len(whole) - header) // 40)), whole.index(b"trust") + 1):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        with pytest.raises(InputError, match="remove it to search anew"):
+        with pytest.raises(InputError, match="remove it to begin anew"):
             Checkpoint(file, {}).load()
     file.write_bytes(whole)
     assert Checkpoint(file, {}).load() is not None
