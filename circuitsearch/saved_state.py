@@ -67,12 +67,13 @@ class SavedState:
         return tensors, content
 
     def save(self, tensors: Mapping[str, Tensor], rest: Any = None) -> None:
-        """Replace the file by one with this state."""
+        """Replace the file by one with this state; its folder is made if need be."""
         if self.path is None:
             return
         own = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         text = json.dumps(rest, allow_nan=True)
         metadata = {"work": self._work, "rest": text, "checksum": _checksum(own, text)}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, lambda part: save_file(own, part, metadata))
         self._written = time.monotonic()
 
@@ -92,6 +93,27 @@ class SavedState:
 
 
 NOTHING_KEPT = SavedState(None, dict)
+
+
+class Finished:
+    """Tensors of finished steps, by name: each is made once, and kept with the others now and then.
+
+    Examples
+    --------
+    >>> Finished(NOTHING_KEPT).once("a", lambda: Tensor([1.0]))
+    tensor([1.])
+    """
+
+    def __init__(self, state: SavedState) -> None:
+        read = state.load()
+        self._state, self._known = state, {} if read is None else read[0]
+
+    def once(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """The tensor of this step, on the CPU; made unless it is known."""
+        if name not in self._known:
+            self._known[name] = make().cpu()
+            self._state.keep(lambda: self._known)
+        return self._known[name]
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -102,13 +102,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Seen:
-    """The options with the loaded model and prompts."""
+    """The options with the loaded model and prompts, and the file of what a long instrument has measured so far."""
 
     look: Look
     model: Any
     tokenizer: Any
     task: Task
     progress: Callable[[int, int], None]
+    checkpoint: Path
 
 
 def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
@@ -117,14 +118,16 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
         raise InputError(f"{out} is a file: give the name of a folder with --out")
     model, tokenizer = load_in(look.memory, look.model, look.device, look.dtype)
     task = _task(look, model, tokenizer)
-    with terminal.progress(look.instrument) as bar:
-        result = INSTRUMENTS[look.instrument].use(Seen(look, model, tokenizer, task, bar))
     name = "prompt" if look.one_prompt is not None else task.name
     where = out or Path("runs") / f"inspect-{name}-{look.question.model_name}"
+    checkpoint = where / f"{look.instrument}.state"
+    with terminal.progress(look.instrument) as bar:
+        result = INSTRUMENTS[look.instrument].use(Seen(look, model, tokenizer, task, bar, checkpoint))
     where.mkdir(parents=True, exist_ok=True)
     numbers, figure = where / f"{look.instrument}.json", where / f"{look.instrument}.svg"
     write_whole(numbers, result.save)
     draw(result, figure)
+    checkpoint.unlink(missing_ok=True)
     header, rows = result.table()
     terminal.table(f"{look.instrument} on {task.name}, {counted(len(task), 'prompt')}", header, rows)
     for line in _remarks(result):
@@ -184,7 +187,8 @@ def _patch(seen: Seen) -> Result:
     if site.by_head and look.spans is not None:
         raise InputError(f"{site.name} is patched by head, at all tokens: leave out --spans")
     spans = () if site.by_head else look.named_spans(seen.task)
-    told: dict[str, Any] = {"spans": spans, "tokenizer": seen.tokenizer, "progress": seen.progress}
+    told: dict[str, Any] = {"spans": spans, "tokenizer": seen.tokenizer}
+    told |= {"checkpoint": seen.checkpoint, "progress": seen.progress}
     return instruments.activation_patching(seen.model, seen.task, site, noising=look.noising, **told)
 
 
@@ -199,7 +203,7 @@ def _trace(seen: Seen) -> Result:
         there = f": it has {', '.join(names)}" if names else ""
         raise InputError(f"trace needs the span of the task that is the subject: give --subject{there}")
     told: dict[str, Any] = {"seeds": look.seeds, "by_role": len(seen.task) > 1, "tokenizer": seen.tokenizer}
-    told |= {"noise": look.noise, "window": look.window, "progress": seen.progress}
+    told |= {"noise": look.noise, "window": look.window, "checkpoint": seen.checkpoint, "progress": seen.progress}
     return instruments.causal_trace(seen.model, seen.task, subject, site=site_named(look.site), **told)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -29,9 +31,11 @@ from circuitsearch.instruments.passes import (
     subject,
 )
 from circuitsearch.instruments.result import Result, strongest
+from circuitsearch.instruments.unfinished import finished
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
 from circuitsearch.progress import Progress, silent
+from circuitsearch.saved_state import Finished
 from circuitsearch.task import Task
 
 
@@ -230,6 +234,7 @@ def activation_patching(
     noising: bool = False,
     spans: Sequence[str] = (),
     tokenizer: Any = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = silent,
 ) -> Patching:
     """Patch the activations of one kind, one at a time, from the clean into the corrupt run, or the other way.
@@ -252,6 +257,8 @@ def activation_patching(
         Token spans that are patched together; by default every position, which needs prompts of one length.
     tokenizer
         For the columns' labels.
+    checkpoint : path, optional
+        A file that keeps what is measured so far, from which work that was interrupted goes on.
     progress : callable
         Called with (passes done, passes in all), for each batch.
 
@@ -266,7 +273,8 @@ def activation_patching(
     if not rows:
         raise InputError(f"a {model.config.model_type!r} model has no {site.name} to patch")
     columns = None if site.by_head else columns_of(task, spans, tokenizer)
-    sweep = _Sweep(described, task, site, columns, noising)
+    steps = finished(described, task, checkpoint, patching=site.name, spans=spans, noising=noising)
+    sweep = _Sweep(described, task, site, columns, noising, steps)
     kept = [(batch.rows, sweep.batch(batch, rows, tick)) for batch, tick in batches_with(progress, described, task)]
     found = in_order(kept, len(task))  # (N, R * C + 2)
     per_prompt = found[:, 2:].unflatten(1, (len(rows), -1))
@@ -294,6 +302,7 @@ class _Sweep:
     site: Site
     columns: Columns | None
     noising: bool
+    finished: Finished
 
     def batch(self, batch: Batch, rows: Sequence[int], progress: Progress) -> Tensor:
         """The metric of the clean and of the corrupt run, and all effects: (B, 2 + R * C)."""
@@ -304,12 +313,16 @@ class _Sweep:
         clean = record(self.described, batch.clean, batch.position, patterns=self.site.patterns and not self.noising)
         corrupt = record(self.described, batch.corrupt, batch.position, patterns=self.site.patterns and self.noising)
         batch = replace(batch, clean_logits=clean.logits)
-        ends = [self.task.metric(run.logits, batch) for run in (clean, corrupt)]
+        ends = [self.task.metric(run.logits, batch).cpu() for run in (clean, corrupt)]
         source, ids = (corrupt, batch.clean) if self.noising else (clean, batch.corrupt)
         effects = []
-        for done, row in enumerate(rows, 1):
+
+        def patched(row: int) -> Tensor:  # (C, B)
             sources = self.site.sources(source, [row])
-            values = torch.cat([self._metric(batch, ids, sources, part) for part in self._copies(batch)])  # (C, B)
+            return torch.cat([self._metric(batch, ids, sources, part) for part in self._copies(batch)])
+
+        for done, row in enumerate(rows, 1):
+            values = self.finished.once(f"{int(batch.rows[0])} {row}", partial(patched, row))
             effects.append(ends[0] - values if self.noising else values - ends[1])
             progress(done, len(rows))
         return torch.cat([torch.stack(ends), *effects]).T

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,8 +26,10 @@ from circuitsearch.instruments.passes import (
 )
 from circuitsearch.instruments.patching import Site, Stream
 from circuitsearch.instruments.result import Result, strongest
+from circuitsearch.instruments.unfinished import finished
 from circuitsearch.models.describe import Described
 from circuitsearch.progress import Progress, silent
+from circuitsearch.saved_state import Finished
 from circuitsearch.task import Task
 
 FIRST, MIDDLE, LAST = "subject, first", "subject, middle", "subject, last"
@@ -130,6 +134,7 @@ def causal_trace(
     seeds: int = 10,
     by_role: bool = True,
     tokenizer: Any = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = silent,
 ) -> CausalTrace:
     """Trace where a fact is recalled (Meng et al., Locating and Editing Factual Associations in GPT, 2202.05262).
@@ -160,6 +165,8 @@ def causal_trace(
         length.
     tokenizer
         For the labels of positions.
+    checkpoint : path, optional
+        A file that keeps what is measured so far, from which work that was interrupted goes on.
     progress : callable
         Called with (passes done, passes in all), for each batch.
 
@@ -177,7 +184,17 @@ def causal_trace(
         raise InputError(f"seeds and window must be 1 or more, and noise 0 or more, not {seeds}, {window} and {noise}")
     columns = subject_columns(task, subject_span) if by_role else columns_of(task, (), tokenizer)
     deviation = SIGMAS * _deviation(described, task, subject_span) if noise is None else noise
-    trace = _Trace(described, site, columns, subject_span, deviation, window, seeds)
+    steps = finished(
+        described,
+        task,
+        checkpoint,
+        tracing=site.name,
+        subject=subject_span,
+        noise=deviation,
+        window=window,
+        by_role=by_role,
+    )
+    trace = _Trace(described, site, columns, subject_span, deviation, window, seeds, steps)
     kept = [(batch.rows, trace.batch(batch, tick)) for batch, tick in batches_with(progress, described, task)]
     found = in_order(kept, len(task))  # (N, 2 + R * C)
     names = site.row_names(described)
@@ -257,6 +274,7 @@ class _Trace:
     deviation: float
     window: int
     seeds: int
+    finished: Finished
 
     def batch(self, batch: Batch, progress: Progress) -> Tensor:
         """Probabilities in the clean and the corrupted run, and all effects: (B, 2 + R * C)."""
@@ -267,11 +285,12 @@ class _Trace:
         total = torch.zeros(1 + len(rows) * len(self.columns), len(batch), dtype=torch.float64)
         for seed in range(self.seeds):
             noise = self._noise(batch, clean.streams[0], seed)
-            corrupted = probability(run_tapped(self.described, batch.clean, batch.position, _Noise(noise)), batch)
-            effects = [
-                self._restored(batch, noise, self._window(sources, rows, at)) - corrupted for at in range(len(rows))
-            ]
-            total += torch.cat([corrupted[None], *effects]).cpu().double()
+            corrupted = probability(run_tapped(self.described, batch.clean, batch.position, _Noise(noise)), batch).cpu()
+            effects = []
+            for at in range(len(rows)):
+                restored = partial(self._restored, batch, noise, self._window(sources, rows, at))
+                effects.append(self.finished.once(f"{int(batch.rows[0])} {seed} {at}", restored) - corrupted)
+            total += torch.cat([corrupted[None], *effects]).double()
             progress(seed + 1, self.seeds)
         total = total / self.seeds
         absent = (self.columns.of(batch)[None] != self._each(batch)).all(-1).cpu()  # (C, B)
