@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import circuitsearch as cs
+from circuitsearch import saved_state
 from circuitsearch.errors import InputError
 from circuitsearch.models.planted import Planted, plant
 from circuitsearch.search import Refine
@@ -75,6 +76,12 @@ def works(planted: Planted) -> Iterator[Work]:
     def exact(folder: Path) -> list[float]:
         return cs.score(model, task, cs.Exact(edges=edges), journal=folder / "journal").values.nan_to_num().tolist()
 
+    def summed(folder: Path) -> list[float]:
+        return cs.score(model, task, "eap", journal=folder / "sums").values.tolist()
+
+    def trained(folder: Path) -> list[float]:
+        return cs.score(model, task, cs.Matryoshka(steps=5), journal=folder / "trained").values.tolist()
+
     def search(folder: Path, passed: Callable[[cs.Circuit], None] = lambda circuit: None) -> list[Any]:
         scores = cs.score(model, fit, "eap")
         found = cs.refine(model, fit, scores, stopping, 0.9, how=QUICK, checkpoint=folder / "checkpoint", passed=passed)
@@ -88,6 +95,8 @@ def works(planted: Planted) -> Iterator[Work]:
         return [found.circuit.edges, found.report]
 
     yield Work("journal of exact effects", "journal", exact, exact)
+    yield Work("sum of gradient scores", "sums-eap", summed, summed)
+    yield Work("state of a training", "trained-matryoshka", trained, trained)
     yield Work("checkpoint of a search", "checkpoint", lambda folder: _until_second_pass(folder, search), search)
     yield Work("circuit of a stability analysis", "stability/circuits/parts-1.json", stability, stability)
     yield Work("scores of a run", "run/scores.safetensors", run, run)
@@ -108,6 +117,7 @@ def _until_second_pass(folder: Path, search: Callable[..., Any]) -> None:
 
 def damaged(n: int, folder: Path, seed: int, only: str = "") -> Iterator[Damaged]:
     """Damage ``n`` copies of each kind of file whose name holds a text."""
+    saved_state.SECONDS = 0  # every step is kept
     chance = random.Random(seed)
     planted = plant("induction", seed=1, n=24)
     for number, work in enumerate(work for work in works(planted) if only in work.kind):
