@@ -44,18 +44,22 @@ def killed(n: int, folder: Path, seed: int, verbs: tuple[Verb, ...] = VERBS) -> 
     """Kill every command ``n / len(verbs)`` times, and compare what is left at the end."""
     moments = random.Random(seed)
     for number, verb in enumerate(verbs):
-        whole = folder / f"{number}-whole"
+        begun, whole = folder / f"{number}-begun", folder / f"{number}-whole"
+        verb.prepare(begun)
+        shutil.copytree(begun, whole)
         began = time.monotonic()
         expected = verb.finish(whole)
         lasts = time.monotonic() - began
         found = Killed(verb.name)
         while found.kills < n / len(verbs):
             broken = folder / f"{number}-{found.runs}"
+            shutil.copytree(begun, broken)
             found.kills += _kill(verb, broken, lasts, moments)
             found.runs += 1
             found.wrong += _differences(verb, broken, expected)
             shutil.rmtree(broken)
         shutil.rmtree(whole)
+        shutil.rmtree(begun)
         yield found
 
 

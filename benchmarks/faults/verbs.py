@@ -29,11 +29,20 @@ class Verb:
         As typed.
     after : str
         A command that makes files out of those that cannot be compared, run once the command has ended.
+    before : tuple of str
+        Commands whose files it needs, which are not killed.
     """
 
     name: str
     arguments: str
     after: str = ""
+    before: tuple[str, ...] = ()
+
+    def prepare(self, folder: Path) -> None:
+        """Make a folder with the files that the command needs."""
+        folder.mkdir(parents=True)
+        for command in self.before:
+            _run(command, folder)
 
     def start(self, folder: Path, launcher: tuple[str, ...] = PROGRAM) -> subprocess.Popen:
         """The command as a process, with one thread and a cache of its own."""
@@ -70,9 +79,12 @@ class Verb:
     def left(self, folder: Path) -> dict[str, str]:
         """The digest of every file that the command, which has ended, left."""
         if self.after:
-            made = [sys.executable, "-m", "circuitsearch", *self.after.split()]
-            subprocess.run(made, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            _run(self.after, folder)
         return digests(folder)
+
+
+def _run(command: str, folder: Path) -> None:
+    subprocess.run([*PROGRAM, *command.split()], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -87,6 +99,8 @@ def unlike(expected: dict[str, str], left: dict[str, str]) -> list[str]:
     return [name for name in sorted({*expected, *left}) if expected.get(name) != left.get(name)]
 
 
+_ONE = "find induction --n 16 --passes 1 --out one"
+_TWO = "find greater_than --n 16 --passes 1 --out two"
 VERBS = (
     Verb("find", "find induction --n 16 --passes 2 --out run"),
     Verb("find --recheck", "find induction --n 16 --passes 1 --recheck 40 --out run"),
@@ -96,4 +110,11 @@ VERBS = (
     Verb("stability", "stability induction --n 32 --passes 1 --vary parts(count=2) --out stability"),
     Verb("bench", f"bench run {_CELLS} --n 16 --seed 0 --out bench"),
     Verb("find --library", "find induction --n 16 --passes 1 --library kept.sqlite --out run", after=_EXPORT),
+    Verb(
+        "validate --out", "validate one --check matched-circuits --check conventions --out report.json", before=(_ONE,)
+    ),
+    Verb("judge", "judge one/circuit.json --task induction --n 32 --out judged", before=(_ONE,)),
+    Verb("specificity", "specificity one two --out both", before=(_ONE, _TWO)),
+    Verb("inspect patch", "inspect patch --task induction --n 96 --site head --out look"),
+    Verb("inspect trace", "inspect trace --task country_facts --n 64 --seeds 4 --out look"),
 )
