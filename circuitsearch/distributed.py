@@ -196,7 +196,7 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[World]:
         raise InputError(
             f"WORLD_SIZE is {size}, but {', '.join(missing)} is not set: start the processes with torchrun, or unset WORLD_SIZE"
         )
-    rank, local_size = _integer(environment, "RANK", 0), _integer(environment, "LOCAL_WORLD_SIZE", size)
+    rank, local_size = _integer(environment, "RANK", 0), on_this_machine(environment)
     backend = _backend(_integer(environment, "LOCAL_RANK", rank), local_size)
     # torchrun gives restarted processes the store of those before, in which their addresses still are. On several machines the count
     # may differ, and docs/scaling.md asks torchrun for a new store.
@@ -211,6 +211,11 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[World]:
         yield World(rank, size)
     finally:
         distributed.destroy_process_group()
+
+
+def on_this_machine(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes share the work on this machine: all of them, if the launcher does not say."""
+    return _integer(environment, "LOCAL_WORLD_SIZE", _integer(environment, "WORLD_SIZE", 1))
 
 
 def _backend(local_rank: int, local_size: int) -> str:

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch.distributed.run import get_args_parser
 
+import circuitsearch as cs
 from circuitsearch.ablation import Resample
 from circuitsearch.cli import main
 from circuitsearch.cli.processes import run_together
@@ -163,9 +164,9 @@ def test_a_command_for_one_process(words: list[str]):
         run_together(words, lambda arguments: 0, lambda error: 1)
 
 
-@pytest.mark.parametrize("words", [["find", "ioi", "--device", "spread"], ["find", "ioi", "--device=spread"]])
-def test_processes_of_one_machine_do_not_each_spread_a_model(words: list[str], monkeypatch):
-    """They would all run on the same GPU."""
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+@pytest.mark.parametrize("variable", ["LOCAL_WORLD_SIZE", "WORLD_SIZE"])
+def test_processes_of_one_machine_do_not_each_spread_a_model(variable: str, monkeypatch):
+    """They would all run on the same GPU. Launchers may give one of the two numbers."""
+    monkeypatch.setenv(variable, "2")
     with pytest.raises(InputError, match="start one a machine, with --nproc-per-node 1"):
-        run_together(words, lambda _: 0, lambda _: 1)
+        cs.load("pico", device="spread")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
-from circuitsearch.devices import SPREAD
 from circuitsearch.distributed import joined
 from circuitsearch.errors import InputError, shortened
 
@@ -43,11 +42,6 @@ def _check_shared(arguments: Sequence[str]) -> None:
         raise InputError(
             f"'{shortened(' '.join(words[:2]))}' is for one process: start it without torchrun; processes share the work of"
             f" {', '.join(SHARED)}"
-        )
-    if SPREAD in (word.removeprefix("--device=") for word in arguments) and os.environ.get("LOCAL_WORLD_SIZE") != "1":
-        raise InputError(
-            "several processes on one machine cannot each spread the model over its GPUs: start one a machine, with"
-            " --nproc-per-node 1"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from circuitsearch.devices import SPREAD
+from circuitsearch.distributed import on_this_machine
 from circuitsearch.errors import InputError, ran_out_of_memory, unknown
 from circuitsearch.models import gguf
 from circuitsearch.models.catalogue import CATALOGUE
@@ -91,6 +92,11 @@ def read(
     """Read a model and its tokenizer; see :func:`circuitsearch.load`, which also verifies the model."""
     source = locate(name)
     if device == SPREAD:
+        if on_this_machine() > 1:
+            raise InputError(
+                "several processes on one machine cannot each spread the model over its GPUs: start one a machine, with"
+                " --nproc-per-node 1"
+            )
         device, device_map = None, "balanced_low_0"
     _check_device_map(device, device_map)
     source = source.as_safetensors()
