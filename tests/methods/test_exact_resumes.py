@@ -22,7 +22,7 @@ import circuitsearch as cs
 model, tokenizer = cs.load("pico")
 task = cs.tasks.greater_than(tokenizer, n=1, seed=0)
 graph = cs.Experiment(model, task).graph
-edges = tuple(islice(graph.edges(graph.mask), 400))
+edges = tuple(islice(graph.edges(graph.mask), 192))  # three groups
 cs.score(model, task, cs.Exact(edges=edges), journal=sys.argv[1]).save(sys.argv[2])
 """
 
