@@ -12,6 +12,7 @@ from benchmarks.faults.damage import damaged
 from benchmarks.faults.ends import ends
 from benchmarks.faults.kills import killed
 from benchmarks.faults.ranks import restarted
+from benchmarks.faults.shared import shared
 from benchmarks.faults.verbs import VERBS, Verb
 
 
@@ -43,21 +44,21 @@ def main() -> int:
     )
     ranks = what.add_parser("ranks", help="SIGKILL of one of two processes that share a run, in every stage")
     ranks.add_argument("--n", type=int, default=8, help="runs of each command")
+    what.add_parser("shared", help="the same work in one, two and four processes")
     damage = what.add_parser("damage", help="flipped and torn files from which work goes on")
     damage.add_argument("--n", type=int, default=50, help="copies of each kind of file")
     damage.add_argument("--only", help="kinds of file whose name holds this text")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        return {"kills": kill, "ranks": lose, "ends": end, "damage": spoil}[given.what](
-            given, given.folder or Path(made)
-        )
+        verbs = {"kills": kill, "ranks": lose, "ends": end, "damage": spoil, "shared": share}
+        return verbs[given.what](given, given.folder or Path(made))
 
 
 def kill(given: argparse.Namespace, folder: Path) -> int:
     verbs = tuple(verb for verb in VERBS if given.only is None or given.only in verb.name)
     if given.gguf is not None:
         model = given.gguf.resolve()
-        verbs += (Verb("a GGUF file", f"score induction --n 2 --method eap --model {model} --out scores.safetensors"),)
+        verbs += (Verb("a GGUF file", f"score ioi --n 8 --method eap --model {model} --out scores.safetensors"),)
     return told(("command", "runs", "kills", "files that differ"), killed(given.n, folder, given.seed, verbs))
 
 
@@ -72,6 +73,11 @@ def spoil(given: argparse.Namespace, folder: Path) -> int:
 
 def end(given: argparse.Namespace, folder: Path) -> int:
     return told(("fault", "exit code", "what is said", "then the same bytes"), ends(folder))
+
+
+def share(given: argparse.Namespace, folder: Path) -> int:
+    header = ("work", "results", "share of each of 2", "share of each of 4", "speed-up of 2")
+    return told(header, shared(folder))
 
 
 def told(header: Sequence[str], results: Iterable[Result]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CELLS = "--model pico --task induction --method eap --method find(passes=1) --method minimal"
-_EXPORT = "library export exported.json --library kept.sqlite"
+EXPORTED = "exported.json"
+_EXPORT = f"library export {EXPORTED} --library kept.sqlite"
 PROGRAM = (sys.executable, "-m", "circuitsearch")
 # Not the same in every run: the log and leaderboards, with times and memory, and databases, whose pages depend on the order of transactions.
 TIMED = "leaderboard"
@@ -80,11 +82,19 @@ class Verb:
         """The digest of every file that the command, which has ended, left."""
         if self.after:
             _run(self.after, folder)
+            _forget_circumstances(folder / EXPORTED)
         return digests(folder)
 
 
 def _run(command: str, folder: Path) -> None:
     subprocess.run([*PROGRAM, *command.split()], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def _forget_circumstances(exported: Path) -> None:
+    """Leave out when a run came into a library, and where its folder is."""
+    rows = json.loads(exported.read_text())
+    kept = [{name: value for name, value in row.items() if name not in ("added", "folder")} for row in rows]
+    exported.write_text(json.dumps(kept))
 
 
 def digests(folder: Path) -> dict[str, str]:
