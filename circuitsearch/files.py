@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from glob import escape
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn, TypeVar
@@ -342,6 +343,7 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     from safetensors import SafetensorError
 
     path = Path(path)
+    _remove_parts_of(path)
     part = path.with_name(f"{PART}{os.getpid()}-{path.name}")  # the suffix is kept: it chooses a figure's format
     part.touch()
     mode = part.stat().st_mode  # as the umask sets it; safetensors lets only the owner read
@@ -354,6 +356,26 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _remove_parts_of(path: Path) -> None:
+    """Remove what processes that were killed while they wrote this file have left of it."""
+    for part in path.parent.glob(f"{PART}*-{escape(path.name)}"):
+        process = part.name.removeprefix(PART).partition("-")[0]
+        if not (process.isdecimal() and _is_running(int(process))):
+            part.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":  # where asking would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def remove_parts(folder: Path) -> None:

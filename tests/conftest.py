@@ -59,12 +59,11 @@ BASIC: dict[str, PreTrainedConfig] = {
 }
 TINY = {**BASIC, **DENSE, **EXPERTS, **RECURRENT}
 CONFIGS = {name: config for name, config in TINY.items() if config.model_type not in REFUSED}
-# One norm before, groups, windows, norms of q and k, parts side by side, norms after parts and soft caps, one projection for
-# all heads, alibi, experts, mixers.
+# One norm before, groups, norms of q and k, parts side by side, norms after parts and soft caps, experts, mixers.
 REPRESENTATIVE = (
-    "gpt2", "llama-grouped", "mistral-windowed", "qwen3", "gpt_neox-parallel", "gemma2", "olmo2", "falcon-new", "bloom",
-    "mixtral", "falcon_h1",
+    "gpt2", "llama-grouped", "qwen3", "gpt_neox-parallel", "gemma2", "olmo2", "mixtral", "falcon_h1",
 )  # fmt: skip
+FURTHER = ("mistral-windowed", "falcon-new", "bloom")  # windows, one projection for all heads, alibi
 # Of these in the usual run: one norm before, groups, parts side by side, norms after, experts.
 USUAL = ("gpt2", "llama-grouped", "gpt_neox-parallel", "olmo2", "mixtral")
 # The first of each family, or the one in the usual run.
@@ -132,15 +131,13 @@ def slow_but(usual: Sequence[Any], every: Iterable[Any]) -> list[Any]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests in depth of families that are not representative, which CI leaves out."""
     for item in items:
-        names = getattr(item, "callspec", None)
-        name = names and (
-            names.params.get("every_family") or (item.get_closest_marker("deep") and names.params.get("every_model"))
-        )
-        if name and name not in REPRESENTATIVE:
+        given = item.callspec.params if hasattr(item, "callspec") else {}  # pyright: ignore[reportAttributeAccessIssue]
+        in_depth = ("any_model", "every_family", *(("every_model",) if item.get_closest_marker("deep") else ()))
+        if any(given.get(name, "gpt2") not in REPRESENTATIVE for name in in_depth):
             item.add_marker(pytest.mark.families)
 
 
-@pytest.fixture(scope="session", params=slow_but(USUAL, REPRESENTATIVE))
+@pytest.fixture(scope="session", params=slow_but(USUAL, REPRESENTATIVE + FURTHER))
 def any_model(request):
     """One model of each kind of architecture in turn, in float64."""
     return tiny_model(request.param)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,18 @@ def test_long_lists_are_written_in_pieces(tmp_path: Path, monkeypatch: pytest.Mo
     content = {"names": ["a", "b", "c", "d"], "nested": [{"x": [1, 2]}], "none": [], "numbers": [0.1] * 7}
     files.write_json(tmp_path / "out.json", content)
     assert (tmp_path / "out.json").read_text() == json.dumps(content, indent=1) + "\n"
+
+
+def test_what_a_killed_process_left_of_the_file_goes_with_the_next_write(tmp_path: Path):
+    """That of a process which may still write stays, and so do other files' parts."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    running, other = tmp_path / f".part-{os.getppid()}-a [1].json", tmp_path / f".part-{gone.pid}-b.json"
+    left = tmp_path / f".part-{gone.pid}-a [1].json"
+    for part in (left, running, other):
+        part.write_text("{")
+    files.write_bytes(tmp_path / "a [1].json", b"{}")
+    assert {path.name for path in tmp_path.iterdir()} == {"a [1].json", running.name, other.name}
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path):
