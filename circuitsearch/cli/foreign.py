@@ -47,7 +47,7 @@ class Source:
         return Foreign("circuit", circuit.graph, circuit.mask, formats.scores_of(circuit), effects=circuit.effects)
 
 
-STEPS = "report.steps"  # what an interrupted judgement found, until the report is there
+STEPS = "report.steps"  # what an interrupted judgement found, until all is written
 
 
 def convert(source: Source, out: Path, to: str | None, roles: Path | None, terminal: Terminal) -> None:
@@ -111,11 +111,11 @@ def judge(
         )
     source = _about(path, found, edges)
     _write(folder, circuit, report, source)
-    (folder / STEPS).unlink(missing_ok=True)
     text = summary_of_foreign(circuit, report, source, question.task_name, question.model_name)
     write_whole(folder / SUMMARY, lambda part: part.write_text(text, encoding="utf-8"))
     page = folder / PAGE
     write_page(experiment, circuit, task, page, tokenizer=tokenizer, report=report, name=question.model_name)
+    (folder / STEPS).unlink(missing_ok=True)
     terminal.console.print(str(report))
     terminal.say("folder", f"{folder}/ ({SUMMARY}, report.json, circuit.json, {SOURCE}, {PAGE}, {', '.join(FIGURES)})")
     terminal.result(
@@ -137,8 +137,8 @@ def _cut(found: Foreign, edges: int | None) -> Circuit:
 
 
 def _empty(folder: Path) -> Path:
-    """The folder, which has nothing but what an interrupted judgement found."""
-    if folder.exists() and (not folder.is_dir() or any(file.name != STEPS for file in folder.iterdir())):
+    """The folder, which is empty, or has what an interrupted judgement found and wrote."""
+    if folder.exists() and not (folder.is_dir() and ((folder / STEPS).exists() or not any(folder.iterdir()))):
         raise InputError(f"{shortened(folder, 100)} exists and is not an empty folder: choose another with --out")
     return folder
 

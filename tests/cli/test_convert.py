@@ -94,6 +94,27 @@ def test_judge_somebody_elses_circuit(command: Command, tiny: Path, task_file: P
     assert again.code == 2 and "not an empty folder" in again.err
 
 
+def test_a_judgement_goes_on_wherever_it_was_interrupted(
+    command: Command, tiny: Path, task_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Between its checks, and while it writes its files; a folder with anything else is refused."""
+    graph = cs.Graph(2, 2, 2)
+    cs.Circuit(graph, graph.mask, graph.mask.double()).save("circuit.json")
+    ask = ("judge", "circuit.json", "--model", tiny, "--task", task_file, "--out")
+    assert command(*ask, "whole").code == 0
+    for place in ("validate", "write_figure", "write_page"):
+        with monkeypatch.context() as broken:
+            broken.setattr(
+                f"circuitsearch.cli.foreign.{place}", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+            )
+            assert command(*ask, "judged").code == 130
+    assert Path("judged/report.json").exists()
+    assert command(*ask, "judged").code == 0
+    for file in Path("whole").iterdir():
+        assert (Path("judged") / file.name).read_bytes() == file.read_bytes(), file.name
+    assert "not an empty folder" in command(*ask, "judged").err
+
+
 def test_judge_scores_alone(command: Command, tiny: Path, task_file: Path):
     """How many of the strongest edges are the circuit is asked for."""
     graph = cs.Graph(2, 2, 2)
