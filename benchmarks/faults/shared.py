@@ -47,7 +47,7 @@ def _exact(experiment: cs.Experiment, folder: Path) -> Results:
 
 def _acdc(experiment: cs.Experiment, folder: Path) -> Results:
     some = experiment.task.subset(range(16))
-    (found,) = cs.acdc(experiment, some, [0.3])
+    (found,) = cs.acdc(experiment, some, [0.1]).values()
     return {"circuit": found.mask}
 
 
