@@ -403,10 +403,20 @@ class Replay(BlockPass):
         spans = self.context.packed_spans(streams.shape[2])
         if shared.any():
             streams = streams + _shared_deltas(shared, self.reference_deltas[: len(carried[0])], spans)
+        used = own.flatten(2).any(2).any(0).nonzero().flatten()  # of the stored writers, those that these readers read
+        if 2 * len(used) > len(stored):  # taking them out would cost more than it saves
+            used = None
         if own.any():
-            deltas = self.deltas[:, : len(stored)] if len(some) == self.count else self.deltas[some, : len(stored)]
+            own = own if used is None else own[:, used]
+            deltas = self._stored_deltas(some, used, len(stored))
             streams = _with_stored(streams, own.to(deltas).expand(len(some), -1, -1, -1), deltas, spans)
         return streams
+
+    def _stored_deltas(self, some: Tensor, used: Tensor | None, n_stored: int) -> Tensor:
+        """Deltas in ``some`` interventions (C',) of the first stored writers, or of ``used`` ones: (C', L', N, D), not to be changed."""
+        if len(some) == self.count:
+            return self.deltas[:, :n_stored] if used is None else self.deltas[:, used]
+        return self.deltas[some, :n_stored] if used is None else self.deltas[some[:, None], used]
 
     def _weights(self, columns: list[int], some: Tensor) -> tuple[Tensor, Tensor]:
         """Weights (-1, 0 or 1) of the deltas in this run and of those in the reference run: (C', U', P, S) each.
