@@ -35,14 +35,11 @@ class Averaging:
         The processes that share them.
     journal : Journal
         Exact effects measured so far. A single process also keeps the sum over the prompts so far of other effects, in a file beside it.
-    about : dict
-        All settings of the work.
     """
 
     evaluator: Evaluator
     world: World
     journal: Journal
-    about: dict[str, Any]
 
     def __call__(self, method: Method, progress: Progress) -> Tensor:
         """Mean over prompts of each edge's effect: (U, V), float64, on the CPU."""
@@ -89,7 +86,7 @@ class _Summing:
 
     def _about(self) -> dict[str, Any]:
         """All that the sum depends on, the batches in which it is made included."""
-        return {"setup": self.averaging.about, "method": str(Spec.of(self.method)), "chunk": self.chunk}
+        return {"setup": self.averaging.journal.about, "method": str(Spec.of(self.method)), "chunk": self.chunk}
 
     def _tell(self, done: float, n: int) -> None:
         self.progress(round(100 * min(n, done)), 100 * n)

@@ -254,8 +254,7 @@ class Experiment:
             with own_file(beside(journal, type(chosen).__name__.lower()), self.world) as file:
                 return Scores(self.graph, chosen.rank(self, progress, SavedState(file, setup.identity)), setup)
         with own_file(journal, self.world) as file:
-            kept = Journal(file, setup.identity())
-            average = Averaging(self.evaluator, self.world, kept, kept.about)
+            average = Averaging(self.evaluator, self.world, Journal(file, setup.identity()))
             return self._averaged(chosen, setup, average, progress)
 
     def _averaged(self, chosen: Any, setup: Setup, average: Averaging, progress: Progress) -> Scores:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class SavedState:
     path : path, optional
         The file.
     about : callable
-        Gives all settings that the work depends on, as JSON; called if there is a path.
+        Gives all settings that the work depends on, as JSON; called when a file is read or written.
 
     Examples
     --------
@@ -39,8 +40,12 @@ class SavedState:
 
     def __init__(self, path: str | Path | None, about: Callable[[], Mapping[str, Any]]) -> None:
         self.path = None if path is None else Path(path)
-        self._work = "" if path is None else _digest(json.dumps(about(), sort_keys=True).encode())
-        self._written = time.monotonic()
+        self._about, self._written = about, time.monotonic()
+
+    @cached_property
+    def _work(self) -> str:
+        """The settings' digest; of an instrument's it takes that of all weights, which short work need not wait for."""
+        return hashlib.sha256(json.dumps(self._about(), sort_keys=True).encode()).hexdigest()
 
     def load(self) -> tuple[dict[str, Tensor], Any] | None:
         """The tensors and the rest, or None if there is no file.
@@ -122,7 +127,3 @@ def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

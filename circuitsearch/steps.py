@@ -14,6 +14,11 @@ from circuitsearch.checked_lines import append_line, damaged, read_lines
 Result = TypeVar("Result")
 
 
+def steps_beside(out: Path | None) -> Path | None:
+    """The file of finished steps of a command that writes ``out``; None if it writes nothing."""
+    return None if out is None else out.with_name(f"{out.name}.steps")
+
+
 class Steps(Generic[Result]):
     """Results of one kind, by name; without a path nothing is kept.
 

@@ -52,3 +52,10 @@ def test_small_steps_are_kept_now_and_then(tmp_path: Path, monkeypatch: pytest.M
     state(tmp_path / "s").keep(lambda: TENSORS)
     assert (tmp_path / "s").exists()
     SavedState(None, dict).keep(lambda: pytest.fail("nothing is to be kept"))
+
+
+def test_settings_are_gathered_only_for_a_file(tmp_path: Path):
+    """They may take the digest of all weights, and short work writes none."""
+    never = SavedState(tmp_path / "s", lambda: pytest.fail("there is no file"))
+    assert never.load() is None
+    never.keep(lambda: TENSORS)

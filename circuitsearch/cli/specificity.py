@@ -12,6 +12,7 @@ from circuitsearch.cli.asked import AskedRun
 from circuitsearch.cli.terminal import Terminal
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import write_whole
+from circuitsearch.steps import steps_beside
 from circuitsearch.validation import Specificity
 from circuitsearch.validation import specificity as specificity_of
 
@@ -35,7 +36,7 @@ def specificity(
     tasks = [run.held_out(tokenizer) for run in found]
     names = _names([task.name for task in tasks], runs)
     circuits = [run.circuit for run in found]
-    steps = None if out is None else out.with_name(f"{out.name}.steps")
+    steps = steps_beside(out)
     with terminal.progress("tasks") as bar:
         measured = specificity_of(
             model,

@@ -19,6 +19,7 @@ from circuitsearch.own_folder import own_file
 from circuitsearch.question import Question
 from circuitsearch.registry import METHODS, METRICS
 from circuitsearch.run import MANIFEST, Manifest, circuit_at, with_scores
+from circuitsearch.steps import steps_beside
 from circuitsearch.summary import agreement, meaning
 from circuitsearch.task import Task
 from circuitsearch.validation import behaviour
@@ -80,7 +81,7 @@ def validate(circuit: Path, asked: Question, given: Collection[str], out: Path |
     if selection is not None:
         terminal.say("prompts", "those that tested the circuit in its run")
     say.behaviour(terminal, behaviour(experiment, task, tokenizer=tokenizer))
-    steps = None if out is None else out.with_name(f"{out.name}.steps")
+    steps = steps_beside(out)
     with terminal.progress("validating") as bar, own_file(steps, experiment.world) as checkpoint:
         report = validate_circuit(
             experiment, found, task,

@@ -404,11 +404,10 @@ class Replay(BlockPass):
         if shared.any():
             streams = streams + _shared_deltas(shared, self.reference_deltas[: len(carried[0])], spans)
         used = own.flatten(2).any(2).any(0).nonzero().flatten()  # of the stored writers, those that these readers read
-        if 2 * len(used) > len(stored):  # taking them out would cost more than it saves
-            used = None
-        if own.any():
-            own = own if used is None else own[:, used]
-            deltas = self._stored_deltas(some, used, len(stored))
+        if len(used):
+            few = 2 * len(used) <= len(stored)  # else taking them out would cost more than it saves
+            own = own[:, used] if few else own
+            deltas = self._stored_deltas(some, used if few else None, len(stored))
             streams = _with_stored(streams, own.to(deltas).expand(len(some), -1, -1, -1), deltas, spans)
         return streams
 

@@ -25,9 +25,7 @@ def run(journal: Path, scores: Path) -> BaseProcess:
 
     process = get_context("fork").Process(target=work)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # Python 3.12: of forks beside threads, of which ours are idle
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: of forks beside threads; ours are idle
         process.start()
     return process
 
