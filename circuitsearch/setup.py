@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -220,4 +221,9 @@ def versions() -> dict[str, str]:
 
     packages = ("torch", "transformers", "tokenizers", "numpy", "scipy", "networkx")
     own = {"python": platform.python_version(), "circuitsearch": __version__}
-    return own | {package: version(package) for package in packages}
+    return own | {package: _installed(package) for package in packages}
+
+
+@cache  # the version that was imported does not change, and asking takes milliseconds
+def _installed(package: str) -> str:
+    return version(package)

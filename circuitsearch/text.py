@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from string import punctuation
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from circuitsearch.errors import InputError, shortened
@@ -26,6 +27,26 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     before, after = _added(tokenizer)
     ids = ids[: len(ids) - len(after)]
     return ids[len(before) :] if before and ids[len(before) :][: len(before)] == before else ids
+
+
+class _ReadAhead:
+    """A tokenizer that has read some texts in one call: of a hundred answers in half the time of a call each.
+
+    Only what tokenizers in Rust can do is asked of them; one that is written in Python may not read several texts.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        several = texts if getattr(tokenizer, "is_fast", False) else ()
+        self._known = dict(zip(several, tokenizer(several).input_ids, strict=True)) if several else {}
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        if options or text not in self._known:
+            return self._tokenizer(text, **options)
+        return SimpleNamespace(input_ids=self._known[text])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
 
 
 def _added(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
@@ -54,6 +75,7 @@ def encode_row(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[s
 
 def encode_texts(tokenizer: Tokenizer, clean: str, corrupt: str, right: Sequence[str], wrong: Sequence[str]) -> Row:
     """Token ids of a pair of prompts, and the tokens of any answers, none included; raises as :func:`encode_row` does."""
+    tokenizer = _ReadAhead(tokenizer, [clean, corrupt, *(clean + answer for answer in (*right, *wrong))])
     clean_ids, corrupt_ids = (_known(tokenizer, text) for text in (clean, corrupt))
     _check_spaces(clean, corrupt, [*right, *wrong])
     right_ids, wrong_ids = (

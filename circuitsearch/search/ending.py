@@ -138,12 +138,10 @@ class Ending:
         Elimination makes use of what is particular to its prompts. If the judges do not accept its end, it is repeated on more
         prompts, from the smallest circuit on the way that they accept.
         """
-        rounds = [
-            (Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average), margins)
-            for n_prompts, margins in ELIMINATIONS
-        ]
-        least, mask = self._threshold(best), self._smallest_start(best, rounds[0][0])
-        for measure, margins in rounds:
+        least, mask = self._threshold(best), None
+        for n_prompts, margins in ELIMINATIONS:
+            measure = Faithfulness(self.passes.prompts.for_elimination(n_prompts), self.passes.average)
+            mask = self._smallest_start(best, measure) if mask is None else mask
             start, done = _Start(measure, mask), None
             for more in margins:
                 elimination = start.elimination(least + more * (1 - least))
