@@ -1,9 +1,8 @@
-"""What several processes compute together, as a program that each of them runs: ``python -m tests.shared_work FOLDER``."""
+"""What several processes compute together."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def results(world: World, folder: Path) -> None:
     (folder / "others.json").write_text(json.dumps(content))
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+def results_together(folder: Path) -> None:
+    """The same in one of several processes."""
     with joined() as together:
-        results(together, Path(sys.argv[1]) / f"rank-{together.rank}")
+        results(together, folder / f"rank-{together.rank}")

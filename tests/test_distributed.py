@@ -11,7 +11,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +32,42 @@ from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
 from tests.conftest import mixed_task
-from tests.shared_work import results
+from tests.forks import forked
+from tests.shared_work import results, results_together
 
 SCORE = ["score", "induction", "--n", "8", "--method", "exact", "--out"]
 NUMBER = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 
 
-def started(size: int, arguments: list[Any]) -> list[subprocess.Popen[str]]:
+@dataclass
+class Started:
     """The processes that torchrun would start on one machine, by the variables that it sets."""
+
+    processes: list[BaseProcess]
+    folder: Path
+
+    @classmethod
+    def forks(cls, size: int, work: Callable[[], int | None], folder: Path) -> Started:
+        """Children of this process; what they print goes to files."""
+        return cls([forked(_work, work, variables, folder) for variables in _variables_of_ranks(size)], folder)
+
+    def ended(self) -> tuple[list[int | None], str, str]:
+        """Exit codes, and what all of them printed to standard output and to standard error."""
+        for process in self.processes:
+            process.join(300)
+        printed = ("".join(file.read_text() for file in sorted(self.folder.glob(name))) for name in ("out-*", "err-*"))
+        return [process.exitcode for process in self.processes], *printed
+
+
+def _work(work: Callable[[], int | None], variables: dict[str, str], folder: Path) -> None:
+    os.environ.update(variables)
+    sys.stdout, sys.stderr = ((folder / f"{name}-{variables['RANK']}").open("w") for name in ("out", "err"))
+    sys.exit(work())
+
+
+def _variables_of_ranks(size: int) -> list[dict[str, str]]:
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size)}
-    return [
-        subprocess.Popen(
-            [sys.executable, *map(str, arguments)], env=os.environ | address | {"RANK": str(rank)}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for rank in range(size)
-    ]  # fmt: skip
+    return [address | {"RANK": str(rank)} for rank in range(size)]
 
 
 def free_port() -> int:
@@ -57,17 +80,11 @@ def free_port() -> int:
     raise OSError("no free port")
 
 
-def ended(processes: list[subprocess.Popen[str]]) -> tuple[list[int], str, str]:
-    """Exit codes, and what all of them printed to standard output and to standard error."""
-    output, errors = zip(*[process.communicate(timeout=300) for process in processes], strict=True)
-    return [process.returncode for process in processes], "".join(output), "".join(errors)
-
-
 def test_two_processes_come_to_the_results_of_one(tmp_path: Path):
     """Scores by every kind of method, circuits, ACDC, search, report and benchmark: each process has all, and both have the same bits."""
-    processes = started(2, ["-m", "tests.shared_work", tmp_path])
+    started = Started.forks(2, lambda: results_together(tmp_path), tmp_path)
     results(ALONE, tmp_path / "alone")
-    codes, _, errors = ended(processes)
+    codes, _, errors = started.ended()
     assert codes == [0, 0], errors
     alone, first, second = (load_file(tmp_path / name / "tensors") for name in ("alone", "rank-0", "rank-1"))
     for name, values in alone.items():
@@ -90,23 +107,24 @@ def rounded(report: dict[str, Any]) -> str:
 
 def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
     """One of two is killed while edges are measured: the other says so in a sentence. Started again, both measure the rest, to the bytes of one."""
-    processes = started(2, ["-m", "circuitsearch", *SCORE, tmp_path / "shared"])
+    words = [*SCORE, str(tmp_path / "shared")]
+    started = Started.forks(2, lambda: main(words), tmp_path)
     journal = tmp_path / "shared.journal"
     while not (journal.exists() and journal.read_bytes().count(b"\n") > 4):
-        assert processes[1].poll() is None
+        assert started.processes[1].is_alive()
         time.sleep(0.01)
-    processes[1].send_signal(signal.SIGKILL)
-    codes, _, errors = ended(processes)
+    started.processes[1].kill()
+    codes, _, errors = started.ended()
     assert codes == [1, -signal.SIGKILL]
     assert errors.count("another process of this run ended") == 1 and "Traceback" not in errors
     first = journal.read_bytes()
-    again = started(2, ["-m", "circuitsearch", *SCORE, tmp_path / "shared"])
+    again = Started.forks(2, lambda: main(words), tmp_path)
     second = first
-    while again[0].poll() is None:
+    while again.processes[0].is_alive():
         with suppress(FileNotFoundError):  # it is removed at the end
             second = journal.read_bytes()
         time.sleep(0.01)
-    codes, output, errors = ended(again)
+    codes, output, errors = again.ended()
     assert codes == [0, 0] and errors == "" and output.count("1519 edges by exact effects") == 1
     assert len(second) > len(first) and second.startswith(first)
     assert main([*SCORE, str(tmp_path / "alone")]) == 0
@@ -114,9 +132,14 @@ def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
 
 
 def test_wrong_input_is_said_once():
-    """By one of the processes; all end with code 2."""
-    codes, _, errors = ended(started(2, ["-m", "circuitsearch", "find", "inductoin"]))
-    assert codes == [2, 2], errors
+    """By one of the processes, here as a shell starts them; all end with code 2."""
+    command = [sys.executable, "-m", "circuitsearch", "find", "inductoin"]
+    processes = [
+        subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
+        for variables in _variables_of_ranks(2)
+    ]
+    errors = "".join(process.communicate(timeout=300)[1] for process in processes)
+    assert [process.returncode for process in processes] == [2, 2], errors
     assert errors.count("unknown task 'inductoin'") == 1 and "Traceback" not in errors
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import sqlite3
+import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -19,44 +20,7 @@ from circuitsearch.files import locked
 from circuitsearch.models.planted import plant, reset
 from circuitsearch.setup import versions
 from tests.bench.conftest import asked
-
-# A process without threads, which a fork would not take along, starts the benchmark in children and kills the first two.
-KILLS = """
-import os, signal, sqlite3, sys, time
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from circuitsearch.bench import Benchmark, benchmark
-
-asked, whole, broken = Benchmark.read(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-
-def started(folder):
-    child = os.fork()
-    if child == 0:
-        benchmark(asked, folder).write(folder / "cells.csv")
-        os._exit(0)
-    return child
-
-def finished(folder):
-    file = folder / "benchmark.sqlite"
-    try:
-        return sqlite3.connect(f"file:{file}?mode=ro", uri=True).execute("select count(*) from cells").fetchone()[0]
-    except sqlite3.Error:
-        return -1
-
-def ended(child):
-    return os.waitpid(child, 0)[1]
-
-assert ended(started(whole)) == 0
-for count in (0, 1):
-    child = started(broken)
-    while finished(broken) < count:
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    assert ended(child) == signal.SIGKILL, "it was over before it could be killed"
-    assert finished(broken) == count and not (broken / "cells.csv").exists()
-assert ended(started(broken)) == 0
-"""
+from tests.forks import forked
 
 ONE = asked(methods=["eap"])
 
@@ -72,9 +36,31 @@ def test_killed_twice_it_ends_in_the_same_table(tmp_path: Path):
     """SIGKILL within the first cell and within the second, then a run to the end: the bytes of the exported table are the same."""
     (tmp_path / "asked.toml").write_text(PLANTED)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run([sys.executable, "-c", KILLS, tmp_path / "asked.toml", whole, broken], check=True)
+
+    def run(folder: Path) -> None:
+        benchmark(Benchmark.read(tmp_path / "asked.toml"), folder).write(folder / "cells.csv")
+
+    run(whole)
+    for count in (0, 1):
+        process = forked(run, broken)
+        while finished(broken) < count:
+            assert process.is_alive()
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        assert finished(broken) == count and not (broken / "cells.csv").exists()
+    run(broken)
     assert (whole / "cells.csv").read_bytes() == (broken / "cells.csv").read_bytes()
     assert (whole / "cells.csv").read_bytes().count(b"\n") > 20
+
+
+def finished(folder: Path) -> int:
+    """How many cells a folder holds; -1 if there is none yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{folder / 'benchmark.sqlite'}?mode=ro", uri=True)) as db:
+            return db.execute("select count(*) from cells").fetchone()[0]
+    except sqlite3.Error:
+        return -1
 
 
 def test_finished_cells_are_not_run_again(tmp_path: Path, one_cell: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,12 +13,10 @@ import pytest
 from circuitsearch.circuit import Circuit
 from circuitsearch.errors import InputError
 from circuitsearch.library import Library, store
+from tests.forks import forked
 from tests.library.conftest import COPY, GRAPH, MakeRun
 
 forks = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
-quiet = pytest.mark.filterwarnings(
-    "ignore:.*fork:DeprecationWarning"
-)  # torch has threads, which the children do not use
 
 
 def test_there_is_no_library_before_the_first_circuit(library: Library, make_run: MakeRun, tmp_path: Path):
@@ -129,17 +127,13 @@ def _add(path: Path, sources: list[Path]) -> None:
 
 
 @forks
-@quiet
 def test_two_processes_lose_nothing(library: Library, tmp_path: Path):
     """Both make the library and add at the same time, some circuits both of them: every one is there once, with all its edges."""
     sources = [tmp_path / f"{row}.json" for row in range(18)]
     edges = list(GRAPH.edges(GRAPH.mask))
     for row, source in enumerate(sources):
         Circuit.from_edges(GRAPH, edges[row : row + 5]).save(source)
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_add, args=(library.path, part)) for part in (sources[:12], sources[6:])]
-    for worker in workers:
-        worker.start()
+    workers = [forked(_add, library.path, part) for part in (sources[:12], sources[6:])]
     for worker in workers:
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0]
@@ -156,13 +150,11 @@ def _die(path: Path, source: Path) -> None:
 
 
 @forks
-@quiet
 def test_a_writer_that_is_killed_leaves_the_library_as_it_was(library: Library, make_run: MakeRun):
     """What it wrote is gone, and the next one can write."""
     run = make_run()
     library.add(run)
-    worker = multiprocessing.get_context("fork").Process(target=_die, args=(library.path, run))
-    worker.start()
+    worker = forked(_die, library.path, run)
     worker.join(60)
     assert worker.exitcode == 1 and len(library) == 1
     assert library.add(make_run("other", COPY[:2], seed=1)).new

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -15,19 +13,16 @@ from circuitsearch.errors import InputError
 from circuitsearch.experiment import score
 from circuitsearch.methods import EAP, Exact
 from tests.conftest import mixed_task, random_task, tiny_model
+from tests.forks import forked
 
 
 def run(journal: Path, scores: Path) -> BaseProcess:
-    """Exact scores of a tiny model in a process of its own, which need not import anything."""
+    """Exact scores of a tiny model in a process of its own."""
 
     def work() -> None:
         score(tiny_model("gpt2"), mixed_task(), Exact(), journal=journal).save(scores)
 
-    process = get_context("fork").Process(target=work)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: of forks beside threads; ours are idle
-        process.start()
-    return process
+    return forked(work)
 
 
 def lines(journal: Path) -> int:

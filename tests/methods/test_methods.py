@@ -79,12 +79,12 @@ def test_scores_are_zero_where_clean_is_corrupt(method, gpt2):
 
 @pytest.mark.parametrize("method", ALL + RANKERS, ids=repr)
 def test_scores_do_not_depend_on_batching(method, gpt2):
-    """Batches of 1, 3, 8 and all, also in another order, of mixed lengths, give the same scores."""
+    """Batches of 1, 4 and all, also in another order, of mixed lengths, give the same scores."""
     task = mixed_task()
     reference = score(gpt2, task, method)
     shuffled = task.subset([5, 0, 8, 3, 7, 1, 6, 2, 4])
     scale = reference.values.abs().max()
-    for rows, order in ((1, task), (3, shuffled), (8, shuffled)):
+    for rows, order in ((1, task), (4, shuffled)):
         values = score(gpt2, order, method, memory=rows * _bytes_a_prompt(gpt2, task)).values
         assert (values - reference.values).abs().max() < 1e-10 * scale
 

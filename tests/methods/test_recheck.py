@@ -64,8 +64,8 @@ def test_the_agreement_survives_a_file(gpt2, tmp_path):
 def test_minimal_takes_the_better_of_both_rankings():
     """A circuit found from the rechecked and the estimated ranking is no larger than that of either alone."""
     model, tokenizer = load("pico")
-    task = tasks.docstring(tokenizer, n=24, seed=0)
-    scores = score(model, task, Recheck(EAPIG(5), k=60))
+    task = tasks.docstring(tokenizer, n=12, seed=0)
+    scores = score(model, task, Recheck(EAPIG(5), k=40))
     alone = [replace(scores, estimate=None), replace(scores, values=scores.estimate, estimate=None)]
     sizes = [len(minimal(model, task, one)) for one in alone]
     assert len(minimal(model, task, scores)) == min(sizes) and len(set(sizes)) == 2
