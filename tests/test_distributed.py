@@ -24,16 +24,20 @@ from safetensors.torch import load_file
 from torch.distributed.run import get_args_parser
 
 import circuitsearch as cs
+from circuitsearch import saved_state
 from circuitsearch.ablation import Resample
 from circuitsearch.cli import main
 from circuitsearch.cli.processes import run_together
 from circuitsearch.distributed import ALONE, World, joined
-from circuitsearch.engine.pair import pairs
+from circuitsearch.engine.pair import Pair, pairs
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from tests.conftest import mixed_task
+from circuitsearch.methods import EAP
+from circuitsearch.scores import Work
+from tests.conftest import mixed_task, tiny_model
 from tests.forks import forked
 from tests.shared_work import results, results_together
+from tests.test_averaging import stop_at
 
 SCORE = ["score", "induction", "--n", "8", "--method", "exact", "--out"]
 NUMBER = re.compile(r"-?\d+\.\d+(e-?\d+)?")
@@ -129,6 +133,38 @@ def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
     assert len(second) > len(first) and second.startswith(first)
     assert main([*SCORE, str(tmp_path / "alone")]) == 0
     assert (tmp_path / "shared").read_bytes() == (tmp_path / "alone").read_bytes()
+
+
+def test_gradient_scores_of_lost_processes_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From the last sum of both, which the first one keeps, to the same bits; only the prompts after it are run again."""
+    monkeypatch.setattr(saved_state, "SECONDS", 0)
+
+    def scored(name: str, stop: float = 2.0) -> None:
+        with joined() as together:
+            experiment = cs.Experiment(tiny_model("gpt2"), mixed_task(), memory=1, world=together)  # a prompt at once
+            journal, scores = tmp_path / f"{name}-{together.rank}.journal", tmp_path / f"{name}-{together.rank}"
+            experiment.score("eap", journal=journal, progress=stop_at(stop)).save(scores)
+
+    def run(name: str, stop: float = 2.0) -> list[int | None]:
+        return Started.forks(2, lambda: scored(name, stop), tmp_path).ended()[0]
+
+    def effects(self: EAP, pair: Pair, work: Work) -> torch.Tensor:
+        with (tmp_path / "prompts").open("a") as file:
+            file.write("".join(f"{row}\n" for row in pair.batch.rows.tolist()))
+        return usual(self, pair, work)
+
+    assert run("whole") == [0, 0]
+    assert run("broken", stop=0.6) == [1, 1]
+    assert [file.name for file in tmp_path.glob("broken-*.journal-eap")] == ["broken-0.journal-eap"]
+    usual = EAP.effects
+    monkeypatch.setattr(EAP, "effects", effects)
+    assert run("broken") == [0, 0]
+    assert 0 < len((tmp_path / "prompts").read_text().split()) < len(mixed_task()) - 2
+    for rank in (0, 1):
+        assert (tmp_path / f"broken-{rank}").read_bytes() == (tmp_path / f"whole-{rank}").read_bytes()
+    experiment = cs.Experiment(tiny_model("gpt2"), mixed_task())  # one process goes on from the sum of two
+    alone = experiment.score("eap", journal=tmp_path / "broken-0.journal").values
+    torch.testing.assert_close(alone, cs.Scores.load(tmp_path / "whole-0").values, rtol=0, atol=0)
 
 
 def test_wrong_input_is_said_once():

@@ -48,7 +48,11 @@ class Pair:
     def halves(self) -> tuple[Pair, Pair]:
         """The first and the last half of the prompts, to be run anew."""
         rows, half = range(len(self)), len(self) // 2
-        return replace(self, batch=self.batch.take(rows[:half])), replace(self, batch=self.batch.take(rows[half:]))
+        return self.take(rows[:half]), self.take(rows[half:])
+
+    def take(self, rows: Sequence[int]) -> Pair:
+        """The pair of these prompts of the batch, to be run anew."""
+        return replace(self, batch=self.batch.take(rows))
 
     @cached_property
     def _corrupt(self) -> tuple[Activations, Prefix | None]:
