@@ -11,13 +11,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import circuitsearch as cs
+from circuitsearch import saved_state
 from circuitsearch.ablation import Mean
 from circuitsearch.bench import benchmark
 from circuitsearch.distributed import World, joined
-from circuitsearch.methods import EAPIG, EdgePruning, Exact, Recheck
+from circuitsearch.engine.pair import Pair
+from circuitsearch.methods import EAP, EAPIG, EdgePruning, Exact, Recheck
 from circuitsearch.methods.acdc import acdc
 from circuitsearch.methods.paths import direct_sweep
 from circuitsearch.models.planted import induction_model, induction_task
+from circuitsearch.progress import Progress
+from circuitsearch.scores import Work
 from tests.bench.conftest import asked
 from tests.conftest import mixed_task, tiny_model
 
@@ -70,3 +74,34 @@ def results_together(folder: Path) -> None:
     """The same in one of several processes."""
     with joined() as together:
         results(together, folder / f"rank-{together.rank}")
+
+
+def eap_until(folder: Path, name: str, stop: float) -> None:
+    """EAP, a prompt at once, in one of several processes that all end when so much is done; writes which prompts it has run."""
+    saved_state.SECONDS = 0
+    effects = EAP.effects
+
+    def noted(self: EAP, pair: Pair, work: Work) -> Tensor:
+        with (folder / f"{name}-prompts").open("a") as file:
+            file.writelines(f"{row}\n" for row in pair.batch.rows.tolist())
+        return effects(self, pair, work)
+
+    EAP.effects = noted
+    with joined() as together:
+        experiment = cs.Experiment(tiny_model("gpt2"), TASK, memory=1, world=together)
+        own = folder / f"{name}-{together.rank}"
+        experiment.score("eap", journal=Path(f"{own}.journal"), progress=stop_at(stop)).save(own)
+
+
+def stop_at(share: float) -> Progress:
+    """Progress that ends the work when so much of it is done."""
+
+    def progress(done: int, total: int) -> None:
+        if done >= share * total:
+            raise Stopped
+
+    return progress
+
+
+class Stopped(Exception):
+    """As a kill: nothing is tidied up."""

@@ -13,22 +13,9 @@ from circuitsearch.experiment import Experiment
 from circuitsearch.journal import journal_files
 from circuitsearch.methods import EAP, EAPIG, EdgePruning, Ensemble, Matryoshka, Recheck
 from tests.conftest import mixed_task
+from tests.shared_work import Stopped, stop_at
 
 MEMORY = 1  # of one chunk, which is then one prompt
-
-
-class Stopped(Exception):
-    """As a kill: nothing is tidied up."""
-
-
-def stop_at(share: float):
-    """Progress that ends the work when so much of it is done."""
-
-    def progress(done: int, total: int) -> None:
-        if done >= share * total:
-            raise Stopped
-
-    return progress
 
 
 @pytest.fixture

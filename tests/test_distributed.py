@@ -24,20 +24,16 @@ from safetensors.torch import load_file
 from torch.distributed.run import get_args_parser
 
 import circuitsearch as cs
-from circuitsearch import saved_state
 from circuitsearch.ablation import Resample
 from circuitsearch.cli import main
 from circuitsearch.cli.processes import run_together
 from circuitsearch.distributed import ALONE, World, joined
-from circuitsearch.engine.pair import Pair, pairs
+from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.verify import verified
 from circuitsearch.errors import InputError
-from circuitsearch.methods import EAP
-from circuitsearch.scores import Work
 from tests.conftest import mixed_task, tiny_model
-from tests.forks import forked
-from tests.shared_work import results, results_together
-from tests.test_averaging import stop_at
+from tests.forks import served
+from tests.shared_work import eap_until, results, results_together
 
 SCORE = ["score", "induction", "--n", "8", "--method", "exact", "--out"]
 NUMBER = re.compile(r"-?\d+\.\d+(e-?\d+)?")
@@ -51,9 +47,10 @@ class Started:
     folder: Path
 
     @classmethod
-    def forks(cls, size: int, work: Callable[[], int | None], folder: Path) -> Started:
-        """Children of this process; what they print goes to files."""
-        return cls([forked(_work, work, variables, folder) for variables in _variables_of_ranks(size)], folder)
+    def of(cls, size: int, folder: Path, work: Callable[..., int | None], *arguments: Any) -> Started:
+        """Each does the same work; what they print goes to files in the folder."""
+        ranks = _variables_of_ranks(size)
+        return cls([served(_work, folder, variables, work, *arguments) for variables in ranks], folder)
 
     def ended(self) -> tuple[list[int | None], str, str]:
         """Exit codes, and what all of them printed to standard output and to standard error."""
@@ -63,10 +60,10 @@ class Started:
         return [process.exitcode for process in self.processes], *printed
 
 
-def _work(work: Callable[[], int | None], variables: dict[str, str], folder: Path) -> None:
+def _work(folder: Path, variables: dict[str, str], work: Callable[..., int | None], *arguments: Any) -> None:
     os.environ.update(variables)
     sys.stdout, sys.stderr = ((folder / f"{name}-{variables['RANK']}").open("w") for name in ("out", "err"))
-    sys.exit(work())
+    sys.exit(work(*arguments))
 
 
 def _variables_of_ranks(size: int) -> list[dict[str, str]]:
@@ -86,7 +83,7 @@ def free_port() -> int:
 
 def test_two_processes_come_to_the_results_of_one(tmp_path: Path):
     """Scores by every kind of method, circuits, ACDC, search, report and benchmark: each process has all, and both have the same bits."""
-    started = Started.forks(2, lambda: results_together(tmp_path), tmp_path)
+    started = Started.of(2, tmp_path, results_together, tmp_path)
     results(ALONE, tmp_path / "alone")
     codes, _, errors = started.ended()
     assert codes == [0, 0], errors
@@ -112,7 +109,7 @@ def rounded(report: dict[str, Any]) -> str:
 def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
     """One of two is killed while edges are measured: the other says so in a sentence. Started again, both measure the rest, to the bytes of one."""
     words = [*SCORE, str(tmp_path / "shared")]
-    started = Started.forks(2, lambda: main(words), tmp_path)
+    started = Started.of(2, tmp_path, main, words)
     journal = tmp_path / "shared.journal"
     while not (journal.exists() and journal.read_bytes().count(b"\n") > 4):
         assert started.processes[1].is_alive()
@@ -122,7 +119,7 @@ def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
     assert codes == [1, -signal.SIGKILL]
     assert errors.count("another process of this run ended") == 1 and "Traceback" not in errors
     first = journal.read_bytes()
-    again = Started.forks(2, lambda: main(words), tmp_path)
+    again = Started.of(2, tmp_path, main, words)
     second = first
     while again.processes[0].is_alive():
         with suppress(FileNotFoundError):  # it is removed at the end
@@ -135,36 +132,19 @@ def test_a_lost_process_ends_the_others_and_the_run_goes_on(tmp_path: Path):
     assert (tmp_path / "shared").read_bytes() == (tmp_path / "alone").read_bytes()
 
 
-def test_gradient_scores_of_lost_processes_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_gradient_scores_of_lost_processes_go_on(tmp_path: Path):
     """From the last sum of both, which the first one keeps, to the same bits; only the prompts after it are run again."""
-    monkeypatch.setattr(saved_state, "SECONDS", 0)
-
-    def scored(name: str, stop: float = 2.0) -> None:
-        with joined() as together:
-            experiment = cs.Experiment(tiny_model("gpt2"), mixed_task(), memory=1, world=together)  # a prompt at once
-            journal, scores = tmp_path / f"{name}-{together.rank}.journal", tmp_path / f"{name}-{together.rank}"
-            experiment.score("eap", journal=journal, progress=stop_at(stop)).save(scores)
-
-    def run(name: str, stop: float = 2.0) -> list[int | None]:
-        return Started.forks(2, lambda: scored(name, stop), tmp_path).ended()[0]
-
-    def effects(self: EAP, pair: Pair, work: Work) -> torch.Tensor:
-        with (tmp_path / "prompts").open("a") as file:
-            file.write("".join(f"{row}\n" for row in pair.batch.rows.tolist()))
-        return usual(self, pair, work)
-
-    assert run("whole") == [0, 0]
-    assert run("broken", stop=0.6) == [1, 1]
+    assert Started.of(2, tmp_path, eap_until, tmp_path, "whole", 2.0).ended()[0] == [0, 0]
+    assert Started.of(2, tmp_path, eap_until, tmp_path, "broken", 0.6).ended()[0] == [1, 1]
     assert [file.name for file in tmp_path.glob("broken-*.journal-eap")] == ["broken-0.journal-eap"]
-    usual = EAP.effects
-    monkeypatch.setattr(EAP, "effects", effects)
-    assert run("broken") == [0, 0]
-    assert 0 < len((tmp_path / "prompts").read_text().split()) < len(mixed_task()) - 2
+    assert Started.of(2, tmp_path, eap_until, tmp_path, "broken", 2.0).ended()[0] == [0, 0]
     for rank in (0, 1):
         assert (tmp_path / f"broken-{rank}").read_bytes() == (tmp_path / f"whole-{rank}").read_bytes()
+    whole, broken = (len((tmp_path / f"{name}-prompts").read_text().split()) for name in ("whole", "broken"))
+    assert whole == len(mixed_task()) and broken < 2 * whole - 2
     experiment = cs.Experiment(tiny_model("gpt2"), mixed_task())  # one process goes on from the sum of two
     alone = experiment.score("eap", journal=tmp_path / "broken-0.journal").values
-    torch.testing.assert_close(alone, cs.Scores.load(tmp_path / "whole-0").values, rtol=0, atol=0)
+    assert torch.equal(alone, cs.Scores.load(tmp_path / "whole-0").values)
 
 
 def test_wrong_input_is_said_once():

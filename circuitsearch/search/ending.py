@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -129,7 +130,7 @@ class Ending:
         without = elimination.without_each(start, among)
         yield self._certified(start, elimination, without)
         *_, smaller = [start, *elimination.eliminate(start, elimination.removable(start, without))]
-        if int(smaller.sum()) < int(start.sum()):
+        if int(smaller.sum()) < int(start.sum()) and self._last_accepted([start, smaller]) != 0:
             yield self._certified(smaller, elimination, elimination.without_each(smaller, among))
 
     def _without_any(self, best: Tensor) -> Iterator[Circuit]:
@@ -147,9 +148,10 @@ class Ending:
                 elimination = start.elimination(least + more * (1 - least))
                 if done == (start, elimination.target):
                     continue  # the start itself has no more
-                done, chain = (start, elimination.target), [start.mask]
-                smaller, needed = elimination.shrunk(start.mask, passed=chain.append, without=start.without_each)
-                yield self._certified(smaller, elimination, needed)
+                done = (start, elimination.target)
+                chain, needed = self._shrunk(start, elimination)
+                if needed is not None:
+                    yield self._certified(chain[-1], elimination, needed)
                 accepted = self._last_accepted(chain)
                 if accepted is None or accepted == len(chain) - 1:
                     return
@@ -157,6 +159,19 @@ class Ending:
                     start = _Start(measure, chain[accepted])
             mask = start.mask
         yield self._certified(start.mask, elimination, start.without_each)
+
+    def _shrunk(self, start: _Start, elimination: Elimination) -> tuple[list[Tensor], dict[Place, float] | None]:
+        """Smaller and smaller circuits, masks (U, V), and the faithfulness of the last without each of its edges.
+
+        Once the judges refuse one, though they accept the start, no edges of it are tried any more.
+        """
+        chain, without = [start.mask], start.without_each
+        while removable := elimination.removable(chain[-1], without):
+            chain += elimination.eliminate(chain[-1], removable)
+            if self._last_accepted([start.mask, chain[-1]]) == 0:
+                return chain, None
+            without = elimination.without_each(chain[-1])
+        return chain, without
 
     def _last_accepted(self, chain: list[Tensor]) -> int | None:
         """The place in a chain of circuits of the last that the judges accept."""
@@ -166,17 +181,22 @@ class Ending:
     def _smallest_start(self, best: Tensor, measure: Faithfulness) -> Tensor:
         """The circuit (U, V) to remove edges from: the best one, or a prefix of the ranking if the judges accept a smaller one.
 
-        The smallest prefix that reaches the target on the selection prompts, or the first of larger ones that the judges accept.
+        The smallest prefix that reaches the target on these prompts, or the first of larger ones that the judges accept.
         """
-        places = self.passes.ranking[: self._most]
-        prefix = strongest(self.selection.graph, places, self._most)
-        if not prefix.any() or not reaches(float(measure(prefix[None])), self.target):
+        places, least = self.passes.ranking[: self._most], int(best.sum())
+
+        def prefix(size: int) -> Tensor:
+            return strongest(self.selection.graph, places, size)
+
+        smaller = range(1, len(places) + 1)
+        largest = bisect_left(smaller, least, key=lambda size: int(prefix(size).sum()))  # of those with fewer edges
+        if not largest or not reaches(float(measure(prefix(largest)[None])), self.target):
             return best
-        size = int(Elimination(measure, self.target).smallest_prefix(places).sum())
-        while size < int(best.sum()):
-            prefix = strongest(self.selection.graph, places, size)
-            if self.judges(prefix[None])[0].reaches_with_margin(self.target):
-                return prefix
+        found = Elimination(measure, self.target).smallest(prefix, largest)
+        size = least if found is None else int(found.sum())
+        while size < least:
+            if self.judges(prefix(size)[None])[0].reaches_with_margin(self.target):
+                return prefix(size)
             size = max(size + 1, size * 5 // 4)
         return best
 

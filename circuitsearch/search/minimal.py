@@ -175,16 +175,9 @@ class Elimination:
         return next((size for (size, _), value in zip(worth, values, strict=True) if reaches(value, self.target)), None)
 
     def shrunk(
-        self,
-        mask: Tensor,
-        progress: Progress = silent,
-        passed: Callable[[Tensor], object] = lambda mask: None,
-        without: dict[Place, float] | None = None,
-        among: Tensor | None = None,
+        self, mask: Tensor, progress: Progress = silent, among: Tensor | None = None
     ) -> tuple[Tensor, dict[Place, float]]:
         """Remove edges, or those in ``among`` (U, V), until none of them can be removed.
-
-        ``passed`` is called with every smaller mask on the way; ``without`` is :meth:`without_each` of the mask, if it is known.
 
         Returns
         -------
@@ -192,11 +185,10 @@ class Elimination:
             The smaller mask, and its faithfulness without each edge that could not be removed.
         """
         total = int(mask.sum())
-        without = self.without_each(mask, among) if without is None else without
+        without = self.without_each(mask, among)
         while removable := self.removable(mask, without):
             for smaller in self.eliminate(mask, removable):
                 progress(total - int(smaller.sum()), total)
-                passed(smaller)
                 mask = smaller
             without = self.without_each(mask, among)
         progress(total, total)

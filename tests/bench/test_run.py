@@ -20,7 +20,7 @@ from circuitsearch.files import locked
 from circuitsearch.models.planted import plant, reset
 from circuitsearch.setup import versions
 from tests.bench.conftest import asked
-from tests.forks import forked
+from tests.forks import served
 
 ONE = asked(methods=["eap"])
 
@@ -37,21 +37,22 @@ def test_killed_twice_it_ends_in_the_same_table(tmp_path: Path):
     (tmp_path / "asked.toml").write_text(PLANTED)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
 
-    def run(folder: Path) -> None:
-        benchmark(Benchmark.read(tmp_path / "asked.toml"), folder).write(folder / "cells.csv")
-
-    run(whole)
+    run(tmp_path / "asked.toml", whole)
     for count in (0, 1):
-        process = forked(run, broken)
+        process = served(run, tmp_path / "asked.toml", broken)
         while finished(broken) < count:
             assert process.is_alive()
             time.sleep(0.001)
         process.kill()
         process.join()
         assert finished(broken) == count and not (broken / "cells.csv").exists()
-    run(broken)
+    run(tmp_path / "asked.toml", broken)
     assert (whole / "cells.csv").read_bytes() == (broken / "cells.csv").read_bytes()
     assert (whole / "cells.csv").read_bytes().count(b"\n") > 20
+
+
+def run(asked: Path, folder: Path) -> None:
+    benchmark(Benchmark.read(asked), folder).write(folder / "cells.csv")
 
 
 def finished(folder: Path) -> int:

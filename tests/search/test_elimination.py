@@ -102,20 +102,6 @@ def test_batches_remove_the_edges_that_one_by_one_removes(seed, largest):
         assert max([0, *(done for done, _ in gone[:-1])]) == graph.n_edges - len(expected)
 
 
-def test_known_values_are_not_measured_again():
-    """The circuit without each of its edges, which whoever tries several targets has."""
-    graph = Graph(2, 2, 2)
-    measure = MadeUp(graph, 0, 3)
-    elimination = Elimination(measure, 0.5)  # pyright: ignore[reportArgumentType]
-    known = elimination.without_each(graph.mask)
-    measure.calls.clear()
-    found = elimination.shrunk(graph.mask, without=known)
-    given = [len(masks) for masks in measure.calls]
-    measure.calls.clear()
-    assert found[1] == elimination.shrunk(graph.mask)[1]
-    assert [len(masks) for masks in measure.calls] == [graph.n_edges, *given]
-
-
 def test_sizes_grow_by_a_quarter():
     """Where only all edges reach the target, these prefixes are measured, and then those between the last two."""
     graph = Graph(2, 2, 2)
