@@ -56,8 +56,10 @@ class Started:
         """Exit codes, and what all of them printed to standard output and to standard error."""
         for process in self.processes:
             process.join(300)
-        printed = ("".join(file.read_text() for file in sorted(self.folder.glob(name))) for name in ("out-*", "err-*"))
-        return [process.exitcode for process in self.processes], *printed
+        output, errors = (
+            "".join(file.read_text() for file in sorted(self.folder.glob(name))) for name in ("out-*", "err-*")
+        )
+        return [process.exitcode for process in self.processes], output, errors
 
 
 def _work(folder: Path, variables: dict[str, str], work: Callable[..., int | None], *arguments: Any) -> None:

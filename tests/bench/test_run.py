@@ -20,13 +20,14 @@ from circuitsearch.files import locked
 from circuitsearch.models.planted import plant, reset
 from circuitsearch.setup import versions
 from tests.bench.conftest import asked
-from tests.forks import served
+from tests.forks import forked
 
 ONE = asked(methods=["eap"])
 
 PLANTED = """
-methods = ["eap-ig", "relp"]
-n = 16
+methods = ["exact"]
+seeds = [0, 1]
+n = 8
 [[grid]]
 models = ["planted:induction:1"]
 """
@@ -39,7 +40,7 @@ def test_killed_twice_it_ends_in_the_same_table(tmp_path: Path):
 
     run(tmp_path / "asked.toml", whole)
     for count in (0, 1):
-        process = served(run, tmp_path / "asked.toml", broken)
+        process = forked(run, tmp_path / "asked.toml", broken)
         while finished(broken) < count:
             assert process.is_alive()
             time.sleep(0.001)
