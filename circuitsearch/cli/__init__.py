@@ -14,6 +14,9 @@ from typing import Any
 from circuitsearch.errors import InputError, LostProcess, shortened
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+# How often a thread of libgomp, which torch has on Linux, asks whether the others are done before it sleeps. By default it is some
+# milliseconds, in which threads wait for one whose core has other work.
+SPINS = "5000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Else transformers, where the package kernels is installed, fetches code for recurrent layers from a hub.
     os.environ.setdefault("USE_HUB_KERNELS", "NO")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if os.environ.get("WORLD_SIZE", "") in ("", "1"):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from circuitsearch.cli import main
 from circuitsearch.cli.terminal import Terminal
 
 
@@ -37,3 +42,19 @@ def test_a_bar_with_the_time_left(capsys: pytest.CaptureFixture[str], monkeypatc
         bar(1, 2)
     printed = capsys.readouterr()
     assert printed.out == "" and "scores" in printed.err and "50%" in printed.err
+
+
+def test_threads_do_not_wait_long_for_others(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Whose cores may have other work; what the user has set stays."""
+    for given, spins in (({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)):
+        monkeypatch.setattr(os, "environ", {**os.environ, **given})
+        for name in {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} - given.keys():
+            os.environ.pop(name, None)
+        assert main(["--version"]) == 0
+        assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
+def test_torch_reads_the_environment_later():
+    """The command line is there before torch, which reads such settings when it is loaded."""
+    code = "import sys, circuitsearch.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
