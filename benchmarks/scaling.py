@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 import circuitsearch as cs
+from circuitsearch.averaging import SUMS
 from circuitsearch.bench.cost import forward_operations, measured
 from circuitsearch.engine.pair import bytes_needed
 from circuitsearch.graph import Graph
@@ -131,7 +132,7 @@ def main() -> None:
         "working memory of one prompt of 32 tokens": [
             f"{bytes_needed(size.graph, 32, size.width, 2) / 1e9:.1f} GB" for size in sizes
         ],
-        "exchanged by each process, once a method": [f"{_scores(size) / 1e6:.0f} MB" for size in sizes],
+        f"exchanged by each process, {SUMS} times a method": [f"{_scores(size) / 1e6:.0f} MB each" for size in sizes],
         "exchanged a pass of a search, 32 prompts": [f"{32 * 4 * size.graph.n_edges / 1e6:,.0f} MB" for size in sizes],
     }
     for name, values in rows.items():

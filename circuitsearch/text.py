@@ -30,9 +30,9 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 class _ReadAhead:
-    """A tokenizer that has read some texts in one call: of a hundred answers in half the time of a call each.
+    """A tokenizer that has read some texts in one call: a hundred answers in half the time of a call each.
 
-    Only what tokenizers in Rust can do is asked of them; one that is written in Python may not read several texts.
+    One that is written in Python reads each text when it is asked for, since it may not accept several.
     """
 
     def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:

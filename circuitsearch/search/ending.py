@@ -183,18 +183,18 @@ class Ending:
 
         The smallest prefix that reaches the target on these prompts, or the first of larger ones that the judges accept.
         """
-        places, least = self.passes.ranking[: self._most], int(best.sum())
+        places, n_best = self.passes.ranking[: self._most], int(best.sum())
 
         def prefix(size: int) -> Tensor:
             return strongest(self.selection.graph, places, size)
 
-        smaller = range(1, len(places) + 1)
-        largest = bisect_left(smaller, least, key=lambda size: int(prefix(size).sum()))  # of those with fewer edges
+        sizes = range(1, len(places) + 1)
+        largest = bisect_left(sizes, n_best, key=lambda size: int(prefix(size).sum()))  # of those with fewer edges
         if not largest or not reaches(float(measure(prefix(largest)[None])), self.target):
             return best
         found = Elimination(measure, self.target).smallest(prefix, largest)
-        size = least if found is None else int(found.sum())
-        while size < least:
+        size = n_best if found is None else int(found.sum())
+        while size < n_best:
             if self.judges(prefix(size)[None])[0].reaches_with_margin(self.target):
                 return prefix(size)
             size = max(size + 1, size * 5 // 4)
