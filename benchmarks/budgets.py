@@ -1,6 +1,7 @@
 """Whether commands stay within their --memory, what loading takes, and whether repeated runs grow.
 
     python benchmarks/budgets.py [--models smollm2 gpt2-small] [--budgets 1GiB 2GiB 4GiB] [--n 64] [--out FOLDER]
+    python benchmarks/budgets.py --instruments [--models smollm2] [--budgets 2GiB]
     python benchmarks/budgets.py --loading
     python benchmarks/budgets.py --repeats 2000
 
@@ -29,6 +30,8 @@ from circuitsearch.memory import bytes_in, forget_peak, give_back, peak, taken
 
 SHAPE = "gpt2-small"
 PASSES = 1  # of the search
+N_PATCHED = 4  # prompts of instruments that patch, which run the model hundreds of times on each
+PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,34 @@ def measured(command: list[str]) -> tuple[int, float, float, str]:
 
 def runs(name: str, model: str, task: str, n: int, budget: str, dtype: str, folder: Path) -> list[Run]:
     """Find, score and validate under one budget; nothing after a refusal."""
-    run = folder / f"{name}-{budget}-{dtype}"
-    usual = ["--model", model, "--memory", budget, *([] if dtype == "float32" else ["--dtype", dtype])]
+    run, usual = folder / f"{name}-{budget}-{dtype}", options_of(model, budget, dtype)
     commands = {
         "find": ["find", task, *usual, "--n", str(n), "--passes", str(PASSES), "--out", str(run)],
         "score": ["score", task, *usual, "--n", str(n), "--out", str(folder / f"{run.name}.safetensors")],
         "validate": ["validate", str(run), "--memory", budget],
     }
+    return run_in(budget, commands, name, dtype)
+
+
+def looks(name: str, model: str, task: str, n: int, budget: str, dtype: str, folder: Path) -> list[Run]:
+    """Every instrument under one budget."""
+    usual = [*options_of(model, budget, dtype), "--out", str(folder / f"{name}-{budget}-{dtype}")]
+    on_task, on_few = (["--task", task, "--n", str(count), *usual] for count in (n, min(n, N_PATCHED)))
+    commands = {f"inspect {each}": ["inspect", each, *on_task] for each in ("logit-lens", "dla", "residual", "heads")}
+    commands["inspect attention"] = ["inspect", "attention", *on_task, "--heads", "a0.h0,a1.h0"]
+    commands["inspect patch"] = ["inspect", "patch", *on_few, "--spans", "S1,END"]
+    commands["inspect trace"] = ["inspect", "trace", *on_few, "--subject", "S1", "--seeds", "1"]
+    commands["scan"] = ["scan", PROMPT, *usual, "--no-open"]
+    return run_in(budget, commands, name, dtype)
+
+
+def options_of(model: str, budget: str, dtype: str) -> list[str]:
+    """Model, budget and dtype as options."""
+    return ["--model", model, "--memory", budget, *([] if dtype == "float32" else ["--dtype", dtype])]
+
+
+def run_in(budget: str, commands: dict[str, list[str]], name: str, dtype: str) -> list[Run]:
+    """Run commands of one model under a budget, up to one that is refused."""
     found: list[Run] = []
     for verb, command in commands.items():
         code, most, seconds, said = measured(command)
@@ -151,6 +175,7 @@ def main() -> None:
     parser.add_argument("--budgets", nargs="+", default=["1GiB", "2GiB", "4GiB"])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--n", type=int, default=64)
+    parser.add_argument("--instruments", action="store_true", help="inspect and scan, of models with a tokenizer")
     parser.add_argument("--loading", action="store_true")
     parser.add_argument("--repeats", type=int, default=0)
     parser.add_argument("--out", help="folder for the numbers as JSON")
@@ -170,12 +195,14 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as made_here:
             folder, all_runs = Path(made_here), []
+            measure = looks if options.instruments else runs
             for model in options.models:
                 place, task = made(model, folder)
                 for budget in options.budgets:
                     for dtype in options.dtypes:
-                        all_runs += runs(model, place, task, options.n, budget, dtype, folder)
-        name, found = "budgets", {"runs": [asdict(run) for run in all_runs]}
+                        all_runs += measure(model, place, task, options.n, budget, dtype, folder)
+        name = "budgets-instruments" if options.instruments else "budgets"
+        found = {"runs": [asdict(run) for run in all_runs]}
     if options.out:
         save(options.out, name, circumstances({"n": options.n}, "cpu", 1) | found)
 

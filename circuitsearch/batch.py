@@ -57,6 +57,11 @@ class Batch:
         """The batch ``times`` times over, whole copies one after another."""
         return self.take(list(range(len(self))) * times)
 
+    def halves(self) -> tuple[Batch, Batch]:
+        """The first and the last half of the examples."""
+        rows, half = range(len(self)), len(self) // 2
+        return self.take(rows[:half]), self.take(rows[half:])
+
     def take(self, rows: Sequence[int]) -> Batch:
         """The batch with these of its examples, in this order; one may be taken several times."""
         taken = {name: value[list(rows)] for name, value in self._tensors().items()}

@@ -79,7 +79,7 @@ CASES: dict[str, Work] = {
 def test_it_never_goes_back(planted: tuple[Any, Any, Scores], name: str, monkeypatch: pytest.MonkeyPatch):
     """Of every method, search, check and instrument that reports it; instruments run in several batches."""
     seen = Seen()
-    monkeypatch.setattr("circuitsearch.instruments.passes.rows_at_once", lambda *of: 5)
+    monkeypatch.setattr("circuitsearch.instruments.subject.Subject.prompts_at_once", lambda *of: 5)
     CASES[name](*planted, seen)
     assert seen.shares
 

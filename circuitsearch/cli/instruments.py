@@ -11,9 +11,12 @@ from circuitsearch import instruments
 from circuitsearch.budget import load_in
 from circuitsearch.cli import options
 from circuitsearch.cli.terminal import Terminal
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY
 from circuitsearch.errors import InputError, counted, unknown
+from circuitsearch.experiment import Experiment
 from circuitsearch.figures import draw
 from circuitsearch.files import write_whole
+from circuitsearch.granularity import Granularity
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
 from circuitsearch.question import OnePrompt, Question, writes_prompts
@@ -102,10 +105,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Seen:
-    """The options with the loaded model and prompts, and the file of what a long instrument has measured so far."""
+    """The options with the verified model and its prompts, and the file of what a long instrument has measured so far."""
 
     look: Look
-    model: Any
+    model: Experiment
     tokenizer: Any
     task: Task
     progress: Callable[[int, int], None]
@@ -121,8 +124,10 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
     name = "prompt" if look.one_prompt is not None else task.name
     where = out or Path("runs") / f"inspect-{name}-{look.question.model_name}"
     checkpoint = where / f"{look.instrument}.state"
+    memory = look.question.working.get("memory", DEFAULT_MEMORY)
+    known = Experiment(model, task, granularity=Granularity(merged_heads=True), memory=memory)
     with terminal.progress(look.instrument) as bar:
-        result = INSTRUMENTS[look.instrument].use(Seen(look, model, tokenizer, task, bar, checkpoint))
+        result = INSTRUMENTS[look.instrument].use(Seen(look, known, tokenizer, task, bar, checkpoint))
     where.mkdir(parents=True, exist_ok=True)
     numbers, figure = where / f"{look.instrument}.json", where / f"{look.instrument}.svg"
     write_whole(numbers, result.save)

@@ -13,8 +13,9 @@ from circuitsearch.engine.components import Components
 from circuitsearch.errors import InputError
 from circuitsearch.graph import Graph
 from circuitsearch.instruments.columns import in_order
-from circuitsearch.instruments.passes import Recording, batches, record, subject
+from circuitsearch.instruments.passes import Recording, record
 from circuitsearch.instruments.result import Result
+from circuitsearch.instruments.subject import subject
 from circuitsearch.models.describe import Described
 from circuitsearch.models.precision import widened
 from circuitsearch.models.weights import read_weight
@@ -102,30 +103,33 @@ def direct_logit(model: Any, task: Task, *, against_wrong: bool = True) -> Direc
     InputError
         If model and task do not fit, or the model's logits are not a multiple or soft cap of its unembedding's output.
     """
-    described = subject(model, task)
-    kept: list[tuple[Tensor, Tensor]] = []
-    logits: list[tuple[Tensor, Tensor]] = []
-    capped = False
-    for batch in batches(described, task):
-        run = record(described, batch.clean, batch.position)
-        end = at_position(run.streams[-1], batch)
-        logit_map = LogitMap.out_of(described, end, batch.clean)
-        capped = logit_map.capped
+    seen = subject(model, task)
+
+    def attributed(batch: Batch) -> tuple[Tensor, bool]:  # (B, W + 1), last the logit
+        run = record(seen.described, batch.clean, batch.position)
+        logit_map = LogitMap.out_of(seen.described, at_position(run.streams[-1], batch), batch.clean)
         weights = answer_weights(logit_map.raw, batch, against_wrong)
         direction = logit_map.direction(weights)
         constant = _constant(run, logit_map, direction) + logit_map.bias(weights)
-        kept.append((batch.rows, torch.cat([_written(run, batch, logit_map, direction), constant], 1)))
-        logits.append((batch.rows, (logit_map.raw * weights).sum(-1)))
-    per_prompt, logit = in_order(kept, len(task)), in_order(logits, len(task))
+        logit = (logit_map.raw * weights).sum(-1, keepdim=True)
+        return torch.cat([_written(run, batch, logit_map, direction), constant, logit], 1), logit_map.capped
+
+    kept: list[tuple[Tensor, Tensor]] = []
+    capped = False
+    for batch, (values, is_capped) in seen.over(task, attributed):
+        kept.append((batch.rows, values))
+        capped = is_capped
+    found, graph = in_order(kept, len(task)), seen.described.graph.base
+    per_prompt, logit = found[:, :-1], found[:, -1]
     return DirectLogit(
-        writers=(*described.graph.base.writers, BIAS),
+        writers=(*graph.writers, BIAS),
         values=per_prompt.mean(0),
         per_prompt=per_prompt,
         logit=logit,
         error=float((per_prompt.sum(1) - logit).abs().max()),
         target="logit difference" if against_wrong else "logit",
         capped=capped,
-        graph=described.graph.base,
+        graph=graph,
         task=task.name,
     )
 

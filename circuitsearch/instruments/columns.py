@@ -39,11 +39,14 @@ class Columns:
             places[row, :length] = self.places[place]
         return places
 
+    def shares(self, batch: Batch, like: Tensor) -> Tensor:
+        """The share of each token in its column's mean: (B, C, T), 0 in other columns."""
+        inside = self.of(batch)[:, None] == torch.arange(len(self), device=like.device)[:, None]
+        return inside.to(like.dtype) / inside.sum(-1, keepdim=True).clamp(min=1)
+
     def average(self, values: Tensor, batch: Batch) -> Tensor:
         """Mean of values (B, T, ...) over each column's tokens: (B, C, ...)."""
-        inside = self.of(batch)[:, None] == torch.arange(len(self), device=values.device)[:, None]  # (B, C, T)
-        shares = inside.to(values.dtype) / inside.sum(-1, keepdim=True).clamp(min=1)
-        return torch.einsum("bct,bt...->bc...", shares, values)
+        return torch.einsum("bct,bt...->bc...", self.shares(batch, values), values)
 
 
 def columns_of(task: Task, spans: Sequence[str] = (), tokenizer: Any = None) -> Columns:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.instruments.columns import columns_of, in_order
-from circuitsearch.instruments.passes import batches, record, subject
+from circuitsearch.instruments.passes import Recording, record
 from circuitsearch.instruments.result import Result, strongest
+from circuitsearch.instruments.subject import subject
 from circuitsearch.models.describe import Described
 from circuitsearch.names import EMBED
 from circuitsearch.task import Task
@@ -74,19 +77,21 @@ def decompose(model: Any, task: Task, *, spans: Sequence[str] = (), tokenizer: A
     InputError
         If model, task and spans do not fit.
     """
-    described, columns = subject(model, task), columns_of(task, spans, tokenizer)
+    seen, columns = subject(model, task), columns_of(task, spans, tokenizer)
+
+    def decomposed(batch: Batch) -> tuple[Tensor, float, float]:
+        run = record(seen.described, batch.clean, batch.position)
+        numbers, missed = _numbers(run)
+        return columns.average(numbers, batch), missed, float(run.streams[-1].abs().max())
+
     kept: list[tuple[Tensor, Tensor]] = []
     missed = largest = 0.0
-    for batch in batches(described, task):
-        run = record(described, batch.clean, batch.position)
-        embed, writes, end = run.start, [run.write(at) for at in range(len(described.parts))], run.streams[-1]
-        numbers, reached = _numbers(embed, writes, end)
-        kept.append((batch.rows, columns.average(numbers, batch)))
-        missed = max(missed, float((reached - end).abs().max()))
-        largest = max(largest, float(end.abs().max()))
+    for batch, (numbers, by, length) in seen.over(task, decomposed):
+        kept.append((batch.rows, numbers))
+        missed, largest = max(missed, by), max(largest, length)
     norms, streams, shares = in_order(kept, len(task)).mean(0).unbind(-1)  # (C, P + 1) each
     return Decomposition(
-        parts=(EMBED, *part_names(described)),
+        parts=(EMBED, *part_names(seen.described)),
         columns=columns.names,
         norms=norms.T.contiguous(),
         streams=streams.T.contiguous(),
@@ -97,14 +102,16 @@ def decompose(model: Any, task: Task, *, spans: Sequence[str] = (), tokenizer: A
     )
 
 
-def _numbers(embed: Tensor, writes: list[Tensor], end: Tensor) -> tuple[Tensor, Tensor]:
-    """Norm, stream's norm and share of each part at each token (B, T, P + 1, 3), and the sum (B, T, D)."""
-    stream, rows = torch.zeros_like(embed), []
+def _numbers(run: Recording) -> tuple[Tensor, float]:
+    """Norm, stream's norm and share of each part at each token (B, T, P + 1, 3), and how far their sum is from the final stream."""
+    end = run.streams[-1]
+    stream, rows = torch.zeros_like(end), []
     length = end.square().sum(-1).clamp(min=1e-30)  # (B, T)
-    for write in (embed, *writes):
+    writes = (run.write(part) for part in range(len(run.described.parts)))
+    for write in chain([run.start], writes):
         stream = stream + write
         rows.append(torch.stack([write.norm(dim=-1), stream.norm(dim=-1), (write * end).sum(-1) / length], -1))
-    return torch.stack(rows, 2), stream
+    return torch.stack(rows, 2), float((stream - end).abs().max())
 
 
 def part_names(described: Described) -> tuple[str, ...]:

@@ -6,26 +6,29 @@ attentions.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from circuitsearch.batch import Batch
 from circuitsearch.experiment import Experiment
 from circuitsearch.instruments.on_task import SPANS, OnTask, on_task
-from circuitsearch.instruments.passes import batches, heads_of, patterns_of, record
+from circuitsearch.instruments.passes import heads_of, patterns_of, record
+from circuitsearch.instruments.subject import Subject
 from circuitsearch.methods.paths import direct_effect, direct_sweep
 from circuitsearch.models.describe import Described
 from circuitsearch.models.norm import NoNorm, Norm
 from circuitsearch.models.parts import Heads
-from circuitsearch.models.precision import widened
 from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
 LEAST_ATTENTION = 0.1  # least attention of a head that attends to a position
+ROWS = 8192  # of the vocabulary, in float32 at once
 N_PATCHED = 16  # prompts on which heads are patched, one after another
 
 
@@ -35,7 +38,7 @@ class Inputs:
 
     Attributes
     ----------
-    described : Described
+    subject : Subject
         The model with its parts named.
     twice : Task
         Prompts of ``half`` random tokens, repeated once, after ``start`` others.
@@ -47,7 +50,7 @@ class Inputs:
         The model's mean logit difference, of which movers' scores are shares; by default that on the task's prompts.
     """
 
-    described: Described
+    subject: Subject
     twice: Task
     start: int
     half: int
@@ -55,21 +58,29 @@ class Inputs:
     task: Task | None
     difference: float | None = None
 
+    @property
+    def described(self) -> Described:
+        """The model with its parts named."""
+        return self.subject.described
+
     @cached_property
-    def patterns(self) -> list[Tensor]:
-        """For each attention its patterns on the repeated random tokens: (N, H, T, T), on the CPU."""
-        kept = [torch.empty(0)] * len(list(self.described.heads))
-        for batch in batches(self.described, self.twice):  # all of one length, so the rows are in order
-            run = record(self.described, batch.clean, batch.position, patterns=True)
-            for place, (index, _) in enumerate(self.described.heads):
-                seen = patterns_of(run, index).cpu()
-                kept[place] = torch.cat([kept[place], seen]) if len(kept[place]) else seen
-        return kept
+    def attending(self) -> dict[str, Tensor]:
+        """For each role that is told by attention on the repeated random tokens its score of each head (A, H): of one pass."""
+        sums = torch.zeros(len(ATTENDING), *self.shape, dtype=torch.float64)
+        for _, found in self.subject.over(self.twice, self._attending):
+            sums += found
+        return {detector.name: mean for detector, mean in zip(ATTENDING, sums / len(self.twice), strict=True)}
+
+    def _attending(self, batch: Batch) -> Tensor:
+        """The scores summed over the prompts of a batch: (roles, A, H)."""
+        run = record(self.described, batch.clean, batch.position, patterns=True)
+        patterns = [patterns_of(run, index).cpu() for index, _ in self.described.heads]  # (B, H, T, T) each
+        return torch.stack([detector.attention(self, batch.rows.tolist(), patterns) for detector in ATTENDING])
 
     @cached_property
     def on_task(self) -> OnTask:
         """What heads do on the task's prompts, or without a task on the repeated random tokens: of one pass."""
-        return on_task(self.described, self.prompts, usable(self.task, [NameMover()]) != [])
+        return on_task(self.subject, self.prompts, usable(self.task, [NameMover()]) != [])
 
     @property
     def prompts(self) -> Task:
@@ -130,11 +141,15 @@ class _Attends(Detector):
         raise NotImplementedError
 
     def score(self, inputs: Inputs) -> Tensor:
-        marks = [self.marks(inputs, row) for row in range(len(inputs.twice))]
-        here, there = (torch.stack(side) for side in zip(*marks, strict=True))  # (N, M)
+        return inputs.attending[self.name]
+
+    def attention(self, inputs: Inputs, rows: Sequence[int], patterns: Sequence[Tensor]) -> Tensor:
+        """Mean attention between the marks, summed over these prompts: (A, H); of each attention its patterns (B, H, T, T)."""
+        marks = [self.marks(inputs, row) for row in rows]
+        here, there = (torch.stack(side) for side in zip(*marks, strict=True))  # (B, M)
         each = torch.arange(len(here))[:, None]
-        seen = [patterns.transpose(0, 1)[:, each, here, there] for patterns in inputs.patterns]  # (H, N, M) each
-        return torch.stack([attention.double().mean((1, 2)) for attention in seen])
+        seen = [pattern.transpose(0, 1)[:, each, here, there] for pattern in patterns]  # (H, B, M) each
+        return torch.stack([attention.double().mean(2).sum(1) for attention in seen])
 
 
 class PreviousToken(_Attends):
@@ -175,6 +190,9 @@ class Induction(_Attends):
     def marks(self, inputs: Inputs, row: int) -> tuple[Tensor, Tensor]:
         again = torch.arange(inputs.half) + inputs.start + inputs.half
         return again, again - inputs.half + 1
+
+
+ATTENDING = (PreviousToken(), DuplicateToken(), Induction())
 
 
 # ---- weights
@@ -231,7 +249,7 @@ class Vocabulary:
         """Of a model."""
         norm = described.final_norm
         embedding, unembedding = (
-            widened(read_weight(module).detach())
+            read_weight(module).detach()
             for module in (described.model.get_input_embeddings(), described.model.get_output_embeddings())
         )
         size = min(len(embedding), len(unembedding))
@@ -255,8 +273,12 @@ class Vocabulary:
 
 
 def _moments(one: Tensor, other: Tensor) -> Tensor:
-    """Covariance of the rows of two matrices (V, D), without a copy of either: (D, D)."""
-    return (one.T @ other).double() / len(one) - torch.outer(one.mean(0).double(), other.mean(0).double())
+    """Covariance of the rows of two matrices (V, D), some rows at a time: (D, D)."""
+    wide = torch.promote_types(one.dtype, torch.float32)
+    blocks = zip(one.split(ROWS), other.split(ROWS), strict=True)
+    products = ((some.to(wide).T @ others.to(wide)).double() for some, others in blocks)
+    means = (each.mean(0, dtype=wide).double() for each in (one, other))
+    return reduce(operator.add, products) / len(one) - torch.outer(*means)
 
 
 def _into(norm: Norm | NoNorm, rows: Tensor) -> Tensor:

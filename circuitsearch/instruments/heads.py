@@ -11,10 +11,9 @@ from torch import Tensor
 
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.instruments.detectors import DETECTORS, Detector, Inputs, NameMover, inhibition, usable
-from circuitsearch.instruments.passes import subject
 from circuitsearch.instruments.prompts import drawn_twice, shuffled
 from circuitsearch.instruments.result import Result
-from circuitsearch.models.describe import Described
+from circuitsearch.instruments.subject import Subject, subject
 from circuitsearch.progress import Progress, silent
 from circuitsearch.task import Task
 
@@ -141,10 +140,10 @@ def head_roles(
     """
     if shuffles < 1:
         raise InputError(f"the null needs at least one shuffle of the prompts, not {shuffles}")
-    described = subject(model, task or _any_prompt())
-    if not list(described.heads):
-        raise InputError(f"a {described.model.config.model_type!r} model has no heads that can be separated")
-    inputs, nulls = _prompts(described, task, tokenizer, shuffles, seed)
+    seen = subject(model, task or _any_prompt())
+    if not list(seen.described.heads):
+        raise InputError(f"a {seen.described.model.config.model_type!r} model has no heads that can be separated")
+    inputs, nulls = _prompts(seen, task, tokenizer, shuffles, seed)
     found = _Found(inputs, nulls, shuffles, progress)
     for detector in usable(task):
         found.measure(detector)
@@ -159,19 +158,17 @@ def _any_prompt() -> Task:
     return Task.from_ids([[0, 1]], [[1, 1]], [0], [1])
 
 
-def _prompts(
-    described: Described, task: Task | None, tokenizer: Any, shuffles: int, seed: int
-) -> tuple[Inputs, list[Inputs]]:
+def _prompts(seen: Subject, task: Task | None, tokenizer: Any, shuffles: int, seed: int) -> tuple[Inputs, list[Inputs]]:
     """The inputs of the detectors, and shuffled copies of them."""
-    twice, start, half = drawn_twice(described, SAID_TWICE, tokenizer, seed)
+    twice, start, half = drawn_twice(seen.described, SAID_TWICE, tokenizer, seed)
     in_place = tuple(torch.arange(len(ids)) for ids in twice.clean)
-    inputs = Inputs(described, twice, start, half, in_place, task)
+    inputs = Inputs(seen, twice, start, half, in_place, task)
     difference = None if task is None else inputs.on_task.difference
     nulls = []
     for each in range(1, shuffles + 1):
         mixed, positions = shuffled(twice, seed + each, keep=start)
         other = None if task is None else shuffled(task, seed + each, keep=start, last=True)[0]
-        nulls.append(Inputs(described, mixed, start, half, positions, other, difference))
+        nulls.append(Inputs(seen, mixed, start, half, positions, other, difference))
     return inputs, nulls
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,11 +18,15 @@ from circuitsearch.engine.components import Components
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.files import checking, read_safetensors, write_whole
 from circuitsearch.instruments.columns import Columns, columns_of, in_order, token_name
-from circuitsearch.instruments.passes import batches, record, subject
+from circuitsearch.instruments.passes import record_streams
 from circuitsearch.instruments.result import Result
+from circuitsearch.instruments.subject import Subject, subject
 from circuitsearch.models.describe import Described
+from circuitsearch.models.precision import widened
 from circuitsearch.task import Task
 
+DISTRIBUTIONS = 8  # over the whole vocabulary for each token: the lens's and the model's own, and what is made of them
+MEANS = 3  # of each layer and column: the sum over all prompts, in float64, and a batch's
 _WHAT = "a tuned lens, safetensors with weight and bias"
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 Translator = Callable[
@@ -155,20 +161,23 @@ def logit_lens(
     InputError
         If model, task, spans and translator do not fit.
     """
-    described, columns = subject(model, task), columns_of(task, spans, tokenizer)
+    seen, columns = subject(model, task), columns_of(task, spans, tokenizer)
+    described = seen.described
     _check(translator, described)
-    numbers: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(described.graph.n_layers + 1)]
-    means = [torch.zeros(len(columns), 0)] * len(numbers)
-    for batch in batches(described, task):
-        for layer, (cells, mean) in enumerate(_read(described, columns, batch, translator)):
-            numbers[layer].append((batch.rows, cells))
-            means[layer] = means[layer] + mean if means[layer].numel() else mean
-    stacked = torch.stack([in_order(each, len(task)).mean(0) for each in numbers])  # (L + 1, C, 4)
-    probability, rank, entropy, kl = stacked.unbind(-1)
-    likely = tuple(_likely(mean / len(task), top, tokenizer) for mean in means)
+    lens = _Lens(seen, columns, translator)
+    rows, likely = [], []
+    for layers in lens.groups():
+        kept: list[tuple[Tensor, Tensor]] = []
+        total = torch.zeros(len(layers), len(columns), described.model.config.vocab_size, dtype=torch.float64)
+        for batch, (numbers, summed) in seen.over(task, partial(lens.read, layers=layers)):
+            kept.append((batch.rows, numbers))
+            total += summed.cpu()
+        rows.append(in_order(kept, len(task)).mean(0))  # (C, layers, 4)
+        likely += [_likely(mean / len(task), top, tokenizer) for mean in total]
+    probability, rank, entropy, kl = torch.cat(rows, 1).transpose(0, 1).contiguous().unbind(-1)  # (L + 1, C) each
     layers = (*map(str, range(described.graph.n_layers)), "end")
     tuned = translator is not None
-    return LogitLens(layers, columns.names, probability, rank, entropy, kl, likely, tuned, task.name, len(task))
+    return LogitLens(layers, columns.names, probability, rank, entropy, kl, tuple(likely), tuned, task.name, len(task))
 
 
 def _check(translator: Translator | None, described: Described) -> None:
@@ -179,37 +188,56 @@ def _check(translator: Translator | None, described: Described) -> None:
         )
 
 
-def _read(described: Described, columns: Columns, batch: Batch, translator: Translator | None):
-    """For each layer the numbers (B, C, 4), and the summed distribution over tokens (C, vocabulary)."""
-    run = record(described, batch.clean, batch.position)
-    components = Components(described, batch.clean, None)
-    own = _distribution(components, run.streams[-1])
-    for layer, stream in enumerate(run.streams):
-        seen = (
-            own if layer == len(run.streams) - 1 else _distribution(components, _translated(translator, layer, stream))
-        )
-        cells = columns.average(_numbers(seen, own, batch.answers), batch)
-        yield cells, columns.average(seen.exp(), batch).sum(0).cpu().double()
+@dataclass(frozen=True)
+class _Lens:
+    """The distributions over tokens, some layers and tokens at a time: over the vocabulary they are far wider than the stream."""
+
+    subject: Subject
+    columns: Columns
+    translator: Translator | None
+
+    def groups(self) -> Iterator[range]:
+        """The layers in groups whose mean distributions fit into memory; the model is run again for each."""
+        layers = range(self.subject.described.graph.n_layers + 1)
+        at_once = self.subject.rows_at_once(MEANS * len(self.columns))
+        return (layers[first : first + at_once] for first in range(0, len(layers), at_once))
+
+    @torch.no_grad()
+    def read(self, batch: Batch, layers: range) -> tuple[Tensor, Tensor]:
+        """The numbers of these layers (B, C, layers, 4), and the distributions summed over prompts (layers, C, vocabulary)."""
+        described = self.subject.described
+        run = record_streams(described, batch.clean, batch.position)
+        components, end = Components(described, batch.clean, None), run.streams[-1].flatten(0, 1)  # (B * T, D)
+        shares = rearrange(self.columns.shares(batch, widened(end)), "b c t -> c (b t)")
+        numbers = end.new_zeros(len(end), len(layers), 4, dtype=shares.dtype)
+        summed = end.new_zeros(len(layers), len(self.columns), described.model.config.vocab_size, dtype=shares.dtype)
+        used = shares.any(0).nonzero().flatten()  # tokens in any column
+        for tokens in used.split(self.subject.rows_at_once(DISTRIBUTIONS)):
+            own = _distribution(components, end[tokens])
+            answers = batch.answers[tokens // batch.clean.shape[1]]
+            for place, layer in enumerate(layers):
+                stream = run.streams[layer].flatten(0, 1)[tokens]
+                last = layer == len(run.streams) - 1
+                seen = own if last else _distribution(components, self._translated(layer, stream))
+                probabilities = seen.exp()
+                numbers[tokens, place] = _numbers(seen, probabilities, own, answers)
+                summed[place].addmm_(shares[:, tokens], probabilities)
+        return self.columns.average(numbers.unflatten(0, batch.clean.shape), batch), summed
+
+    def _translated(self, layer: int, stream: Tensor) -> Tensor:
+        return stream if self.translator is None else self.translator(layer, stream)
 
 
-def _translated(translator: Translator | None, layer: int, stream: Tensor) -> Tensor:
-    return stream if translator is None else translator(layer, stream)
-
-
-@torch.no_grad()
 def _distribution(components: Components, stream: Tensor) -> Tensor:
-    """Log probabilities (B, T, vocabulary) from a stream (B, T, D), by the model's final norm and unembedding."""
-    logits = components.unembed(stream.flatten(0, 1))
-    wide = torch.promote_types(logits.dtype, torch.float32)
-    return logits.to(wide).log_softmax(-1).unflatten(0, stream.shape[:2])
+    """Log probabilities (R, vocabulary), in at least float32, of a stream (R, D) by the model's final norm and unembedding."""
+    return components.unembed(stream).log_softmax(-1)
 
 
-def _numbers(seen: Tensor, own: Tensor, answers: Tensor) -> Tensor:
-    """Probability, rank, entropy and KL divergence (B, T, 4) of log probabilities (B, T, vocabulary)."""
-    at = seen.gather(-1, answers.clamp(min=0)[:, None].expand(-1, seen.shape[1], -1))  # (B, T, k)
-    at = at.masked_fill((answers < 0)[:, None], -torch.inf)
+def _numbers(seen: Tensor, probabilities: Tensor, own: Tensor, answers: Tensor) -> Tensor:
+    """Probability, rank, entropy and KL divergence (R, 4) of log probabilities (R, vocabulary), for answers (R, k)."""
+    at = seen.gather(-1, answers.clamp(min=0)).masked_fill(answers < 0, -torch.inf)  # (R, k)
     rank = (seen > at.amax(-1, keepdim=True)).sum(-1).to(seen)
-    entropy = -(seen.exp() * seen).sum(-1)
+    entropy = -(probabilities * seen).sum(-1)
     kl = (own.exp() * (own - seen)).sum(-1)
     return torch.stack([at.exp().sum(-1), rank, entropy, kl], -1)
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.instruments.attribution import LogitMap, answer_weights, at_position
-from circuitsearch.instruments.passes import Recording, batches, heads_of, patterns_of, record
-from circuitsearch.models.describe import Described
+from circuitsearch.instruments.passes import Recording, heads_of, patterns_of, record
+from circuitsearch.instruments.subject import Subject
 from circuitsearch.models.precision import widened
 from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
-ROWS_AT_ONCE = 256  # streams whose logits are in memory together
+TENSORS = 4  # over the whole vocabulary for each stream: its logits, and what finding the largest takes
 INDIRECT, FIRST_SUBJECT, SECOND_SUBJECT, END = SPANS = ("IO", "S1", "S2", "END")
 
 
@@ -47,11 +47,18 @@ class OnTask:
     to_subject: Tensor
 
 
-def on_task(described: Described, task: Task, has_spans: bool) -> OnTask:
+def on_task(seen: Subject, task: Task, has_spans: bool) -> OnTask:
     """Run a task's prompts, and measure what heads write at the position that the metric reads."""
-    tally = _Tally(described)
-    for batch in batches(described, task):
-        tally.add(batch, has_spans)
+    mean_unembedding = read_weight(seen.described.model.get_output_embeddings()).mean(0)  # (D,)
+    tally = _Tally(seen, mean_unembedding)
+
+    def tallied(batch: Batch) -> _Tally:
+        found = _Tally(seen, mean_unembedding)
+        found.add(batch, has_spans)
+        return found
+
+    for _, found in seen.over(task, tallied):
+        tally.join(found)
     n = len(task)
     return OnTask(
         difference=max(abs(tally.logit) / n, 1e-12),
@@ -62,15 +69,24 @@ def on_task(described: Described, task: Task, has_spans: bool) -> OnTask:
 
 
 class _Tally:
-    """Sums over the batches so far."""
+    """Sums over batches."""
 
-    def __init__(self, described: Described) -> None:
-        shape = len(list(described.heads)), described.graph.n_heads
-        self.described, self.logit = described, 0.0
+    def __init__(self, seen: Subject, mean_unembedding: Tensor) -> None:
+        shape = len(list(seen.described.heads)), seen.described.graph.n_heads
+        self.described, self.logit = seen.described, 0.0
+        self.streams_at_once = seen.rows_at_once(TENSORS)
         self.suppressed, self.to_subject = torch.zeros(2, *shape, dtype=torch.float64)
         self.moved = torch.zeros(2, *shape, dtype=torch.float64)
         self.predicted = torch.zeros(shape[0], 1, dtype=torch.float64)
-        self.mean_unembedding = read_weight(described.model.get_output_embeddings()).mean(0)  # (D,)
+        self.mean_unembedding = mean_unembedding
+
+    def join(self, other: _Tally) -> None:
+        """Add the sums over other batches."""
+        self.logit += other.logit
+        self.suppressed += other.suppressed
+        self.moved += other.moved
+        self.to_subject += other.to_subject
+        self.predicted += other.predicted
 
     def add(self, batch: Batch, has_spans: bool) -> None:
         """Run a batch."""
@@ -80,7 +96,7 @@ class _Tally:
         self.logit += float((logit_map.raw * weights).sum())
         direction = logit_map.direction(weights)
         written = [_Written(run, index) for index, _ in self.described.heads]
-        predicted, occurs = _predicted_tokens(run, logit_map, batch)
+        predicted, occurs = _predicted_tokens(run, logit_map, batch, self.streams_at_once)
         for place, each in enumerate(written):
             self._suppress(place, each, batch, logit_map, predicted[place], occurs[place])
             if has_spans:
@@ -106,11 +122,11 @@ class _Tally:
         self.to_subject[place] += seen.double().sum(0).cpu()
 
 
-def _predicted_tokens(run: Recording, logit_map: LogitMap, batch: Batch) -> tuple[Tensor, Tensor]:
+def _predicted_tokens(run: Recording, logit_map: LogitMap, batch: Batch, at_once: int) -> tuple[Tensor, Tensor]:
     """The token that the stream before each attention predicts (A, B), and at which earlier positions it is: (A, B, T)."""
     layers = [run.described.graph.base.parts[index].layer for index, _ in run.described.heads]
     streams = torch.stack([at_position(run.streams[layer], batch) for layer in layers])  # (A, B, D)
-    found = [logit_map.logits(rows).topk(2) for rows in streams.flatten(0, 1).split(ROWS_AT_ONCE)]
+    found = [logit_map.logits(rows).topk(2) for rows in streams.flatten(0, 1).split(at_once)]
     values, tokens = (torch.cat(each).view(*streams.shape[:2], 2) for each in zip(*found, strict=True))  # (A, B, 2)
     predicted, (first, second) = tokens[..., 0], values.unbind(-1)
     earlier = torch.arange(batch.clean.shape[1], device=predicted.device) < batch.position[:, None]

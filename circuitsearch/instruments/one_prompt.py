@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
@@ -105,7 +106,15 @@ class Scan(Result):
         return ("part", f" logit of {self.answer!r}", "raises most", "looks at", "at work"), rows
 
 
-def scan(model: Any, prompt: str, tokenizer: Any, *, answer: str | None = None, count: int = PARTS) -> Scan:
+def scan(
+    model: Any,
+    prompt: str,
+    tokenizer: Any,
+    *,
+    answer: str | None = None,
+    count: int = PARTS,
+    memory: int = DEFAULT_MEMORY,
+) -> Scan:
     """Look at one prompt: the logit lens, what heads and MLPs write in words, and where the strongest heads look.
 
     Parameters
@@ -120,6 +129,8 @@ def scan(model: Any, prompt: str, tokenizer: Any, *, answer: str | None = None, 
         A single token, with its leading space; by default the model's likeliest one.
     count : int
         How many parts to show.
+    memory : int
+        Bytes of working memory beside the interpreter and the model.
 
     Raises
     ------
@@ -139,7 +150,8 @@ def scan(model: Any, prompt: str, tokenizer: Any, *, answer: str | None = None, 
         raise InputError(f"the prompt {shortened(prompt)!r} has {len(ids)} tokens: give at least two")
     task, logits = prompt_alone(model, ids, given[0] if given else None)
     target = int(task.answers[0])
-    known = Experiment.of(model, task, granularity=Granularity(merged_heads=True))  # so that the model is verified once
+    whole = Granularity(merged_heads=True)
+    known = Experiment.of(model, task, granularity=whole, memory=memory)  # so that the model is verified once
     direct = direct_logit(known, task, against_wrong=False)
     values = direct.values[1:-1]  # without the embedding and the constants
     order = values.abs().argsort(descending=True, stable=True)[:count].tolist()

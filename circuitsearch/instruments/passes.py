@@ -1,4 +1,4 @@
-"""Shared by all instruments: a verified model, its task in batches, a recorded pass, and a pass with patched activations.
+"""Shared by all instruments: a recorded pass, and a pass with patched activations.
 
 Legend of shapes: B prompts, C copies of them, R = C * B rows, T query positions, S key positions, D stream width, H heads,
 G key-value heads, K head width, L blocks.
@@ -8,60 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.engine.trace import Taps, run, tap_before
-from circuitsearch.engine.verify import check_fit, verified
 from circuitsearch.errors import InputError
-from circuitsearch.experiment import Experiment
-from circuitsearch.granularity import Granularity
-from circuitsearch.models.describe import Described, describe
+from circuitsearch.models.describe import Described
 from circuitsearch.models.parts import Heads
 from circuitsearch.names import PORTS
-from circuitsearch.progress import Progress, part
-from circuitsearch.task import Task
-
-DEFAULT_MEMORY = 1 << 28  # bytes of working memory for one pass, without the model itself
-
-
-def subject(model: Any, task: Task) -> Described:
-    """The described model, verified with its task; an experiment's model is verified already.
-
-    Attention whose heads cannot be separated is read as a mixer.
-    """
-    nodes = Granularity(merged_heads=True)
-    if not isinstance(model, Experiment):
-        return verified(model, task, nodes)
-    described = describe(model.described.model, nodes)
-    check_fit(described, task)
-    return replace(described, causal=model.described.causal)
-
-
-def rows_at_once(described: Described, length: int, memory: int = DEFAULT_MEMORY) -> int:
-    """How many prompts of a length one pass may have so that its recorded activations fit into the memory."""
-    widths = sum(4 if isinstance(part, Heads) else 2 for part in described.parts) + 8
-    attention = sum(part.n_heads for _, part in described.heads) * length  # patterns
-    each = length * (widths * described.d_model + attention) + 3 * described.model.config.vocab_size
-    return max(1, memory // (each * described.dtype.itemsize))
-
-
-def batches(described: Described, task: Task) -> Iterator[Batch]:
-    """The task's prompts in batches, from position 0; of one length each unless padding changes nothing."""
-    for batch in task.batches(rows_at_once(described, task.max_length), share_prefix=False, pad=described.causal):
-        yield batch.to(described.device)
-
-
-def batches_with(progress: Progress, described: Described, task: Task) -> Iterator[tuple[Batch, Progress]]:
-    """The same, each batch with its part of the progress."""
-    found = list(batches(described, task))
-    for number, batch in enumerate(found):
-        yield batch, part(progress, number, len(found))
 
 
 class StreamTaps(Taps):
@@ -94,15 +53,37 @@ def run_tapped(described: Described, ids: Tensor, position: Tensor, taps: Stream
 
 
 @dataclass
-class Recording(StreamTaps):
-    """The activations of a pass.
+class Streams(StreamTaps):
+    """The residual stream of a pass.
+
+    Attributes
+    ----------
+    described : Described
+    logits : Tensor
+        (B, vocabulary), at the position that was asked for.
+    streams : list
+        L + 1 tensors (B, T, D): the input of each block, and the final stream.
+    """
+
+    described: Described
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    streams: list[Tensor] = field(default_factory=list)
+
+    def block(self, layer: int, stream: Tensor) -> None:
+        self.streams.append(stream.clone())  # some blocks add to it in place
+
+    def final_stream(self, stream: Tensor) -> None:
+        self.streams.append(stream)
+
+
+@dataclass
+class Recording(Streams):
+    """All activations of a pass, the residual stream and these.
 
     Attributes
     ----------
     start : Tensor
         (B, T, D), what ``embed`` writes; in some families this is not the input of the first block.
-    streams : list
-        L + 1 tensors (B, T, D): the input of each block, and the final stream.
     outputs : dict
         For each part its output: scaled head values (B, T, H, K), or what it adds to the stream (B, T, D).
     values : dict
@@ -113,10 +94,7 @@ class Recording(StreamTaps):
         For each attention (B, H, T, S), if patterns are recorded.
     """
 
-    described: Described
-    logits: Tensor = field(default_factory=lambda: torch.empty(0))
     start: Tensor = field(default_factory=lambda: torch.empty(0))
-    streams: list[Tensor] = field(default_factory=list)
     outputs: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
     ports: dict[tuple[int, str], Tensor] = field(default_factory=dict)
@@ -124,12 +102,6 @@ class Recording(StreamTaps):
 
     def embed(self, stream: Tensor) -> None:
         self.start = stream.clone()
-
-    def block(self, layer: int, stream: Tensor) -> None:
-        self.streams.append(stream.clone())  # some blocks add to it in place
-
-    def final_stream(self, stream: Tensor) -> None:
-        self.streams.append(stream)
 
     def projection_output(self, index: int, ports: tuple[str, ...], output: Tensor) -> None:
         part = heads_of(self.described, index)
@@ -151,13 +123,25 @@ class Recording(StreamTaps):
         return self.described.parts[index].write(self.outputs[index])
 
 
+Kept = TypeVar("Kept", bound=Streams)
+
+
 def record(described: Described, ids: Tensor, position: Tensor | None = None, *, patterns: bool = False) -> Recording:
     """Run ``ids`` (B, T) and record all activations; logits are read at ``position`` (B,), by default the last one."""
     kept = Recording(described)
-    last = torch.full((len(ids),), ids.shape[1] - 1, device=ids.device) if position is None else position
     with watched(described, kept.patterns) if patterns else ExitStack():
-        kept.logits = run_tapped(described, ids, last, kept)
-    if len(kept.streams) != len(described.blocks) + 1:
+        return _kept(kept, ids, position)
+
+
+def record_streams(described: Described, ids: Tensor, position: Tensor | None = None) -> Streams:
+    """The same, but of the activations only the residual stream."""
+    return _kept(Streams(described), ids, position)
+
+
+def _kept(kept: Kept, ids: Tensor, position: Tensor | None) -> Kept:
+    last = torch.full((len(ids),), ids.shape[1] - 1, device=ids.device) if position is None else position
+    kept.logits = run_tapped(kept.described, ids, last, kept)
+    if len(kept.streams) != len(kept.described.blocks) + 1:
         raise InputError(
             "hooks did not see the residual stream of this model at every block: instruments cannot read it"
         )

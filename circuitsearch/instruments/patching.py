@@ -22,16 +22,14 @@ from circuitsearch.instruments.passes import (
     SwapPattern,
     SwapPort,
     SwapStream,
-    batches_with,
     patterns_of,
     record,
     repeated,
-    rows_at_once,
     run_tapped,
-    subject,
 )
 from circuitsearch.instruments.result import Result, strongest
-from circuitsearch.instruments.unfinished import finished
+from circuitsearch.instruments.subject import Subject, subject
+from circuitsearch.instruments.unfinished import finished, named
 from circuitsearch.metrics import metric_name
 from circuitsearch.models.describe import Described
 from circuitsearch.progress import Progress, silent
@@ -268,15 +266,16 @@ def activation_patching(
         If model, task and spans do not fit, or the model has no such activation.
     """
     site = site or Stream()
-    described = subject(model, task)
-    rows = site.rows(described)
+    seen = subject(model, task)
+    described, rows = seen.described, site.rows(seen.described)
     if not rows:
-        raise InputError(f"a {model.config.model_type!r} model has no {site.name} to patch")
+        raise InputError(f"a {described.model.config.model_type!r} model has no {site.name} to patch")
     columns = None if site.by_head else columns_of(task, spans, tokenizer)
     steps = finished(described, task, checkpoint, patching=site.name, spans=spans, noising=noising)
-    sweep = _Sweep(described, task, site, columns, noising, steps)
-    kept = [(batch.rows, sweep.batch(batch, rows, tick)) for batch, tick in batches_with(progress, described, task)]
-    found = in_order(kept, len(task))  # (N, R * C + 2)
+    sweep = _Sweep(seen, task, site, rows, columns, noising, steps)
+    found = in_order(
+        [(batch.rows, found) for batch, found in seen.over_pairs(task, sweep.batch, progress)], len(task)
+    )  # (N, R * C + 2)
     per_prompt = found[:, 2:].unflatten(1, (len(rows), -1))
     return Patching(
         site=site.name,
@@ -297,14 +296,19 @@ def activation_patching(
 class _Sweep:
     """All activations of one site, batch by batch."""
 
-    described: Described
+    subject: Subject
     task: Task
     site: Site
+    rows: Sequence[int]
     columns: Columns | None
     noising: bool
     finished: Finished
 
-    def batch(self, batch: Batch, rows: Sequence[int], progress: Progress) -> Tensor:
+    @property
+    def described(self) -> Described:
+        return self.subject.described
+
+    def batch(self, batch: Batch, progress: Progress) -> Tensor:
         """The metric of the clean and of the corrupt run, and all effects: (B, 2 + R * C)."""
         if batch.aligned is not None:
             raise InputError(
@@ -321,10 +325,10 @@ class _Sweep:
             sources = self.site.sources(source, [row])
             return torch.cat([self._metric(batch, ids, sources, part) for part in self._copies(batch)])
 
-        for done, row in enumerate(rows, 1):
-            values = self.finished.once(f"{int(batch.rows[0])} {row}", partial(patched, row))
+        for done, row in enumerate(self.rows, 1):
+            values = self.finished.once(f"{named(batch)} {row}", partial(patched, row))
             effects.append(ends[0] - values if self.noising else values - ends[1])
-            progress(done, len(rows))
+            progress(done, len(self.rows))
         return torch.cat([torch.stack(ends), *effects]).T
 
     def _copies(self, batch: Batch) -> Iterator[Tensor]:
@@ -335,7 +339,7 @@ class _Sweep:
             inside = (each[:, None] == each)[:, None, None]
         else:
             inside = each[:, None, None] == self.columns.of(batch)
-        return iter(inside.split(max(1, rows_at_once(self.described, batch.clean.shape[1]) // len(batch))))
+        return iter(inside.split(self.subject.copies_at_once(batch)))
 
     def _metric(self, batch: Batch, ids: Tensor, sources: dict[int, Tensor], inside: Tensor) -> Tensor:
         """The metric (C, B) of the copies, each patched where ``inside`` is true."""

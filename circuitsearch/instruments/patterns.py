@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor
 from circuitsearch.batch import Batch
 from circuitsearch.errors import InputError, unknown
 from circuitsearch.instruments.columns import columns_of
-from circuitsearch.instruments.passes import batches, patterns_of, record, subject
+from circuitsearch.instruments.passes import patterns_of, record
 from circuitsearch.instruments.result import Result
+from circuitsearch.instruments.subject import subject
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
 
@@ -87,11 +89,11 @@ def attention(model: Any, task: Task, heads: Sequence[str] = (), *, tokenizer: A
     InputError
         If the prompts' lengths differ, a head is unknown, or the model has none.
     """
-    described, columns = subject(model, task), columns_of(task, (), tokenizer)
-    chosen = _chosen(described, heads)
+    seen, columns = subject(model, task), columns_of(task, (), tokenizer)
+    chosen = _chosen(seen.described, heads)
     total = torch.zeros(len(chosen), len(columns), len(columns), dtype=torch.float64)
-    for batch in batches(described, task):
-        total += _patterns(described, chosen, batch).double().sum(0).cpu()
+    for _, patterns in seen.over(task, partial(_patterns, seen.described, chosen)):
+        total += patterns.cpu().sum(0, dtype=torch.float64)
     return Attention(tuple(name for name, _, _ in chosen), total / len(task), columns.names, task.name, len(task))
 
 
@@ -118,11 +120,10 @@ def attention_by_prompt(model: Any, task: Task, heads: Sequence[str] = ()) -> li
     InputError
         If a head is unknown, the model has none, or its patterns cannot be read.
     """
-    described = subject(model, task)
-    chosen, found = _chosen(described, heads), {}
-    for batch in batches(described, task):
-        patterns = _patterns(described, chosen, batch).cpu()  # (B, H, T, T)
-        for row, each in zip(batch.rows.tolist(), patterns, strict=True):
+    seen = subject(model, task)
+    chosen, found = _chosen(seen.described, heads), {}
+    for batch, patterns in seen.over(task, partial(_patterns, seen.described, chosen)):
+        for row, each in zip(batch.rows.tolist(), patterns.cpu(), strict=True):
             length = len(task.clean[row])
             names = (name for name, _, _ in chosen)
             found[row] = dict(zip(names, each[:, :length, :length], strict=True))

@@ -16,17 +16,15 @@ from circuitsearch.instruments.columns import Columns, columns_of, in_order
 from circuitsearch.instruments.passes import (
     StreamTaps,
     Swap,
-    batches,
-    batches_with,
     record,
+    record_streams,
     repeated,
-    rows_at_once,
     run_tapped,
-    subject,
 )
 from circuitsearch.instruments.patching import Site, Stream
 from circuitsearch.instruments.result import Result, strongest
-from circuitsearch.instruments.unfinished import finished
+from circuitsearch.instruments.subject import Subject, subject
+from circuitsearch.instruments.unfinished import finished, named
 from circuitsearch.models.describe import Described
 from circuitsearch.progress import Progress, silent
 from circuitsearch.saved_state import Finished
@@ -175,7 +173,8 @@ def causal_trace(
     InputError
         If model and task do not fit, the task has no such span, or a number is out of range.
     """
-    site, described = site or Stream(), subject(model, task)
+    site, seen = site or Stream(), subject(model, task)
+    described = seen.described
     task.check_spans([subject_span])
     if site.by_head:
         raise InputError(f"causal tracing restores the stream, mlp or attention at a token, not {site.name!r} by head")
@@ -183,7 +182,7 @@ def causal_trace(
     if seeds < 1 or window < 1 or (noise is not None and not 0 <= noise < torch.inf):
         raise InputError(f"seeds and window must be 1 or more, and noise 0 or more, not {seeds}, {window} and {noise}")
     columns = subject_columns(task, subject_span) if by_role else columns_of(task, (), tokenizer)
-    deviation = SIGMAS * _deviation(described, task, subject_span) if noise is None else noise
+    deviation = SIGMAS * _deviation(seen, task, subject_span) if noise is None else noise
     steps = finished(
         described,
         task,
@@ -194,9 +193,10 @@ def causal_trace(
         window=window,
         by_role=by_role,
     )
-    trace = _Trace(described, site, columns, subject_span, deviation, window, seeds, steps)
-    kept = [(batch.rows, trace.batch(batch, tick)) for batch, tick in batches_with(progress, described, task)]
-    found = in_order(kept, len(task))  # (N, 2 + R * C)
+    trace = _Trace(seen, site, columns, subject_span, deviation, window, seeds, steps)
+    found = in_order(
+        [(batch.rows, found) for batch, found in seen.over_pairs(task, trace.batch, progress)], len(task)
+    )  # (N, 2 + R * C)
     names = site.row_names(described)
     per_prompt = found[:, 2:].unflatten(1, (len(names), len(columns)))
     there = per_prompt.isfinite().sum(0)
@@ -244,13 +244,14 @@ def _roles(length: int, subject_at: list[int]) -> Tensor:
     return roles
 
 
-def _deviation(described: Described, task: Task, span: str) -> float:
+def _deviation(seen: Subject, task: Task, span: str) -> float:
     """Standard deviation of the entries of the stream at the input of the first block, at the subjects' tokens."""
-    entries = []
-    for batch in batches(described, task):
-        run = record(described, batch.clean, batch.position)
-        entries += [run.streams[0][row, list(spans[span])].flatten() for row, spans in enumerate(batch.spans)]
-    return float(torch.cat(entries).double().std())
+
+    def entries(batch: Batch) -> Tensor:
+        stream = record_streams(seen.described, batch.clean, batch.position).streams[0]
+        return torch.cat([stream[row, list(spans[span])].flatten() for row, spans in enumerate(batch.spans)]).cpu()
+
+    return float(torch.cat([found for _, found in seen.over(task, entries)]).double().std())
 
 
 class _Noise(StreamTaps):
@@ -267,7 +268,7 @@ class _Noise(StreamTaps):
 class _Trace:
     """All states of one trace, batch by batch."""
 
-    described: Described
+    subject: Subject
     site: Site
     columns: Columns
     span: str
@@ -275,6 +276,10 @@ class _Trace:
     window: int
     seeds: int
     finished: Finished
+
+    @property
+    def described(self) -> Described:
+        return self.subject.described
 
     def batch(self, batch: Batch, progress: Progress) -> Tensor:
         """Probabilities in the clean and the corrupted run, and all effects: (B, 2 + R * C)."""
@@ -289,7 +294,7 @@ class _Trace:
             effects = []
             for at in range(len(rows)):
                 restored = partial(self._restored, batch, noise, self._window(sources, rows, at))
-                effects.append(self.finished.once(f"{int(batch.rows[0])} {seed} {at}", restored) - corrupted)
+                effects.append(self.finished.once(f"{named(batch)} {seed} {at}", restored) - corrupted)
             total += torch.cat([corrupted[None], *effects]).double()
             progress(seed + 1, self.seeds)
         total = total / self.seeds
@@ -318,9 +323,8 @@ class _Trace:
     def _restored(self, batch: Batch, noise: Tensor, sources: dict[int, Tensor]) -> Tensor:
         """The answer's probability with the clean states restored in each column: (C, B)."""
         inside = self._each(batch) == self.columns.of(batch)
-        at_once = max(1, rows_at_once(self.described, batch.clean.shape[1]) // len(batch))
         values = []
-        for part in inside.split(at_once):
+        for part in inside.split(self.subject.copies_at_once(batch)):
             taps: Swap = self.site.swap(self.described, sources, part, noise)
             copies = len(part)
             logits = run_tapped(self.described, batch.clean.repeat(copies, 1), batch.position.repeat(copies), taps)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from circuitsearch.batch import Batch
 from circuitsearch.metric_contract import metric_digest
 from circuitsearch.models.describe import Described
 from circuitsearch.saved_state import Finished, SavedState
 from circuitsearch.task import Task
+
+
+def named(batch: Batch) -> str:
+    """A batch's name among the steps: its prompts differ from those of any other that memory may make of the task."""
+    return f"{int(batch.rows[0])}+{len(batch)}"
 
 
 def finished(described: Described, task: Task, checkpoint: str | Path | None, **settings: Any) -> Finished:

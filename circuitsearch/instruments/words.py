@@ -11,11 +11,12 @@ from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.instruments.attribution import LogitMap, at_position
-from circuitsearch.instruments.passes import Recording, batches, record, subject
+from circuitsearch.instruments.passes import Recording, record, record_streams
+from circuitsearch.instruments.subject import subject
 from circuitsearch.task import Task
 
 Said = tuple[tuple[int, float], ...]  # tokens, each with a number
-AT_ONCE = 64  # writers whose logits over the whole vocabulary are held together
+TENSORS = 6  # over the whole vocabulary for each writer: its logits, those less their mean, and what sorting them takes
 
 
 @dataclass(frozen=True)
@@ -64,26 +65,34 @@ def written_words(model: Any, task: Task, writers: Sequence[str] = (), *, count:
     >>> said.raised[0][0] == int(task.answers[0])  # an induction head writes the answer
     True
     """
-    described = subject(model, task)
-    graph = described.graph.base
+    seen = subject(model, task)
+    described, graph = seen.described, seen.described.graph.base
     chosen = [graph.find_writer(writer) for writer in writers] or list(range(len(graph.writers)))
-    total = torch.zeros(len(chosen), described.d_model, dtype=torch.float64)
-    for batch in batches(described, task):
+
+    def written(batch: Batch) -> tuple[Tensor, LogitMap]:
         run = record(described, batch.clean, batch.position)
         logit_map = LogitMap.out_of(described, at_position(run.streams[-1], batch), batch.clean)
-        total += logit_map.normed(writes(run, batch)[chosen]).double().sum(1).cpu()
-    mean = (total / len(task)).to(described.device)
-    said = [_words(logit_map.unembedded(some), count) for some in mean.split(AT_ONCE)]
+        return logit_map.normed(writes(run, batch)[chosen]).cpu().sum(1, dtype=torch.float64), logit_map
+
+    total = torch.zeros(len(chosen), described.d_model, dtype=torch.float64)
+    for _, (summed, of_batch) in seen.over(task, written):
+        total, logit_map = total + summed, of_batch
+    mean = (total / len(task)).to(described.dtype).to(described.device)
+    said = [_words(logit_map.unembedded(some), count) for some in mean.split(seen.rows_at_once(TENSORS))]
     return dict(zip([graph.writers[at] for at in chosen], [each for some in said for each in some], strict=True))
 
 
 def likeliest_tokens(model: Any, task: Task, *, count: int = 5) -> list[Said]:
     """The model's likeliest tokens on each clean prompt, with their probabilities; parameters and errors are those of :func:`written_words`."""
-    described, found = subject(model, task), {}
-    for batch in batches(described, task):
-        logits = record(described, batch.clean, batch.position).logits
+    seen, found = subject(model, task), {}
+
+    def likeliest(batch: Batch) -> list[Said]:
+        logits = record_streams(seen.described, batch.clean, batch.position).logits
         most = logits.softmax(-1).topk(min(count, logits.shape[-1]))
-        found |= dict(zip(batch.rows.tolist(), _pairs(most.indices, most.values), strict=True))
+        return _pairs(most.indices, most.values)
+
+    for batch, said in seen.over(task, likeliest):
+        found |= dict(zip(batch.rows.tolist(), said, strict=True))
     return [found[row] for row in range(len(task))]
 
 

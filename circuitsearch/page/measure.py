@@ -15,7 +15,7 @@ from circuitsearch.experiment import Experiment
 from circuitsearch.faithfulness import Faithfulness
 from circuitsearch.figures.viewer.data import Evidence, Prompt, Said, triangle
 from circuitsearch.instruments import attention_by_prompt, direct_logit, head_roles, likeliest_tokens, written_words
-from circuitsearch.instruments.passes import subject
+from circuitsearch.instruments.subject import subject
 from circuitsearch.instruments.words import Said as Tokens
 from circuitsearch.page.tokens import token_texts
 from circuitsearch.search.nodes import NodeElimination
@@ -124,7 +124,7 @@ def _roles(experiment: Experiment, task: Task, tokenizer: Any) -> dict[str, tupl
 
 def _writers(experiment: Experiment, names: Set[str]) -> list[str]:
     """Those of the names whose writes can be read, in the stream's order."""
-    return [name for name in subject(experiment, experiment.task).graph.base.writers if name in names]
+    return [name for name in subject(experiment, experiment.task).described.graph.base.writers if name in names]
 
 
 def _words(

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from circuitsearch.budget import Budget
+from circuitsearch.engine.working_memory import chunk_of
+from circuitsearch.instruments.subject import Subject
+
 Command = Callable[..., Any]
 
 SMALL = ("--n", 6)
@@ -36,6 +40,21 @@ def test_numbers_and_figure_are_left(command: Command, instrument: str, more: tu
     assert says in said.out
     assert json.loads(Path("look", f"{instrument}.json").read_text())
     assert xml.parse(Path("look", f"{instrument}.svg")).getroot() is not None
+
+
+@pytest.mark.parametrize("words", [("inspect", "dla", "--task", "ioi", *SMALL), ("scan", "Mary and John went to the")])
+def test_instruments_take_what_the_memory_leaves(
+    command: Command, words: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+):
+    """Their batches are made for what --memory leaves beside interpreter and model."""
+    chunks: list[int] = []
+    whole = Subject.prompts_at_once
+    monkeypatch.setattr(
+        Subject, "prompts_at_once", lambda seen, *of: (chunks.append(seen.memory.chunk), whole(seen, *of))[1]
+    )
+    said = command(*words, "--memory", "700MiB", "--out", "look")
+    assert said.code == 0, said.err
+    assert set(chunks) == {chunk_of(Budget.of("700MiB", "pico", "cpu").working)}
 
 
 def test_one_prompt_as_json(command: Command):

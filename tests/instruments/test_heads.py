@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import circuitsearch as cs
+from circuitsearch.engine.working_memory import WorkingMemory
 from circuitsearch.instruments.detectors import Copying, Inputs, Vocabulary
 from circuitsearch.instruments.prompts import drawn_twice
+from circuitsearch.instruments.subject import Subject
 from circuitsearch.models.describe import describe
 from circuitsearch.models.planted import induction_model
 from tests.conftest import tiny_model
@@ -121,7 +123,7 @@ def test_the_null_of_copying_is_the_largest_of_many_random_logits():
     """Of 40 normal numbers the largest is above it in two samples of three, as its chance is 1 - (1 - 1/40)^40."""
     described = describe(tiny_model("gpt2"))
     twice, start, half = drawn_twice(described, 1)
-    chance = Copying().chance(Inputs(described, twice, start, half, (), None))
+    chance = Copying().chance(Inputs(Subject(described, WorkingMemory()), twice, start, half, (), None))
     samples = torch.randn(20_000, 40, generator=torch.Generator().manual_seed(0)).amax(1)
     assert chance.shape == (2, 4) and len(chance.unique()) == 1
     assert float((samples > chance[0, 0]).double().mean()) == pytest.approx(1 - (1 - 1 / 40) ** 40, abs=0.01)

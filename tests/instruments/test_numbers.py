@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 import circuitsearch as cs
+from circuitsearch.engine.working_memory import MemoryWarning, WorkingMemory
 from circuitsearch.instruments import passes
 from circuitsearch.instruments.attribution import _CAPS, LogitMap
 from circuitsearch.instruments.lens import TunedLens
+from circuitsearch.instruments.subject import Subject, subject
 from circuitsearch.instruments.words import writes
 from tests.conftest import mixed_task, random_task, tiny_model
 
@@ -118,8 +121,10 @@ def test_a_tuned_lens_translates(grouped):
         grouped, task, translator=TunedLens(torch.zeros(layers, width, width), torch.zeros(layers, width))
     )
     assert still.tuned and torch.equal(still.probability, plain.probability)
-    streams = passes.record(passes.subject(grouped, task), torch.stack(task.clean)).streams
-    perfect = LENS.logit_lens(grouped, task, translator=lambda layer, stream: stream + (streams[-1] - streams[layer]))
+    streams = passes.record(subject(grouped, task).described, torch.stack(task.clean)).streams
+    perfect = LENS.logit_lens(
+        grouped, task, translator=lambda layer, stream: stream + (streams[-1] - streams[layer])[0]
+    )
     assert float(perfect.kl.abs().max()) < 1e-12
     with pytest.raises(cs.InputError, match="tuned lens"):
         LENS.logit_lens(grouped, task, translator=TunedLens(torch.zeros(1, width, width), torch.zeros(1, width)))
@@ -168,7 +173,7 @@ def test_words_are_those_of_the_mean_logits(any_model):
     """Tokens and numbers are those of each prompt's own lens, averaged; all writers but constants are there."""
     task, count = random_task(5), 3
     said = LENS.written_words(any_model, task, count=count)
-    described = passes.subject(any_model, task)
+    described = subject(any_model, task).described
     assert tuple(said) == described.graph.base.writers
     alone = torch.stack([_lens_of_writers(any_model, task.subset([row])) for row in range(len(task))]).mean(0)
     for logits, words in zip(alone - alone.mean(-1, keepdim=True), said.values(), strict=True):
@@ -179,11 +184,11 @@ def test_words_are_those_of_the_mean_logits(any_model):
 
 def _lens_of_writers(model, task: Any) -> Tensor:
     """Logits (W, vocabulary) that each writer adds on the one prompt, one by one through the final norm at its scale."""
-    described = passes.subject(model, task)
+    seen = subject(model, task)
+    described, (batch,) = seen.described, seen.batches(task)
     ids = torch.stack(task.clean)
     run = passes.record(described, ids)
     logit_map = LogitMap.out_of(described, run.streams[-1][:, -1], ids)
-    (batch,) = passes.batches(described, task)
     identity = torch.eye(model.config.vocab_size, dtype=torch.float64)
     directions = logit_map.into_stream(logit_map.direction(identity))  # (vocabulary, D)
     return writes(run, batch)[:, 0].double() @ directions.T.double()
@@ -201,7 +206,7 @@ def test_likeliest_tokens_are_the_models(grouped):
 def test_patterns_weigh_values_in_every_family(every_family):
     """In every family that has heads, pattern times value is what a head gives, and rows look at nothing that comes later."""
     task = random_task(2, 7)
-    described = passes.subject(every_family, task)
+    described = subject(every_family, task).described
     run = passes.record(described, torch.stack(task.clean), patterns=True)
     for index, _ in described.heads:
         pattern = passes.patterns_of(run, index)
@@ -209,16 +214,59 @@ def test_patterns_weigh_values_in_every_family(every_family):
         assert float(pattern.sum(-1).max()) < 1 + 1e-9
 
 
-def test_numbers_do_not_depend_on_batches(grouped, monkeypatch):
-    """One prompt at a time gives what all at once give."""
+def test_numbers_do_not_depend_on_the_memory(grouped):
+    """One prompt, token, layer and copy at a time gives what all at once give."""
     task = random_task()
-    sites = [LENS.Stream(), LENS.Pattern()]
+    named = replace(task, spans=({"subject": (2, 3)},) * len(task))
 
-    def look() -> list[Tensor]:
-        patched = [LENS.activation_patching(grouped, task, site).effects for site in sites]
-        return [*patched, LENS.direct_logit(grouped, task).values, LENS.logit_lens(grouped, task).entropy]
+    def look(model: Any) -> list[Tensor]:
+        patched = [LENS.activation_patching(model, task, site).effects for site in (LENS.Stream(), LENS.Pattern())]
+        lens, words = LENS.logit_lens(model, task), LENS.written_words(model, task)
+        likely = [[value for _, value in cell] for layer in lens.top for cell in layer]
+        raised = [[value for _, value in each.raised] for each in words.values()]
+        return [
+            *patched,
+            LENS.causal_trace(model, named, "subject", seeds=1).effects,
+            LENS.direct_logit(model, task).values,
+            LENS.decompose(model, task).shares,
+            LENS.attention(model, task).patterns,
+            LENS.head_roles(model, task, shuffles=1).scores,
+            torch.stack([lens.probability, lens.rank, lens.entropy, lens.kl]),
+            torch.tensor(likely),
+            torch.tensor(raised),
+        ]
 
-    whole = look()
-    for module in ("passes", "patching", "tracing"):
-        monkeypatch.setattr(f"circuitsearch.instruments.{module}.rows_at_once", lambda *_: 2)
-    assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(whole, look(), strict=True))
+    sparing = cs.Experiment(grouped, task, memory=1)
+    assert subject(sparing, task).prompts_at_once(8) == subject(sparing, task).rows_at_once(1) == 1
+    assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(look(grouped), look(sparing), strict=True))
+
+
+def test_running_out_of_memory_changes_no_numbers(grouped, monkeypatch):
+    """A batch that does not fit is halved, said once, and nothing of it is counted twice."""
+    task = random_task()
+    whole = LENS.logit_lens(grouped, task), LENS.head_roles(grouped, task, shuffles=1)
+    run = passes.run
+
+    def short(described: Any, ids: Tensor, *rest: Any) -> Tensor:
+        if len(ids) > 2:
+            raise MemoryError
+        return run(described, ids, *rest)
+
+    monkeypatch.setattr(passes, "run", short)
+    with pytest.warns(MemoryWarning):
+        halved = LENS.logit_lens(grouped, task), LENS.head_roles(grouped, task, shuffles=1)
+    assert torch.allclose(whole[0].entropy, halved[0].entropy, atol=1e-12)
+    assert torch.allclose(whole[1].scores, halved[1].scores, atol=1e-12)
+
+
+@pytest.mark.parametrize(("length", "runs"), [(8, 1), (24, 1), (24, 2)])
+def test_a_batch_takes_no_more_than_its_chunk(grouped, length: int, runs: int):
+    """What a recorded run holds, counted tensor by tensor, is within the bytes that batches are made by."""
+    task = random_task(2, length)
+    seen = Subject(subject(grouped, task).described, WorkingMemory(4_000_000))
+    run = passes.record(seen.described, torch.stack(task.clean), patterns=True)
+    kept = [run.start, *run.streams, *run.outputs.values(), *run.values.values(), *run.ports.values()]
+    held = sum(each.nbytes for each in [*kept, *run.patterns.values()]) / len(task)
+    at_once = seen.prompts_at_once(length, runs)
+    assert runs * at_once * held <= seen.memory.chunk
+    assert (at_once + 1) * runs * held > seen.memory.chunk / 20  # and not far less is taken than may be

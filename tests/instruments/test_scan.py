@@ -13,8 +13,9 @@ from circuitsearch.errors import InputError
 from circuitsearch.figures.viewer import scan_page
 from circuitsearch.instruments.attribution import LogitMap, at_position, direct_logit
 from circuitsearch.instruments.one_prompt import COPIES, INDUCTION, SUPPRESSES, Scan, _at_work, scan
-from circuitsearch.instruments.passes import batches, record, subject
+from circuitsearch.instruments.passes import record
 from circuitsearch.instruments.prompts import prompt_alone
+from circuitsearch.instruments.subject import subject
 from circuitsearch.instruments.words import writes
 from circuitsearch.task import Task
 from tests.conftest import tiny_model
@@ -35,8 +36,8 @@ def found(pico: tuple[Any, Any]) -> Scan:
 def test_what_parts_raise_is_their_direct_effect(any_model):
     """On the answer's logit it is what direct attribution gives, and with the embedding and constants it is every logit."""
     task = Task.from_ids([[3, 7, 11, 5]], [[3, 7, 11, 6]], [9], [8])
-    described = subject(any_model, task)
-    (batch,) = batches(described, task)
+    seen = subject(any_model, task)
+    described, (batch,) = seen.described, seen.batches(task)
     run = record(described, batch.clean, batch.position)
     logit_map = LogitMap.out_of(described, at_position(run.streams[-1], batch), batch.clean)
     raised = logit_map.unembedded(logit_map.normed(writes(run, batch))[:, 0])

@@ -14,6 +14,7 @@ from circuitsearch import saved_state
 from circuitsearch.errors import InputError
 from circuitsearch.instruments import activation_patching, causal_trace
 from circuitsearch.instruments.patching import HeadOut
+from circuitsearch.instruments.subject import Subject
 from tests.conftest import random_task
 
 TASK = random_task(n=4)
@@ -36,8 +37,8 @@ def traced(model: Any, **more: Any) -> Any:
 def _kept_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step is kept; and batches have two prompts."""
     monkeypatch.setattr(saved_state, "SECONDS", 0)
-    for module in ("passes", "patching", "tracing"):
-        monkeypatch.setattr(f"circuitsearch.instruments.{module}.rows_at_once", lambda *_: 2)
+    monkeypatch.setattr(Subject, "prompts_at_once", lambda *_: 2)
+    monkeypatch.setattr(Subject, "copies_at_once", lambda *_: 1)
 
 
 @pytest.mark.parametrize("instrument", [patched, patched_heads, traced])

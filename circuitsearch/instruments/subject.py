@@ -1,0 +1,104 @@
+"""What every instrument looks at: a verified model, the working memory that it may take, and prompts in batches that fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from circuitsearch.batch import Batch
+from circuitsearch.engine.verify import check_fit, verified
+from circuitsearch.engine.working_memory import WorkingMemory, in_halves
+from circuitsearch.experiment import Experiment
+from circuitsearch.granularity import Granularity
+from circuitsearch.models.describe import Described, describe
+from circuitsearch.models.parts import Heads
+from circuitsearch.progress import Progress, part
+from circuitsearch.task import Task
+
+# Of one prompt, tensors (T, D) that are there together:
+HEADS_RECORDED = (
+    6  # of a recorded attention: the stream it reads, head values before and after scaling, queries, keys, values
+)
+PART_RECORDED = 2  # of any other recorded part: the stream it reads, and what it writes
+BLOCK_RUNS = 24  # of the block that runs, whose MLP is wider than the stream
+WRITES_AT_END = 8  # and (D,) of each writer, at the position that is read
+LOGITS_AT_END = 12  # and (vocabulary,), in float32: logits at that position, their weights, and what is made of them
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A verified model, and the working memory that an instrument may take beside it.
+
+    Each of the methods below divides one chunk of it, as the engine does (:class:`WorkingMemory`): a quarter for what is recorded,
+    another for passes that patch what is recorded, and the rest for results.
+    """
+
+    described: Described
+    memory: WorkingMemory
+
+    def prompts_at_once(self, length: int, runs: int = 1) -> int:
+        """How many prompts of a length one batch may have, if this many of its runs are recorded together."""
+        return max(1, self.memory.chunk // (runs * self._recorded(length) + self._passing(length)))
+
+    def copies_at_once(self, batch: Batch) -> int:
+        """How many copies of a batch one pass may have that records nothing."""
+        return max(1, self.memory.chunk // (len(batch) * self._passing(batch.clean.shape[1])))
+
+    def rows_at_once(self, tensors: int) -> int:
+        """How many rows over the whole vocabulary may be there at once, with this many float32 tensors of each."""
+        return max(1, self.memory.chunk // (4 * tensors * self._vocabulary))
+
+    def batches(self, task: Task, runs: int = 1) -> Iterator[Batch]:
+        """The task's prompts in batches, from position 0; of one length each unless padding changes nothing."""
+        at_once = self.prompts_at_once(task.max_length, runs)
+        for batch in task.batches(at_once, share_prefix=False, pad=self.described.causal):
+            yield batch.to(self.described.device)
+
+    def over(self, task: Task, work: Callable[[Batch], Result]) -> Iterator[tuple[Batch, Result]]:
+        """Each batch with what ``work`` gives of it; where memory runs out all the same, its halves."""
+        for batch in self.batches(task):
+            yield from in_halves(batch, work, self.memory.halve)
+
+    def over_pairs(
+        self, task: Task, work: Callable[[Batch, Progress], Result], progress: Progress
+    ) -> Iterator[tuple[Batch, Result]]:
+        """The same where two runs of each prompt are recorded, and with each batch's part of the progress."""
+        found = list(self.batches(task, runs=2))
+        for number, batch in enumerate(found):
+            tick = part(progress, number, len(found))
+            yield from in_halves(batch, lambda some, tick=tick: work(some, tick), self.memory.halve)
+
+    @property
+    def _vocabulary(self) -> int:
+        return self.described.model.config.vocab_size
+
+    def _recorded(self, length: int) -> int:
+        """Bytes of what is recorded of one prompt."""
+        described = self.described
+        streams = sum(HEADS_RECORDED if isinstance(part, Heads) else PART_RECORDED for part in described.parts)
+        patterns = 2 * length * sum(part.n_heads for _, part in described.heads)
+        at_end = WRITES_AT_END * len(described.graph.base.writers) * described.d_model
+        return (length * (streams * described.d_model + patterns) + at_end) * described.dtype.itemsize
+
+    def _passing(self, length: int) -> int:
+        """Bytes that one prompt takes while the model runs."""
+        described = self.described
+        patterns = 4 * length * described.graph.n_heads
+        block = length * (BLOCK_RUNS * described.d_model + patterns) * described.dtype.itemsize
+        return block + LOGITS_AT_END * self._vocabulary * max(4, described.dtype.itemsize)
+
+
+def subject(model: Any, task: Task) -> Subject:
+    """The described model, verified with its task; an experiment's model is verified already, and its memory is taken.
+
+    Attention whose heads cannot be separated is read as a mixer.
+    """
+    nodes = Granularity(merged_heads=True)
+    if not isinstance(model, Experiment):
+        return Subject(verified(model, task, nodes), WorkingMemory())
+    described = describe(model.described.model, nodes)
+    check_fit(described, task)
+    return Subject(replace(described, causal=model.described.causal), model.working_memory)
