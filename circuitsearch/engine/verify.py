@@ -80,12 +80,14 @@ def verified(model: Any, task: Task | None = None, granularity: Granularity = WH
     if task is not None:
         check_fit(described, task)
     with torch.no_grad(), _explained(granularity):
-        described = replace(described, causal=_verify_parts(described, _fixed_ids(described)))
+        ids = _fixed_ids(described)
+        eps = _coarsest_eps(described, ids)
+        described = replace(described, causal=_verify_parts(described, ids, eps))
         if task is not None:
-            _verify_parts(described, torch.as_tensor(task.clean[0], device=described.device)[None])
-            _verify_full_graph(described, task.subset(range(min(REPLAYED, len(task)))))
+            _verify_parts(described, torch.as_tensor(task.clean[0], device=described.device)[None], eps)
+            _verify_full_graph(described, task.subset(range(min(REPLAYED, len(task)))), eps)
         elif not described.graph.spans:  # whose places only a task knows
-            _verify_full_graph(described, _fixed_task(described))
+            _verify_full_graph(described, _fixed_task(described), eps)
     return described
 
 
@@ -142,18 +144,24 @@ def _fixed_task(described: Described) -> Task:
     return Task.from_ids(clean, (clean + 1) % described.model.config.vocab_size, [0], [1], name="verification")
 
 
+def _coarsest_eps(described: Described, ids: Tensor) -> float:
+    """The rounding of the narrowest dtype that the model works in, on ``ids`` (1, T) as on any others."""
+    with CoarsestRounding() as rounding:
+        _own_logits(described, ids, torch.zeros(1, dtype=torch.long, device=ids.device))
+    return rounding.eps
+
+
 # ---- the description, part by part
 
 
-def _verify_parts(described: Described, ids: Tensor) -> bool:
+def _verify_parts(described: Described, ids: Tensor, eps: float) -> bool:
     """Compare what the description says with what the model does on one prompt (1, T); return whether it is causal there."""
     taps = _Streams()
     position = torch.tensor([ids.shape[1] - 1], device=ids.device)
-    with CoarsestRounding() as rounding:
-        plain = _own_logits(described, ids, position)
+    plain = _own_logits(described, ids, position)
     with recorded_calls(described) as calls, _hooks_named():
         hooked = run(described, ids, position, taps)
-    agree = _Agreement(rounding.eps)
+    agree = _Agreement(eps)
     agree("the logits of the hooked run differ from the model's own", hooked, plain)
     _writers_sum_to_stream(described, taps.activations, taps, agree)
     _norms_as_described(described, taps, agree)
@@ -265,17 +273,16 @@ def _rotary_types(model: Any) -> Iterator[str]:
 # ---- the full graph
 
 
-def _verify_full_graph(described: Described, task: Task) -> None:
+def _verify_full_graph(described: Described, task: Task, eps: float) -> None:
     """Compare the logits of the circuit that keeps every edge with the model's own, on clean and on corrupt prompts."""
     problem = "the circuit that keeps every edge does not give the model's own logits"
     swapped = [] if task.aligned else [replace(task, clean=task.corrupt, corrupt=task.clean)]
     for prompts in (task, *swapped):
         for pair in pairs(described, prompts, Resample()):
-            with CoarsestRounding() as rounding:
-                own = _own_logits(described, pair.batch.clean, pair.batch.position)
+            own = _own_logits(described, pair.batch.clean, pair.batch.position)
             with _hooks_named():
                 full = run_reference(ReplayContext(pair), described.graph.mask).logits
-            agree = _Agreement(rounding.eps, LARGEST_ROUTED if _routes(described) else LARGEST)
+            agree = _Agreement(eps, LARGEST_ROUTED if _routes(described) else LARGEST)
             agree(problem, full, own, additions=len(described.parts) + 2)
 
 
