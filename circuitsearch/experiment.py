@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
@@ -157,6 +157,12 @@ class Experiment:
     def ablating(self, ablation: Ablation | str) -> Experiment:
         """The same experiment, in which ablated edges carry something else; the model is not verified again."""
         return self._with(ablation=ABLATIONS.read(ablation))
+
+    def with_nodes(self, granularity: Granularity | str) -> Experiment:
+        """The same experiment in other nodes, as which the model is verified."""
+        other = replace(self, granularity=GRANULARITIES.read(granularity))
+        vars(other)["working_memory"] = self.working_memory
+        return other
 
     def _with(self, **changed: Any) -> Experiment:
         other = copy(self)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from circuitsearch.batch import Batch
 from circuitsearch.experiment import Experiment
+from circuitsearch.granularity import WHOLE
 from circuitsearch.instruments.on_task import SPANS, OnTask, on_task
 from circuitsearch.instruments.passes import heads_of, patterns_of, record
 from circuitsearch.instruments.subject import Subject
@@ -385,13 +386,20 @@ class SInhibition(Detector):
 
 def inhibition(model: Any, inputs: Inputs, movers: Sequence[str]) -> SInhibition | None:
     """The detector of heads that change the queries of these name movers; None if nothing does."""
-    experiment = Experiment.of(model, _some(inputs.prompts))
+    experiment = _by_head(model, _some(inputs.prompts))
     graph = experiment.graph
     ports = [f"{mover}<q>" for mover in movers]
     first = min(graph.visible_writers(graph.reader_index[port]) for port in ports)
     together = direct_effect(experiment, experiment.task, graph.writers[:first], ports)
     looking = inputs.on_task.to_subject >= LEAST_ATTENTION
     return SInhibition(tuple(movers), together, experiment, looking) if together > 0 else None
+
+
+def _by_head(model: Any, task: Task) -> Experiment:
+    """The experiment on other prompts, whose nodes are heads whatever they are in the one that is given."""
+    if isinstance(model, Experiment) and model.granularity != WHOLE:
+        return model.with_nodes(WHOLE).on(task)
+    return Experiment.of(model, task)
 
 
 def _some(task: Task) -> Task:

@@ -10,6 +10,7 @@ import torch
 
 import circuitsearch as cs
 from circuitsearch.engine.working_memory import WorkingMemory
+from circuitsearch.granularity import Granularity
 from circuitsearch.instruments.detectors import Copying, Inputs, Vocabulary
 from circuitsearch.instruments.prompts import drawn_twice
 from circuitsearch.instruments.subject import Subject
@@ -62,6 +63,18 @@ def test_pico_heads_rank_first(pico_roles: Any, role: str, heads: set[str]):
     """The heads that pico's card and its circuits name come first in their detector, and are given the role."""
     assert {head for head, _ in pico_roles.ranked(role)[: len(heads)]} == heads
     assert all(role in pico_roles.by_head[head] for head in heads)
+
+
+@pytest.mark.parametrize(
+    "nodes", [Granularity(merged_heads=True), Granularity(spans=("IO", "END")), Granularity(neurons=(0,))], ids=str
+)
+def test_roles_are_of_heads_whatever_the_nodes(nodes: Granularity):
+    """An experiment of merged heads, spans or neurons gives the same scores, S-inhibition among them."""
+    model, task = by_hand.inhibited(), by_hand.names()
+    plain = HEADS(model, task, shuffles=1)
+    found = HEADS(cs.Experiment(model, task, granularity=nodes), task, shuffles=1)
+    assert "S-inhibition" in found.roles
+    assert torch.equal(found.scores, plain.scores)
 
 
 def test_each_role_says_what_it_means(pico_roles: Any):
