@@ -29,6 +29,7 @@ from circuitsearch.task import Task
 LENGTH_SCALED = {"dynamic", "longrope"}  # rotary positions whose frequencies depend on the length of the whole prompt
 FIXED_LENGTH = 6  # tokens of the prompt that every model is run on
 REPLAYED = 2  # prompts of a task, and their corrupt ones, on which the full graph is compared with the model
+MEMORY = 1 << 28  # bytes of the chunks in which they run
 LARGEST = 1 / 8  # whatever the dtype, no difference above this share of the largest entry is rounding
 LARGEST_ROUTED = 1 / 2  # but where rounding in half precision may make a router choose another expert
 
@@ -81,13 +82,15 @@ def verified(model: Any, task: Task | None = None, granularity: Granularity = WH
         check_fit(described, task)
     with torch.no_grad(), _explained(granularity):
         ids = _fixed_ids(described)
-        eps = _coarsest_eps(described, ids)
-        described = replace(described, causal=_verify_parts(described, ids, eps))
+        with CoarsestRounding() as rounding:
+            plain = _own_logits(described, ids, _last(ids))
+        described = replace(described, causal=_verify_parts(described, ids, plain, rounding.eps))
         if task is not None:
-            _verify_parts(described, torch.as_tensor(task.clean[0], device=described.device)[None], eps)
-            _verify_full_graph(described, task.subset(range(min(REPLAYED, len(task)))), eps)
+            ids = torch.as_tensor(task.clean[0], device=described.device)[None]
+            _verify_parts(described, ids, _own_logits(described, ids, _last(ids)), rounding.eps)
+            _verify_full_graph(described, task.subset(range(min(REPLAYED, len(task)))), rounding.eps)
         elif not described.graph.spans:  # whose places only a task knows
-            _verify_full_graph(described, _fixed_task(described), eps)
+            _verify_full_graph(described, _fixed_task(described), rounding.eps)
     return described
 
 
@@ -144,23 +147,17 @@ def _fixed_task(described: Described) -> Task:
     return Task.from_ids(clean, (clean + 1) % described.model.config.vocab_size, [0], [1], name="verification")
 
 
-def _coarsest_eps(described: Described, ids: Tensor) -> float:
-    """The rounding of the narrowest dtype that the model works in, on ``ids`` (1, T) as on any others."""
-    with CoarsestRounding() as rounding:
-        _own_logits(described, ids, torch.zeros(1, dtype=torch.long, device=ids.device))
-    return rounding.eps
-
-
 # ---- the description, part by part
 
 
-def _verify_parts(described: Described, ids: Tensor, eps: float) -> bool:
-    """Compare what the description says with what the model does on one prompt (1, T); return whether it is causal there."""
+def _verify_parts(described: Described, ids: Tensor, plain: Tensor, eps: float) -> bool:
+    """Compare what the description says with what the model does on one prompt (1, T); return whether it is causal there.
+
+    ``plain`` (1, vocabulary) are the model's own logits at the last token.
+    """
     taps = _Streams()
-    position = torch.tensor([ids.shape[1] - 1], device=ids.device)
-    plain = _own_logits(described, ids, position)
     with recorded_calls(described) as calls, _hooks_named():
-        hooked = run(described, ids, position, taps)
+        hooked = run(described, ids, _last(ids), taps)
     agree = _Agreement(eps)
     agree("the logits of the hooked run differ from the model's own", hooked, plain)
     _writers_sum_to_stream(described, taps.activations, taps, agree)
@@ -168,6 +165,11 @@ def _verify_parts(described: Described, ids: Tensor, eps: float) -> bool:
     _parts_by_themselves(Components(described, ids, None, calls), taps, agree)
     _weights_as_read(described, taps, agree)
     return _is_causal(described, ids, taps.activations, agree)
+
+
+def _last(ids: Tensor) -> Tensor:
+    """The last position (1,) of a prompt (1, T)."""
+    return torch.tensor([ids.shape[1] - 1], device=ids.device)
 
 
 def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
@@ -276,14 +278,20 @@ def _rotary_types(model: Any) -> Iterator[str]:
 def _verify_full_graph(described: Described, task: Task, eps: float) -> None:
     """Compare the logits of the circuit that keeps every edge with the model's own, on clean and on corrupt prompts."""
     problem = "the circuit that keeps every edge does not give the model's own logits"
-    swapped = [] if task.aligned else [replace(task, clean=task.corrupt, corrupt=task.clean)]
-    for prompts in (task, *swapped):
-        for pair in pairs(described, prompts, Resample()):
-            own = _own_logits(described, pair.batch.clean, pair.batch.position)
-            with _hooks_named():
-                full = run_reference(ReplayContext(pair), described.graph.mask).logits
-            agree = _Agreement(eps, LARGEST_ROUTED if _routes(described) else LARGEST)
-            agree(problem, full, own, additions=len(described.parts) + 2)
+    for pair in pairs(described, _both_ways(task), Resample(), MEMORY):
+        own = _own_logits(described, pair.batch.clean, pair.batch.position)
+        with _hooks_named():
+            full = run_reference(ReplayContext(pair), described.graph.mask).logits
+        agree = _Agreement(eps, LARGEST_ROUTED if _routes(described) else LARGEST)
+        agree(problem, full, own, additions=len(described.parts) + 2)
+
+
+def _both_ways(task: Task) -> Task:
+    """The task, and then its pairs with clean and corrupt prompts exchanged, if these are of equal lengths."""
+    if task.aligned:
+        return task
+    twice = task.subset([*range(len(task))] * 2)
+    return replace(twice, clean=(*task.clean, *task.corrupt), corrupt=(*task.corrupt, *task.clean))
 
 
 def _routes(described: Described) -> bool:
