@@ -44,6 +44,7 @@ def main() -> int:
     )
     ranks = what.add_parser("ranks", help="SIGKILL of one of two processes that share a run, in every stage")
     ranks.add_argument("--n", type=int, default=8, help="runs of each command")
+    ranks.add_argument("--only", help="commands whose name holds this text")
     what.add_parser("shared", help="the same work in one, two and four processes")
     damage = what.add_parser("damage", help="flipped and torn files from which work goes on")
     damage.add_argument("--n", type=int, default=50, help="copies of each kind of file")
@@ -63,7 +64,10 @@ def kill(given: argparse.Namespace, folder: Path) -> int:
 
 
 def lose(given: argparse.Namespace, folder: Path) -> int:
-    return told(("command", "processes killed", "in which stage", "files that differ"), restarted(given.n, folder))
+    return told(
+        ("command", "processes killed", "in which stage", "files that differ"),
+        restarted(given.n, folder, given.only or ""),
+    )
 
 
 def spoil(given: argparse.Namespace, folder: Path) -> int:

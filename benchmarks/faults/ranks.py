@@ -18,7 +18,9 @@ from benchmarks.faults.verbs import VERBS, Verb, unlike
 PROCESSES = 2
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={PROCESSES}", "--max-restarts=1", "-m")
 LAUNCHER = (*TORCHRUN, "circuitsearch", "--")
-SHARED = tuple(verb for verb in VERBS if verb.name in ("find", "score --method exact", "bench"))
+SHARED = tuple(
+    verb for verb in VERBS if verb.name in ("find", "score --method exact", "score --method eap-ig", "bench")
+)
 BEFORE = "before the run's folder is there"
 
 
@@ -47,9 +49,9 @@ class Restarted:
         return f"`{self.verb}`", self.stages.total(), stages, len(self.wrong)
 
 
-def restarted(n: int, folder: Path) -> Iterator[Restarted]:
+def restarted(n: int, folder: Path, only: str = "") -> Iterator[Restarted]:
     """Kill one process of ``n`` runs of each command, at times spread over the whole run, first and second in turn."""
-    for number, verb in enumerate(SHARED):
+    for number, verb in enumerate(verb for verb in SHARED if only in verb.name):
         began = time.monotonic()
         expected = verb.finish(folder / f"{number}-whole", LAUNCHER)
         lasts, found = time.monotonic() - began, Restarted(verb.name)

@@ -116,6 +116,7 @@ VERBS = (
     Verb("find --recheck", "find induction --n 16 --passes 1 --recheck 40 --out run"),
     Verb("find --complete", "find induction --n 16 --passes 2 --complete --out run"),
     Verb("score --method exact", "score greater_than --n 2 --method exact --out scores.safetensors"),
+    Verb("score --method eap-ig", "score ioi --n 128 --method eap-ig(steps=150) --out scores.safetensors"),
     Verb("score --method matryoshka", "score induction --n 16 --method matryoshka(steps=60) --out scores.safetensors"),
     Verb("stability", "stability induction --n 32 --passes 1 --vary parts(count=2) --out stability"),
     Verb("bench", f"bench run {_CELLS} --n 16 --seed 0 --out bench"),
