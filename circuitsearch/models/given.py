@@ -19,7 +19,7 @@ def usable(model: Any) -> Any:
     Raises
     ------
     InputError
-        If it is not a Hugging Face model, has no weights, has a compiled part, or one of torch's global modes is on that
+        If it is not a Hugging Face model, has no weights or those of a tensor-parallel plan, has a compiled part, or one of torch's global modes is on that
         the engine does not support.
     """
     _check_modes()
@@ -81,6 +81,12 @@ def _check_weights(model: nn.Module) -> None:
     if not offloaded and any(weight.is_meta for weight in weights):
         raise InputError(
             "the model is on the meta device, where it has shapes but no weights: load it on a real device"
+        )
+    split = next((name for name, weight in model.named_parameters() if hasattr(weight, "device_mesh")), None)
+    if split is not None:
+        raise InputError(
+            f"the model is split over processes, {split} and other weights, as by a tensor-parallel plan: load it with"
+            " circuitsearch.load(...), with device='spread' if it is larger than one device"
         )
     devices = sorted({str(weight.device) for weight in weights if not weight.is_meta})
     if len(devices) > 1:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import Shard, distribute_tensor
 from transformers import AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration, SiglipVisionConfig
 
 import circuitsearch as cs
@@ -120,6 +124,28 @@ def test_a_model_without_weights_is_refused():
         model = AutoModelForCausalLM.from_config(TINY["gpt2"])
     with pytest.raises(InputError, match="on the meta device"):
         verified(model.eval())
+
+
+def test_a_model_that_is_split_over_processes_is_refused():
+    """As transformers' tensor-parallel plans leave it: a weight of which each process has a part."""
+    model = tiny_model("llama")
+    with one_process():
+        projection = model.model.layers[1].mlp.up_proj
+        weight = distribute_tensor(projection.weight.detach(), DeviceMesh("cpu", [0]), [Shard(0)])
+        projection.weight = nn.Parameter(weight)
+        with pytest.raises(InputError, match=r"layers\.1\.mlp\.up_proj\.weight.*tensor-parallel.*spread"):
+            verified(model)
+
+
+@contextmanager
+def one_process() -> Iterator[None]:
+    """A group of this process alone."""
+    with tempfile.NamedTemporaryFile() as file:
+        distributed.init_process_group("gloo", init_method=f"file://{file.name}", rank=0, world_size=1)
+        try:
+            yield
+        finally:
+            distributed.destroy_process_group()
 
 
 def test_a_model_made_under_inference_mode_is_refused():
