@@ -168,11 +168,12 @@ def logit_lens(
     rows, likely = [], []
     for layers in lens.groups():
         kept: list[tuple[Tensor, Tensor]] = []
-        total = torch.zeros(len(layers), len(columns), described.model.config.vocab_size, dtype=torch.float64)
+        total = None  # (layers, C, vocabulary)
         for batch, (numbers, summed) in seen.over(task, partial(lens.read, layers=layers)):
             kept.append((batch.rows, numbers))
-            total += summed.cpu()
+            total = summed.cpu().double() if total is None else total.add_(summed.cpu())
         rows.append(in_order(kept, len(task)).mean(0))  # (C, layers, 4)
+        assert total is not None  # a task has prompts
         likely += [_likely(mean / len(task), top, tokenizer) for mean in total]
     probability, rank, entropy, kl = torch.cat(rows, 1).transpose(0, 1).contiguous().unbind(-1)  # (L + 1, C) each
     layers = (*map(str, range(described.graph.n_layers)), "end")
@@ -210,7 +211,7 @@ class _Lens:
         components, end = Components(described, batch.clean, None), run.streams[-1].flatten(0, 1)  # (B * T, D)
         shares = rearrange(self.columns.shares(batch, widened(end)), "b c t -> c (b t)")
         numbers = end.new_zeros(len(end), len(layers), 4, dtype=shares.dtype)
-        summed = end.new_zeros(len(layers), len(self.columns), described.model.config.vocab_size, dtype=shares.dtype)
+        summed = run.logits.new_zeros(len(layers), len(self.columns), run.logits.shape[-1])
         used = shares.any(0).nonzero().flatten()  # tokens in any column
         for tokens in used.split(self.subject.rows_at_once(DISTRIBUTIONS)):
             own = _distribution(components, end[tokens])

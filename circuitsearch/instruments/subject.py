@@ -49,7 +49,7 @@ class Subject:
 
     def rows_at_once(self, tensors: int) -> int:
         """How many rows over the whole vocabulary may be there at once, with this many float32 tensors of each."""
-        return max(1, self.memory.chunk // (4 * tensors * self._vocabulary))
+        return max(1, self.memory.chunk // (4 * tensors * self.described.vocabulary_size))
 
     def batches(self, task: Task, runs: int = 1) -> Iterator[Batch]:
         """The task's prompts in batches, from position 0; of one length each unless padding changes nothing."""
@@ -71,10 +71,6 @@ class Subject:
             tick = part(progress, number, len(found))
             yield from in_halves(batch, lambda some, tick=tick: work(some, tick), self.memory.halve)
 
-    @property
-    def _vocabulary(self) -> int:
-        return self.described.model.config.vocab_size
-
     def _recorded(self, length: int) -> int:
         """Bytes of what is recorded of one prompt."""
         described = self.described
@@ -88,7 +84,7 @@ class Subject:
         described = self.described
         patterns = 4 * length * described.graph.n_heads
         block = length * (BLOCK_RUNS * described.d_model + patterns) * described.dtype.itemsize
-        return block + LOGITS_AT_END * self._vocabulary * max(4, described.dtype.itemsize)
+        return block + LOGITS_AT_END * described.vocabulary_size * max(4, described.dtype.itemsize)
 
 
 def subject(model: Any, task: Task) -> Subject:
