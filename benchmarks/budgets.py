@@ -105,7 +105,7 @@ def run_in(budget: str, commands: dict[str, list[str]], name: str, dtype: str) -
     found: list[Run] = []
     for verb, command in commands.items():
         code, most, seconds, said = measured(command)
-        if code not in (0, 2):
+        if code and "cannot run in" not in said:
             raise SystemExit(f"{' '.join(command)} ended with {code}: {said}")
         found.append(Run(name, dtype, budget, verb, most, seconds, said if code else ""))
         print(found[-1], flush=True)
@@ -197,6 +197,8 @@ def main() -> None:
             folder, all_runs = Path(made_here), []
             measure = looks if options.instruments else runs
             for model in options.models:
+                if options.instruments and model == SHAPE:
+                    continue  # which has no tokenizer, and no spans
                 place, task = made(model, folder)
                 for budget in options.budgets:
                     for dtype in options.dtypes:

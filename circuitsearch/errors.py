@@ -51,9 +51,13 @@ def counted(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'s' * (n != 1)}"
 
 
+class RanOutOfMemory(InputError):
+    """Memory runs out on the least that can be run at once."""
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out: Python's, an accelerator's, or that of torch's allocator on the CPU."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, MemoryError | RanOutOfMemory) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 

@@ -159,7 +159,7 @@ class Experiment:
         return self._with(ablation=ABLATIONS.read(ablation))
 
     def with_nodes(self, granularity: Granularity | str) -> Experiment:
-        """The same experiment in other nodes, as which the model is verified."""
+        """The same experiment with other nodes; the model is verified again for them."""
         other = replace(self, granularity=GRANULARITIES.read(granularity))
         vars(other)["working_memory"] = self.working_memory
         return other

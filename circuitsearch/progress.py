@@ -11,6 +11,28 @@ def silent(done: int, total: int) -> None:
     """Report nothing."""
 
 
+def forward(progress: Progress) -> Progress:
+    """Leave out what would go back, as where work is done again in smaller pieces.
+
+    Examples
+    --------
+    >>> shown = forward(lambda done, total: print(f"{done / total:.0%}"))
+    >>> shown(1, 2), shown(1, 4), shown(3, 4)
+    50%
+    75%
+    (None, None, None)
+    """
+    most = 0.0
+
+    def shown(done: int, total: int) -> None:
+        nonlocal most
+        if done / total >= most:
+            most = done / total
+            progress(done, total)
+
+    return shown
+
+
 def part(progress: Progress, number: int, count: int) -> Progress:
     """The progress of part ``number`` of ``count`` parts that take about as long as each other.
 

@@ -16,7 +16,7 @@ from circuitsearch.engine.interventions import Asked, Circuits
 from circuitsearch.engine.pair import Pair, bytes_per_prompt, pairs
 from circuitsearch.engine.reference import ReferenceRun, ReplayContext, run_reference
 from circuitsearch.engine.replay import measure
-from circuitsearch.engine.working_memory import DEFAULT_MEMORY, WorkingMemory, in_halves
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY, WorkingMemory
 from circuitsearch.metrics import Metric
 from circuitsearch.models.describe import Described
 from circuitsearch.task import Task
@@ -113,8 +113,7 @@ class Evaluator:
 
     def on_pairs(self, work: Callable[[Pair], Result]) -> Iterator[tuple[Pair, Result]]:
         """What ``work`` gives of each batch of this process; where memory runs out, of its halves."""
-        for pair in self.pairs():
-            yield from in_halves(pair, work, self.halve)
+        return self.memory.each(self.pairs(), work, self.release)
 
     def on_all_pairs(self, work: Callable[[Pair], Result]) -> Iterator[tuple[Pair, Result]]:
         """The same of each batch of the whole task, on which processes work together; they could not halve it each by itself."""
@@ -126,14 +125,8 @@ class Evaluator:
 
     def _on_contexts(self, work: Callable[[ReplayContext], Result]) -> Iterator[tuple[Tensor, Result]]:
         """The same with what replays need of a batch; yield the rows of the prompts, on the CPU, and the result."""
-        for context in self._contexts():
-            for each, result in in_halves(context, work, self.halve):
-                yield each.pair.batch.rows, result
-
-    def halve(self) -> None:
-        """Memory ran out: make chunks smaller, and keep nothing of the larger ones."""
-        self.memory.halve()
-        self.release()
+        for context, result in self.memory.each(self._contexts(), work, self.release):
+            yield context.pair.batch.rows, result
 
     def references(self, near: Tensor | None) -> Iterator[ReferenceRun]:
         """The run of the circuit ``near`` (U, V), or with every edge ablated, on each batch of this process."""

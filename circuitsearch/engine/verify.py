@@ -174,15 +174,17 @@ def _last(ids: Tensor) -> Tensor:
 
 def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
     """The model's logits (B, vocabulary), as it gives them itself for ``ids`` (B, T), at a position (B,) of each, or K of them."""
+    kept = position.unique()
     try:
-        logits = described.model(input_ids=ids, use_cache=False).logits
+        logits = described.model(input_ids=ids, use_cache=False, logits_to_keep=kept).logits
     except RuntimeError as error:
         raise InputError(
             f"the model itself cannot be run in {_name(described.dtype)} ({str(error).partition(chr(10))[0]}):"
             " try another dtype, and for a mixture of experts model.set_experts_implementation('eager')"
         ) from None
     rows = torch.arange(len(ids), device=logits.device).view(-1, *[1] * (position.dim() - 1))
-    logits = logits[rows, position.to(logits.device)]
+    at = torch.searchsorted(kept, position) if logits.shape[1] == len(kept) else position  # some models keep all
+    logits = logits[rows, at.to(logits.device)]
     if not logits.isfinite().all():
         raise InputError(_not_finite(described))
     return logits

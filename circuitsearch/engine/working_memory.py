@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 
-from circuitsearch.errors import InputError, ran_out_of_memory
+from circuitsearch.errors import RanOutOfMemory, ran_out_of_memory
 
 DEFAULT_MEMORY = 1 << 32  # bytes
 CHUNKS = 4  # one chunk of prompts or interventions takes a quarter; the rest is for activations kept between calls
 
 Result = TypeVar("Result")
+
+
+class Divisible(Protocol):
+    """Prompts that run together, and can run half of them at a time."""
+
+    def __len__(self) -> int:
+        """The number of prompts."""
+        ...
+
+    def halves(self) -> tuple[Self, Self]:
+        """The first and the last half of the prompts."""
+        ...
+
+
+Chunk = TypeVar("Chunk", bound=Divisible)
 
 
 class MemoryWarning(UserWarning):
@@ -55,6 +70,26 @@ class WorkingMemory:
         """Make chunks smaller from now on."""
         self.chunk = max(1, self.chunk // 2)
 
+    def each(
+        self,
+        chunks: Iterable[Chunk],
+        work: Callable[[Chunk], Result],
+        halved: Callable[[], object] = lambda: None,
+    ) -> Iterator[tuple[Chunk, Result]]:
+        """What ``work`` gives of each chunk; where memory runs out, of its halves, and of halves of all that follow.
+
+        ``halved`` is called each time that it runs out.
+        """
+        made_for = self.chunk
+
+        def halve() -> None:
+            self.halve()
+            halved()
+
+        for chunk in chunks:
+            for piece in divided(chunk, made_for // self.chunk):
+                yield from in_halves(piece, work, halve)
+
 
 def chunk_of(memory: int) -> int:
     """The bytes of one chunk.
@@ -67,19 +102,13 @@ def chunk_of(memory: int) -> int:
     return max(1, memory // CHUNKS)
 
 
-class Divisible(Protocol):
-    """Prompts that run together, and can run half of them at a time."""
-
-    def __len__(self) -> int:
-        """The number of prompts."""
-        ...
-
-    def halves(self) -> tuple[Self, Self]:
-        """The first and the last half of the prompts."""
-        ...
-
-
-Chunk = TypeVar("Chunk", bound=Divisible)
+def divided(chunk: Chunk, parts: int) -> Iterator[Chunk]:
+    """A chunk in about so many parts, halved again and again."""
+    if parts < 2 or len(chunk) == 1:
+        yield chunk
+        return
+    for half in chunk.halves():
+        yield from divided(half, parts // 2)
 
 
 def in_halves(
@@ -91,17 +120,17 @@ def in_halves(
 
     Raises
     ------
-    InputError
-        If it runs out on one prompt.
+    RanOutOfMemory
+        If it runs out on one prompt; then where several of these chunks are halves of another, that is halved too.
     """
     try:
         yield chunk, work(chunk)
         return
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, RanOutOfMemory) as error:
         if not ran_out_of_memory(error):
             raise
         if len(chunk) == 1:
-            raise InputError(
+            raise RanOutOfMemory(
                 "memory runs out on one prompt at a time: give shorter prompts, a narrower dtype (dtype='bfloat16') or a"
                 " smaller model, or run it where more memory is free"
             ) from error

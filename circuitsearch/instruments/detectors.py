@@ -25,11 +25,11 @@ from circuitsearch.methods.paths import direct_effect, direct_sweep
 from circuitsearch.models.describe import Described
 from circuitsearch.models.norm import NoNorm, Norm
 from circuitsearch.models.parts import Heads
+from circuitsearch.models.precision import ROWS, row_mean, widened
 from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
 LEAST_ATTENTION = 0.1  # least attention of a head that attends to a position
-ROWS = 8192  # of the vocabulary, in float32 at once
 N_PATCHED = 16  # prompts on which heads are patched, one after another
 
 
@@ -235,7 +235,7 @@ class Vocabulary:
     Attributes
     ----------
     read, written : Tensor
-        (D, D), of the embeddings, and of the unembeddings with the final norm's gain.
+        (D, D), in at least float32, of the embeddings, and of the unembeddings with the final norm's gain.
     both : Tensor
         (D, D), of a token's embedding with its own unembedding.
     """
@@ -264,22 +264,20 @@ class Vocabulary:
     @torch.no_grad()
     def raised(self, part: Heads) -> Tensor:
         """Mean logit of the token that is read, over the root mean square of all logits: (H,)."""
-        values = part.v.weight.double().repeat_interleave(part.n_heads // len(part.v.features), 0)  # (H, K, D)
+        values = widened(part.v.weight).repeat_interleave(part.n_heads // len(part.v.features), 0)  # (H, K, D)
         values = _into(part.norm, values)
-        output = part.output_weight.double()  # (H, K, D)
+        output = widened(part.output_weight)  # (H, K, D)
         own = torch.einsum("hkd,de,hke->h", values, self.both, output)
         read = torch.einsum("hkd,de,hje->hkj", values, self.read, values)
         written = torch.einsum("hkd,de,hje->hkj", output, self.written, output)
-        return (own / (read * written).sum((1, 2)).clamp(min=1e-30).sqrt()).cpu()
+        return (own / (read * written).sum((1, 2)).clamp(min=1e-30).sqrt()).cpu().double()
 
 
 def _moments(one: Tensor, other: Tensor) -> Tensor:
     """Covariance of the rows of two matrices (V, D), some rows at a time: (D, D)."""
-    wide = torch.promote_types(one.dtype, torch.float32)
     blocks = zip(one.split(ROWS), other.split(ROWS), strict=True)
-    products = ((some.to(wide).T @ others.to(wide)).double() for some, others in blocks)
-    means = (each.mean(0, dtype=wide).double() for each in (one, other))
-    return reduce(operator.add, products) / len(one) - torch.outer(*means)
+    products = (widened(some).T @ widened(others) for some, others in blocks)
+    return reduce(operator.add, products) / len(one) - torch.outer(row_mean(one), row_mean(other))
 
 
 def _into(norm: Norm | NoNorm, rows: Tensor) -> Tensor:

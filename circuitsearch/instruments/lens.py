@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ from circuitsearch.instruments.passes import record_streams
 from circuitsearch.instruments.result import Result
 from circuitsearch.instruments.subject import Subject, subject
 from circuitsearch.models.describe import Described
-from circuitsearch.models.precision import widened
 from circuitsearch.task import Task
 
 DISTRIBUTIONS = 8  # over the whole vocabulary for each token: the lens's and the model's own, and what is made of them
 MEANS = 3  # of each layer and column: the sum over all prompts, in float64, and a batch's
 _WHAT = "a tuned lens, safetensors with weight and bias"
+Likely = tuple[tuple[str, float], ...]  # tokens with their probabilities, the likeliest first
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 Translator = Callable[
     [int, Tensor], Tensor
@@ -64,7 +65,7 @@ class LogitLens(Result):
     rank: Tensor
     entropy: Tensor
     kl: Tensor
-    top: tuple[tuple[tuple[tuple[str, float], ...], ...], ...]
+    top: tuple[tuple[Likely, ...], ...]
     tuned: bool
     task: str
     n: int
@@ -165,20 +166,16 @@ def logit_lens(
     described = seen.described
     _check(translator, described)
     lens = _Lens(seen, columns, translator)
-    rows, likely = [], []
-    for layers in lens.groups():
-        kept: list[tuple[Tensor, Tensor]] = []
-        total = None  # (layers, C, vocabulary)
-        for batch, (numbers, summed) in seen.over(task, partial(lens.read, layers=layers)):
-            kept.append((batch.rows, numbers))
-            total = summed.cpu().double() if total is None else total.add_(summed.cpu())
-        rows.append(in_order(kept, len(task)).mean(0))  # (C, layers, 4)
-        assert total is not None  # a task has prompts
-        likely += [_likely(mean / len(task), top, tokenizer) for mean in total]
-    probability, rank, entropy, kl = torch.cat(rows, 1).transpose(0, 1).contiguous().unbind(-1)  # (L + 1, C) each
     layers = (*map(str, range(described.graph.n_layers)), "end")
+    numbers = torch.empty(len(layers), len(columns), 4, dtype=torch.float64)
+    likely: dict[tuple[int, int], Likely] = {}
+    for cells in lens.groups():
+        numbers[cells.slices], means = lens.averaged(task, cells)
+        likely |= dict(zip(cells, (_likely(mean, top, tokenizer) for mean in means.flatten(0, 1)), strict=True))
+    probability, rank, entropy, kl = numbers.unbind(-1)  # (L + 1, C) each
+    tops = tuple(tuple(likely[layer, column] for column in range(len(columns))) for layer in range(len(layers)))
     tuned = translator is not None
-    return LogitLens(layers, columns.names, probability, rank, entropy, kl, tuple(likely), tuned, task.name, len(task))
+    return LogitLens(layers, columns.names, probability, rank, entropy, kl, tops, tuned, task.name, len(task))
 
 
 def _check(translator: Translator | None, described: Described) -> None:
@@ -190,6 +187,22 @@ def _check(translator: Translator | None, described: Described) -> None:
 
 
 @dataclass(frozen=True)
+class _Cells:
+    """Some layers, at some columns."""
+
+    layers: range
+    columns: range
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return product(self.layers, self.columns)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The cells among all layers and columns."""
+        return slice(self.layers.start, self.layers.stop), slice(self.columns.start, self.columns.stop)
+
+
+@dataclass(frozen=True)
 class _Lens:
     """The distributions over tokens, some layers and tokens at a time: over the vocabulary they are far wider than the stream."""
 
@@ -197,33 +210,46 @@ class _Lens:
     columns: Columns
     translator: Translator | None
 
-    def groups(self) -> Iterator[range]:
-        """The layers in groups whose mean distributions fit into memory; the model is run again for each."""
-        layers = range(self.subject.described.graph.n_layers + 1)
-        at_once = self.subject.rows_at_once(MEANS * len(self.columns))
-        return (layers[first : first + at_once] for first in range(0, len(layers), at_once))
+    def groups(self) -> Iterator[_Cells]:
+        """All cells in groups whose mean distributions fit into memory; the model is run again for each."""
+        layers, columns = range(self.subject.described.graph.n_layers + 1), range(len(self.columns))
+        at_once = self.subject.rows_at_once(MEANS)
+        high, wide = max(1, at_once // len(columns)), min(len(columns), at_once)
+        for first, left in product(range(0, len(layers), high), range(0, len(columns), wide)):
+            yield _Cells(layers[first : first + high], columns[left : left + wide])
+
+    def averaged(self, task: Task, cells: _Cells) -> tuple[Tensor, Tensor]:
+        """Means over the prompts: the numbers (layers, columns, 4) and the distributions (layers, columns, vocabulary) of some cells."""
+        kept: list[tuple[Tensor, Tensor]] = []
+        total = None
+        for batch, (numbers, summed) in self.subject.over(task, partial(self._read, cells=cells)):
+            kept.append((batch.rows, numbers))
+            total = summed.cpu().double() if total is None else total.add_(summed.cpu())
+        assert total is not None  # a task has prompts
+        return in_order(kept, len(task)).mean(0), total.div_(len(task))
 
     @torch.no_grad()
-    def read(self, batch: Batch, layers: range) -> tuple[Tensor, Tensor]:
-        """The numbers of these layers (B, C, layers, 4), and the distributions summed over prompts (layers, C, vocabulary)."""
+    def _read(self, batch: Batch, cells: _Cells) -> tuple[Tensor, Tensor]:
+        """The numbers of some cells (B, layers, columns, 4), and their distributions summed over prompts (layers, columns, vocabulary)."""
         described = self.subject.described
         run = record_streams(described, batch.clean, batch.position)
         components, end = Components(described, batch.clean, None), run.streams[-1].flatten(0, 1)  # (B * T, D)
-        shares = rearrange(self.columns.shares(batch, widened(end)), "b c t -> c (b t)")
-        numbers = end.new_zeros(len(end), len(layers), 4, dtype=shares.dtype)
-        summed = run.logits.new_zeros(len(layers), len(self.columns), run.logits.shape[-1])
-        used = shares.any(0).nonzero().flatten()  # tokens in any column
+        of_prompts = self.columns.shares(batch, run.logits)[:, cells.slices[1]]  # (B, columns, T)
+        shares = rearrange(of_prompts, "b c t -> c (b t)")
+        numbers = run.logits.new_zeros(len(cells.layers), len(end), 4)
+        summed = run.logits.new_zeros(len(cells.layers), len(cells.columns), run.logits.shape[-1])
+        used = shares.any(0).nonzero().flatten()  # tokens in any of the columns
         for tokens in used.split(self.subject.rows_at_once(DISTRIBUTIONS)):
             own = _distribution(components, end[tokens])
             answers = batch.answers[tokens // batch.clean.shape[1]]
-            for place, layer in enumerate(layers):
+            for place, layer in enumerate(cells.layers):
                 stream = run.streams[layer].flatten(0, 1)[tokens]
                 last = layer == len(run.streams) - 1
-                seen = own if last else _distribution(components, self._translated(layer, stream))
-                probabilities = seen.exp()
-                numbers[tokens, place] = _numbers(seen, probabilities, own, answers)
+                predicted = own if last else _distribution(components, self._translated(layer, stream))
+                probabilities = predicted.exp()
+                numbers[place, tokens] = _numbers(predicted, probabilities, own, answers)
                 summed[place].addmm_(shares[:, tokens], probabilities)
-        return self.columns.average(numbers.unflatten(0, batch.clean.shape), batch), summed
+        return torch.einsum("bct,lbtx->blcx", of_prompts, numbers.unflatten(1, batch.clean.shape)), summed
 
     def _translated(self, layer: int, stream: Tensor) -> Tensor:
         return stream if self.translator is None else self.translator(layer, stream)
@@ -234,18 +260,18 @@ def _distribution(components: Components, stream: Tensor) -> Tensor:
     return components.unembed(stream).log_softmax(-1)
 
 
-def _numbers(seen: Tensor, probabilities: Tensor, own: Tensor, answers: Tensor) -> Tensor:
+def _numbers(predicted: Tensor, probabilities: Tensor, own: Tensor, answers: Tensor) -> Tensor:
     """Probability, rank, entropy and KL divergence (R, 4) of log probabilities (R, vocabulary), for answers (R, k)."""
-    at = seen.gather(-1, answers.clamp(min=0)).masked_fill(answers < 0, -torch.inf)  # (R, k)
-    rank = (seen > at.amax(-1, keepdim=True)).sum(-1).to(seen)
-    entropy = -(probabilities * seen).sum(-1)
-    kl = (own.exp() * (own - seen)).sum(-1)
+    at = predicted.gather(-1, answers.clamp(min=0)).masked_fill(answers < 0, -torch.inf)  # (R, k)
+    rank = (predicted > at.amax(-1, keepdim=True)).sum(-1).to(predicted)
+    entropy = -(probabilities * predicted).sum(-1)
+    kl = (own.exp() * (own - predicted)).sum(-1)
     return torch.stack([at.exp().sum(-1), rank, entropy, kl], -1)
 
 
-def _likely(mean: Tensor, count: int, tokenizer: Any) -> tuple[tuple[tuple[str, float], ...], ...]:
-    found = mean.topk(min(count, mean.shape[-1]))
+def _likely(mean: Tensor, count: int, tokenizer: Any) -> Likely:
+    """The likeliest tokens of a distribution (vocabulary,)."""
+    values, tokens = mean.topk(min(count, len(mean)))
     return tuple(
-        tuple((token_name(token, tokenizer), value) for token, value in zip(tokens, values, strict=True))
-        for tokens, values in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+        (token_name(token, tokenizer), value) for token, value in zip(tokens.tolist(), values.tolist(), strict=True)
     )

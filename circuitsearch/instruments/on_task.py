@@ -15,7 +15,7 @@ from circuitsearch.batch import Batch
 from circuitsearch.instruments.attribution import LogitMap, answer_weights, at_position
 from circuitsearch.instruments.passes import Recording, heads_of, patterns_of, record
 from circuitsearch.instruments.subject import Subject
-from circuitsearch.models.precision import widened
+from circuitsearch.models.precision import row_mean, widened
 from circuitsearch.models.weights import read_weight
 from circuitsearch.task import Task
 
@@ -49,7 +49,7 @@ class OnTask:
 
 def on_task(seen: Subject, task: Task, has_spans: bool) -> OnTask:
     """Run a task's prompts, and measure what heads write at the position that the metric reads."""
-    mean_unembedding = read_weight(seen.described.model.get_output_embeddings()).mean(0)  # (D,)
+    mean_unembedding = row_mean(read_weight(seen.described.model.get_output_embeddings()))  # (D,)
     tally = _Tally(seen, mean_unembedding)
 
     def tallied(batch: Batch) -> _Tally:
@@ -110,16 +110,16 @@ class _Tally:
         direction = widened(rows - self.mean_unembedding) * logit_map.factor  # (B, D), of a logit less the mean logit
         for there in occurs.any(0).nonzero().flatten():
             each = written.at(batch.position, there.expand_as(batch.position), direction, logit_map)  # (B, H)
-            self.suppressed[place] -= (each * occurs[:, there, None]).double().sum(0).cpu()
+            self.suppressed[place] -= (each * occurs[:, there, None]).cpu().double().sum(0)
 
     def _move(self, place: int, written: _Written, batch: Batch, logit_map: LogitMap, direction: Tensor) -> None:
         for side, spans in enumerate(((INDIRECT,), (FIRST_SUBJECT, SECOND_SUBJECT))):
             for span in spans:
                 each = written.at(batch.position, last_of(batch, span), direction, logit_map)
-                self.moved[side, place] += each.double().sum(0).cpu()
+                self.moved[side, place] += each.cpu().double().sum(0)
         prompts = torch.arange(len(batch), device=batch.clean.device)
         seen = written.pattern[prompts, :, last_of(batch, END), last_of(batch, SECOND_SUBJECT)]  # (B, H)
-        self.to_subject[place] += seen.double().sum(0).cpu()
+        self.to_subject[place] += seen.cpu().double().sum(0)
 
 
 def _predicted_tokens(run: Recording, logit_map: LogitMap, batch: Batch, at_once: int) -> tuple[Tensor, Tensor]:

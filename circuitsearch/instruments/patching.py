@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -323,7 +323,7 @@ class _Sweep:
 
         def patched(row: int) -> Tensor:  # (C, B)
             sources = self.site.sources(source, [row])
-            return torch.cat([self._metric(batch, ids, sources, part) for part in self._copies(batch)])
+            return self.subject.over_copies(batch, self._copies(batch), partial(self._metric, batch, ids, sources))
 
         for done, row in enumerate(self.rows, 1):
             values = self.finished.once(f"{named(batch)} {row}", partial(patched, row))
@@ -331,15 +331,13 @@ class _Sweep:
             progress(done, len(self.rows))
         return torch.cat([torch.stack(ends), *effects]).T
 
-    def _copies(self, batch: Batch) -> Iterator[Tensor]:
-        """Where each copy of the batch is patched, as many copies as fit into one pass: (C, B, T) or (C, 1, 1, H)."""
+    def _copies(self, batch: Batch) -> Tensor:
+        """Where each copy of the batch is patched: (C, B, T) or (C, 1, 1, H)."""
         count = self.site.heads(self.described) if self.columns is None else len(self.columns)
         each = torch.arange(count, device=batch.clean.device)
         if self.columns is None:
-            inside = (each[:, None] == each)[:, None, None]
-        else:
-            inside = each[:, None, None] == self.columns.of(batch)
-        return iter(inside.split(self.subject.copies_at_once(batch)))
+            return (each[:, None] == each)[:, None, None]
+        return each[:, None, None] == self.columns.of(batch)
 
     def _metric(self, batch: Batch, ids: Tensor, sources: dict[int, Tensor], inside: Tensor) -> Tensor:
         """The metric (C, B) of the copies, each patched where ``inside`` is true."""

@@ -93,7 +93,8 @@ def attention(model: Any, task: Task, heads: Sequence[str] = (), *, tokenizer: A
     chosen = _chosen(seen.described, heads)
     total = torch.zeros(len(chosen), len(columns), len(columns), dtype=torch.float64)
     for _, patterns in seen.over(task, partial(_patterns, seen.described, chosen)):
-        total += patterns.cpu().sum(0, dtype=torch.float64)
+        for of_prompt in patterns.cpu():
+            total += of_prompt
     return Attention(tuple(name for name, _, _ in chosen), total / len(task), columns.names, task.name, len(task))
 
 

@@ -65,7 +65,7 @@ def prompt_alone(model: Any, ids: Sequence[int], answer: int | None = None) -> t
     finds depends on them.
     """
     with torch.no_grad():
-        logits = model(torch.tensor([list(ids)], device=model.device)).logits[0, -1].float().cpu()
+        logits = model(torch.tensor([list(ids)], device=model.device), logits_to_keep=1).logits[0, -1].float().cpu()
     right, size = int(logits.argmax()) if answer is None else answer, len(logits)
     corrupt = [*ids[:-1], (ids[-1] + 1) % size]
     return Task.from_ids([list(ids)], [corrupt], [right], [(right + 1) % size], name="prompt"), logits

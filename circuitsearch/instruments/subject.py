@@ -6,34 +6,51 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import torch
+from torch import Tensor
+
 from circuitsearch.batch import Batch
 from circuitsearch.engine.verify import check_fit, verified
-from circuitsearch.engine.working_memory import WorkingMemory, in_halves
+from circuitsearch.engine.working_memory import WorkingMemory
 from circuitsearch.experiment import Experiment
 from circuitsearch.granularity import Granularity
 from circuitsearch.models.describe import Described, describe
-from circuitsearch.models.parts import Heads
-from circuitsearch.progress import Progress, part
+from circuitsearch.models.parts import AnyPart, Heads
+from circuitsearch.progress import Progress, forward, part
 from circuitsearch.task import Task
 
 # Of one prompt, tensors (T, D) that are there together:
-HEADS_RECORDED = (
-    6  # of a recorded attention: the stream it reads, head values before and after scaling, queries, keys, values
-)
-PART_RECORDED = 2  # of any other recorded part: the stream it reads, and what it writes
+PART_RECORDED = 2  # of a recorded part: the stream it reads, and what it writes
 BLOCK_RUNS = 24  # of the block that runs, whose MLP is wider than the stream
+STATES_RUN = 8  # and (T, D, state), in float32, of a mixer: four tensors, twice as wide as the stream
 WRITES_AT_END = 8  # and (D,) of each writer, at the position that is read
 LOGITS_AT_END = 12  # and (vocabulary,), in float32: logits at that position, their weights, and what is made of them
+STATE_SIZES = ("state_size", "ssm_state_size", "mamba_d_state", "linear_key_head_dim")  # in configurations
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies of a batch that run together, each patched where ``inside`` (C, ...) is true."""
+
+    inside: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inside)
+
+    def halves(self) -> tuple[Copies, Copies]:
+        """The first and the last half of the copies."""
+        half = len(self) // 2
+        return Copies(self.inside[:half]), Copies(self.inside[half:])
 
 
 @dataclass(frozen=True)
 class Subject:
     """A verified model, and the working memory that an instrument may take beside it.
 
-    Each of the methods below divides one chunk of it, as the engine does (:class:`WorkingMemory`): a quarter for what is recorded,
-    another for passes that patch what is recorded, and the rest for results.
+    Its methods divide one chunk, a quarter, as the engine does: one is for what is recorded, another for passes that patch what is
+    recorded, and the rest for results.
     """
 
     described: Described
@@ -59,32 +76,53 @@ class Subject:
 
     def over(self, task: Task, work: Callable[[Batch], Result]) -> Iterator[tuple[Batch, Result]]:
         """Each batch with what ``work`` gives of it; where memory runs out all the same, its halves."""
-        for batch in self.batches(task):
-            yield from in_halves(batch, work, self.memory.halve)
+        return self.memory.each(self.batches(task), work)
 
     def over_pairs(
         self, task: Task, work: Callable[[Batch, Progress], Result], progress: Progress
     ) -> Iterator[tuple[Batch, Result]]:
         """The same where two runs of each prompt are recorded, and with each batch's part of the progress."""
-        found = list(self.batches(task, runs=2))
-        for number, batch in enumerate(found):
-            tick = part(progress, number, len(found))
-            yield from in_halves(batch, lambda some, tick=tick: work(some, tick), self.memory.halve)
+        found, shown = list(self.batches(task, runs=2)), forward(progress)
+        number_of = {int(row): number for number, batch in enumerate(found) for row in batch.rows}
+
+        def with_progress(batch: Batch) -> Result:
+            return work(batch, part(shown, number_of[int(batch.rows[0])], len(found)))
+
+        return self.memory.each(found, with_progress)
+
+    def over_copies(self, batch: Batch, inside: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+        """What ``work`` gives (C, B) of all copies of a batch; ``inside`` (C, ...) is where each is patched."""
+        copies = [Copies(some) for some in inside.split(self.copies_at_once(batch))]
+        return torch.cat([found for _, found in self.memory.each(copies, lambda some: work(some.inside))])
 
     def _recorded(self, length: int) -> int:
         """Bytes of what is recorded of one prompt."""
         described = self.described
-        streams = sum(HEADS_RECORDED if isinstance(part, Heads) else PART_RECORDED for part in described.parts)
+        streams = sum(PART_RECORDED * described.d_model + _heads_recorded(part) for part in described.parts)
         patterns = 2 * length * sum(part.n_heads for _, part in described.heads)
         at_end = WRITES_AT_END * len(described.graph.base.writers) * described.d_model
-        return (length * (streams * described.d_model + patterns) + at_end) * described.dtype.itemsize
+        return (length * (streams + patterns) + at_end) * described.dtype.itemsize
 
     def _passing(self, length: int) -> int:
         """Bytes that one prompt takes while the model runs."""
         described = self.described
         patterns = 4 * length * described.graph.n_heads
         block = length * (BLOCK_RUNS * described.d_model + patterns) * described.dtype.itemsize
+        if any(part.kind == "mixer" for part in described.parts):
+            block += 4 * length * STATES_RUN * described.d_model * _state_size(described.model.config)
         return block + LOGITS_AT_END * described.vocabulary_size * max(4, described.dtype.itemsize)
+
+
+def _heads_recorded(part: AnyPart) -> int:
+    """How many numbers are recorded of an attention's heads at each token: values before and after scaling, queries, keys, values."""
+    if not isinstance(part, Heads):
+        return 0
+    return 3 * part.q.features.numel() + part.k.features.numel() + part.v.features.numel()
+
+
+def _state_size(config: Any) -> int:
+    """The size of a mixer's state, by its names in different families; 1 if it has none."""
+    return max(getattr(config, name, None) or 1 for name in STATE_SIZES)
 
 
 def subject(model: Any, task: Task) -> Subject:

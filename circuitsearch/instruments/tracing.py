@@ -322,14 +322,14 @@ class _Trace:
 
     def _restored(self, batch: Batch, noise: Tensor, sources: dict[int, Tensor]) -> Tensor:
         """The answer's probability with the clean states restored in each column: (C, B)."""
-        inside = self._each(batch) == self.columns.of(batch)
-        values = []
-        for part in inside.split(self.subject.copies_at_once(batch)):
-            taps: Swap = self.site.swap(self.described, sources, part, noise)
-            copies = len(part)
+
+        def restored(inside: Tensor) -> Tensor:
+            taps: Swap = self.site.swap(self.described, sources, inside, noise)
+            copies = len(inside)
             logits = run_tapped(self.described, batch.clean.repeat(copies, 1), batch.position.repeat(copies), taps)
-            values.append(probability(logits, repeated(batch, copies)).unflatten(0, (copies, -1)))
-        return torch.cat(values)
+            return probability(logits, repeated(batch, copies)).unflatten(0, (copies, -1))
+
+        return self.subject.over_copies(batch, self._each(batch) == self.columns.of(batch), restored)
 
 
 def probability(logits: Tensor, batch: Batch) -> Tensor:

@@ -19,8 +19,8 @@ def usable(model: Any) -> Any:
     Raises
     ------
     InputError
-        If it is not a Hugging Face model, has no weights or those of a tensor-parallel plan, has a compiled part, or one of torch's global modes is on that
-        the engine does not support.
+        If it is not a Hugging Face model, has no weights, has weights that are split over processes, has a compiled part, or
+        one of torch's global modes is on that the engine does not support.
     """
     _check_modes()
     model = unwrapped(model)

@@ -9,12 +9,20 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+ROWS = 8192  # of a matrix that are widened together
 _FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def widened(tensor: Tensor) -> Tensor:
     """The tensor in at least float32: in float16 a square overflows above 256, and in bfloat16 a sum keeps 8 bits."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def row_mean(matrix: Tensor) -> Tensor:
+    """The mean (D,) of the rows of a matrix (V, D), in at least float32, without a copy of all of them."""
+    wide = torch.promote_types(matrix.dtype, torch.float32)
+    sums = torch.stack([rows.sum(0, dtype=wide) for rows in matrix.split(ROWS)])
+    return sums.sum(0) / len(matrix)
 
 
 class CoarsestRounding(TorchDispatchMode):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import torch
 
 import circuitsearch as cs
+from circuitsearch import instruments
 from circuitsearch.models import weights
 from circuitsearch.models.offload import run_on_first
 from tests.conftest import mixed_task, random_task, tiny_model
@@ -80,6 +84,31 @@ def test_a_search_and_its_circuits_are_those_on_the_cpu():
     found, expected = (cs.acdc(each, each.task, 0.1)[0.1].mask for each in (there, here))
     assert torch.equal(found, expected)
     close(*(cs.direct_sweep(each, each.task, ["logits"]).values for each in (there, here)))
+
+
+LOOKS = {
+    "lens": lambda model, task: instruments.logit_lens(model, task).kl,
+    "attribution": lambda model, task: instruments.direct_logit(model, task).per_prompt,
+    "decomposition": lambda model, task: instruments.decompose(model, task).shares,
+    "attention": lambda model, task: instruments.attention(model, task).patterns,
+    "patching": lambda model, task: instruments.activation_patching(model, task).effects,
+    "heads": lambda model, task: instruments.activation_patching(model, task, instruments.HeadOut()).effects,
+    "tracing": lambda model, task: instruments.causal_trace(model, task, "IO", seeds=1).effects,
+    "roles": lambda model, task: instruments.head_roles(model, task, shuffles=1).scores,
+    "words": lambda model, task: _numbers(instruments.written_words(model, task)),
+}
+
+
+def _numbers(said: dict[str, instruments.Words]) -> torch.Tensor:
+    return torch.tensor([[number for _, number in words.raised] for words in said.values()])
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_instruments_are_those_on_the_cpu(look: Callable[..., torch.Tensor]):
+    """Each of them, on prompts whose spans name what movers look at."""
+    spans = {"IO": (2,), "S1": (1,), "S2": (4,), "END": (8,)}
+    here, there = both("llama-grouped", replace(random_task(), spans=(spans,) * 5))
+    close(look(there, there.task), look(here, here.task))
 
 
 # What one batch may read of the device, outside transformers' own code: the size of what is computed, and the results.

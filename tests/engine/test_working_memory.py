@@ -63,6 +63,35 @@ def test_one_prompt_that_does_not_fit_ends_in_a_sentence():
         list(in_halves(Some(range(2)), fitting(0, RuntimeError("shapes differ")), lambda: None))
 
 
+def test_chunks_that_follow_are_halved_before_they_are_tried():
+    """Memory runs out twice, for the first of ten chunks, and no more."""
+    memory, tried = WorkingMemory(400), []
+
+    def work(prompts: Some) -> int:
+        tried.append(len(prompts))
+        return fitting(1, MemoryError())(prompts)
+
+    with pytest.warns(MemoryWarning):
+        found = list(memory.each([Some(range(4))] * 10, work, memory.size.bit_length))
+    assert [result for _, result in found] == [0, 1, 2, 3] * 10
+    assert tried[:3] == [4, 2, 1] and tried.count(4) == 1 and tried.count(2) == 2 and memory.chunk == 12
+
+
+def test_work_on_parts_of_parts_is_halved_within_and_then_outside():
+    """If the least that can be run at once of one chunk does not fit, that chunk is halved."""
+    memory = WorkingMemory(400)
+
+    def inner(copies: Some, prompts: int) -> int:
+        return fitting(3, MemoryError())(Some(range(len(copies) * prompts)))
+
+    def outer(prompts: Some) -> int:
+        return sum(found for _, found in memory.each([Some(range(4))], lambda copies: inner(copies, len(prompts))))
+
+    with pytest.warns(MemoryWarning):
+        found = [part for part, _ in memory.each([Some(range(4)), Some(range(2))], outer)]
+    assert all(len(part) <= 3 for part in found) and sum(map(len, found)) == 6
+
+
 def test_what_is_kept_leaves_room_for_a_chunk():
     """All owners share it; what an owner gives back, or dies with, is free again."""
     memory, owners = WorkingMemory(100), [Narrow(None, 0), Narrow(None, 0)]

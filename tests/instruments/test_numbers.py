@@ -103,6 +103,15 @@ def test_the_lens_at_the_end_is_the_model(any_model):
     assert [cell[0][0] for cell in found.top[-1]] == [f"[{token}]" for token in best]
 
 
+def test_the_lens_of_a_model_whose_logits_are_float32_in_any_dtype():
+    """As those of Mamba, whose own code makes them so."""
+    task, model = random_task(), tiny_model("mamba")
+    logits = model(input_ids=torch.stack(task.clean), use_cache=False).logits.log_softmax(-1)
+    assert logits.dtype == torch.float32 and next(model.parameters()).dtype == torch.float64
+    found = LENS.logit_lens(model, task).entropy[-1]
+    assert torch.allclose(found, -(logits.exp() * logits).sum(-1).mean(0).double(), atol=1e-5)
+
+
 def test_the_lens_in_between(grouped):
     """At block 1 it is the final norm and unembedding of the hidden state there."""
     task = random_task()
@@ -257,6 +266,28 @@ def test_running_out_of_memory_changes_no_numbers(grouped, monkeypatch):
         halved = LENS.logit_lens(grouped, task), LENS.head_roles(grouped, task, shuffles=1)
     assert torch.allclose(whole[0].entropy, halved[0].entropy, atol=1e-12)
     assert torch.allclose(whole[1].scores, halved[1].scores, atol=1e-12)
+
+
+def test_copies_are_halved_before_prompts(grouped, monkeypatch):
+    """Where memory holds no copy of all prompts, fewer prompts are patched together; progress does not go back."""
+    task = random_task(4)
+    whole = LENS.activation_patching(grouped, task).effects
+    run = passes.run
+    for most in (6, 3):
+        seen = []
+
+        def short(described: Any, ids: Tensor, *rest: Any, most: int = most) -> Tensor:
+            if len(ids) > most:
+                raise MemoryError
+            return run(described, ids, *rest)
+
+        monkeypatch.setattr(passes, "run", short)
+        with pytest.warns(MemoryWarning):
+            found = LENS.activation_patching(
+                grouped, task, progress=lambda done, total, seen=seen: seen.append(done / total)
+            )
+        assert torch.allclose(found.effects, whole, atol=1e-12)
+        assert seen == sorted(seen) and seen[-1] == 1
 
 
 @pytest.mark.parametrize(("length", "runs"), [(8, 1), (24, 1), (24, 2)])
