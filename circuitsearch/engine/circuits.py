@@ -69,20 +69,23 @@ class Evaluator:
     @cached_property
     def _keeps_activations(self) -> bool:
         """Whether clean and ablated activations of all batches fit in memory; if not, every call computes them again."""
-        return self._fits(RECORDED_STREAMS * len(self.described.parts))
+        return self._fits(RECORDED_STREAMS * len(self.described.parts), logits=1)
 
     @cached_property
     def _keeps_references(self) -> bool:
         """Whether two reference runs of all batches fit too, with what every writer adds: the empty one and another."""
         writers = len(self.described.graph.base.writers)
-        return self._keeps_activations and self._fits(RECORDED_STREAMS * len(self.described.parts) + 2 * 2 * writers)
+        streams = RECORDED_STREAMS * len(self.described.parts) + 2 * 2 * writers
+        return self._keeps_activations and self._fits(streams, logits=3)
 
-    def _fits(self, streams: int) -> bool:
-        """Whether so many tensors as wide as the stream, of all prompts, may be kept."""
-        width = self.task.max_length * self.described.d_model * self.described.dtype.itemsize
-        one_prompt = bytes_per_prompt(self.described, self.task.max_length)
+    def _fits(self, streams: int, logits: int) -> bool:
+        """Whether so many tensors as wide as the stream, and logits at one position, of all prompts may be kept."""
+        described = self.described
+        each = streams * self.task.max_length * described.d_model * described.dtype.itemsize
+        each += logits * described.vocabulary_size * max(4, described.dtype.itemsize)  # in at least float32
+        one_prompt = bytes_per_prompt(described, self.task.max_length)
         n_own = -(-len(self.task) // self.sharing_prompts.size)
-        return self.memory.keep(self, n_own * streams * width, one_prompt)
+        return self.memory.keep(self, n_own * each, one_prompt)
 
     def pairs(self) -> Iterable[Pair]:
         """This process's share of the task in batches with their clean and ablated activations.

@@ -21,6 +21,7 @@ from circuitsearch.graph import Graph
 from circuitsearch.models.parts import AnyPart, Experts, Heads, Whole
 
 WORK_STREAMS = 24  # what a block of the model holds at once, in tensors as wide as the stream
+WORK_LOGITS = 3  # and at the end: logits as the model makes them, as they are selected, and what metrics make of them
 
 
 class ReplayContext:
@@ -171,7 +172,7 @@ class ReferenceRun:
     @property
     def work_bytes(self) -> int:
         """About what running one intervention holds at once, if no delta is stored."""
-        return WORK_STREAMS * self.stream_bytes + self.logits.nbytes
+        return WORK_STREAMS * self.stream_bytes + WORK_LOGITS * self.logits.nbytes
 
     @cached_property
     def alike(self) -> list[int]:
