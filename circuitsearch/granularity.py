@@ -91,3 +91,4 @@ class Granularity:
 
 
 WHOLE = Granularity()
+MERGED = Granularity(merged_heads=True)  # as which every model can be read, whether or not its heads can be separated

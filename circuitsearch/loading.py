@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuitsearch.engine.verify import verified
-from circuitsearch.granularity import Granularity
+from circuitsearch.granularity import MERGED
 from circuitsearch.models.load import read
 
 if TYPE_CHECKING:
@@ -57,5 +57,5 @@ def load(
     ('gpt2', False)
     """
     model, tokenizer = read(name, dtype, device, device_map)
-    verified(model, granularity=Granularity(merged_heads=True))  # whether or not its heads can be separated
+    verified(model, granularity=MERGED)  # whether or not its heads can be separated
     return model, tokenizer

@@ -16,6 +16,7 @@ from circuitsearch.budget import Budget, load_in
 from circuitsearch.data import SUFFIXES, check_columns
 from circuitsearch.devices import device_named, runs_on
 from circuitsearch.distributed import world
+from circuitsearch.engine.working_memory import DEFAULT_MEMORY
 from circuitsearch.errors import InputError, shortened, unknown
 from circuitsearch.experiment import Settings
 from circuitsearch.granularity import Granularity
@@ -293,10 +294,15 @@ class Question(BaseModel):
     @property
     def working(self) -> Settings:
         """The working memory that the memory in words leaves; nothing if none was given, and Experiment's default is taken."""
+        return {} if self.memory is None else {"memory": self.working_bytes}
+
+    @property
+    def working_bytes(self) -> int:
+        """The same in bytes, with the default if no memory was given."""
         if self.memory is None:
-            return {}
+            return DEFAULT_MEMORY
         found = Budget.of(self.memory, self.model, runs_on(self.device), self.dtype, self.granularity_asked)
-        return {"memory": found.check(self.model).working}
+        return found.check(self.model).working
 
     def _asked(self, tokenizer: Any) -> Task:
         """The task that was asked for, with its own metric."""

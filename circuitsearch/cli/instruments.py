@@ -11,12 +11,11 @@ from circuitsearch import instruments
 from circuitsearch.budget import load_in
 from circuitsearch.cli import options
 from circuitsearch.cli.terminal import Terminal
-from circuitsearch.engine.working_memory import DEFAULT_MEMORY
 from circuitsearch.errors import InputError, counted, unknown
 from circuitsearch.experiment import Experiment
 from circuitsearch.figures import draw
 from circuitsearch.files import write_whole
-from circuitsearch.granularity import Granularity
+from circuitsearch.granularity import MERGED
 from circuitsearch.instruments.patching import site_named
 from circuitsearch.instruments.result import Result
 from circuitsearch.question import OnePrompt, Question, writes_prompts
@@ -124,8 +123,7 @@ def inspect(look: Look, out: Path | None, terminal: Terminal) -> None:
     name = "prompt" if look.one_prompt is not None else task.name
     where = out or Path("runs") / f"inspect-{name}-{look.question.model_name}"
     checkpoint = where / f"{look.instrument}.state"
-    memory = look.question.working.get("memory", DEFAULT_MEMORY)
-    known = Experiment(model, task, granularity=Granularity(merged_heads=True), memory=memory)
+    known = Experiment(model, task, granularity=MERGED, memory=look.question.working_bytes)
     with terminal.progress(look.instrument) as bar:
         result = INSTRUMENTS[look.instrument].use(Seen(look, known, tokenizer, task, bar, checkpoint))
     where.mkdir(parents=True, exist_ok=True)

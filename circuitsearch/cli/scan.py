@@ -11,7 +11,6 @@ from circuitsearch.budget import load_in
 from circuitsearch.cli.say import Narrator
 from circuitsearch.cli.terminal import Terminal, printable
 from circuitsearch.cli.view import show_page
-from circuitsearch.engine.working_memory import DEFAULT_MEMORY
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.figures.viewer import scan_page
 from circuitsearch.files import write_bytes
@@ -51,14 +50,13 @@ class Asked:
 def scan(asked: Asked, out: Path | None, opened: bool, terminal: Terminal) -> None:
     """Write the page of a prompt, and the circuit if there is a counterfactual, to a folder."""
     shown = Question(model=asked.model, device=asked.device, dtype=asked.dtype, memory=asked.memory)
-    memory = shown.working.get("memory", DEFAULT_MEMORY)
     folder = out or Path("runs") / f"scan-{of_a_path(asked.prompt)}-{shown.model_name}"
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give the name of a folder with --out")
     model, tokenizer = load_in(asked.memory, asked.model, asked.device, asked.dtype)
     if tokenizer is None:
         raise InputError(f"a scan needs a tokenizer, and the model folder {asked.model} has none")
-    found = instruments.scan(model, asked.prompt, tokenizer, answer=asked.answer, memory=memory)
+    found = instruments.scan(model, asked.prompt, tokenizer, answer=asked.answer, memory=shown.working_bytes)
     terminal.table(printable(shortened(asked.prompt, 100)), *found.table())
     terminal.say("likeliest", ", ".join(f"{token!r} {share:.1%}" for token, share in found.likeliest))
     question, figure = asked.question, None

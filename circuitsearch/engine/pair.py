@@ -47,8 +47,8 @@ class Pair:
 
     def halves(self) -> tuple[Pair, Pair]:
         """The first and the last half of the prompts, to be run anew."""
-        rows, half = range(len(self)), len(self) // 2
-        return self.take(rows[:half]), self.take(rows[half:])
+        first, last = self.batch.halves()
+        return replace(self, batch=first), replace(self, batch=last)
 
     def take(self, rows: Sequence[int]) -> Pair:
         """The pair of these prompts of the batch, to be run anew."""

@@ -105,19 +105,33 @@ def run(described: Described, ids: Tensor, position: Tensor, taps: Taps, cache: 
     a prompt, (B, K), they are (B, K, vocabulary). Logits have at least float32 precision, so that metrics do not round more
     than the model does.
     """
-    positions, which = position.unique(return_inverse=True)
-
-    def own_position(final: Tensor) -> Tensor:
-        at = which if final.shape[1] == len(positions) else position  # some models keep all positions
-        rows = torch.arange(len(final), device=final.device)[:, None]
-        return final[rows, at.view(len(final), -1).to(final.device)]
-
+    read = Reading(position)
     with tapped(described, taps), ExitStack() as stack:
-        stack.callback(tap_before(described.model.get_output_embeddings(), own_position).remove)
+        stack.callback(tap_before(described.model.get_output_embeddings(), read.of_each_prompt).remove)
         logits = described.model(
-            input_ids=ids, logits_to_keep=positions, past_key_values=cache, use_cache=cache is not None
+            input_ids=ids, logits_to_keep=read.positions, past_key_values=cache, use_cache=cache is not None
         ).logits
     return widened(logits if position.dim() == 2 else logits.squeeze(1))
+
+
+class Reading:
+    """Where logits are read: a model is asked for all positions that any prompt needs, and of each prompt its own are taken.
+
+    Attributes
+    ----------
+    positions : Tensor
+        (P,), for ``logits_to_keep``.
+    """
+
+    def __init__(self, position: Tensor) -> None:
+        self._position = position  # (B,) or (B, K)
+        self.positions, self._which = position.unique(return_inverse=True)
+
+    def of_each_prompt(self, values: Tensor) -> Tensor:
+        """From values (B, P, ...), or (B, T, ...) of a model that keeps all positions, to those at its own K positions (B, K, ...)."""
+        at = self._which if values.shape[1] == len(self.positions) else self._position
+        rows = torch.arange(len(values), device=values.device)[:, None]
+        return values[rows, at.view(len(values), -1).to(values.device)]
 
 
 Tap = Callable[[Tensor], Tensor | None]

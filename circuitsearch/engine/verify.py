@@ -17,7 +17,7 @@ from circuitsearch.engine.kernels import writes
 from circuitsearch.engine.pair import pairs
 from circuitsearch.engine.prefix import run_whole
 from circuitsearch.engine.reference import ReplayContext, run_reference
-from circuitsearch.engine.trace import Activations, Record, run
+from circuitsearch.engine.trace import Activations, Reading, Record, run
 from circuitsearch.errors import InputError
 from circuitsearch.granularity import WHOLE, Granularity
 from circuitsearch.models.describe import Described, describe
@@ -174,20 +174,18 @@ def _last(ids: Tensor) -> Tensor:
 
 def _own_logits(described: Described, ids: Tensor, position: Tensor) -> Tensor:
     """The model's logits (B, vocabulary), as it gives them itself for ``ids`` (B, T), at a position (B,) of each, or K of them."""
-    kept = position.unique()
+    read = Reading(position)
     try:
-        logits = described.model(input_ids=ids, use_cache=False, logits_to_keep=kept).logits
+        logits = described.model(input_ids=ids, use_cache=False, logits_to_keep=read.positions).logits
     except RuntimeError as error:
         raise InputError(
             f"the model itself cannot be run in {_name(described.dtype)} ({str(error).partition(chr(10))[0]}):"
             " try another dtype, and for a mixture of experts model.set_experts_implementation('eager')"
         ) from None
-    rows = torch.arange(len(ids), device=logits.device).view(-1, *[1] * (position.dim() - 1))
-    at = torch.searchsorted(kept, position) if logits.shape[1] == len(kept) else position  # some models keep all
-    logits = logits[rows, at.to(logits.device)]
+    logits = read.of_each_prompt(logits)
     if not logits.isfinite().all():
         raise InputError(_not_finite(described))
-    return logits
+    return logits if position.dim() == 2 else logits.squeeze(1)
 
 
 def _not_finite(described: Described) -> str:

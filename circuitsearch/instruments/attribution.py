@@ -212,11 +212,9 @@ def _factor(described: Described, raw: Tensor, made: Tensor) -> tuple[float, boo
     """How the model changes its unembedding's output (R, vocabulary): the factor, and whether there is a soft cap."""
     scale = float(made.abs().max().clamp(min=1e-6))
     near = 256 * torch.finfo(raw.dtype).eps * scale
-    own, found = (
-        raw.cpu().double(),
-        made.cpu().double(),
-    )  # the factor is needed exactly, and not every device has float64
-    factor = float((found * own).sum() / own.square().sum().clamp(min=1e-30))
+    # The factor is needed exactly, and not every device has float64.
+    own, changed = raw.cpu().double(), made.cpu().double()
+    factor = float((changed * own).sum() / own.square().sum().clamp(min=1e-30))
     named = getattr(described.model.config, "logit_scale", None)
     factor = float(named) if isinstance(named, float) and abs(named - factor) <= 1e-4 * abs(factor) else factor
     factor = 1.0 if abs(factor - 1) < 64 * torch.finfo(raw.dtype).eps else factor

@@ -11,7 +11,7 @@ import torch
 from circuitsearch.engine.working_memory import DEFAULT_MEMORY
 from circuitsearch.errors import InputError, shortened
 from circuitsearch.experiment import Experiment
-from circuitsearch.granularity import Granularity
+from circuitsearch.granularity import MERGED
 from circuitsearch.instruments.attribution import direct_logit
 from circuitsearch.instruments.lens import LogitLens, logit_lens
 from circuitsearch.instruments.patterns import Attention, attention
@@ -150,8 +150,7 @@ def scan(
         raise InputError(f"the prompt {shortened(prompt)!r} has {len(ids)} tokens: give at least two")
     task, logits = prompt_alone(model, ids, given[0] if given else None)
     target = int(task.answers[0])
-    whole = Granularity(merged_heads=True)
-    known = Experiment.of(model, task, granularity=whole, memory=memory)  # so that the model is verified once
+    known = Experiment.of(model, task, granularity=MERGED, memory=memory)  # so that the model is verified once
     direct = direct_logit(known, task, against_wrong=False)
     values = direct.values[1:-1]  # without the embedding and the constants
     order = values.abs().argsort(descending=True, stable=True)[:count].tolist()

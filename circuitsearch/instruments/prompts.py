@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from circuitsearch.errors import InputError
-from circuitsearch.granularity import Granularity
+from circuitsearch.granularity import MERGED
 from circuitsearch.metrics import logit_diff
 from circuitsearch.models.describe import Described, describe
 from circuitsearch.task import Task
@@ -92,7 +92,7 @@ def said_twice(model: Any, n: int, tokenizer: Any = None, *, seed: int = 0) -> T
     """
     if n < 1:
         raise InputError(f"there must be at least one prompt, not {n}")
-    return drawn_twice(describe(model, Granularity(merged_heads=True)), n, tokenizer, seed)[0]
+    return drawn_twice(describe(model, MERGED), n, tokenizer, seed)[0]
 
 
 def drawn_twice(described: Described, n: int, tokenizer: Any = None, seed: int = 0) -> tuple[Task, int, int]:

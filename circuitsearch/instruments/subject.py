@@ -13,7 +13,7 @@ from circuitsearch.batch import Batch
 from circuitsearch.engine.verify import check_fit, verified
 from circuitsearch.engine.working_memory import WorkingMemory
 from circuitsearch.experiment import Experiment
-from circuitsearch.granularity import Granularity
+from circuitsearch.granularity import MERGED
 from circuitsearch.models.describe import Described, describe
 from circuitsearch.models.parts import AnyPart, Heads
 from circuitsearch.progress import Progress, forward, part
@@ -130,9 +130,8 @@ def subject(model: Any, task: Task) -> Subject:
 
     Attention whose heads cannot be separated is read as a mixer.
     """
-    nodes = Granularity(merged_heads=True)
     if not isinstance(model, Experiment):
-        return Subject(verified(model, task, nodes), WorkingMemory())
-    described = describe(model.described.model, nodes)
+        return Subject(verified(model, task, MERGED), WorkingMemory())
+    described = describe(model.described.model, MERGED)
     check_fit(described, task)
     return Subject(replace(described, causal=model.described.causal), model.working_memory)
